@@ -1,0 +1,126 @@
+"""Putting one session together: plan, strategy, engine, ledger, runner; and letting it run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from gambler_ai.app.venue import Venue
+from gambler_ai.clock import Clock, SystemClock
+from gambler_ai.config import Settings, timeframe_s
+from gambler_ai.core import events as ev
+from gambler_ai.core.engine import Engine
+from gambler_ai.core.model import Instrument
+from gambler_ai.core.ports import Strategy
+from gambler_ai.core.risk import RiskLimits
+from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.errors import ConfigError
+from gambler_ai.storage import journal
+from gambler_ai.storage.database import Database
+from gambler_ai.storage.lease import Lease
+from gambler_ai.strategies.momentum import Momentum
+from gambler_ai.trading.executor import Executor
+from gambler_ai.trading.ledger import Ledger
+from gambler_ai.trading.reporter import Reporter
+from gambler_ai.trading.runner import Runner
+
+#: What a second signal ends with.
+INTERRUPTED = 130
+
+
+def plan_of(settings: Settings) -> Plan:
+    """The plan of a fresh session."""
+    return Plan(
+        symbols=settings.symbols, duration_s=settings.duration * 60, interval_s=settings.interval,
+        checkpoint_interval_s=settings.checkpoint_interval, timeframe_s=timeframe_s(settings.timeframe),
+        strategy=Momentum.name, stop_loss_pct=settings.stop_loss_pct,
+        take_profit_pct=settings.take_profit_pct, position_size=settings.position_size,
+        keep_checkpoints=settings.keep_checkpoints, speed=settings.speed, feed=settings.feed,
+    )  # fmt: skip
+
+
+def parameters_of(plan: Plan) -> dict[str, Any]:
+    """The strategy's parameters, as they are shown and stored."""
+    return {
+        "strategy": plan.strategy, "stop_loss_pct": str(plan.stop_loss_pct),
+        "take_profit_pct": str(plan.take_profit_pct), "position_size": str(plan.position_size),
+        "timeframe_s": plan.timeframe_s,
+    }  # fmt: skip
+
+
+def strategy_of(plan: Plan) -> Strategy:
+    """The strategy a plan names."""
+    return Momentum(stop_loss_pct=plan.stop_loss_pct, take_profit_pct=plan.take_profit_pct)
+
+
+def instruments_of(venue: Venue, plan: Plan) -> dict[str, Instrument]:
+    """What the broker says of the plan's symbols.
+
+    Raises:
+        ConfigError: it does not know one of them.
+    """
+    found = venue.broker.instruments(plan.symbols)
+    unknown = [symbol for symbol, instrument in found.items() if instrument is None]
+    if unknown:
+        hint = "it lists: " + ", ".join(sorted(venue.labels)) if venue.labels else "see Alpaca's list of assets"
+        raise ConfigError(f"the broker does not know {', '.join(unknown)}", hint=hint)
+    return {symbol: instrument for symbol, instrument in found.items() if instrument is not None}
+
+
+def build_engine(database: Database, venue: Venue, state: SessionState, instruments: dict[str, Instrument]) -> Engine:
+    """The engine of a session, with what other sessions of the account have under way kept out of it."""
+
+    def known_ids(ids: set[str]) -> set[str]:
+        with database.read() as db:
+            return journal.known_ids(db, ids)
+
+    with database.read() as db:
+        taken = journal.taken_symbols(db, state.account_id, state.session_id)
+    limits = RiskLimits(
+        position_size=state.plan.position_size, bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken
+    )
+    return Engine(state, strategy_of(state.plan), limits, instruments, known_ids)
+
+
+def build_runner(
+    database: Database, held: Lease, venue: Venue, engine: Engine, *, head: str, created: int, reporter: Reporter
+) -> Runner:
+    """The runner of a session whose account is ours."""
+    ledger = Ledger(database, held, engine.state, head=head, created=created, wall=SystemClock())
+    executor = Executor(venue.broker, venue.market_data, venue.feed)
+    return Runner(engine, ledger, venue.feed, executor, reporter, strategy_of(engine.state.plan).history)
+
+
+def owner_name(wall: Clock) -> str:
+    """How this process signs a lease."""
+    return f"pid {os.getpid()} on {socket.gethostname()} since {wall.now():%F %T} UTC"
+
+
+@contextmanager
+def signals(venue: Venue) -> Iterator[None]:
+    """The first SIGINT or SIGTERM asks for a stop; the second ends the process where it stands.
+
+    That is safe: whatever is committed is what a resume starts from, after a second signal as after kill -9.
+    """
+    asked = False
+
+    def on_signal(number: int, _frame: object) -> None:
+        nonlocal asked
+        if asked:
+            os.write(2, b"\nStopped at once. What is stored is safe: --resume goes on from there.\n")
+            os._exit(INTERRUPTED)
+        asked = True
+        name = signal.Signals(number).name
+        venue.feed.put(ev.HaltRequested(venue.clock.now(), f"{name}: stopping"))
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,151 @@
+"""Opening a broker with its clock: Alpaca's paper API, an exchange elsewhere on this machine, or our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from gambler_ai.clock import Clock, ManualClock, MarketClock, SystemClock
+from gambler_ai.config import PAPER_URL, Settings
+from gambler_ai.core.ports import Broker, MarketData
+from gambler_ai.errors import BrokerAuthError, ConfigError
+from gambler_ai.trading.feed import Feed, PacedFeed, WallFeed
+
+EMBEDDED = "embedded"
+ALPACA = "alpaca"
+#: Clocks further apart than this are not the same clock.
+SKEW = timedelta(seconds=30)
+
+
+@dataclass
+class Venue:
+    """A broker that answers, the prices that go with it, and the clock its sessions keep."""
+
+    kind: str
+    trading_url: str
+    broker: Broker
+    market_data: MarketData
+    feed: Feed
+    note: str
+    labels: dict[str, str] = field(default_factory=dict)
+    skip_to: Callable[[datetime], None] | None = None
+    on_close: Callable[[], None] = lambda: None
+    discard: Callable[[], None] = lambda: None
+
+    @property
+    def clock(self) -> Clock:
+        """Session time."""
+        return self.feed.clock
+
+
+def exchange_file(settings: Settings, session_id: str) -> Path:
+    """Where the embedded exchange of a session keeps its account."""
+    return settings.state_dir / "exchange" / f"{session_id}.sqlite3"
+
+
+def open_embedded(settings: Settings, session_id: str, *, fresh: bool) -> Venue:
+    """The exchange inside this process, on a loopback port, with an account of the session's own.
+
+    Raises:
+        ConfigError: the session has an account and its file is gone.
+        SessionLeased: another process has the file.
+    """
+    from gambler_ai.broker.control import ExchangeControl
+    from gambler_ai.exchange.exchange import Exchange
+    from gambler_ai.exchange.server import ExchangeServer
+
+    path = exchange_file(settings, session_id)
+    if not fresh and not path.exists():
+        raise ConfigError(
+            f"the exchange account of session {session_id} is gone: {path} is not there",
+            hint="put the file back, or start anew with --new",
+        )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    exchange = Exchange.open(path, account=session_id)
+    server = ExchangeServer(exchange)
+    server.start()
+
+    def close() -> None:
+        server.stop()
+        exchange.close()
+
+    def discard() -> None:
+        close()
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}.lock"):
+            path.with_name(name).unlink(missing_ok=True)
+
+    advance = ExchangeControl(server.url, server.token).advance
+    feed = PacedFeed(ManualClock(exchange.now()), advance, settings.speed)
+    broker, data = _clients(exchange.key_id, exchange.secret_key, server.url, server.url, settings.feed)
+    return Venue(
+        EMBEDDED, "embedded", broker, data, feed, "embedded exchange, no account needed",
+        labels=exchange.market.labels(), skip_to=feed.skip_to, on_close=close, discard=discard,
+    )  # fmt: skip
+
+
+def open_alpaca(settings: Settings) -> Venue:
+    """Alpaca's paper API, or whatever speaks it on a loopback address.
+
+    Raises:
+        BrokerAuthError: there are no keys.
+        BrokerUnreachable: it does not answer.
+    """
+    if not settings.has_keys:
+        raise BrokerAuthError(
+            "no Alpaca keys are set", hint="set ALPACA_API_KEY and ALPACA_API_SECRET, or use --broker embedded"
+        )
+    _check_streams(settings)
+    key, secret = settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
+    broker, data = _clients(key, secret, settings.trading_url, settings.data_url, settings.feed)
+    url = settings.trading_url.rstrip("/")
+    if url == PAPER_URL:
+        return Venue(ALPACA, url, broker, data, WallFeed(SystemClock()), "Alpaca paper account")
+    feed, labels, skip_to = _loopback_feed(settings, broker)
+    return Venue(ALPACA, url, broker, data, feed, f"paper account at {url}", labels=labels, skip_to=skip_to)
+
+
+def _check_streams(settings: Settings) -> None:
+    from gambler_ai.broker.fence import STREAM_HOST, TRADING_HOST, check_url
+
+    check_url(settings.trading_stream_url, TRADING_HOST, ("wss", "ws"))
+    check_url(settings.data_stream_url, STREAM_HOST, ("wss", "ws"))
+
+
+def _clients(key: str, secret: str, trading: str, data: str, feed: str) -> tuple[Broker, MarketData]:
+    """alpaca-py takes half a second to import, so it comes last."""
+    from gambler_ai.broker.alpaca import AlpacaBroker
+    from gambler_ai.broker.market_data import AlpacaMarketData
+
+    return AlpacaBroker(key, secret, trading), AlpacaMarketData(key, secret, data, feed)
+
+
+def _loopback_feed(
+    settings: Settings, broker: Broker
+) -> tuple[Feed, dict[str, str], Callable[[datetime], None] | None]:
+    """How time passes at a loopback address: paced by us, by itself, or as the wall clock has it."""
+    from gambler_ai.broker.control import ExchangeControl
+
+    token = settings.exchange_token.get_secret_value()
+    control = ExchangeControl(settings.trading_url, token)
+    there = control.clock()
+    if there is None:
+        return _foreign_feed(broker), {}, None
+    if there.speed:
+        return WallFeed(MarketClock(there.now, there.speed), there.speed), there.labels, None
+    if not token:
+        raise ConfigError(
+            f"the market of the exchange at {settings.trading_url} stands still",
+            hint="start it with --speed 60, or set GAMBLER_EXCHANGE_TOKEN so that this runner may move it",
+        )
+    feed = PacedFeed(ManualClock(there.now), control.advance, settings.speed)
+    return feed, there.labels, feed.skip_to
+
+
+def _foreign_feed(broker: Broker) -> Feed:
+    system = SystemClock()
+    there = broker.market().at
+    if abs(there - system.now()) <= SKEW:
+        return WallFeed(system)
+    return WallFeed(MarketClock(there, 1.0))

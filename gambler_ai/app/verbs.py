@@ -1,0 +1,357 @@
+"""What a user can ask for: start, resume, reconcile. Each takes settings and ends in a report or an error."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gambler_ai import crashpoints
+from gambler_ai.app.assembly import (
+    build_engine,
+    build_runner,
+    instruments_of,
+    owner_name,
+    parameters_of,
+    plan_of,
+    signals,
+)
+from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue, open_alpaca, open_embedded
+from gambler_ai.clock import SystemClock
+from gambler_ai.config import Settings
+from gambler_ai.core import events as ev
+from gambler_ai.core.engine import Decisions
+from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.errors import ConfigError, RecoveryHalted, TryAgainLater
+from gambler_ai.storage import journal, lease, sessions
+from gambler_ai.storage.database import Database
+from gambler_ai.storage.lease import Lease
+from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.trading.executor import Read, read_broker
+from gambler_ai.trading.recovery import Restored, restore
+from gambler_ai.trading.reporter import Reporter
+from gambler_ai.trading.runner import Runner, expected
+
+#: Settings that a resume may change: flag -> field of the plan. Every other difference is refused.
+OPERATIONAL = {
+    "duration": "duration_s", "interval": "interval_s", "checkpoint_interval": "checkpoint_interval_s",
+    "speed": "speed", "keep_checkpoints": "keep_checkpoints",
+}  # fmt: skip
+#: The status of a session that ended before its time: killed (it still says running) or stopped.
+INTERRUPTED = frozenset({"created", "running", "stopped"})
+
+
+class Watcher(Reporter, Protocol):
+    """A reporter that is also told how a session came to be."""
+
+    def opening(self, venue: Venue, database: str, plan: Plan) -> None: ...
+
+    def created(self, state: SessionState) -> None: ...
+
+    def resumed(self, info: SessionInfo, restored: Restored) -> None: ...
+
+    def planned(self, decisions: Decisions) -> None: ...
+
+
+@dataclass
+class App:
+    """The settings, the database, and what the user gave on the command line (as opposed to elsewhere)."""
+
+    settings: Settings
+    given: dict[str, Any]
+    watcher: Watcher
+    confirm: Callable[[SessionInfo], bool] | None
+    """Asks whether to resume; None where nobody can answer."""
+
+    def __post_init__(self) -> None:
+        os.umask(0o077)
+        self.wall = SystemClock()
+        if self.settings.crash_at:
+            try:
+                crashpoints.arm(self.settings.crash_at)
+            except ValueError as error:
+                raise ConfigError(f"GAMBLER_CRASH_AT: {error}") from None
+        self.database = Database(self.settings.database)
+        self.database.prepare()
+
+    @property
+    def kind(self) -> str:
+        """The broker of a fresh session."""
+        if self.settings.broker == "auto":
+            return ALPACA if self.settings.has_keys else EMBEDDED
+        return self.settings.broker
+
+    # -- a fresh session --------------------------------------------------------------------------
+
+    def start(self, *, new: bool) -> None:
+        """Run a fresh session; or resume the interrupted one, if the user says so.
+
+        Raises:
+            RecoveryHalted: there is an interrupted session and nobody to ask.
+            TryAgainLater: the market is closed.
+        """
+        interrupted = None if new else self._interrupted()
+        if interrupted is not None and self._confirmed(interrupted):
+            self.resume(interrupted.id)
+            return
+        session_id = f"{self.wall.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        plan = plan_of(self.settings)
+        fresh = self.kind == EMBEDDED
+        venue = open_embedded(self.settings, session_id, fresh=True) if fresh else open_alpaca(self.settings)
+        try:
+            self.watcher.opening(venue, self.database.name, plan)
+            runner = self._create(venue, session_id, plan)
+        except BaseException:
+            venue.discard()
+            raise
+        started = ev.RunStarted(venue.clock.now(), plan.duration_s, resumed=False, token=runner.token)
+        self._run(venue, runner, started, ev.ParametersSet(venue.clock.now(), parameters_of(plan)))
+
+    def _create(self, venue: Venue, session_id: str, plan: Plan) -> Runner:
+        account_id = venue.broker.account_id()
+        instruments = instruments_of(venue, plan)
+        market = venue.broker.market()
+        if not market.is_open:
+            raise _closed(market)
+        held = lease.acquire(self.database, account_id, session_id, owner_name(self.wall), self.wall)
+        try:
+            now = venue.clock.now()
+            state = SessionState(session_id=session_id, account_id=account_id, plan=plan, started_at=now, last_at=now)
+            with self.database.write() as db:
+                held.renew(db)
+                sessions.insert(
+                    db, state, broker=venue.kind, trading_url=venue.trading_url, genesis=journal.GENESIS,
+                    wall=self.wall.now(),
+                )  # fmt: skip
+            self.watcher.created(state)
+            engine = build_engine(self.database, venue, state, instruments)
+        except BaseException:
+            held.close()
+            raise
+        return build_runner(self.database, held, venue, engine, head=journal.GENESIS, created=0, reporter=self.watcher)
+
+    def _interrupted(self) -> SessionInfo | None:
+        with self.database.read() as db:
+            info = sessions.newest_open(db, self.kind)
+        if info is None or info.status not in INTERRUPTED or lease.is_held(self.database, info.account_id):
+            return None
+        return info
+
+    def _confirmed(self, info: SessionInfo) -> bool:
+        if self.confirm is None:
+            raise RecoveryHalted(
+                f"session {info.id} was interrupted ({info.end_reason or 'killed'}); a fresh one beside it could"
+                " double its positions",
+                hint=f"go on with it: --resume-session {info.id}; or start anew all the same: --new",
+            )
+        return self.confirm(info)
+
+    # -- an earlier session -----------------------------------------------------------------------
+
+    def resume(self, session_id: str | None) -> None:
+        """Go on with the session named, or with the newest that is not completed.
+
+        Raises:
+            SessionNotFound: there is none.
+            ConfigError: a flag would change what it trades.
+        """
+        info = self._find(session_id)
+        self._refuse_conflicts(info)
+        held, restored, venue = self._take_over(info)
+        try:
+            self.watcher.opening(venue, self.database.name, restored.state.plan)
+            self.watcher.resumed(info, restored)
+            facts = self._resumption(venue, restored.state, held.token)
+            instruments = instruments_of(venue, restored.state.plan)
+            engine = build_engine(self.database, venue, restored.state, instruments)
+        except BaseException:
+            held.close()
+            venue.on_close()
+            raise
+        runner = build_runner(
+            self.database, held, venue, engine, head=restored.head, created=info.checkpoints, reporter=self.watcher
+        )
+        self._run(venue, runner, *facts)
+
+    def _resumption(self, venue: Venue, state: SessionState, token: int) -> list[ev.Fact]:
+        """The facts a resume begins with. On a market that we move, the night is skipped."""
+        market = venue.broker.market()
+        if not market.is_open and venue.skip_to is not None:
+            venue.skip_to(market.next_open)
+        changes = self._changes(state.plan)
+        budget_s = state.remaining_s or state.plan.duration_s
+        if "duration_s" in changes:
+            budget_s = float(changes["duration_s"][1])
+        now = venue.clock.now()
+        facts: list[ev.Fact] = [ev.PlanChanged(now, changes)] if changes else []
+        return [*facts, ev.RunStarted(now, budget_s, resumed=True, token=token)]
+
+    def _find(self, session_id: str | None) -> SessionInfo:
+        with self.database.read() as db:
+            info = sessions.find(db, session_id) if session_id is not None else sessions.newest_open(db)
+            if info is None:
+                raise sessions.nothing_to_resume(db)
+        return info
+
+    def _take_over(self, info: SessionInfo) -> tuple[Lease, Restored, Venue]:
+        held = lease.acquire(self.database, info.account_id, info.id, owner_name(self.wall), self.wall)
+        crashpoints.hit("recovery.leased")
+        try:
+            with self.database.read() as db:
+                info = sessions.find(db, info.id)  # as the last owner left it
+            restored = restore(self.database, info)
+            return held, restored, self._reopen(info, restored.state)
+        except BaseException:
+            held.close()
+            raise
+
+    def _reopen(self, info: SessionInfo, state: SessionState) -> Venue:
+        """The broker the session is bound to, at an instant not before the session's last."""
+        if info.broker == EMBEDDED:
+            venue = open_embedded(self._paced(state), info.id, fresh=False)
+        else:
+            venue = open_alpaca(self._paced(state))
+        try:
+            if venue.trading_url != info.trading_url:
+                raise ConfigError(
+                    f"session {info.id} trades at {info.trading_url}, not at {venue.trading_url}",
+                    hint=f"set ALPACA_TRADING_URL={info.trading_url}",
+                )
+            account_id = venue.broker.account_id()
+            if account_id != info.account_id:
+                raise RecoveryHalted(
+                    f"session {info.id} belongs to account {info.account_id}, these keys to {account_id}",
+                    hint="a paper account that was reset is a new one: use the old keys, or start with --new",
+                )
+            if venue.skip_to is not None and state.last_at > venue.clock.now():
+                venue.skip_to(state.last_at)
+        except BaseException:
+            venue.on_close()
+            raise
+        return venue
+
+    def _paced(self, state: SessionState) -> Settings:
+        """The settings with the session's own speed and feed, unless the command line gives another speed."""
+        values: dict[str, Any] = {"feed": state.plan.feed}
+        if "speed" not in self.given:
+            values["speed"] = state.plan.speed
+        return self.settings.model_copy(update=values)
+
+    def _refuse_conflicts(self, info: SessionInfo) -> None:
+        asked, stored = plan_of(self.settings), info.plan
+        for flag, value in self.given.items():
+            field = "timeframe_s" if flag == "timeframe" else flag
+            if flag in OPERATIONAL or not hasattr(stored, field):
+                continue
+            if getattr(asked, field) != getattr(stored, field):
+                raise ConfigError(
+                    f"--{flag.replace('_', '-')} {value} differs from what session {info.id} trades"
+                    f" ({_shown(getattr(stored, field))})",
+                    hint="leave the flag out to resume, or start another session with --new",
+                )
+
+    def _changes(self, stored: Plan) -> dict[str, tuple[str, str]]:
+        asked = plan_of(self.settings)
+        pairs = {
+            field: (getattr(stored, field), getattr(asked, field))
+            for flag, field in OPERATIONAL.items()
+            if flag in self.given
+        }
+        return {field: (str(a), str(b)) for field, (a, b) in pairs.items() if a != b}
+
+    # -- running ----------------------------------------------------------------------------------
+
+    def _run(self, venue: Venue, runner: Runner, *facts: ev.Fact) -> None:
+        try:
+            with signals(venue):
+                runner.begin(*facts)
+                reason = runner.trade()
+                runner.end("finished" if reason == "duration" else "stopped", reason)
+            if reason == "market closed":
+                raise _closed(venue.broker.market())
+        except BaseException:
+            runner.abandon()
+            raise
+        finally:
+            venue.on_close()
+
+    # -- reconcile only ---------------------------------------------------------------------------
+
+    def reconcile(self, session_id: str | None, *, dry_run: bool) -> None:
+        """Compare a session with its broker, heal our books and its protection, and stop.
+
+        With ``dry_run`` nothing is written and nothing sent: what would be is shown.
+        """
+        with self.database.read() as db:
+            known = session_id is not None or sessions.newest_open(db) is not None
+        if not known and self.kind == ALPACA:
+            self._compare_without_session()
+            return
+        info = self._find(session_id)
+        if dry_run:
+            self._compare(info)
+            return
+        held, restored, venue = self._take_over(info)
+        try:
+            self.watcher.opening(venue, self.database.name, restored.state.plan)
+            self.watcher.resumed(info, restored)
+            engine = build_engine(self.database, venue, restored.state, instruments_of(venue, restored.state.plan))
+        except BaseException:
+            held.close()
+            venue.on_close()
+            raise
+        runner = build_runner(
+            self.database, held, venue, engine, head=restored.head, created=info.checkpoints, reporter=self.watcher
+        )
+        status = "stopped" if info.status in INTERRUPTED else info.status
+        budget_s = restored.state.remaining_s
+        try:
+            with signals(venue):
+                runner.begin(ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=held.token))
+                runner.end(status, "reconciled")
+        except BaseException:
+            runner.abandon()
+            raise
+        finally:
+            venue.on_close()
+
+    def _compare(self, info: SessionInfo) -> None:
+        restored = restore(self.database, info)
+        venue = self._reopen(info, restored.state)
+        try:
+            self.watcher.opening(venue, self.database.name, restored.state.plan)
+            self.watcher.resumed(info, restored)
+            self._show_difference(venue, restored.state)
+        finally:
+            venue.on_close()
+
+    def _compare_without_session(self) -> None:
+        venue = open_alpaca(self.settings)
+        now = venue.clock.now()
+        plan = plan_of(self.settings)
+        account_id = venue.broker.account_id()
+        self.watcher.opening(venue, self.database.name, plan)
+        empty = SessionState(session_id="none", account_id=account_id, plan=plan, started_at=now, last_at=now)
+        self._show_difference(venue, empty)
+
+    def _show_difference(self, venue: Venue, state: SessionState) -> None:
+        """Two readings on a state nobody keeps: what both show is what a reconciliation would act on."""
+        engine = build_engine(self.database, venue, state, {})
+        request = Read(state.orders_since(), state.fills_since(), tuple(expected(state)), reconcile=True)
+        decisions = Decisions()
+        for _ in range(2):
+            report = read_broker(venue.broker, request)
+            decisions = engine.step(ev.BrokerReported(venue.clock.now(), report, reconcile=True))
+        self.watcher.planned(decisions)
+
+
+def _closed(market: ev.MarketReport) -> TryAgainLater:
+    return TryAgainLater(
+        f"the market is closed; it opens {market.next_open:%a %F %R} UTC", hint="start or --resume then"
+    )
+
+
+def _shown(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,114 @@
+"""Orders and account over alpaca-py's TradingClient: `core.ports.Broker`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import requests
+from alpaca.trading.client import TradingClient
+
+from gambler_ai.broker import convert
+from gambler_ai.broker.fence import TRADING_HOST, Encoded, changing, check_url, fence, reading
+from gambler_ai.core.events import MarketReport, PositionReport
+from gambler_ai.core.model import Account, Fill, Instrument
+from gambler_ai.core.orders import OrderReport
+from gambler_ai.errors import BrokerRefused, ConfigError
+
+#: What one page may hold (BEHAVIOUR 3 and 5), and how many pages we read before we call it a fault.
+ORDERS_PAGE = 500
+FILLS_PAGE = 100
+PAGES_MAX = 1_000
+
+T = TypeVar("T")
+
+
+class AlpacaBroker:
+    """The paper account at ``url``. One instance, one thread."""
+
+    def __init__(self, key: str, secret: str, url: str, session: requests.Session | None = None) -> None:
+        """``session`` replaces the sockets: the exchange without a network, in tests and simulation."""
+        url = url if session is not None else check_url(url, TRADING_HOST)
+        client = TradingClient(key, secret, paper=True, raw_data=True, url_override=url)
+        fence(client, session)
+        self._client: Any = client  # its return types are unions of every shape it can have
+
+    def account_id(self) -> str:
+        body = self._get("/account")
+        if not str(body.get("account_number", "")).startswith("PA"):
+            raise ConfigError(
+                f"account {body.get('account_number')!r} is not a paper account", hint="use your paper keys"
+            )
+        return str(body["id"])
+
+    def account(self) -> Account:
+        return self._read("/account", {}, convert.account)
+
+    def market(self) -> MarketReport:
+        return self._read("/clock", {}, convert.market)
+
+    def instruments(self, symbols: Collection[str]) -> dict[str, Instrument | None]:
+        return {s: self._or_none(f"/assets/{quote(s, safe='')}", {}, convert.instrument) for s in symbols}
+
+    def orders(self, since: datetime) -> list[OrderReport]:
+        found: dict[str, OrderReport] = {}
+        after = since
+        for _ in range(PAGES_MAX):
+            query = {"status": "all", "nested": "true", "direction": "asc", "limit": ORDERS_PAGE}
+            page = self._read(
+                "/orders",
+                query | {"after": convert.wire_instant(after)},
+                lambda body: [convert.order(o) for o in body],
+            )
+            fresh = [o for o in page if o.order_id not in found]
+            found |= {o.order_id: o for o in fresh}
+            if len(page) < ORDERS_PAGE or not fresh:
+                break
+            after = page[-1].submitted_at
+        return list(found.values())
+
+    def order_by_client_id(self, client_order_id: str) -> OrderReport | None:
+        query = {"client_order_id": client_order_id, "nested": "true"}
+        found = self._or_none("/orders:by_client_order_id", query, convert.order)
+        # The look-up by our id answers without legs; the one by theirs has them.
+        return found and (self.order(found.order_id) or found)
+
+    def order(self, order_id: str) -> OrderReport | None:
+        return self._or_none(f"/orders/{quote(order_id, safe='')}", {"nested": "true"}, convert.order)
+
+    def fills(self, since: datetime) -> list[Fill]:
+        found: dict[str, Fill] = {}
+        query = {"after": convert.wire_instant(since), "direction": "asc", "page_size": FILLS_PAGE}
+        for _ in range(PAGES_MAX):
+            page = self._read("/account/activities/FILL", query, lambda body: [convert.fill(a) for a in body])
+            found |= {f.activity_id: f for f in page}
+            if len(page) < FILLS_PAGE:
+                break
+            query = query | {"page_token": page[-1].activity_id}
+        return list(found.values())
+
+    def positions(self) -> list[PositionReport]:
+        return self._read("/positions", {}, lambda body: [convert.position(p) for p in body])
+
+    def submit(self, body: str) -> OrderReport:
+        return changing(lambda: convert.order(self._client.post("/orders", Encoded(body))))
+
+    def cancel(self, order_id: str) -> None:
+        changing(lambda: self._client.delete(f"/orders/{quote(order_id, safe='')}"))
+
+    def _get(self, path: str) -> Any:
+        return reading(lambda: self._client.get(path))
+
+    def _read(self, path: str, query: dict[str, Any], parse: Callable[[Any], T]) -> T:
+        return reading(lambda: parse(self._client.get(path, query)))
+
+    def _or_none(self, path: str, query: dict[str, Any], parse: Callable[[Any], T]) -> T | None:
+        """None on the broker's own 404 only, which has a code; a proxy's page has none, and raises."""
+        try:
+            return self._read(path, query, parse)
+        except BrokerRefused as error:
+            if error.status == 404 and error.code is not None:
+                return None
+            raise

@@ -1,0 +1,182 @@
+"""What stands between us and alpaca-py's HTTP: deadlines, one POST a call, typed errors, two hosts.
+
+alpaca-py sends without a timeout and repeats every request, POST too, on 429 and 504
+(RECOVERY_PROTOCOL 0.1, 0.2); both end here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from alpaca.common.exceptions import APIError
+from alpaca.common.rest import RESTClient
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ConnectTimeout, RequestException
+from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+from gambler_ai.errors import (
+    BrokerAuthError,
+    BrokerError,
+    BrokerRefused,
+    BrokerUnreachable,
+    ConfigError,
+    OutcomeUnknown,
+)
+
+#: Wall seconds to connect, and between two bytes of a reply.
+CONNECT_TIMEOUT_S = 3.05
+READ_TIMEOUT_S = 10.0
+
+TRADING_HOST = "paper-api.alpaca.markets"
+DATA_HOST = "data.alpaca.markets"
+STREAM_HOST = "stream.data.alpaca.markets"
+
+Reply = TypeVar("Reply")
+
+
+class Encoded(dict[str, Any]):
+    """A body whose bytes are already decided: it looks like a dict to alpaca-py and is sent as ``text``."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(json.loads(text))
+        self.text = text
+
+
+class FencedSession(requests.Session):
+    """A requests session with a deadline, without proxies, netrc and redirects."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
+    def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+        options.setdefault("timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
+        options["allow_redirects"] = False
+        body = options.get("json")
+        if isinstance(body, Encoded):
+            options["json"] = None
+            options["data"] = body.text.encode()
+            options["headers"] = {**options["headers"], "Content-Type": "application/json"}
+        return super().request(method, url, **options)
+
+
+def fence(client: RESTClient, session: requests.Session | None = None) -> None:
+    """Take alpaca-py's retries away and give it our session.
+
+    Raises:
+        AssertionError: this alpaca-py keeps its retries elsewhere; nothing may be sent with it.
+    """
+    assert hasattr(client, "_retry") and hasattr(client, "_retry_codes") and hasattr(client, "_session")
+    client._retry = 0
+    client._retry_codes = []
+    client._session = session if session is not None else FencedSession()
+
+
+def check_url(url: str, host: str, schemes: tuple[str, str] = ("https", "http")) -> str:
+    """Only Alpaca's paper ``host`` over TLS, or a loopback address; there is no override.
+
+    ``schemes``: with TLS and without; ("wss", "ws") for a stream.
+
+    Raises:
+        ConfigError: any other address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == schemes[0] and parts.hostname == host and parts.port in (None, 443) and not parts.username:
+        return url.rstrip("/")
+    if parts.scheme in schemes and is_loopback(parts.hostname) and not parts.username:
+        return url.rstrip("/")
+    raise ConfigError(
+        f"{parts.scheme}://{parts.hostname or url} is neither {schemes[0]}://{host} nor a loopback address",
+        hint="this program trades on paper only",
+    )
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether ``host`` is this machine and no other."""
+    if host == "localhost":
+        return True
+    try:
+        return host is not None and ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def reading(call: Callable[[], Reply]) -> Reply:
+    """Run a read. Whatever goes wrong, nothing was changed by it.
+
+    Raises:
+        BrokerAuthError, BrokerRefused, BrokerUnreachable.
+    """
+    try:
+        return call()
+    except APIError as error:
+        raise _refusal(error, BrokerUnreachable) from None
+    except RequestException as error:
+        raise BrokerUnreachable(_why(error)) from None
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+        raise BrokerUnreachable(f"the broker answered nonsense: {_short(error)}") from None
+
+
+def changing(call: Callable[[], Reply]) -> Reply:
+    """Run a request that changes something, once.
+
+    Raises:
+        BrokerAuthError, BrokerRefused: known not done.
+        BrokerUnreachable: no byte was sent.
+        OutcomeUnknown: everything else.
+    """
+    try:
+        return call()
+    except APIError as error:
+        raise _refusal(error, OutcomeUnknown) from None
+    except RequestException as error:
+        raise (BrokerUnreachable if _never_sent(error) else OutcomeUnknown)(_why(error)) from None
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+        raise OutcomeUnknown(f"the broker answered nonsense: {_short(error)}") from None
+
+
+def _refusal(error: APIError, unclear: type[BrokerError]) -> BrokerError:
+    """A status to an error; bodies may be HTML or lack a code (BEHAVIOUR 1)."""
+    status = error.status_code or 0
+    code, message = _body(str(error))
+    text = f"{message or 'no reason given'} (HTTP {status})"
+    if status == 401:
+        return BrokerAuthError(f"the broker does not accept these keys: {text}", hint="check ALPACA_API_KEY")
+    if status == 429 or status >= 500 or status < 400:
+        return unclear("rate limited by the broker" if status == 429 else text)
+    return BrokerRefused(text, status=status, code=code)
+
+
+def _body(text: str) -> tuple[int | None, str]:
+    try:
+        body = json.loads(text)
+        return body.get("code"), printable(str(body.get("message", "")))
+    except (ValueError, AttributeError):
+        return None, ""
+
+
+def printable(text: str, most: int = 300) -> str:
+    """A broker's string without control characters, bounded (RECOVERY_PROTOCOL 4.7)."""
+    return "".join(c if c.isprintable() else " " for c in text[:most])
+
+
+def _never_sent(error: RequestException) -> bool:
+    if isinstance(error, ConnectTimeout):
+        return True
+    reason = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
+    return isinstance(reason, MaxRetryError) and isinstance(reason.reason, NewConnectionError)
+
+
+def _why(error: RequestException) -> str:
+    host = urlsplit(str(error.request.url)).netloc if error.request is not None and error.request.url else ""
+    what = "cannot be reached" if _never_sent(error) else "did not answer"
+    return f"the broker {f'at {host} ' if host else ''}{what} ({type(error).__name__})"
+
+
+def _short(error: Exception) -> str:
+    return printable(f"{type(error).__name__}: {error}", 120)

@@ -1,0 +1,55 @@
+"""Bars and last trades over alpaca-py's StockHistoricalDataClient: `core.ports.MarketData`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import requests
+from alpaca.data.enums import DataFeed
+from alpaca.data.historical.stock import StockHistoricalDataClient
+from alpaca.data.requests import StockBarsRequest, StockLatestTradeRequest
+from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
+
+from gambler_ai.broker import convert
+from gambler_ai.broker.fence import DATA_HOST, check_url, fence, reading
+from gambler_ai.core.model import BarFrame, Trade, is_sane_price
+
+
+class AlpacaMarketData:
+    """Stock prices at ``url`` from ``feed``. One instance, one thread."""
+
+    def __init__(self, key: str, secret: str, url: str, feed: str, session: requests.Session | None = None) -> None:
+        url = url if session is not None else check_url(url, DATA_HOST)
+        client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=url)
+        fence(client, session)
+        self._client: Any = client  # its return types are unions of raw and model
+        self._feed = DataFeed(feed)
+
+    def bars(self, symbols: Sequence[str], interval: timedelta, start: datetime, end: datetime, keep: int) -> BarFrame:
+        request = StockBarsRequest(
+            symbol_or_symbols=list(symbols), timeframe=timeframe(interval), start=start, end=end,
+            feed=self._feed,
+        )  # fmt: skip
+        return reading(lambda: convert.bars(symbols, interval, self._client.get_stock_bars(request), end, keep))
+
+    def trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
+        request = StockLatestTradeRequest(symbol_or_symbols=list(symbols), feed=self._feed)
+
+        def read() -> dict[str, Trade]:
+            body = self._client.get_stock_latest_trade(request)
+            found = (convert.trade(symbol, raw) for symbol, raw in body.items())
+            return {t.symbol: t for t in found if is_sane_price(t.price)}
+
+        return reading(read)
+
+
+def timeframe(interval: timedelta) -> TimeFrame:
+    """An interval as Alpaca names it: 1 to 59 minutes, 1 to 23 hours, or a day."""
+    minutes = int(interval.total_seconds() // 60)
+    if minutes < 60:
+        return TimeFrame(minutes, TimeFrameUnit.Minute)
+    if minutes < 24 * 60:
+        return TimeFrame(minutes // 60, TimeFrameUnit.Hour)
+    return TimeFrame(1, TimeFrameUnit.Day)

@@ -1,0 +1,141 @@
+"""`exchange`: the embedded exchange as a process of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="The embedded, Alpaca-compatible paper exchange.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """The embedded, Alpaca-compatible paper exchange."""
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    file: Annotated[Path | None, typer.Option("--file", help="Where the account lives; without it, in memory.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="Market time to open at, e.g. 2008-10-07T10:00 (New York).")] = None,
+    speed: Annotated[float, typer.Option("--speed", min=0, help="Market seconds a second.")] = 1.0,
+    paused: Annotated[bool, typer.Option("--paused", help="The market stands until a runner moves it.")] = False,
+    cash: Annotated[str, typer.Option("--cash", help="Dollars of a new account.")] = "100000",
+    seed: Annotated[int | None, typer.Option("--seed", help="Of a new account's prices and partial fills.")] = None,
+    env_file: Annotated[Path | None, typer.Option("--env-file", help="Write keys and URLs as shell lines (0600).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line, for programs.")] = False,
+) -> None:  # fmt: skip
+    """Serve an Alpaca paper account on 127.0.0.1 until stopped."""
+    import os
+
+    from gambler_ai.exchange.defaults import DEFAULT_SEED
+    from gambler_ai.exchange.exchange import Exchange
+    from gambler_ai.exchange.server import ExchangeServer
+
+    os.umask(0o077)
+    exchange = Exchange.open(
+        file, start=_instant(at) if at else None, seed=DEFAULT_SEED if seed is None else seed, cash=_cash(cash),
+        speed=0.0 if paused else speed,
+    )  # fmt: skip
+    server = ExchangeServer(exchange, port=port)
+    try:
+        server.start()
+        names = _names(exchange, server)
+        if env_file is not None:
+            _write(env_file, names)
+        _show(exchange, names, env_file, as_json=as_json)
+        _wait_for_signal()
+    finally:
+        server.stop()
+        exchange.close()
+
+
+def _names(exchange: Any, server: Any) -> dict[str, str]:
+    stream = server.url.replace("http://", "ws://", 1)
+    return {
+        "ALPACA_API_KEY": exchange.key_id,
+        "ALPACA_API_SECRET": exchange.secret_key,
+        "ALPACA_TRADING_URL": server.url,
+        "ALPACA_DATA_URL": server.url,
+        "ALPACA_TRADING_STREAM_URL": f"{stream}/stream",
+        "ALPACA_DATA_STREAM_URL": f"{stream}/v2/iex",
+        "GAMBLER_EXCHANGE_TOKEN": server.token,
+    }
+
+
+def _show(exchange: Any, names: dict[str, str], env_file: Path | None, *, as_json: bool) -> None:
+    import msgspec
+    from rich.text import Text
+
+    from gambler_ai.cli import render
+
+    if as_json:
+        typer.echo(msgspec.json.encode(names | {"now": exchange.now(), "account_id": exchange.account_id}).decode())
+        return
+    out = render.console()
+    out.print(render.pair("Account", exchange.account_number, render.STRONG))
+    pace = f"{exchange.speed:g}x" if exchange.speed else "paused, moved by a runner"
+    out.print(render.pair("Market time", f"{render.day_time(exchange.now())} New York, {pace}"))
+    for name, value in names.items():
+        out.print(Text(f"export {name}={value}"))
+    if env_file is not None:
+        out.print(render.pair("Written to", f"{env_file}    . {env_file} && gambler-ai --symbols AAPL,MSFT"))
+
+
+def _write(path: Path, names: dict[str, str]) -> None:
+    import os
+    import shlex
+
+    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in names.items())
+    part = path.with_name(path.name + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+    part.replace(path)
+
+
+def _wait_for_signal() -> None:
+    import signal
+
+    def on_signal(_number: int, _frame: object) -> None:
+        raise _Stopped
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    try:
+        while True:
+            signal.pause()
+    except _Stopped:
+        return
+
+
+class _Stopped(BaseException):
+    pass
+
+
+def _instant(text: str) -> datetime:
+    from gambler_ai.cli.render import NEW_YORK
+    from gambler_ai.errors import ConfigError
+
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"--at: {text!r} is not a time; write 2008-10-07T10:00") from None
+    return value if value.tzinfo else value.replace(tzinfo=NEW_YORK)
+
+
+def _cash(text: str) -> Any:
+    from decimal import Decimal, InvalidOperation
+
+    from gambler_ai.errors import ConfigError
+
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(0)
+    if not value.is_finite() or value <= 0:
+        raise ConfigError(f"--cash: {text!r} is not an amount above zero")
+    return value

@@ -1,0 +1,105 @@
+"""The program: its commands, and how each kind of trouble ends."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gambler_ai import __version__
+from gambler_ai.cli import db, exchange, run, sessions
+from gambler_ai.errors import GamblerError
+
+EPILOG = """Exit codes: 0 done or stopped gracefully; 1 a fault of this program; 2 a wrong option or setting;
+3 the broker refused or cannot be reached; 4 another runner holds the account; 5 database or session;
+6 a person must look first; 75 try again later (the market is closed, an outage); 130 stopped at once."""
+
+#: Options of the program itself; any other option in front belongs to `run`.
+_ROOT_OPTIONS = frozenset({"--help", "-h", "--version", "--install-completion", "--show-completion"})
+
+
+class Root(TyperGroup):
+    """`gambler-ai --symbols X` is `gambler-ai run --symbols X`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        first = args[0].partition("=")[0] if args else ""
+        if not ctx.resilient_parsing and (not args or (first.startswith("-") and first not in _ROOT_OPTIONS)):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The program's help with that of `run` below it: it is what most people look for."""
+        super().format_help(ctx, formatter)
+        command = self.commands["run"]
+        command.format_help(type(ctx)(command, info_name="run", parent=ctx), formatter)
+
+
+app = typer.Typer(
+    cls=Root, epilog=EPILOG, pretty_exceptions_enable=False, no_args_is_help=False, rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+app.command("run", epilog=EPILOG)(run.run)
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(exchange.app, name="exchange")
+app.add_typer(db.app, name="db")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gambler-ai {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """Paper trading on Alpaca, or on an exchange of its own, that can be killed at any instant."""
+
+
+def main(program: str = "") -> None:
+    """Run the program and end the process with its exit code. ``program`` is how it was called."""
+    run.CALLED_AS = program
+    try:
+        app(prog_name="gambler-ai")
+    except GamblerError as error:
+        _tell(error.message, error.hint)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _tell("stopped", "what is stored is safe: --resume")
+        sys.exit(130)
+    except Exception as error:
+        _tell(f"internal error: {type(error).__name__}: {error}", _keep(error))
+        sys.exit(1)
+
+
+def _tell(message: str, hint: str) -> None:
+    from gambler_ai.cli.render import BAD, QUIET, console
+
+    err = console(stderr=True)
+    from rich.text import Text
+
+    err.print(Text.assemble(("error: ", BAD), message))
+    if hint:
+        err.print(Text(f"       {hint}", QUIET))
+
+
+def _keep(error: Exception) -> str:
+    """Put the traceback (no values in it) where it can be read; a terminal is not that place."""
+    import traceback
+
+    from gambler_ai.config import load
+
+    try:
+        path = load({}).state_dir / "crash.log"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as out:
+            path.chmod(0o600)
+            out.writelines(traceback.format_exception(error))
+    except (OSError, GamblerError):
+        return "what is stored is safe: --resume"
+    return f"what is stored is safe: --resume. Details: {path}"

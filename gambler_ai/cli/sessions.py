@@ -1,0 +1,118 @@
+"""`sessions`: what there is, what one did, its checkpoints."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Sessions and their checkpoints.", no_args_is_help=True)
+
+DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="sqlite:///PATH; default as for run.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
+SessionId = Annotated[str, typer.Argument(help="The session, or the beginning of its id.", metavar="ID")]
+
+
+def _database(url: str | None) -> Any:
+    from gambler_ai.config import load
+    from gambler_ai.storage.database import Database
+
+    database = Database(load({} if url is None else {"database_url": url}).database)
+    database.prepare()
+    return database
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+@app.command("list")
+def list_(database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+    """All sessions, newest first."""
+    from rich.text import Text
+
+    from gambler_ai.cli import render
+    from gambler_ai.storage import lease, sessions
+
+    database = _database(database_url)
+    with database.read() as db:
+        found = sessions.listed(db)
+    held = {info.account_id: lease.is_held(database, info.account_id) for info in found}
+    if as_json:
+        _print_json([_session_json(info, held[info.account_id]) for info in found])
+        return
+    if not found:
+        typer.echo("No session yet. Start one: gambler-ai run --symbols AAPL,MSFT --duration 60")
+        return
+    rows = render.table(
+        ("session", "left"), ("status", "left"), ("broker", "left"), ("symbols", "left"), ("market time", "left"),
+        ("checkpoints", "right"), ("closed", "right"), ("P&L", "right"),
+    )  # fmt: skip
+    for info in found:
+        rows.add_row(
+            info.id, _status(info, held[info.account_id]), info.broker, ",".join(info.plan.symbols),
+            render.day_time(info.last_at), str(info.checkpoints), str(info.closed_trades),
+            Text(render.money(info.realized_pnl, sign=True), render.pnl_style(info.realized_pnl)),
+        )  # fmt: skip
+    render.console().print(rows)
+
+
+@app.command()
+def show(session: SessionId, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+    """One session: account, positions, orders, round trips, what reconciliation found."""
+    from gambler_ai.cli.show import print_session, session_document
+    from gambler_ai.storage import lease, sessions
+
+    database = _database(database_url)
+    with database.read() as db:
+        info = sessions.find(db, session)
+        document = session_document(db, info)
+    held = lease.is_held(database, info.account_id)
+    if as_json:
+        _print_json(_session_json(info, held) | document)
+        return
+    print_session(info, _status(info, held), document)
+
+
+@app.command()
+def checkpoints(
+    session: SessionId,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 20,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """The checkpoints of a session, newest first."""
+    from gambler_ai.cli import render
+    from gambler_ai.storage import checkpoints, sessions
+
+    with _database(database_url).read() as db:
+        found = checkpoints.listed(db, sessions.find(db, session).id, limit)
+    if as_json:
+        _print_json(found)
+        return
+    rows = render.table(
+        ("#", "right"), ("market time", "left"), ("journal row", "right"), ("value", "right"), ("cash", "right"),
+        ("positions", "right"), ("closed", "right"), ("bytes", "right"), ("sha256", "left"),
+    )  # fmt: skip
+    for c in found:
+        rows.add_row(
+            str(c.number), render.day_time(c.at), str(c.seq), render.money(c.account.portfolio_value),
+            render.money(c.account.cash), str(c.active_positions), str(c.closed_trades), f"{c.length:,}",
+            c.sha256[:12],
+        )  # fmt: skip
+    render.console().print(rows)
+
+
+def _session_json(info: Any, held: bool) -> dict[str, Any]:
+    import msgspec
+
+    return msgspec.structs.asdict(info) | {"running": held}
+
+
+def _status(info: Any, held: bool) -> str:
+    """What the row says, and what it cannot know: a killed session still says running."""
+    if info.status in ("running", "created") and not held:
+        return "killed"
+    return str(info.status)

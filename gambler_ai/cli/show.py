@@ -1,0 +1,103 @@
+"""One session as a document for programs and as tables for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+
+from gambler_ai.cli import render
+from gambler_ai.storage import checkpoints, views
+from gambler_ai.storage.sessions import SessionInfo
+
+
+def session_document(db: Any, info: SessionInfo) -> dict[str, Any]:
+    """Everything stored of a session, by name."""
+    stored, size = checkpoints.stored(db, info.id)
+    newest = checkpoints.listed(db, info.id, 1)
+    return {
+        "positions": views.positions(db, info.id),
+        "orders": views.orders(db, info.id),
+        "fills": views.fills(db, info.id),
+        "trades": views.closed_trades(db, info.id),
+        "discrepancies": views.discrepancies(db, info.id),
+        "checkpoints_stored": stored,
+        "checkpoint_bytes": size,
+        "newest_checkpoint": newest[0] if newest else None,
+        "owner": views.lease_owner(db, info.account_id),
+    }
+
+
+def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> None:
+    """The same for a person."""
+    out = render.console()
+    out.print(render.pair("Session", f"{info.id}  {status}", render.STRONG))
+    out.print(render.pair("Broker", f"{info.broker}, account {info.account_id}"))
+    out.print(render.pair("Symbols", ",".join(info.plan.symbols)))
+    out.print(render.pair("Market time", f"{render.day_time(info.started_at)} to {render.day_time(info.last_at)}"))
+    out.print(render.pair("Capital", render.dollars(info.initial_capital)))
+    out.print(render.pair("Realized", render.money(info.realized_pnl, sign=True), render.pnl_style(info.realized_pnl)))
+    newest = document["newest_checkpoint"]
+    text = f"{info.checkpoints} created, {document['checkpoints_stored']} stored"
+    out.print(render.pair("Checkpoints", text + (f", newest #{newest.number}" if newest else "")))
+    out.print(render.pair("Last owner", document["owner"] or "-"))
+    for title, rows in _tables(document):
+        out.print()
+        out.print(Text(title, render.STRONG))
+        out.print(rows)
+
+
+def _tables(document: dict[str, Any]) -> list[tuple[str, Any]]:
+    makers = {
+        "Positions": ("positions", _positions), "Round trips": ("trades", _trades),
+        "Orders": ("orders", _orders), "Differences found": ("discrepancies", _discrepancies),
+    }  # fmt: skip
+    return [(title, make(document[key])) for title, (key, make) in makers.items() if document[key]]
+
+
+def _positions(found: list[views.PositionRow]) -> Any:
+    rows = render.table(
+        ("symbol", "left"), ("qty", "right"), ("entry", "right"), ("since", "left"), ("stop", "right"),
+        ("target", "right"), ("strategy", "left"),
+    )  # fmt: skip
+    for p in found:
+        rows.add_row(
+            p.symbol, render.qty(p.qty), render.price(p.avg_entry_price), render.day_time(p.entry_at),
+            render.price(p.stop_price), render.price(p.target_price), p.strategy,
+        )  # fmt: skip
+    return rows
+
+
+def _trades(found: list[Any]) -> Any:
+    rows = render.table(
+        ("symbol", "left"), ("side", "left"), ("qty", "right"), ("entry", "right"), ("exit", "right"),
+        ("P&L", "right"), ("reason", "left"), ("held", "right"),
+    )  # fmt: skip
+    for t in found:
+        rows.add_row(
+            t.symbol, t.side, render.qty(t.qty), render.price(t.entry_price), render.price(t.exit_price),
+            Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), t.reason, render.span(t.duration),
+        )  # fmt: skip
+    return rows
+
+
+def _orders(found: list[views.OrderRow]) -> Any:
+    rows = render.table(
+        ("symbol", "left"), ("side", "left"), ("role", "left"), ("type", "left"), ("qty", "right"),
+        ("filled", "right"), ("at", "right"), ("status", "left"), ("id", "left"),
+    )  # fmt: skip
+    for o in found:
+        rows.add_row(
+            o.symbol, o.side, o.role, o.type, render.qty(o.qty), render.qty(o.filled_qty),
+            render.price(o.filled_avg_price or o.limit_price or o.stop_price), o.status, o.order_id[:8],
+        )  # fmt: skip
+    return rows
+
+
+def _discrepancies(found: list[views.DiscrepancyRow]) -> Any:
+    rows = render.table(("market time", "left"), ("symbol", "left"), ("what", "left"), ("cause and action", "left"))
+    for row in found:
+        item = row.item
+        what = f"{item.kind}: ours {item.ours}, broker {item.broker}"
+        rows.add_row(render.day_time(row.at), item.symbol, what, f"{item.cause}; {item.action}")
+    return rows

@@ -1,0 +1,272 @@
+"""A runner's life as lines on a terminal or in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from gambler_ai import __version__
+from gambler_ai.app.venue import EMBEDDED, Venue
+from gambler_ai.cli import render
+from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
+from gambler_ai.core import events as ev
+from gambler_ai.core.engine import Decisions
+from gambler_ai.core.model import ClosedTrade
+from gambler_ai.core.orders import Purpose
+from gambler_ai.core.protection import Protection, protection
+from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.storage.checkpoints import CheckpointInfo
+from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.trading.recovery import Restored
+
+#: Every so many checkpoints one is mentioned, as a sign of life.
+MENTION_EVERY = 10
+
+
+class ConsoleWatcher:
+    """Tells what a session does; with ``quiet`` only what a person has to know."""
+
+    def __init__(
+        self, out: Console, closed: Callable[[str], list[ClosedTrade]], *, resume_command: str, quiet: bool
+    ) -> None:
+        """``closed`` reads a session's round trips for the report; ``resume_command`` wants an id behind it."""
+        self._out = out
+        self._closed = closed
+        self._quiet = quiet
+        self._resume_command = resume_command
+
+    # -- how it came to be ------------------------------------------------------------------------
+
+    def opening(self, venue: Venue, database: str, plan: Plan) -> None:
+        if self._quiet:
+            return
+        self._out.print(Text.assemble(("gambler_ai", STRONG), f" {__version__}  ", ("paper trading", QUIET)))
+        self._out.print(render.pair("Broker", venue.note))
+        if venue.labels:
+            prices = ", ".join(f"{s} {venue.labels.get(s, '?')}" for s in plan.symbols)
+            day = f"{venue.clock.now().astimezone(render.NEW_YORK):%A %Y-%m-%d %H:%M}"
+            self._out.print(render.pair("Prices", f"{prices}, spread into minutes (synthetic path)"))
+            pace = f"{plan.speed:g}x" if plan.speed else "as fast as it goes"
+            why = ", a day with 2 % moves, which are rare" if venue.kind == EMBEDDED else ""
+            self._out.print(render.pair("Market time", f"{day} New York, {pace}{why}"))
+        self._out.print(render.pair("Database", database))
+
+    def created(self, state: SessionState) -> None:
+        if self._quiet:
+            return
+        plan = state.plan
+        self._out.print(render.pair("Session", state.session_id, STRONG))
+        self._out.print(render.pair("Symbols", ",".join(plan.symbols)))
+        self._out.print(render.pair("Strategy", _plan_line(plan)))
+
+    def resumed(self, info: SessionInfo, restored: Restored) -> None:
+        state, checkpoint = restored.state, restored.checkpoint
+        for line in restored.broken:
+            self._out.print(Text(f"Checkpoint {line}; the one before it is used", WARN))
+        self._out.print(Text(f"Resumed session: {info.id}", STRONG))
+        self._line("Started", render.day_time(info.started_at))
+        self._line("Symbols", ",".join(state.plan.symbols))
+        self._out.print(f"Loaded {len(state.positions)} positions from database")
+        if checkpoint is None:
+            self._out.print(f"No checkpoint yet: restored from {restored.replayed} journal rows")
+        else:
+            when = render.day_time(checkpoint.at)
+            self._out.print(
+                f"Restored from checkpoint created at {when}, and {restored.replayed} journal rows after it"
+            )
+        self._line("Active positions", str(len(state.positions)))
+        self._line("Closed trades", str(state.closed_trades))
+        if checkpoint is not None:
+            self._line("Checkpoint", f"#{checkpoint.number}, {render.day_time(checkpoint.at)}")
+        self._line("Last known portfolio value", render.dollars(state.account.portfolio_value))
+        self._line("Remaining", render.span(timedelta(seconds=state.remaining_s or state.plan.duration_s)))
+
+    def planned(self, decisions: Decisions) -> None:
+        if not decisions.discrepancies:
+            self._out.print(Text("Books and broker agree. Nothing was changed.", GOOD))
+            return
+        self._out.print(Text(f"{len(decisions.discrepancies)} differences; nothing was changed:", WARN))
+        for item in decisions.discrepancies:
+            self._out.print(_discrepancy(item))
+
+    # -- while it runs ----------------------------------------------------------------------------
+
+    def started(self, state: SessionState) -> None:
+        for position in state.positions.values():
+            status, why = protection(state, position)
+            style = GOOD if status is Protection.PROTECTED else WARN
+            text = f"{position.symbol} {render.qty(position.qty)} @ {render.price(position.avg_entry_price)}"
+            self._out.print(Text.assemble(f"  {text}  ", (status.value, style), (f"  {why}", QUIET)))
+        for symbol, amount in sorted(state.foreign.items()):
+            self._out.print(Text(f"  {symbol} {render.qty(amount)} not ours: left alone, no entries in it", WARN))
+        if not self._quiet:
+            self._out.print()
+
+    def took(self, decisions: Decisions, state: SessionState) -> None:
+        for fact in decisions.facts:
+            told = _FACTS.get(type(fact))
+            if told is not None and (not self._quiet or type(fact) in _ALWAYS):
+                self._say(fact, told(fact))
+        for trade in decisions.changes.closed:
+            self._say_closed(trade)
+
+    def checkpointed(self, info: CheckpointInfo) -> None:
+        if info.number % MENTION_EVERY == 0 and not self._quiet:
+            self._out.print(
+                Text.assemble((f"{render.clock_time(info.at)}  ", QUIET), f"Checkpoint #{info.number} created")
+            )
+
+    def stopping(self, reason: str) -> None:
+        if not self._quiet:
+            self._out.print()
+            self._out.print(f"Shutting down gracefully ({reason})...")
+            self._out.print("   Creating final checkpoint...")
+
+    # -- at the end -------------------------------------------------------------------------------
+
+    def ended(self, state: SessionState, *, created: int, pruned: int) -> None:
+        if not self._quiet:
+            self._out.print(f"   Total checkpoints created: {created}")
+            self._out.print(f"   Cleaned up {pruned} old checkpoints")
+            self._out.print()
+        self._report(state)
+        if state.status != "completed":
+            self._out.print()
+            self._out.print(render.pair("Resume with", f"{self._resume_command} {state.session_id}", STRONG))
+
+    def _report(self, state: SessionState) -> None:
+        first, last = state.initial_equity, state.account.equity
+        self._out.print(render.pair("Session", f"{state.session_id}  {state.status}", STRONG))
+        self._out.print(render.pair("Initial", f"{render.dollars(first):>14}"))
+        self._out.print(render.pair("Final", f"{render.dollars(last):>14}"))
+        if first:
+            change = last - first
+            text = f"{render.money(change, sign=True):>14}  ({change / first * 100:+.2f} %)"
+            self._out.print(render.pair("P&L", text, render.pnl_style(change)))
+        self._out.print()
+        self._out.print(Text(f"Closed trades: {state.closed_trades}", STRONG))
+        self._closed_table(state)
+        self._out.print(Text(f"Open positions: {len(state.positions)}", STRONG))
+        self._open_table(state)
+
+    def _closed_table(self, state: SessionState) -> None:
+        trades = self._closed(state.session_id)
+        if not trades:
+            return
+        rows = render.table(
+            ("symbol", "left"), ("side", "left"), ("qty", "right"), ("entry", "right"), ("exit", "right"),
+            ("P&L", "right"), ("reason", "left"), ("held", "right"),
+        )  # fmt: skip
+        for t in trades:
+            rows.add_row(
+                t.symbol, t.side, render.qty(t.qty), render.price(t.entry_price), render.price(t.exit_price),
+                Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), t.reason, render.span(t.duration),
+            )  # fmt: skip
+        self._out.print(rows)
+
+    def _open_table(self, state: SessionState) -> None:
+        if not state.positions:
+            return
+        rows = render.table(
+            ("symbol", "left"), ("qty", "right"), ("entry", "right"), ("mark", "right"), ("P&L", "right"),
+            ("stop", "right"), ("target", "right"), ("", "left"),
+        )  # fmt: skip
+        for p in state.positions.values():
+            mark = state.marks.get(p.symbol, p.avg_entry_price)
+            gain = p.unrealized(mark)
+            status, _why = protection(state, p)
+            rows.add_row(
+                p.symbol, render.qty(p.qty), render.price(p.avg_entry_price), render.price(mark),
+                Text(render.money(gain, sign=True), render.pnl_style(gain)), render.price(p.stop_price),
+                render.price(p.target_price), Text(status.value, GOOD if status is Protection.PROTECTED else WARN),
+            )  # fmt: skip
+        self._out.print(rows)
+
+    def _say(self, fact: Any, told: tuple[str, str, str, str]) -> None:
+        word, symbol, text, style = told
+        self._out.print(
+            Text.assemble((f"{render.clock_time(fact.at)}  ", QUIET), (f"{word:<9}", style), f"{symbol:<6}", text)
+        )
+
+    def _say_closed(self, t: ClosedTrade) -> None:
+        text = Text.assemble(
+            (f"{render.clock_time(t.exit_at)}  ", QUIET), (f"{'closed':<9}", STRONG), f"{t.symbol:<6}",
+            f"{t.side} {render.qty(t.qty)}: {render.price(t.entry_price)} to {render.price(t.exit_price)}  ",
+            (render.money(t.pnl, sign=True), render.pnl_style(t.pnl)),
+            f"  {t.reason}, held {render.span(t.duration)}",
+        )  # fmt: skip
+        self._out.print(text)
+
+    def _line(self, name: str, value: str) -> None:
+        self._out.print(f"  {name}: {value}")
+
+
+def _plan_line(plan: Plan) -> str:
+    return (
+        f"{plan.strategy}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %,"
+        f" {render.dollars(plan.position_size)} a position, scan {plan.interval_s:g} s,"
+        f" checkpoint {plan.checkpoint_interval_s:g} s, {render.span(timedelta(seconds=plan.duration_s))} to run"
+    )
+
+
+def _intent(fact: ev.IntentPlanned) -> tuple[str, str, str, str]:
+    i = fact.intent
+    if i.purpose is Purpose.ENTRY:
+        text = (
+            f"{i.side} {render.qty(i.qty)} at market near {render.price(i.ref_price)}, stop"
+            f" {render.price(i.stop_price)}, target {render.price(i.target_price)}  ({i.reason})"
+        )
+        return "entry", i.symbol, text, STRONG
+    if i.purpose is Purpose.PROTECT:
+        text = f"stop {render.price(i.stop_price)}, target {render.price(i.target_price)} for {render.qty(i.qty)} ({i.reason})"
+        return "protect", i.symbol, text, WARN
+    return "exit", i.symbol, f"{i.side} {render.qty(i.qty)} at market ({i.reason})", WARN
+
+
+def _fill(fact: ev.FillReported) -> tuple[str, str, str, str]:
+    f = fact.fill
+    word = "bought" if f.side == "buy" else "sold"
+    return "fill", f.symbol, f"{word} {render.qty(f.qty)} @ {render.price(f.price)}", ""
+
+
+def _denied(fact: ev.Denied) -> tuple[str, str, str, str]:
+    return "denied", fact.symbol, f"{fact.side}: {fact.code.replace('_', ' ')} ({fact.context})", QUIET
+
+
+def _reconciled(fact: ev.Reconciled) -> tuple[str, str, str, str]:
+    return "differs", "", "; ".join(_discrepancy(d).plain for d in fact.discrepancies), WARN
+
+
+def _discrepancy(d: ev.Discrepancy) -> Text:
+    return Text(f"{d.symbol} {d.kind}: ours {d.ours}, broker {d.broker}. {d.cause}. {d.action}.")
+
+
+def _short(client_order_id: str) -> str:
+    return client_order_id[:12]
+
+
+_FACTS: dict[type, Callable[[Any], tuple[str, str, str, str]]] = {
+    ev.IntentPlanned: _intent,
+    ev.FillReported: _fill,
+    ev.Denied: _denied,
+    ev.Reconciled: _reconciled,
+    ev.ResendPlanned: lambda f: ("resend", "", f"{_short(f.client_order_id)}: the same order under the same id", WARN),
+    ev.IntentUnknown: lambda f: ("unknown", "", f"{_short(f.client_order_id)}: {f.reason}; looking it up", WARN),
+    ev.IntentRefused: lambda f: ("rejected", "", f"{_short(f.client_order_id)}: {f.reason}", BAD),
+    ev.IntentVoided: lambda f: ("void", "", f"{_short(f.client_order_id)}: {f.reason}", WARN),
+    ev.IntentDisputed: lambda f: ("disputed", "", f"{_short(f.client_order_id)}: {f.reason}", BAD),
+    ev.CancelPlanned: lambda f: ("cancel", "", f"order {_short(f.order_id)}: {f.reason}", WARN),
+    ev.Adjusted: lambda f: ("adjusted", f.symbol, f"quantity set to {render.qty(f.qty)}: {f.cause}", WARN),
+    ev.Degraded: lambda f: ("degraded", "", f"{f.name}: {f.reason}; no entries until it works", BAD),
+    ev.Restored: lambda f: ("restored", "", f"{f.name} works again", GOOD),
+    ev.PlanChanged: lambda f: ("plan", "", ", ".join(f"{k} {a} to {b}" for k, (a, b) in f.changes.items()), ""),
+}
+
+#: Told with --quiet as well.
+_ALWAYS: frozenset[type] = frozenset(
+    {ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.Adjusted, ev.Degraded, ev.Restored}
+)

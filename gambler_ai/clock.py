@@ -1,0 +1,59 @@
+"""The only reader of time. Everybody else is handed an instant or a clock."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where instants come from. ``now`` is aware UTC; ``monotonic`` is wall seconds for deadlines."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """Wall time, for a market that keeps wall time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
+
+
+class MarketClock(SystemClock):
+    """A market that runs by itself: ``origin`` now, then ``rate`` market seconds a wall second."""
+
+    def __init__(self, origin: datetime, rate: float) -> None:
+        self._origin = origin
+        self._rate = rate
+        self._anchor_s = time.monotonic()
+
+    def now(self) -> datetime:
+        return self._origin + timedelta(seconds=(time.monotonic() - self._anchor_s) * self._rate)
+
+
+class ManualClock(SystemClock):
+    """A market that stands still until it is moved; it never goes back.
+
+    ``monotonic`` and ``sleep`` stay wall time, so HTTP deadlines and leases work as ever.
+    """
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start
+
+    def now(self) -> datetime:
+        return self._now
+
+    def move_to(self, instant: datetime) -> None:
+        """Move to ``instant``; an instant already passed changes nothing."""
+        self._now = max(self._now, instant)

@@ -1,0 +1,69 @@
+"""Building and joining bar frames: arrays of all symbols at once, the newest bar in the last row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gambler_ai.core.model import BarFrame
+
+_PRICES = ("open", "high", "low", "close", "volume")
+
+
+def from_columns(
+    symbols: tuple[str, ...], interval: timedelta, columns: Mapping[str, NDArray[np.float64]], keep: int
+) -> BarFrame:
+    """A frame of at most ``keep`` bars from one array (bars, 6: time, open, high, low, close, volume) a symbol.
+
+    Bars that are not sane (not finite, not above zero, high below low) are left out: a strategy never
+    sees them (RECOVERY_PROTOCOL 2.3, feed).
+    """
+    clean = {symbol: _sane(columns[symbol])[-keep:] for symbol in symbols}
+    rows = max((len(c) for c in clean.values()), default=0)
+    times = np.zeros((rows, len(symbols)), dtype=np.int64)
+    values = np.full((len(_PRICES), rows, len(symbols)), np.nan)
+    for i, symbol in enumerate(symbols):
+        column = clean[symbol]
+        if len(column):
+            times[-len(column) :, i] = column[:, 0]
+            values[:, -len(column) :, i] = column[:, 1:].T
+    return BarFrame(symbols, interval, times, *values)
+
+
+def join(old: BarFrame, new: BarFrame, keep: int) -> BarFrame:
+    """``old`` continued by the bars of ``new`` that are newer, the last ``keep`` of each symbol.
+
+    Both frames have the same symbols in the same order.
+    """
+    assert old.symbols == new.symbols
+    if not np.any(new.times[-1:] > (old.times[-1:] if len(old) else 0)):
+        return old
+    columns = {}
+    for i, symbol in enumerate(old.symbols):
+        before, after = _column(old, i), _column(new, i)
+        newest = before[-1, 0] if len(before) else 0
+        columns[symbol] = np.concatenate([before, after[after[:, 0] > newest]])
+    return from_columns(old.symbols, old.interval, columns, keep)
+
+
+def empty(symbols: tuple[str, ...], interval: timedelta) -> BarFrame:
+    """A frame without bars."""
+    return from_columns(symbols, interval, {s: np.empty((0, 6)) for s in symbols}, 1)
+
+
+def _column(frame: BarFrame, i: int) -> NDArray[np.float64]:
+    there = frame.times[:, i] > 0
+    stack = [frame.times[there, i].astype(np.float64)]
+    stack += [getattr(frame, name)[there, i] for name in _PRICES]
+    return np.stack(stack, axis=1)
+
+
+def _sane(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not len(column):
+        return column
+    prices = column[:, 1:5]
+    good = np.isfinite(column).all(axis=1) & (prices > 0).all(axis=1) & (column[:, 5] >= 0)
+    return column[good & (column[:, 2] >= column[:, 3])]

@@ -1,0 +1,279 @@
+"""One input in, decisions out. `step` applies facts as it draws them; it touches nothing outside.
+
+The shell commits ``Decisions.facts`` in one transaction and only then carries out what they allow:
+an `IntentPlanned` or `ResendPlanned` may be sent, a `CancelPlanned` may be asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct, field
+
+from gambler_ai.core import events as ev
+from gambler_ai.core import protection as prot
+from gambler_ai.core import reconcile, risk
+from gambler_ai.core.model import BarFrame, Instrument, MarketView, Proposal, Side
+from gambler_ai.core.orders import (
+    OrderIntent,
+    OrderReport,
+    Purpose,
+    Status,
+    bracket_body,
+    client_order_id,
+    entry_decision_id,
+    observed,
+)
+from gambler_ai.core.ports import Strategy
+from gambler_ai.core.state import Changes, SessionState, apply
+
+#: VOID needs all three, in session time (RECOVERY_PROTOCOL 2.1): quiet since the last possible byte,
+#: so many look-ups in a row that missed, and so long between the first and now.
+VOID_QUIET = timedelta(seconds=30)
+VOID_MISSES = 3
+VOID_SPAN = timedelta(seconds=10)
+#: How long a VOID id is watched for: past the end of the next session day, over any long weekend.
+VOID_WATCH = timedelta(days=4)
+
+
+class Decisions(Struct):
+    """What a step came to. ``look_again`` asks for another reading before a difference is acted upon."""
+
+    facts: list[ev.Fact] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
+    discrepancies: tuple[ev.Discrepancy, ...] = ()
+    look_again: bool = False
+
+
+class Engine:
+    """State, strategy and risk. The only thing that turns inputs into facts."""
+
+    def __init__(
+        self, state: SessionState, strategy: Strategy, limits: risk.RiskLimits,
+        instruments: Mapping[str, Instrument], known_ids: Callable[[set[str]], set[str]],
+    ) -> None:  # fmt: skip
+        """``known_ids`` answers which of some client order ids have a row in this database."""
+        self.state = state
+        self._strategy = strategy
+        self._limits = limits
+        self._instruments = instruments
+        self._known_ids = known_ids
+        self._market: ev.MarketReport | None = None
+        self._suspects: frozenset[tuple[str, ...]] = frozenset()
+        self._told: frozenset[tuple[str, ...]] = frozenset()
+        self._out = Decisions()
+
+    def step(self, event: ev.Input) -> Decisions:
+        """Take one input; what comes of it is applied to the state and returned."""
+        self._out = Decisions()
+        _STEPS[type(event)](self, event)
+        return self._out
+
+    def record(self, *facts: ev.Fact) -> Decisions:
+        """Facts the shell knows by itself: a run begun or ended, a plan changed."""
+        self._out = Decisions()
+        for fact in facts:
+            self._emit(fact)
+        return self._out
+
+    @property
+    def market(self) -> ev.MarketReport | None:
+        """The broker's clock as of the last reading."""
+        return self._market
+
+    def _emit(self, fact: ev.Fact) -> None:
+        self._out.changes.merge(apply(self.state, fact))
+        self._out.facts.append(fact)
+
+    # -- prices -----------------------------------------------------------------------------------
+
+    def _bars_closed(self, event: ev.BarsClosed) -> None:
+        self._restore("market data")
+        fresh = _fresh_bars(event.frame, self.state.bars)
+        view = MarketView(event.at, event.frame, event.trades, frozenset(self.state.positions))
+        proposals = [p for p in self._proposals(view) if p.symbol in fresh]
+        for proposal in proposals:
+            self._review(proposal, event)
+        self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh))
+
+    def _proposals(self, view: MarketView) -> list[Proposal]:
+        try:
+            return list(self._strategy.propose(view))
+        except Exception as error:
+            text = f"{self._strategy.name}: {type(error).__name__}: {error}"
+            for symbol in view.frame.symbols:
+                self._emit(ev.Denied(view.at, symbol, Side.BUY, risk.Code.STRATEGY_FAILED, text[:300]))
+            return []
+
+    def _review(self, proposal: Proposal, event: ev.BarsClosed) -> None:
+        trade = event.trades.get(proposal.symbol)
+        verdict = risk.review(proposal, self.state, event.at, self._limits, self._market, self._instruments, trade)
+        if isinstance(verdict, risk.Denial):
+            self._emit(ev.Denied(event.at, proposal.symbol, proposal.side, verdict.code, verdict.context))
+            return
+        state, symbol, side = self.state, proposal.symbol, proposal.side
+        decision = entry_decision_id(self._strategy.name, symbol, side, proposal.signal_at)
+        coid = client_order_id(state.account_id, state.session_id, decision)
+        valid = proposal.signal_at + (1 + self._limits.stale_bars) * self._limits.bar_interval
+        self._emit(ev.IntentPlanned(event.at, OrderIntent(
+            client_order_id=coid, decision_id=decision, attempt=0, purpose=Purpose.ENTRY,
+            strategy=self._strategy.name, symbol=symbol, side=side, qty=verdict.qty,
+            ref_price=verdict.ref_price, stop_price=verdict.stop_price, target_price=verdict.target_price,
+            position_id=coid, reason=proposal.reason, decided_at=event.at, valid_until=valid,
+            body=bracket_body(coid, symbol, side, verdict.qty, verdict.target_price, verdict.stop_price),
+        )))  # fmt: skip
+
+    # -- the broker's answers ---------------------------------------------------------------------
+
+    def _submit_answered(self, event: ev.SubmitAnswered) -> None:
+        self._order_seen(event.at, event.report)
+
+    def _submit_refused(self, event: ev.SubmitRefused) -> None:
+        if event.duplicate:  # it landed: what it became is looked up
+            self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
+        else:
+            self._emit(ev.IntentRefused(event.at, event.client_order_id, event.reason))
+
+    def _submit_unanswered(self, event: ev.SubmitUnanswered) -> None:
+        self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
+
+    def _cancel_answered(self, event: ev.CancelAnswered) -> None:
+        """Nothing to book: the order's own report says what came of it."""
+
+    def _broker_failed(self, event: ev.BrokerFailed) -> None:
+        if event.name not in self.state.degraded:
+            self._emit(ev.Degraded(event.at, event.name, event.reason))
+
+    def _halt(self, event: ev.HaltRequested) -> None:
+        if not self.state.halted:
+            self._emit(event)
+
+    def _timer(self, event: ev.TimerElapsed) -> None:
+        """Time passed; what is due is the shell's to ask for."""
+
+    def _restore(self, name: str) -> None:
+        if name in self.state.degraded:
+            self._emit(ev.Restored(self.state.last_at, name))
+
+    # -- a whole reading --------------------------------------------------------------------------
+
+    def _broker_reported(self, event: ev.BrokerReported) -> None:
+        state, report, at = self.state, event.report, event.at
+        self._market = report.market
+        self._restore("broker")
+        if event.reconcile or report.account.cash != state.account.cash:
+            self._emit(ev.AccountReported(at, report.account))
+        for order in (*report.orders, *(r for r in report.lookups.values() if r is not None)):
+            if order.client_order_id in state.intents:
+                self._order_seen(at, order)
+        for fill in reconcile.unbooked_fills(state, report):
+            self._emit(ev.FillReported(at, fill))
+        self._settle_missing(at, report)
+        if event.reconcile:
+            self._reconcile(at, report)
+        for step in prot.plan(state, at, report.market.is_open):
+            self._emit(step)
+
+    def _order_seen(self, at: datetime, report: OrderReport) -> None:
+        record = self.state.intents.get(report.client_order_id)
+        if record is None or not (record.status in _WAITING or reconcile.is_news(self.state, report)):
+            return
+        if not reconcile.is_as_asked(record, report):
+            if record.status is not Status.DISPUTED:
+                text = f"the broker holds {report.side} {report.qty:f} {report.symbol} under this id"
+                self._emit(ev.IntentDisputed(at, report.client_order_id, text))
+            return
+        _status, odd = observed(record.status, report.status)
+        if odd:
+            self._note(at, ev.Discrepancy(
+                kind=reconcile.Kind.ORDER_ODD, symbol=report.symbol, ours=record.status.value,
+                broker=report.status, cause=odd, action="the broker's word taken",
+                order_id=report.order_id,
+            ))  # fmt: skip
+        self._emit(ev.OrderUpdated(at, report))
+
+    def _settle_missing(self, at: datetime, report: ev.BrokerReport) -> None:
+        """What to do with ids the broker does not know: send the same bytes again, wait, or give up."""
+        for coid, answer in report.lookups.items():
+            record = self.state.intents.get(coid)
+            if answer is not None or record is None or record.status is not Status.UNKNOWN:
+                continue
+            self._emit(ev.LookupMissed(at, coid))
+            record = self.state.intents[coid]
+            if self._still_wanted(record.intent, at, report.market):
+                self._emit(ev.ResendPlanned(at, coid))
+            elif (
+                record.misses >= VOID_MISSES
+                and at - (record.first_miss_at or at) >= VOID_SPAN
+                and at - (record.sent_at or at) >= VOID_QUIET
+            ):
+                text = f"{record.misses} look-ups missed it and its signal has expired"
+                self._emit(ev.IntentVoided(at, coid, text, at + VOID_WATCH))
+
+    def _still_wanted(self, intent: OrderIntent, at: datetime, market: ev.MarketReport) -> bool:
+        if intent.purpose is not Purpose.ENTRY:
+            held = self.state.positions.get(intent.symbol)
+            return held is not None and abs(held.qty) == intent.qty and held.exit_side is intent.side
+        in_time = intent.valid_until is not None and at <= intent.valid_until
+        return in_time and market.is_open and not self.state.halted
+
+    def _reconcile(self, at: datetime, report: ev.BrokerReport) -> None:
+        strangers = {o.client_order_id for o in report.orders if o.client_order_id not in self.state.intents}
+        known = self._known_ids(strangers) if strangers else set()
+        found = reconcile.diff(self.state, report, known)
+        keys = frozenset(d.key for d in found)
+        confirmed = [d for d in found if d.key in self._suspects]
+        self._out.discrepancies = tuple(found)
+        self._out.look_again = bool(keys - self._suspects)
+        self._suspects = keys
+        foreign = reconcile.foreign_quantities(self.state, at, report)
+        if foreign is not None:
+            self._emit(foreign)
+        for fact in reconcile.heal(self.state, at, report, confirmed):
+            self._emit(fact)
+        for item in confirmed:
+            if item.kind == reconcile.Kind.ORDER_GONE:
+                self._dispute_gone(at, item)
+        for item in confirmed:
+            self._note(at, item)
+        self._told &= keys
+
+    def _dispute_gone(self, at: datetime, item: ev.Discrepancy) -> None:
+        record = self.state.intents.get(item.order_id)
+        if record is not None and record.status is not Status.DISPUTED and not record.status.is_final:
+            self._emit(ev.IntentDisputed(at, item.order_id, item.cause))
+
+    def _note(self, at: datetime, item: ev.Discrepancy) -> None:
+        """Write a difference down once, not at each reading that still shows it."""
+        if item.key not in self._told:
+            self._told |= {item.key}
+            self._emit(ev.Reconciled(at, (item,)))
+
+
+_WAITING = frozenset({Status.PLANNED, Status.UNKNOWN, Status.VOID})
+
+_STEPS: dict[type, Callable[[Engine, Any], None]] = {
+    ev.BarsClosed: Engine._bars_closed,
+    ev.BrokerReported: Engine._broker_reported,
+    ev.BrokerFailed: Engine._broker_failed,
+    ev.SubmitAnswered: Engine._submit_answered,
+    ev.SubmitRefused: Engine._submit_refused,
+    ev.SubmitUnanswered: Engine._submit_unanswered,
+    ev.CancelAnswered: Engine._cancel_answered,
+    ev.TimerElapsed: Engine._timer,
+    ev.HaltRequested: Engine._halt,
+}
+
+
+def _fresh_bars(frame: BarFrame, decided: Mapping[str, datetime]) -> dict[str, datetime]:
+    """The newest closed bar of each symbol that has not been decided on yet."""
+    fresh = {}
+    for column, symbol in enumerate(frame.symbols):
+        stamp = int(frame.times[-1, column]) if len(frame) else 0
+        if stamp:
+            newest = datetime.fromtimestamp(stamp, UTC)
+            if symbol not in decided or newest > decided[symbol]:
+                fresh[symbol] = newest
+    return fresh

@@ -1,0 +1,189 @@
+"""What is traded and what is held: the nouns every room shares.
+
+Money, prices and quantities are `Decimal`; instants are aware UTC; quantities of positions are
+signed (short is negative), those of orders and fills are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msgspec import Struct
+
+ZERO = Decimal(0)
+CENT = Decimal("0.01")
+#: A price no share has; what is above it, or not above zero, is a fault of the feed (RECOVERY_PROTOCOL 4.8).
+MAX_PRICE = Decimal(10_000_000)
+
+
+class Side(StrEnum):
+    """The side of an order, as Alpaca spells it."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class Instrument(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the broker says of a symbol."""
+
+    symbol: str
+    tradable: bool = True
+    shortable: bool = True
+    fractionable: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class BarFrame:
+    """The newest closed bars of all symbols, right-aligned: row -1 holds each symbol's newest bar.
+
+    ``times`` (left edge, epoch seconds, 0 where there is none) and the prices and volumes have the
+    shape (bars, symbols); missing cells are NaN. Right alignment keeps "five bars ago" true for a
+    symbol that had no trade in some minute.
+    """
+
+    symbols: tuple[str, ...]
+    interval: timedelta
+    times: NDArray[np.int64]
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    close: NDArray[np.float64]
+    volume: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return int(self.times.shape[0])
+
+
+class Trade(Struct, frozen=True):
+    """The last trade of a symbol: the price that decisions and marks refer to."""
+
+    symbol: str
+    price: Decimal
+    at: datetime
+
+
+class Fill(Struct, frozen=True):
+    """One execution, keyed by the broker's activity id; ``qty`` is unsigned."""
+
+    activity_id: str
+    order_id: str
+    symbol: str
+    side: Side
+    qty: Decimal
+    price: Decimal
+    at: datetime
+
+
+class Account(Struct, frozen=True):
+    """The account's money as the broker states it."""
+
+    cash: Decimal = ZERO
+    equity: Decimal = ZERO
+    portfolio_value: Decimal = ZERO
+    buying_power: Decimal = ZERO
+    currency: str = "USD"
+
+
+class Position(Struct, frozen=True):
+    """What we hold in a symbol, and why. ``position_id`` is the client order id that opened it."""
+
+    symbol: str
+    qty: Decimal
+    avg_entry_price: Decimal
+    entry_at: datetime
+    position_id: str
+    strategy: str
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
+    reason: str = ""
+    #: Exits so far, so that a round trip that leaves in pieces is still one closed trade.
+    entry_qty: Decimal = ZERO
+    exit_qty: Decimal = ZERO
+    exit_value: Decimal = ZERO
+    exit_priced: bool = True
+    #: How many protective or closing orders were decided for it: the ordinal in their decision ids.
+    decisions: int = 0
+    decided_at: datetime | None = None
+
+    @property
+    def side(self) -> str:
+        return "long" if self.qty > 0 else "short"
+
+    @property
+    def exit_side(self) -> Side:
+        return Side.SELL if self.qty > 0 else Side.BUY
+
+    def value(self, price: Decimal) -> Decimal:
+        """Market value at ``price``; negative when short."""
+        return self.qty * price
+
+    def unrealized(self, price: Decimal) -> Decimal:
+        """Profit or loss still open at ``price``."""
+        return self.qty * (price - self.avg_entry_price)
+
+
+class ClosedTrade(Struct, frozen=True):
+    """A round trip. ``exit_price`` and ``pnl`` are None when the broker showed no fill for the exit."""
+
+    position_id: str
+    symbol: str
+    side: str
+    qty: Decimal
+    entry_price: Decimal
+    entry_at: datetime
+    exit_price: Decimal | None
+    exit_at: datetime
+    pnl: Decimal | None
+    reason: str
+    strategy: str
+
+    @property
+    def duration(self) -> timedelta:
+        return self.exit_at - self.entry_at
+
+
+class Proposal(Struct, frozen=True):
+    """An order nobody has reviewed yet: a strategy's opinion, with its stop and target in percent."""
+
+    symbol: str
+    side: Side
+    signal_at: datetime
+    reason: str
+    stop_loss_pct: Decimal
+    take_profit_pct: Decimal
+
+
+@dataclass(frozen=True)
+class MarketView:
+    """What a strategy may look at: bars, last trades and which symbols are taken."""
+
+    at: datetime
+    frame: BarFrame
+    trades: Mapping[str, Trade]
+    held: frozenset[str]
+
+
+def round_price(price: Decimal) -> Decimal:
+    """Round to what Alpaca takes: two places from one dollar up, four below (BEHAVIOUR 3, sub-penny)."""
+    step = CENT if price >= 1 else Decimal("0.0001")
+    return price.quantize(step, rounding=ROUND_HALF_EVEN)
+
+
+def is_sane_price(price: Decimal) -> bool:
+    """Whether ``price`` can be a price at all: finite, above zero, below `MAX_PRICE`."""
+    return price.is_finite() and 0 < price < MAX_PRICE

@@ -1,0 +1,103 @@
+"""Fills to positions, round trips and profit. Average cost; a round trip ends when the quantity is zero."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gambler_ai.core.model import ZERO, ClosedTrade, Fill, Position
+
+
+class Booking(Struct, frozen=True):
+    """What a fill made of a position: what is held now, what it ended, what was realized by it."""
+
+    position: Position | None
+    closed: ClosedTrade | None
+    realized: Decimal
+
+
+def book(position: Position | None, fill: Fill, opening: Position, exit_reason: str) -> Booking:
+    """Book ``fill``; ``opening`` is the position it starts if nothing (or the other side) is held.
+
+    An exit for more than is held closes the round trip and opens the surplus the other way round,
+    without stop and target: it is shown and taken out, never lost from sight.
+    """
+    signed = fill.qty * fill.side.sign
+    if position is None:
+        return Booking(_opened(opening, signed, fill), None, ZERO)
+    if (position.qty > 0) == (signed > 0):
+        return Booking(_increased(position, signed, fill.price), None, ZERO)
+    out = min(fill.qty, abs(position.qty))
+    after = _reduced(position, out, fill.price)
+    realized = (fill.price - position.avg_entry_price) * out * (1 if position.qty > 0 else -1)
+    if after.qty != 0:
+        return Booking(after, None, realized)
+    closed = close(after, fill.at, exit_reason)
+    surplus = fill.qty - out
+    flipped = None
+    if surplus:
+        bare = replace(opening, stop_price=None, target_price=None, reason="surplus of an exit")
+        flipped = _opened(bare, surplus * fill.side.sign, fill)
+    return Booking(flipped, closed, realized)
+
+
+def adjust(position: Position, qty: Decimal, price: Decimal | None, at: datetime, cause: str) -> Booking:
+    """Set a position to the broker's ``qty`` without a fill of ours (same side, smaller, or zero).
+
+    With a ``price`` (another's fill explains it) the profit is known; without one it stays unknown.
+    """
+    out = abs(position.qty) - abs(qty)
+    after = _reduced(position, out, price)
+    realized = ZERO
+    if price is not None:
+        realized = (price - position.avg_entry_price) * out * (1 if position.qty > 0 else -1)
+    if after.qty == 0:
+        return Booking(None, close(after, at, cause), realized)
+    return Booking(after, None, realized)
+
+
+def close(position: Position, at: datetime, reason: str) -> ClosedTrade:
+    """The round trip of a position whose last share has gone; it left as the side it was held on."""
+    long = position.entry_qty > 0
+    qty = abs(position.entry_qty)
+    exit_price = position.exit_value / position.exit_qty if position.exit_priced and position.exit_qty else None
+    pnl = None
+    if exit_price is not None:
+        pnl = (exit_price - position.avg_entry_price) * qty * (1 if long else -1)
+    return ClosedTrade(
+        position_id=position.position_id, symbol=position.symbol, side="long" if long else "short", qty=qty,
+        entry_price=position.avg_entry_price, entry_at=position.entry_at, exit_price=_places(exit_price),
+        exit_at=at, pnl=_places(pnl), reason=reason, strategy=position.strategy,
+    )  # fmt: skip
+
+
+def _opened(opening: Position, signed: Decimal, fill: Fill) -> Position:
+    return replace(opening, qty=signed, avg_entry_price=fill.price, entry_at=fill.at, entry_qty=signed)
+
+
+def _increased(position: Position, signed: Decimal, price: Decimal) -> Position:
+    qty = position.qty + signed
+    average = (position.avg_entry_price * position.qty + price * signed) / qty
+    return replace(position, qty=qty, avg_entry_price=average.quantize(_NINE), entry_qty=position.entry_qty + signed)
+
+
+def _reduced(position: Position, out: Decimal, price: Decimal | None) -> Position:
+    sign = 1 if position.qty > 0 else -1
+    return replace(
+        position,
+        qty=position.qty - out * sign,
+        exit_qty=position.exit_qty + out,
+        exit_value=position.exit_value + (price or ZERO) * out,
+        exit_priced=position.exit_priced and price is not None,
+    )
+
+
+#: Nine places, the finest Alpaca deals in (BEHAVIOUR 3, fractional).
+_NINE = Decimal("0.000000001")
+
+
+def _places(value: Decimal | None) -> Decimal | None:
+    return None if value is None else value.quantize(_NINE).normalize() + ZERO

@@ -1,0 +1,75 @@
+"""The only abstractions: what the kernel and the shell ask of a strategy, a broker and a market."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from gambler_ai.core.events import MarketReport, PositionReport
+from gambler_ai.core.model import Account, BarFrame, Fill, Instrument, MarketView, Proposal, Trade
+from gambler_ai.core.orders import OrderReport
+
+
+class Strategy(Protocol):
+    """Opinions about the market. Pure: the same view gives the same proposals."""
+
+    name: str
+    #: Closed bars it wants to see of each symbol.
+    history: int
+
+    def propose(self, view: MarketView) -> Sequence[Proposal]: ...
+
+
+class Broker(Protocol):
+    """Orders and account. Each call has a deadline of its own.
+
+    Reads raise `BrokerUnreachable`, `BrokerRefused` or `BrokerAuthError`, never "nothing there".
+    ``submit`` and ``cancel`` raise `OutcomeUnknown` as well: sent, or perhaps sent, and not answered.
+    """
+
+    def account_id(self) -> str: ...
+
+    def account(self) -> Account: ...
+
+    def market(self) -> MarketReport: ...
+
+    def instruments(self, symbols: Collection[str]) -> dict[str, Instrument | None]:
+        """None for a symbol the broker does not know."""
+        ...
+
+    def orders(self, since: datetime) -> list[OrderReport]:
+        """All orders submitted after ``since``, whatever their status, legs within their parents."""
+        ...
+
+    def order_by_client_id(self, client_order_id: str) -> OrderReport | None:
+        """None only on the broker's own 404."""
+        ...
+
+    def order(self, order_id: str) -> OrderReport | None: ...
+
+    def fills(self, since: datetime) -> list[Fill]:
+        """FILL activities after ``since``, oldest first."""
+        ...
+
+    def positions(self) -> list[PositionReport]: ...
+
+    def submit(self, body: str) -> OrderReport:
+        """Send exactly ``body``."""
+        ...
+
+    def cancel(self, order_id: str) -> None:
+        """Ask for a cancel; what comes of it is in the order's next report."""
+        ...
+
+
+class MarketData(Protocol):
+    """Prices. Raises as a broker's read does."""
+
+    def bars(self, symbols: Sequence[str], interval: timedelta, start: datetime, end: datetime, keep: int) -> BarFrame:
+        """Closed bars whose left edge lies in [start, end], the newest ``keep`` of each symbol."""
+        ...
+
+    def trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
+        """The last trade of each symbol that has one."""
+        ...

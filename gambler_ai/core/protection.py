@@ -1,0 +1,159 @@
+"""Is each position protected at the broker, and what to do where it is not (RECOVERY_PROTOCOL C9, C10)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import ROUND_DOWN, Decimal
+from enum import StrEnum
+
+from gambler_ai.core.events import CancelPlanned, IntentPlanned
+from gambler_ai.core.model import ZERO, Position, is_sane_price, round_price
+from gambler_ai.core.orders import (
+    IN_FLIGHT,
+    Order,
+    OrderIntent,
+    Purpose,
+    Role,
+    Status,
+    client_order_id,
+    market_body,
+    oco_body,
+    position_decision_id,
+    stop_body,
+)
+from gambler_ai.core.state import SessionState
+
+#: Session time an entry may stay partly filled: its stop wakes only when it is whole.
+ENTRY_DEADLINE = timedelta(seconds=60)
+#: Session time between two decisions for one position, so that a refusal is not answered with a storm.
+REARM_PAUSE = timedelta(seconds=30)
+
+
+class Protection(StrEnum):
+    """PROTECTED by an order at the broker, GUARDED only while we run, or NAKED."""
+
+    PROTECTED = "PROTECTED"
+    GUARDED = "GUARDED"
+    NAKED = "NAKED"
+
+
+def protection(state: SessionState, position: Position) -> tuple[Protection, str]:
+    """How ``position`` stands, and why."""
+    if (covered := _stop_qty(state, position)) >= abs(position.qty):
+        return Protection.PROTECTED, "stop at the broker"
+    if _entry_live(state, position) is not None:
+        return Protection.GUARDED, "entry partly filled; its stop wakes when it is whole"
+    if _exit_on_its_way(state, position):
+        return Protection.GUARDED, "an order for it is on its way"
+    return Protection.NAKED, f"a stop covers {covered:f} of {abs(position.qty):f}"
+
+
+def plan(state: SessionState, at: datetime, market_open: bool) -> list[CancelPlanned | IntentPlanned]:
+    """What has to be sent so that each position is protected again; nothing where it is."""
+    steps: list[CancelPlanned | IntentPlanned] = []
+    for position in state.positions.values():
+        steps += _plan_one(state, position, at, market_open)
+    return steps
+
+
+def _plan_one(
+    state: SessionState, position: Position, at: datetime, market_open: bool
+) -> list[CancelPlanned | IntentPlanned]:
+    if _stop_qty(state, position) >= abs(position.qty):
+        return []
+    entry = _entry_live(state, position)
+    if entry is not None:
+        overdue = at - (entry.partial_since or entry.submitted_at) >= ENTRY_DEADLINE
+        if overdue and entry.cancel_requested_at is None:
+            return [CancelPlanned(at, entry.order_id, "entry still partly filled at its deadline")]
+        return []
+    if _exit_on_its_way(state, position):
+        return []
+    resting = [o for o in _live_exits(state, position) if o.parent_id is None or not _parent_live(state, o)]
+    if resting:
+        asked = [o for o in resting if o.cancel_requested_at is None]
+        return [CancelPlanned(at, o.order_id, "covers another quantity than is held") for o in asked]
+    if position.decided_at is not None and at - position.decided_at < REARM_PAUSE:
+        return []
+    return _rearm(state, position, at, market_open)
+
+
+def _rearm(
+    state: SessionState, position: Position, at: datetime, market_open: bool
+) -> list[CancelPlanned | IntentPlanned]:
+    qty = abs(position.qty)
+    stop, target = stop_and_target(state, position)
+    mark = state.marks.get(position.symbol)
+    crossed = mark is not None and is_sane_price(mark) and (
+        mark <= stop if position.qty > 0 else mark >= stop
+    )  # fmt: skip
+    purpose = Purpose.EXIT if crossed else Purpose.PROTECT
+    decision = position_decision_id(purpose, position.position_id, position.decisions)
+    coid = client_order_id(state.account_id, state.session_id, decision)
+    whole = qty == qty.to_integral_value(rounding=ROUND_DOWN)
+    if crossed:
+        body, why = market_body(coid, position.symbol, position.exit_side, qty), "stop crossed while bare"
+    elif whole:
+        body, why = oco_body(coid, position.symbol, position.exit_side, qty, target, stop), "re-armed"
+    elif market_open:  # a fraction takes a plain day stop only, so it is re-armed every day
+        body, why = stop_body(coid, position.symbol, position.exit_side, qty, stop), "re-armed for the day"
+    else:
+        return []
+    intent = OrderIntent(
+        client_order_id=coid, decision_id=decision, attempt=0, purpose=purpose, strategy=position.strategy,
+        symbol=position.symbol, side=position.exit_side, qty=qty, ref_price=mark or position.avg_entry_price,
+        stop_price=stop, target_price=target, position_id=position.position_id, reason=why, decided_at=at,
+        valid_until=None, body=body,
+    )  # fmt: skip
+    return [IntentPlanned(at, intent)]
+
+
+def stop_and_target(state: SessionState, position: Position) -> tuple[Decimal, Decimal]:
+    """The position's own stop and target; the plan's percentages of its price where it has none."""
+    sign = 1 if position.qty > 0 else -1
+    price = position.avg_entry_price
+    stop = position.stop_price or round_price(price * (1 - sign * state.plan.stop_loss_pct / 100))
+    target = position.target_price or round_price(price * (1 + sign * state.plan.take_profit_pct / 100))
+    return stop, target
+
+
+def _stop_qty(state: SessionState, position: Position) -> Decimal:
+    """Shares that a stop at the broker would take out."""
+    stops = (o for o in _live_exits(state, position) if o.role is Role.STOP and _is_awake(state, o))
+    return sum((o.qty - o.filled_qty for o in stops), ZERO)
+
+
+def _live_exits(state: SessionState, position: Position) -> list[Order]:
+    """Orders resting on the exit side; those the broker no longer knows do not count."""
+    return [
+        o for o in state.live_orders(position.symbol)
+        if o.side is position.exit_side and o.role is not Role.ENTRY
+        and o.status is not Status.PENDING_CANCEL
+        and state.intents[o.intent_id].status is not Status.DISPUTED
+    ]  # fmt: skip
+
+
+def _is_awake(state: SessionState, stop: Order) -> bool:
+    """Legs of a bracket sleep until the entry is completely filled (BEHAVIOUR 3, bracket)."""
+    parent = state.orders.get(stop.parent_id) if stop.parent_id else None
+    return parent is None or parent.role is not Role.ENTRY or parent.status is Status.FILLED
+
+
+def _parent_live(state: SessionState, order: Order) -> bool:
+    parent = state.orders.get(order.parent_id or "")
+    return parent is not None and parent.is_live
+
+
+def _entry_live(state: SessionState, position: Position) -> Order | None:
+    entries = (o for o in state.live_orders(position.symbol) if o.role is Role.ENTRY)
+    return next(entries, None)
+
+
+def _exit_on_its_way(state: SessionState, position: Position) -> bool:
+    """A protective or closing order is in flight, an exit is working, a cancel is pending, a fill unbooked."""
+    in_flight = any(
+        r.status in IN_FLIGHT and r.intent.purpose is not Purpose.ENTRY for r in state.open_intents(position.symbol)
+    )
+    moving = any(o.role is Role.EXIT or o.status is Status.PENDING_CANCEL for o in state.live_orders(position.symbol))
+    unbooked = any(o.symbol == position.symbol and o.booked_qty < o.filled_qty for o in state.orders.values())
+    return in_flight or moving or unbooked

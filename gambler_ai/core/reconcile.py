@@ -1,0 +1,202 @@
+"""Our books against the broker's report: pure, from both to differences, and to the facts that heal them.
+
+The broker wins on quantities; we win on the why. A difference is explained where a fill of another's
+explains it; fills are never invented. Foreign quantities are shown, left alone and never counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from gambler_ai.core.events import (
+    Adjusted,
+    BrokerReport,
+    Discrepancy,
+    ForeignSeen,
+    PositionReport,
+)
+from gambler_ai.core.model import CENT, ZERO, Fill, Position
+from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderReport
+from gambler_ai.core.protection import Protection, protection
+from gambler_ai.core.state import SessionState
+
+
+class Kind(StrEnum):
+    """The kinds of difference, as they stand in rows and reports."""
+
+    QUANTITY = "quantity differs"
+    SIDE = "side differs"
+    PRICE = "price differs"
+    UNKNOWN_AT_OURS = "unknown at ours"
+    GONE = "gone at the broker"
+    ORDER_UNKNOWN = "order unknown at ours"
+    ORDER_GONE = "order gone"
+    ORDER_ODD = "order status odd"
+    OTHER_DATABASE = "order of another database"
+    LEG_MISSING = "leg missing"
+
+
+#: Kinds after which a person has to look before anything is traded.
+HALTING = frozenset({Kind.OTHER_DATABASE})
+
+
+def is_news(state: SessionState, report: OrderReport) -> bool:
+    """Whether an order of ours, or a leg of it, is not as we last saw it."""
+    return any(_differs(state.orders.get(r.order_id), r) for r in (report, *report.legs))
+
+
+def _differs(order: Order | None, report: OrderReport) -> bool:
+    return order is None or (
+        order.broker_status, order.filled_qty, order.filled_avg_price, order.qty, order.limit_price,
+        order.stop_price,
+    ) != (
+        report.status, max(report.filled_qty, order.filled_qty), report.filled_avg_price, report.qty,
+        report.limit_price, report.stop_price,
+    )  # fmt: skip
+
+
+def is_as_asked(record: IntentRecord, report: OrderReport) -> bool:
+    """Whether the order under our id is the one we asked for."""
+    intent = record.intent
+    return (intent.symbol, intent.side, intent.qty) == (report.symbol, report.side, report.qty)
+
+
+def unbooked_fills(state: SessionState, report: BrokerReport) -> list[Fill]:
+    """The fills of our orders that we have not booked, oldest first."""
+    return [
+        fill for fill in report.fills
+        if fill.order_id in state.orders and fill.activity_id not in state.fill_ids.get(fill.order_id, ())
+    ]  # fmt: skip
+
+
+def diff(state: SessionState, report: BrokerReport, known_ids: Collection[str]) -> list[Discrepancy]:
+    """Every difference between our books and the broker's; an empty list means they agree.
+
+    ``known_ids`` are client order ids of this database that the state has let go as settled.
+    """
+    found = _orders(state, report, known_ids)
+    theirs = {p.symbol: p for p in report.positions}
+    for symbol in sorted(set(state.positions) | set(theirs)):
+        if not _fills_under_way(state, symbol):
+            found += _position(state.positions.get(symbol), theirs.get(symbol), symbol, report)
+    for position in state.positions.values():
+        status, why = protection(state, position)
+        if status is Protection.NAKED and position.symbol in theirs:
+            found.append(Discrepancy(
+                kind=Kind.LEG_MISSING, symbol=position.symbol, ours=f"{position.qty:f}", broker=why,
+                cause="no stop rests at the broker for all of it", action="NAKED: stop and target re-armed",
+            ))  # fmt: skip
+    return found
+
+
+def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str]) -> list[Discrepancy]:
+    found = []
+    for order in report.orders:
+        coid = order.client_order_id
+        if coid in state.intents or coid in known_ids or order.order_id in state.orders:
+            continue
+        ours = coid.startswith(ID_PREFIX)
+        if ours or order.status not in _DONE:
+            found.append(Discrepancy(
+                kind=Kind.OTHER_DATABASE if ours else Kind.ORDER_UNKNOWN, symbol=order.symbol, ours="none",
+                broker=f"{order.side} {order.qty:f} {order.type} {order.status}",
+                cause="another database trades this account" if ours else "placed by hand or by another program",
+                action="halt" if ours else "left alone", order_id=order.order_id,
+            ))  # fmt: skip
+    for coid, answer in report.lookups.items():
+        record = state.intents.get(coid)
+        if answer is None and record is not None and any(o.intent_id == coid for o in state.orders.values()):
+            found.append(Discrepancy(
+                kind=Kind.ORDER_GONE, symbol=record.intent.symbol, ours=record.status.value, broker="unknown",
+                cause="the broker no longer knows it", action="not counted as protection", order_id=coid,
+            ))  # fmt: skip
+    return found
+
+
+_DONE = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+
+
+def _fills_under_way(state: SessionState, symbol: str) -> bool:
+    return any(o.symbol == symbol and o.booked_qty < o.filled_qty for o in state.orders.values())
+
+
+def _position(
+    ours: Position | None, theirs: PositionReport | None, symbol: str, report: BrokerReport
+) -> list[Discrepancy]:
+    our_qty = ours.qty if ours else ZERO
+    their_qty = theirs.qty if theirs else ZERO
+    if ours is None or our_qty == their_qty:
+        return _same(ours, theirs, symbol)
+    explained = foreign_fill(ours, report)
+    cause = f"filled by order {explained.order_id}, not ours" if explained else "no fill explains it"
+    if their_qty == 0:
+        kind, action = Kind.GONE, "closed in our books"
+    elif (their_qty > 0) != (our_qty > 0):
+        kind, action = Kind.SIDE, "closed in our books; what the broker holds is not ours"
+    elif abs(their_qty) < abs(our_qty):
+        kind, action = Kind.QUANTITY, f"our quantity set to {their_qty:f}"
+    else:
+        kind, action = Kind.QUANTITY, f"{their_qty - our_qty:f} not ours: left alone, entries blocked"
+        cause = "bought or sold by hand or by another program"
+    return [_difference(kind, symbol, our_qty, their_qty, cause, action)]
+
+
+def _same(ours: Position | None, theirs: PositionReport | None, symbol: str) -> list[Discrepancy]:
+    if ours is None and theirs is not None and theirs.qty != 0:
+        cause, action = "not opened by this session", "left alone; entries in it blocked"
+        return [_difference(Kind.UNKNOWN_AT_OURS, symbol, ZERO, theirs.qty, cause, action)]
+    if ours and theirs and abs(ours.avg_entry_price - theirs.avg_entry_price) > CENT:
+        cause, action = "the broker averages in another way", "ours kept: it comes from the fills"
+        prices = ours.avg_entry_price, theirs.avg_entry_price
+        return [_difference(Kind.PRICE, symbol, prices[0], prices[1], cause, action)]
+    return []
+
+
+def _difference(kind: Kind, symbol: str, ours: Decimal, broker: Decimal, cause: str, action: str) -> Discrepancy:
+    return Discrepancy(kind=kind, symbol=symbol, ours=f"{ours:f}", broker=f"{broker:f}", cause=cause, action=action)
+
+
+def foreign_fill(ours: Position, report: BrokerReport) -> Fill | None:
+    """The newest fill on our exit side since we entered that is not of an order of ours."""
+    mine = {o.order_id for r in report.orders if r.client_order_id.startswith(ID_PREFIX) for o in (r, *r.legs)}
+    fills = [
+        f for f in report.fills
+        if f.symbol == ours.symbol and f.side is ours.exit_side and f.at >= ours.entry_at
+        and f.order_id not in mine
+    ]  # fmt: skip
+    return fills[-1] if fills else None
+
+
+def heal(state: SessionState, at: datetime, report: BrokerReport, found: Collection[Discrepancy]) -> list[Adjusted]:
+    """The adjustments that make our quantities the broker's. Ours only ever shrink by it."""
+    theirs = {p.symbol: p.qty for p in report.positions}
+    facts = []
+    for item in found:
+        ours = state.positions.get(item.symbol)
+        if ours is None or item.kind not in (Kind.GONE, Kind.SIDE, Kind.QUANTITY):
+            continue
+        qty = theirs.get(item.symbol, ZERO)
+        if (qty > 0) != (ours.qty > 0):
+            qty = ZERO
+        if abs(qty) < abs(ours.qty):
+            fill = foreign_fill(ours, report)
+            facts.append(Adjusted(at, item.symbol, qty, fill.price if fill else None, "closed at the broker"))
+    return facts
+
+
+def foreign_quantities(state: SessionState, at: datetime, report: BrokerReport) -> ForeignSeen | None:
+    """What the account holds beyond ours, when that has changed."""
+    foreign = {}
+    for theirs in report.positions:
+        if _fills_under_way(state, theirs.symbol):
+            if theirs.symbol in state.foreign:
+                foreign[theirs.symbol] = state.foreign[theirs.symbol]
+            continue
+        ours = state.positions.get(theirs.symbol)
+        surplus = theirs.qty - (ours.qty if ours else ZERO)
+        if surplus:
+            foreign[theirs.symbol] = surplus
+    return ForeignSeen(at, foreign) if foreign != state.foreign else None

@@ -1,0 +1,146 @@
+"""From a proposal to an approved size, or a denial with its code. Pure; a denial is a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import ROUND_DOWN, Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from gambler_ai.core.events import MarketReport
+from gambler_ai.core.model import ZERO, Instrument, Proposal, Side, Trade, is_sane_price, round_price
+from gambler_ai.core.orders import IN_FLIGHT, Purpose, Status
+from gambler_ai.core.state import SessionState
+
+#: Alpaca checks a short against the ask plus 3 % (BEHAVIOUR 3, buying power).
+SHORT_MARGIN = Decimal("1.03")
+#: Left free of the stated buying power: the far side of the quote and the last cent of rounding.
+BUYING_POWER_USED = Decimal("0.98")
+
+
+class Code(StrEnum):
+    """Why a proposal was denied."""
+
+    HALTED = "halted"
+    DEGRADED = "degraded"
+    MARKET_CLOSED = "market_closed"
+    STALE_DATA = "stale_data"
+    ABSURD_PRICE = "absurd_price"
+    POSITION_OPEN = "position_open"
+    ORDER_OPEN = "order_open"
+    SYMBOL_BLOCKED = "symbol_blocked"
+    FOREIGN_POSITION = "foreign_position"
+    NOT_TRADABLE = "not_tradable"
+    NOT_SHORTABLE = "not_shortable"
+    NO_BUYING_POWER = "no_buying_power"
+    STRATEGY_FAILED = "strategy_failed"
+
+
+class RiskLimits(Struct, frozen=True):
+    """What one entry may use and how fresh the market must be."""
+
+    position_size: Decimal
+    bar_interval: timedelta
+    #: Symbols in which another session of this account has an entry under way -> that session.
+    taken: dict[str, str] = {}
+    entry_cutoff: timedelta = timedelta(minutes=5)
+    stale_bars: int = 2
+
+
+class Denial(Struct, frozen=True):
+    """A refusal of ours."""
+
+    code: Code
+    context: str
+
+
+class Approved(Struct, frozen=True):
+    """A size and its prices."""
+
+    qty: Decimal
+    ref_price: Decimal
+    stop_price: Decimal
+    target_price: Decimal
+
+
+def review(
+    proposal: Proposal, state: SessionState, at: datetime, limits: RiskLimits, market: MarketReport | None,
+    instruments: Mapping[str, Instrument], trade: Trade | None,
+) -> Approved | Denial:  # fmt: skip
+    """Approve ``proposal`` with a size, stop and target, or say why not."""
+    denial = _gate(state, at, limits, market) or _symbol(proposal, state, limits, instruments)
+    if denial is not None:
+        return denial
+    bar_end = proposal.signal_at + limits.bar_interval
+    if at - bar_end > limits.stale_bars * limits.bar_interval:
+        return Denial(Code.STALE_DATA, f"the signal's bar closed {at - bar_end} ago")
+    if trade is None or at - trade.at > limits.stale_bars * limits.bar_interval:
+        return Denial(Code.STALE_DATA, "no trade recent enough to price it")
+    if not is_sane_price(trade.price):
+        return Denial(Code.ABSURD_PRICE, f"last trade at {trade.price}")
+    return _sized(proposal, state, limits, trade.price)
+
+
+def _gate(state: SessionState, at: datetime, limits: RiskLimits, market: MarketReport | None) -> Denial | None:
+    if state.halted:
+        return Denial(Code.HALTED, state.halted)
+    if state.degraded:
+        return Denial(Code.DEGRADED, "; ".join(f"{k}: {v}" for k, v in sorted(state.degraded.items())))
+    if market is None or not market.is_open:
+        return Denial(Code.MARKET_CLOSED, "" if market is None else f"next open {market.next_open:%F %R} UTC")
+    if at >= market.next_close - limits.entry_cutoff:
+        return Denial(Code.MARKET_CLOSED, f"no entries in the last {limits.entry_cutoff} of a session")
+    return None
+
+
+def _symbol(
+    proposal: Proposal, state: SessionState, limits: RiskLimits, instruments: Mapping[str, Instrument]
+) -> Denial | None:
+    symbol = proposal.symbol
+    instrument = instruments.get(symbol)
+    if instrument is None or not instrument.tradable:
+        return Denial(Code.NOT_TRADABLE, f"{symbol} is not tradable")
+    if proposal.side is Side.SELL and not instrument.shortable:
+        return Denial(Code.NOT_SHORTABLE, f"{symbol} cannot be sold short")
+    if symbol in state.positions:
+        return Denial(Code.POSITION_OPEN, f"{state.positions[symbol].qty:f} held")
+    if symbol in limits.taken:
+        return Denial(Code.SYMBOL_BLOCKED, f"session {limits.taken[symbol]} has an entry in it under way")
+    if symbol in state.foreign:
+        return Denial(Code.FOREIGN_POSITION, f"{state.foreign[symbol]:f} in the account are not ours")
+    for record in state.open_intents(symbol):
+        if record.status in (Status.VOID, Status.DISPUTED):
+            return Denial(Code.SYMBOL_BLOCKED, f"order {record.intent.client_order_id} is {record.status}")
+        return Denial(Code.ORDER_OPEN, f"order {record.intent.client_order_id} is {record.status}")
+    if state.live_orders(symbol):
+        return Denial(Code.ORDER_OPEN, "an order of ours still rests at the broker")
+    return None
+
+
+def _sized(proposal: Proposal, state: SessionState, limits: RiskLimits, price: Decimal) -> Approved | Denial:
+    cost = price * (SHORT_MARGIN if proposal.side is Side.SELL else 1)
+    budget = min(limits.position_size, state.account.buying_power * BUYING_POWER_USED - reserved(state))
+    qty = (max(budget, ZERO) / cost).to_integral_value(rounding=ROUND_DOWN)
+    if qty < 1:
+        return Denial(Code.NO_BUYING_POWER, f"{max(budget, ZERO):.2f} buys no whole share at {price}")
+    sign = proposal.side.sign
+    return Approved(
+        qty=qty,
+        ref_price=price,
+        stop_price=round_price(price * (1 - sign * proposal.stop_loss_pct / 100)),
+        target_price=round_price(price * (1 + sign * proposal.take_profit_pct / 100)),
+    )
+
+
+def reserved(state: SessionState) -> Decimal:
+    """Buying power spoken for by entries the broker has not counted yet."""
+    return sum(
+        (
+            r.intent.qty * r.intent.ref_price * SHORT_MARGIN
+            for r in state.intents.values()
+            if r.intent.purpose is Purpose.ENTRY and r.status in IN_FLIGHT
+        ),
+        ZERO,
+    )

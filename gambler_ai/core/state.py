@@ -1,0 +1,375 @@
+"""What a session knows, and the one function that changes it.
+
+`apply` evolves and decides nothing, so replaying the journal cannot trade. It answers with `Changes`:
+what it touched, for the shell to write; the cost of a write follows the change, not what is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from gambler_ai.core import events as ev
+from gambler_ai.core import portfolio
+from gambler_ai.core.model import ZERO, Account, ClosedTrade, Fill, Position
+from gambler_ai.core.orders import (
+    IntentRecord,
+    Order,
+    OrderReport,
+    Purpose,
+    Role,
+    Status,
+    moved,
+    observed,
+    role_of,
+)
+
+#: How far back fills are asked for again; an activity already booked is recognised by its id.
+FILL_OVERLAP = timedelta(minutes=10)
+#: The same for orders; wider than any skew between our clock and the broker's that we trade with.
+ORDER_OVERLAP = timedelta(minutes=1)
+
+
+class Plan(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a session was asked to do. Stored with it, so that a resume needs no flags."""
+
+    symbols: tuple[str, ...]
+    duration_s: float
+    interval_s: float
+    checkpoint_interval_s: float
+    timeframe_s: int
+    strategy: str
+    stop_loss_pct: Decimal
+    take_profit_pct: Decimal
+    position_size: Decimal
+    keep_checkpoints: int
+    speed: float
+    feed: str
+
+
+class SessionState(Struct):
+    """Everything a decision may depend on. Rebuilt exactly from a checkpoint and the journal after it."""
+
+    session_id: str
+    account_id: str
+    plan: Plan
+    started_at: datetime
+    last_at: datetime
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seq: int = 0
+    status: str = "created"
+    end_reason: str = ""
+    run_started_at: datetime | None = None
+    run_budget_s: float = 0.0
+    initial_equity: Decimal | None = None
+    account: Account = field(default_factory=Account)
+    positions: dict[str, Position] = field(default_factory=dict)
+    intents: dict[str, IntentRecord] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    fill_ids: dict[str, list[str]] = field(default_factory=dict)  # order id -> its booked activities
+    foreign: dict[str, Decimal] = field(default_factory=dict)
+    marks: dict[str, Decimal] = field(default_factory=dict)
+    bars: dict[str, datetime] = field(default_factory=dict)  # newest bar decided on
+    degraded: dict[str, str] = field(default_factory=dict)
+    halted: str = ""
+    last_fill_at: datetime | None = None
+    fills: int = 0
+    closed_trades: int = 0
+    realized_pnl: Decimal = ZERO
+    unpriced_closes: int = 0
+
+    @property
+    def remaining_s(self) -> float:
+        """Session time left of the run that was last begun."""
+        if self.run_started_at is None:
+            return self.plan.duration_s
+        return max(0.0, self.run_budget_s - (self.last_at - self.run_started_at).total_seconds())
+
+    def live_orders(self, symbol: str) -> list[Order]:
+        """Our orders at the broker in ``symbol`` that are not final."""
+        return [o for o in self.orders.values() if o.symbol == symbol and o.is_live]
+
+    def open_intents(self, symbol: str) -> list[IntentRecord]:
+        """Intents in ``symbol`` whose end is not known (DISPUTED and watched VOID ones among them)."""
+        return [
+            r for r in self.intents.values()
+            if r.intent.symbol == symbol and (not r.status.is_final or r.status is Status.VOID)
+        ]  # fmt: skip
+
+    def orders_since(self) -> datetime:
+        """From when the broker's orders have to be read so that none of ours that may move is missed."""
+        since = [o.submitted_at for o in self.orders.values()]
+        since += [r.intent.decided_at for r in self.intents.values()]
+        return min([*since, self.run_started_at or self.started_at]) - ORDER_OVERLAP
+
+    def fills_since(self) -> datetime:
+        """From when fills have to be read: the oldest order that reports more than we have booked."""
+        since = [o.submitted_at for o in self.orders.values() if o.booked_qty < o.filled_qty or o.is_live]
+        return min([*since, self.last_fill_at or self.started_at]) - FILL_OVERLAP
+
+
+class Changes(Struct):
+    """What a fact touched: keys whose row is to be written, and rows to be added."""
+
+    symbols: set[str] = field(default_factory=set)
+    intents: dict[str, IntentRecord] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    fills: list[Fill] = field(default_factory=list)
+    closed: list[ClosedTrade] = field(default_factory=list)
+
+    def merge(self, other: Changes) -> None:
+        """Add what a later fact touched."""
+        self.symbols |= other.symbols
+        self.intents.update(other.intents)
+        self.orders.update(other.orders)
+        self.fills += other.fills
+        self.closed += other.closed
+
+
+def apply(state: SessionState, fact: ev.Fact) -> Changes:
+    """Evolve ``state`` by one fact.
+
+    Raises:
+        IllegalTransition: the fact is a move of ours that the order table does not have.
+    """
+    changes = Changes()
+    _APPLY[type(fact)](state, fact, changes)
+    state.last_at = max(state.last_at, fact.at)
+    return changes
+
+
+def evolve(state: SessionState, facts: Iterable[ev.Fact]) -> Changes:
+    """`apply` for several facts, oldest first."""
+    changes = Changes()
+    for fact in facts:
+        changes.merge(apply(state, fact))
+    return changes
+
+
+def _run_started(state: SessionState, fact: ev.RunStarted, _: Changes) -> None:
+    state.status, state.end_reason, state.halted = "running", "", ""
+    state.run_started_at, state.run_budget_s = fact.at, fact.budget_s
+    state.last_at = max(state.last_at, fact.at)
+
+
+def _run_ended(state: SessionState, fact: ev.RunEnded, _: Changes) -> None:
+    state.status, state.end_reason = fact.status, fact.reason
+
+
+def _plan_changed(state: SessionState, fact: ev.PlanChanged, _: Changes) -> None:
+    kinds = {"keep_checkpoints": int}
+    values = {name: kinds.get(name, float)(after) for name, (_before, after) in fact.changes.items()}
+    state.plan = replace(state.plan, **values)
+
+
+def _parameters_set(state: SessionState, fact: ev.ParametersSet, _: Changes) -> None:
+    state.parameters = dict(fact.parameters)
+
+
+def _intent_planned(state: SessionState, fact: ev.IntentPlanned, changes: Changes) -> None:
+    intent = fact.intent
+    _put_intent(state, changes, IntentRecord(intent=intent, sent_at=fact.at))
+    position = state.positions.get(intent.symbol)
+    if intent.purpose is not Purpose.ENTRY and position is not None:
+        state.positions[intent.symbol] = replace(position, decisions=position.decisions + 1, decided_at=fact.at)
+        changes.symbols.add(intent.symbol)
+
+
+def _resend_planned(state: SessionState, fact: ev.ResendPlanned, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    _put_intent(state, changes, replace(record, sent_at=fact.at, misses=0, first_miss_at=None))
+
+
+def _intent_unknown(state: SessionState, fact: ev.IntentUnknown, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    _put_intent(state, changes, replace(record, status=moved(record.status, Status.UNKNOWN), note=fact.reason))
+
+
+def _lookup_missed(state: SessionState, fact: ev.LookupMissed, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    first = record.first_miss_at or fact.at
+    _put_intent(state, changes, replace(record, misses=record.misses + 1, first_miss_at=first))
+
+
+def _intent_refused(state: SessionState, fact: ev.IntentRefused, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    after = replace(record, status=moved(record.status, Status.REJECTED), note=fact.reason)
+    _put_intent(state, changes, after)
+    _forget_settled(state, fact.client_order_id)
+
+
+def _intent_voided(state: SessionState, fact: ev.IntentVoided, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    status = moved(record.status, Status.VOID)
+    after = replace(record, status=status, note=fact.reason, watch_until=fact.watch_until)
+    _put_intent(state, changes, after)
+
+
+def _intent_disputed(state: SessionState, fact: ev.IntentDisputed, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    after = replace(record, status=moved(record.status, Status.DISPUTED), note=fact.reason)
+    _put_intent(state, changes, after)
+
+
+def _order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes) -> None:
+    report = fact.report
+    record = state.intents[report.client_order_id]
+    status, _odd = observed(record.status, report.status)
+    _put_intent(state, changes, replace(record, status=status, misses=0, first_miss_at=None))
+    own = role_of(record.intent.purpose, report)
+    _put_order(state, changes, fact.at, report, record, own, None)
+    for leg in report.legs:
+        role = Role.TARGET if leg.type == "limit" else Role.STOP
+        _put_order(state, changes, fact.at, leg, record, role, report.order_id)
+    _forget_settled(state, report.client_order_id)
+
+
+def _put_order(
+    state: SessionState, changes: Changes, at: datetime, report: OrderReport, record: IntentRecord,
+    role: Role, parent_id: str | None,
+) -> None:  # fmt: skip
+    before = state.orders.get(report.order_id)
+    status, _odd = observed(before.status if before else Status.UNKNOWN, report.status)
+    partial = status is Status.PARTIALLY_FILLED
+    order = Order(
+        order_id=report.order_id, client_order_id=report.client_order_id,
+        intent_id=record.intent.client_order_id, parent_id=parent_id, role=role, symbol=report.symbol,
+        side=report.side, qty=report.qty,
+        filled_qty=max(report.filled_qty, before.filled_qty if before else ZERO),
+        filled_avg_price=report.filled_avg_price, type=report.type, order_class=report.order_class,
+        limit_price=report.limit_price, stop_price=report.stop_price, status=status,
+        broker_status=report.status, submitted_at=report.submitted_at, updated_at=report.updated_at,
+        booked_qty=before.booked_qty if before else ZERO,
+        partial_since=((before and before.partial_since) or at) if partial else None,
+        cancel_requested_at=before.cancel_requested_at if before else None,
+    )  # fmt: skip
+    state.orders[order.order_id] = changes.orders[order.order_id] = order
+
+
+def _fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes) -> None:
+    fill = fact.fill
+    order = state.orders[fill.order_id]
+    intent = state.intents[order.intent_id].intent
+    entry = order.role is Role.ENTRY
+    opening = Position(
+        symbol=fill.symbol, qty=ZERO, avg_entry_price=fill.price, entry_at=fill.at,
+        position_id=intent.client_order_id, strategy=intent.strategy,
+        stop_price=intent.stop_price if entry else None, target_price=intent.target_price if entry else None,
+        reason=intent.reason,
+    )  # fmt: skip
+    why = intent.reason if order.role is Role.EXIT else order.role.value
+    _take(state, changes, fill.symbol, portfolio.book(state.positions.get(fill.symbol), fill, opening, why))
+    booked = replace(order, booked_qty=order.booked_qty + fill.qty)
+    state.orders[order.order_id] = changes.orders[order.order_id] = booked
+    state.fill_ids.setdefault(order.order_id, []).append(fill.activity_id)
+    state.last_fill_at = max(state.last_fill_at or fill.at, fill.at)
+    state.fills += 1
+    changes.fills.append(fill)
+    _forget_settled(state, order.intent_id)
+
+
+def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio.Booking) -> None:
+    changes.symbols.add(symbol)
+    if booking.position is None:
+        state.positions.pop(symbol, None)
+    else:
+        state.positions[symbol] = booking.position
+    state.realized_pnl += booking.realized
+    if booking.closed is not None:
+        state.closed_trades += 1
+        state.unpriced_closes += booking.closed.pnl is None
+        changes.closed.append(booking.closed)
+
+
+def _account_reported(state: SessionState, fact: ev.AccountReported, _: Changes) -> None:
+    state.account = fact.account
+    if state.initial_equity is None:
+        state.initial_equity = fact.account.equity
+
+
+def _marked(state: SessionState, fact: ev.Marked, _: Changes) -> None:
+    state.marks.update(fact.marks)
+    state.bars.update(fact.bars)
+    for intent_id, record in list(state.intents.items()):
+        if record.watch_until is not None and record.watch_until < fact.at:
+            _forget_settled(state, intent_id)
+
+
+def _cancel_planned(state: SessionState, fact: ev.CancelPlanned, changes: Changes) -> None:
+    order = replace(state.orders[fact.order_id], cancel_requested_at=fact.at)
+    state.orders[fact.order_id] = changes.orders[fact.order_id] = order
+
+
+def _adjusted(state: SessionState, fact: ev.Adjusted, changes: Changes) -> None:
+    position = state.positions[fact.symbol]
+    _take(state, changes, fact.symbol, portfolio.adjust(position, fact.qty, fact.price, fact.at, fact.cause))
+
+
+def _foreign_seen(state: SessionState, fact: ev.ForeignSeen, _: Changes) -> None:
+    state.foreign = dict(fact.qty)
+
+
+def _degraded(state: SessionState, fact: ev.Degraded, _: Changes) -> None:
+    state.degraded[fact.name] = fact.reason
+
+
+def _restored(state: SessionState, fact: ev.Restored, _: Changes) -> None:
+    state.degraded.pop(fact.name, None)
+
+
+def _halt_requested(state: SessionState, fact: ev.HaltRequested, _: Changes) -> None:
+    state.halted = fact.reason
+
+
+def _noted(_state: SessionState, _fact: ev.Fact, _changes: Changes) -> None:
+    """Worth keeping, changes nothing: denials and what a reconciliation found."""
+
+
+def _put_intent(state: SessionState, changes: Changes, record: IntentRecord) -> None:
+    key = record.intent.client_order_id
+    state.intents[key] = changes.intents[key] = record
+
+
+def _forget_settled(state: SessionState, intent_id: str) -> None:
+    """Drop an intent and its orders once nothing can come of them any more; their rows stay."""
+    record = state.intents[intent_id]
+    group = [o for o in state.orders.values() if o.intent_id == intent_id]
+    watched = record.watch_until is not None and record.watch_until >= state.last_at
+    if watched or not record.status.is_final or not all(o.is_settled for o in group):
+        return
+    del state.intents[intent_id]
+    for order in group:
+        del state.orders[order.order_id]
+        state.fill_ids.pop(order.order_id, None)
+
+
+_APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
+    ev.RunStarted: _run_started,
+    ev.RunEnded: _run_ended,
+    ev.PlanChanged: _plan_changed,
+    ev.ParametersSet: _parameters_set,
+    ev.IntentPlanned: _intent_planned,
+    ev.ResendPlanned: _resend_planned,
+    ev.IntentUnknown: _intent_unknown,
+    ev.LookupMissed: _lookup_missed,
+    ev.IntentRefused: _intent_refused,
+    ev.IntentVoided: _intent_voided,
+    ev.IntentDisputed: _intent_disputed,
+    ev.OrderUpdated: _order_updated,
+    ev.FillReported: _fill_reported,
+    ev.AccountReported: _account_reported,
+    ev.Marked: _marked,
+    ev.CancelPlanned: _cancel_planned,
+    ev.Adjusted: _adjusted,
+    ev.ForeignSeen: _foreign_seen,
+    ev.Denied: _noted,
+    ev.Reconciled: _noted,
+    ev.Degraded: _degraded,
+    ev.Restored: _restored,
+    ev.HaltRequested: _halt_requested,
+}

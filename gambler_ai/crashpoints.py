@@ -1,0 +1,58 @@
+"""Points where a test may kill the process. They do nothing unless `arm` has been called (app.py does).
+
+``GAMBLER_CRASH_AT=name:n`` kills with SIGKILL at the n-th time the point is passed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+#: Every point, with what is then true (RECOVERY_PROTOCOL 2.1, C0-C18).
+POINTS: dict[str, str] = {
+    "intent.before_commit": "C0: a decision was made and nothing of it is stored",
+    "intent.after_commit": "C1: the intent is stored and no byte of it was sent",
+    "submit.before": "C1: on the worker, right before the request",
+    "submit.after": "C4: the broker has answered and nobody has heard it",
+    "reply.before_commit": "C5: the answer was read and is not stored",
+    "reply.after_commit": "C6: the answer is stored",
+    "fill.before_commit": "C7: a fill was seen and is not stored",
+    "fill.after_commit": "C8: a fill is stored, the next checkpoint is not",
+    "protect.before_commit": "C9: a bare position was found, its protection is not stored",
+    "protect.after_commit": "C9: its protection is stored and not sent",
+    "cancel.after": "C11: a cancel was sent and its answer is not heard",
+    "checkpoint.inside": "C15: a checkpoint is written and not committed",
+    "checkpoint.after": "C15: it is committed",
+    "prune.inside": "C16: old checkpoints are deleted and that is not committed",
+    "recovery.leased": "C14: the lease is taken and nothing was restored",
+    "recovery.replayed": "C13: state is restored, the broker was not asked",
+    "recovery.settled": "C13: the broker was asked and our books are healed",
+    "stop.before_checkpoint": "C18: a signal came, the last checkpoint is not written",
+}
+
+_armed: dict[str, int] = {}
+
+
+def arm(spec: str) -> None:
+    """Arm ``name`` or ``name:n``.
+
+    Raises:
+        ValueError: no point has that name.
+    """
+    name, _, count = spec.partition(":")
+    if name not in POINTS or not (count or "1").isdigit() or int(count or 1) < 1:
+        raise ValueError(f"no crash point {spec!r}; there are: {', '.join(POINTS)}")
+    _armed[name] = int(count or 1)
+
+
+def hit(name: str) -> None:
+    """Pass the point ``name``; die here if it is armed and its count is up."""
+    if not _armed:
+        return
+    assert name in POINTS
+    left = _armed.get(name)
+    if left is None:
+        return
+    _armed[name] = left - 1
+    if left == 1:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,273 @@
+"""One exchange: one file, one account, one market clock. Every public method is one step under one lock."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from gambler_ai.clock import Clock, ManualClock, MarketClock
+from gambler_ai.errors import ConfigError
+from gambler_ai.exchange import matching
+from gambler_ai.exchange.accounts import Account, Margins, margins
+from gambler_ai.exchange.book import Book
+from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
+from gambler_ai.exchange.desk import Desk
+from gambler_ai.exchange.hashing import letters, make_uuid
+from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
+from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
+from gambler_ai.exchange.market import Market, Tick, quote_around, tick_instant, ticks_until
+from gambler_ai.exchange.numbers import plain, to_decimal
+from gambler_ai.exchange.orders import Order
+from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
+from gambler_ai.exchange.sessions import Session
+
+SAVE_INSTANT_EVERY = 15 * MINUTE  # market time; what a crash can take back of an idle market's clock
+
+
+class Exchange:
+    """Open one with ``Exchange.open``. What it has acknowledged is committed; a failed step stops it for
+    good.
+    """
+
+    def __init__(self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float) -> None:
+        self._journal = journal
+        self._lock = threading.RLock()
+        self._broken = ""
+        self._saved_us = parse_rfc3339(meta["instant"])
+        self.now_us = self._saved_us
+        self.clock = clock
+        self.speed = speed
+        self.created_us = parse_rfc3339(meta["created"])
+        self.seed = int(meta["seed"])
+        self.key_id, self.secret_key = meta["key_id"], meta["secret_key"]
+        self.account_id, self.account_number = meta["account_id"], meta["account_number"]
+        self.market = Market(self.seed)
+        self.book = Book(meta["account_seed"], self.seed, journal.load_account(meta["account"]))
+        journal.load(self.book)
+        self._log_seq = len(journal.log())
+        self.desk = Desk(self.book, self.market)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | None = None,
+        *,
+        start: datetime | None = None,
+        seed: int = DEFAULT_SEED,
+        cash: Decimal = DEFAULT_CASH,
+        account: str = "",
+        speed: float = 0.0,
+        clock: ManualClock | None = None,
+    ) -> Exchange:
+        """Open or create. ``seed``, ``cash`` and ``account`` are read on creation only; the file knows them
+        after.
+
+        Raises ExchangeInUse, ExchangeFileError, ConfigError.
+        """
+        if speed < 0 or (speed and clock is not None):
+            raise ConfigError("an exchange runs by itself (speed > 0) or is paced by a clock of yours, not both")
+        journal = Journal(path)
+        try:
+            meta = journal.meta()
+            if not meta:
+                meta = _create(journal, to_us(start or DEFAULT_START), seed, cash, account)
+            opening = parse_rfc3339(meta["instant"])
+            if start is not None:
+                opening = max(opening, to_us(start))
+            origin = from_us(opening)
+            chosen: Clock = clock if clock is not None else ManualClock(origin)
+            if speed:
+                chosen = MarketClock(origin, speed)
+            elif clock is not None:
+                clock.move_to(origin)
+            return cls(journal, meta, chosen, speed)
+        except BaseException:
+            journal.close()
+            raise
+
+    def close(self) -> None:
+        """Persist the instant and free the file."""
+        with self._lock:
+            if not self._broken and (self.now_us > self._saved_us or self.book.has_changes):
+                self._commit()
+            self._broken = self._broken or "the exchange is closed"
+            self._journal.close()
+
+    # time
+
+    def now(self) -> datetime:
+        """The instant up to which the market has been processed."""
+        return from_us(self.now_us)
+
+    def advance(self, to: datetime) -> datetime:
+        """Move a market that is paced from outside to ``to`` and process it. Time never goes back."""
+        if not isinstance(self.clock, ManualClock):
+            raise ConfigError(f"this exchange runs by itself at speed {self.speed:g}; it cannot be advanced")
+        with self.step():
+            self.clock.move_to(to)
+            self._catch_up()
+        return self.now()
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """One request: catch up with the clock, do it, commit what changed before the answer leaves.
+
+        Anything but a Refusal stops the exchange: memory and file may differ, and the file is the truth.
+        """
+        with self._lock:
+            if self._broken:
+                raise ExchangeFileError(f"the exchange has stopped: {self._broken}")
+            try:
+                self._catch_up()
+                try:
+                    yield
+                except (Refusal, ConfigError):
+                    self._commit_changes()
+                    raise
+                self._commit_changes()
+            except (Refusal, ConfigError):
+                raise
+            except BaseException as error:
+                self._broken = f"{type(error).__name__}: {error}"
+                raise
+
+    def _commit_changes(self) -> None:
+        if self.book.has_changes or self.now_us - self._saved_us >= SAVE_INSTANT_EVERY:
+            self._commit()
+
+    def _commit(self, log: Mapping[str, Any] | None = None) -> None:
+        self._journal.commit(self.book, {"instant": rfc3339(self.now_us)}, log)
+        self._saved_us = self.now_us
+
+    def _catch_up(self) -> None:
+        target = to_us(self.clock.now())
+        while self.now_us < target:
+            index = self.market.sessions.first_index_closing_after(self.now_us)
+            if index is None or not (self.book.open or self.book.positions):
+                self._skip(target)
+                return
+            self._live_through(self.market.sessions.session(index), target)
+
+    def _skip(self, target: int) -> None:
+        """Nothing is open and nothing held (or the data have ended): only the day may change."""
+        index = self.market.sessions.last_index_opened_by(target)
+        if index is not None and self.market.sessions.session(index).start_us > self.now_us and not self.book.positions:
+            cash = self.book.account.cash
+            self.book.roll_over(cash, Decimal(0), Decimal(0))
+        self.now_us = target
+
+    def _live_through(self, session: Session, target: int) -> None:
+        """From now to the session's close, or to ``target`` if that is sooner; that instant included."""
+        if self.now_us < session.start_us:
+            if target < session.start_us:
+                self.now_us = target
+                return
+            self.now_us = session.start_us
+            self._roll_over()
+        end = min(target, session.close_us)
+        if self.book.open and end >= session.open_us:
+            self._run_ticks(session, end)
+        self.now_us = end
+        if end == session.close_us:
+            matching.expire(self.book, end)
+
+    def _run_ticks(self, session: Session, end: int) -> None:
+        """Each tick in turn, for the symbols with open orders only."""
+        first, last = ticks_until(session, self.now_us), ticks_until(session, end)
+        prices: dict[str, list[int]] = {}
+        for symbol in sorted(self.book.open):  # at one instant the symbols meet their ticks in this order
+            day = self.market.day(symbol, session)
+            if day is not None:
+                prices[symbol] = day.prices[first:last].tolist()
+        for place in range(last - first):
+            us = tick_instant(session, first + place)
+            for symbol, path in prices.items():
+                if symbol in self.book.open:
+                    bid, ask = quote_around(path[place])
+                    matching.on_tick(self.book, symbol, Tick(us, path[place], bid, ask, 0), us)
+            if not self.book.open:
+                return
+
+    def _roll_over(self) -> None:
+        found = self.margins(closes=True)
+        self.book.roll_over(found.equity, found.maintenance, found.gross_cost)
+
+    # figures
+
+    @property
+    def is_open(self) -> bool:
+        return self.market.sessions.is_open(self.now_us)
+
+    def mark(self, symbol: str) -> Decimal:
+        tick = self.market.tick(symbol, self.now_us)
+        return to_decimal(tick.last if tick else 0)
+
+    def close_mark(self, symbol: str) -> Decimal:
+        return to_decimal(self.market.last_close(symbol, self.now_us) or 0)
+
+    def margins(self, *, closes: bool = False) -> Margins:
+        book = self.book
+        mark = self.close_mark if closes else self.mark
+        return margins(book.account, book.positions.values(), book.open_orders(), mark)
+
+    # commands; the caller is inside ``step``
+
+    def submit(self, payload: object, *, accepted_for_s: float = 0.0) -> tuple[dict[str, Any], Order]:
+        """POST /v2/orders: the entity as it is answered, and the order, which may have filled meanwhile.
+
+        Raises Refusal. Either way the attempt is in the durable log.
+        """
+        wanted = payload if isinstance(payload, Mapping) else {}
+        named = wanted.get("client_order_id"), wanted.get("symbol")
+        try:
+            entity, order = self.desk.submit(payload, self.now_us, self.margins, accepted_for_s)
+        except Refusal as refusal:
+            self.log_post(named, refusal.status, f"refused {refusal.code}: {refusal.message}", None)
+            raise
+        self.log_post((order.client_order_id, order.symbol), 200, str(entity["status"]), order.id)
+        return entity, order
+
+    def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:
+        """Write the log row, and with it everything that has changed: one commit a POST."""
+        self._log_seq += 1
+        row = {
+            "seq": self._log_seq,
+            "at": rfc3339(self.now_us),
+            "client_order_id": str(named[0] or ""),
+            "symbol": str(named[1] or ""),
+            "status": status,
+            "outcome": outcome,
+            "order_id": order_id,
+        }
+        self._commit(row)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every order POST that ever arrived, oldest first."""
+        with self._lock:
+            return self._journal.log()
+
+
+def _create(journal: Journal, start_us: int, seed: int, cash: Decimal, account: str) -> dict[str, str]:
+    """The first rows of a fresh file. Ids follow from (seed, account); the secret must not."""
+    account_seed = f"{seed}/{account}"
+    balance = Account(cash=cash, last_equity=cash)
+    meta = {
+        "schema": SCHEMA_VERSION,
+        "instant": rfc3339(start_us),
+        "created": rfc3339(start_us),
+        "seed": str(seed),
+        "account_seed": account_seed,
+        "account_id": make_uuid(account_seed, "account"),
+        "account_number": "PA" + letters(10, account_seed, "number"),
+        "key_id": "PK" + letters(18, account_seed, "key"),
+        "secret_key": secrets.token_urlsafe(30),
+        "initial_cash": plain(cash),
+    }
+    journal.commit(Book(account_seed, seed, balance), meta)
+    return journal.meta()

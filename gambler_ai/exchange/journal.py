@@ -1,0 +1,133 @@
+"""The exchange's memory: one SQLite file that outlives the runner's crash. A commit holds what changed, no
+more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from gambler_ai.exchange.accounts import Account, Position
+from gambler_ai.exchange.book import Book
+from gambler_ai.exchange.orders import Fill, Order
+from gambler_ai.exchange.refusal import ExchangeFileError, ExchangeInUse
+
+SCHEMA_VERSION = "1"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS orders (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
+    " client_order_id TEXT NOT NULL UNIQUE, status TEXT NOT NULL, body BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS fills (seq INTEGER PRIMARY KEY, order_id TEXT NOT NULL, body BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS positions (symbol TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+    # Every order POST that ever arrived, answered or not: what a test audits a runner with.
+    "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, client_order_id TEXT,"
+    " symbol TEXT, status INTEGER NOT NULL, outcome TEXT NOT NULL, order_id TEXT)",
+)
+_PRAGMAS = {"journal_mode": "WAL", "synchronous": "FULL", "fullfsync": "1", "busy_timeout": "5000"}
+LOG_COLUMNS = ("seq", "at", "client_order_id", "symbol", "status", "outcome", "order_id")
+
+
+def _lock(path: Path) -> BinaryIO:
+    """One server a file: the kernel frees the lock when a process dies, however it dies."""
+    handle = os.fdopen(os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        hint = "stop the other runner or `exchange serve`, or give this one another file"
+        raise ExchangeInUse(f"another process serves the exchange file {path}", hint=hint) from None
+    return handle
+
+
+class Journal:
+    """Raises ExchangeInUse and ExchangeFileError when it cannot be opened."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._guard: BinaryIO | None = None
+        if path is not None:
+            if not path.parent.is_dir():
+                raise ExchangeFileError(f"no directory {path.parent} for the exchange file")
+            self._guard = _lock(path)
+            # Made before SQLite sees it: -wal and -shm take their mode from it, and it holds the API secret.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.chmod(path, 0o600)
+        # One lock in Exchange lets one thread in at a time, so the connection may change threads.
+        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+        try:
+            for name, value in _PRAGMAS.items():
+                self._db.execute(f"PRAGMA {name}={value}")
+            for statement in _SCHEMA:
+                self._db.execute(statement)
+            version = self.meta().get("schema", SCHEMA_VERSION)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise ExchangeFileError(f"{path} is not a usable exchange file: {error}") from error
+        if version != SCHEMA_VERSION:
+            self.close()
+            raise ExchangeFileError(f"{path} has schema {version}, this program writes {SCHEMA_VERSION}")
+
+    def meta(self) -> dict[str, str]:
+        return dict(self._db.execute("SELECT name, value FROM meta"))
+
+    def load(self, book: Book) -> None:
+        decode = msgspec.json.decode
+        book.load(
+            [decode(row[0], type=Order) for row in self._db.execute("SELECT body FROM orders ORDER BY seq")],
+            [decode(row[0], type=Fill) for row in self._db.execute("SELECT body FROM fills ORDER BY seq")],
+            [decode(row[0], type=Position) for row in self._db.execute("SELECT body FROM positions ORDER BY symbol")],
+        )
+
+    @staticmethod
+    def load_account(text: str) -> Account:
+        return msgspec.json.decode(text, type=Account)
+
+    def commit(self, book: Book, meta: Mapping[str, str], log: Mapping[str, Any] | None = None) -> None:
+        """One durable transaction: the changed rows, the instant, and the log row of a POST."""
+        encode = msgspec.json.encode
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            db.executemany(
+                "INSERT INTO orders VALUES (?,?,?,?,?) ON CONFLICT(seq)"
+                " DO UPDATE SET status=excluded.status, body=excluded.body",
+                [(o.seq, o.id, o.client_order_id, o.status, encode(o)) for o in book.changed_orders.values()],
+            )
+            db.executemany(
+                "INSERT INTO fills VALUES (?,?,?)",
+                [(fill.seq, fill.order_id, encode(fill)) for fill in book.fills[book.saved_fills :]],
+            )
+            for symbol in sorted(book.changed_positions):
+                position = book.positions.get(symbol)
+                if position is None:
+                    db.execute("DELETE FROM positions WHERE symbol=?", (symbol,))
+                else:
+                    db.execute("INSERT OR REPLACE INTO positions VALUES (?,?)", (symbol, encode(position)))
+            rows = dict(meta)
+            if book.account_changed or "schema" in rows:
+                rows["account"] = encode(book.account).decode()
+            db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", list(rows.items()))
+            if log is not None:
+                values = [log.get(column) for column in LOG_COLUMNS]
+                db.execute("INSERT INTO log VALUES (?,?,?,?,?,?,?)", values)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        book.saved()
+
+    def log(self) -> list[dict[str, Any]]:
+        rows = self._db.execute("SELECT * FROM log ORDER BY seq")
+        return [dict(zip(LOG_COLUMNS, row, strict=True)) for row in rows]
+
+    def close(self) -> None:
+        self._db.close()
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None

@@ -1,0 +1,143 @@
+"""Checkpoints: the state as of a journal row, with a checksum. A cache of the journal, never the truth."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy.engine import Connection
+
+from gambler_ai.core import snapshot
+from gambler_ai.core.model import Account
+from gambler_ai.core.state import SessionState
+from gambler_ai.errors import CheckpointCorrupt, ConfigError
+from gambler_ai.storage.tables import checkpoints as table
+
+
+class CheckpointInfo(Struct, frozen=True):
+    """A checkpoint without its payload. ``at`` is session time, ``created_at`` wall time."""
+
+    number: int
+    at: datetime
+    created_at: datetime
+    seq: int
+    account: Account
+    active_positions: int
+    closed_trades: int
+    length: int
+    sha256: str
+
+
+class Restored(Struct, frozen=True):
+    """A state, where it came from, and which newer checkpoints did not verify."""
+
+    state: SessionState
+    head: str
+    info: CheckpointInfo | None
+    broken: tuple[str, ...]
+
+
+def create(db: Connection, state: SessionState, number: int, head: str, wall: datetime) -> CheckpointInfo:
+    """Write checkpoint ``number`` of ``state``, which includes the journal up to its ``seq``."""
+    payload = snapshot.dump(state)
+    row: dict[str, Any] = {
+        "session_id": state.session_id, "number": number, "at": state.last_at, "created_at": wall,
+        "seq": state.seq, "journal_hash": head, "state_version": snapshot.STATE_VERSION,
+        "length": len(payload), "sha256": snapshot.digest(payload), "payload": payload,
+        "portfolio_value": state.account.portfolio_value, "equity": state.account.equity,
+        "buying_power": state.account.buying_power, "cash": state.account.cash,
+        "active_positions": len(state.positions), "closed_trades": state.closed_trades,
+    }  # fmt: skip
+    db.execute(table.insert(), row)
+    return _info(row)
+
+
+def newest(db: Connection, session_id: str, empty: SessionState, genesis: str) -> Restored:
+    """The state of the newest checkpoint that verifies; ``empty`` when there is none."""
+    broken: list[str] = []
+    numbers = db.execute(
+        sa.select(table.c.number).where(table.c.session_id == session_id).order_by(table.c.number.desc())
+    ).scalars()
+    for number in list(numbers):
+        try:
+            state, row = _load(db, session_id, number)
+        except CheckpointCorrupt as error:
+            broken.append(f"#{number}: {error.message}")
+            continue
+        return Restored(state, str(row["journal_hash"]), _info(row), tuple(broken))
+    return Restored(empty, genesis, None, tuple(broken))
+
+
+def prune(db: Connection, session_id: str, keep: int, older_than: datetime | None = None) -> int:
+    """Delete all but the newest ``keep``; never the newest one that verifies. Returns how many went.
+
+    With ``older_than`` (wall time) only those that are older go.
+
+    Raises:
+        ConfigError: ``keep`` is less than one.
+    """
+    if keep < 1:
+        raise ConfigError("keep at least one checkpoint", hint="--keep-checkpoints 100 is the default")
+    numbers = list(
+        db.execute(
+            sa.select(table.c.number).where(table.c.session_id == session_id).order_by(table.c.number.desc())
+        ).scalars()
+    )
+    if len(numbers) <= keep:
+        return 0
+    good = next((n for n in numbers if _verifies(db, session_id, n)), None)
+    where = [table.c.session_id == session_id, table.c.number <= numbers[keep]]
+    if good is not None:
+        where.append(table.c.number != good)
+    if older_than is not None:
+        where.append(table.c.created_at < older_than)
+    return int(db.execute(table.delete().where(*where)).rowcount)
+
+
+def listed(db: Connection, session_id: str, limit: int) -> list[CheckpointInfo]:
+    """The newest ``limit``, newest first, without their payloads."""
+    columns = [c for c in table.c if c.name != "payload"]
+    query = sa.select(*columns).where(table.c.session_id == session_id)
+    rows = db.execute(query.order_by(table.c.number.desc()).limit(limit)).mappings()
+    return [_info(dict(row)) for row in rows]
+
+
+def stored(db: Connection, session_id: str) -> tuple[int, int]:
+    """How many there are, and their bytes."""
+    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.length), 0))
+    count, size = db.execute(query.where(table.c.session_id == session_id)).one()
+    return int(count), int(size)
+
+
+def _verifies(db: Connection, session_id: str, number: int) -> bool:
+    try:
+        _load(db, session_id, number)
+    except CheckpointCorrupt:
+        return False
+    return True
+
+
+def _load(db: Connection, session_id: str, number: int) -> tuple[SessionState, dict[str, Any]]:
+    where = (table.c.session_id == session_id, table.c.number == number)
+    row = dict(db.execute(sa.select(table).where(*where)).mappings().one())
+    payload = bytes(row["payload"])
+    if len(payload) != row["length"] or snapshot.digest(payload) != row["sha256"]:
+        raise CheckpointCorrupt("its checksum does not match")
+    state = snapshot.load(payload, row["state_version"])
+    if state.session_id != session_id or state.seq != row["seq"]:
+        raise CheckpointCorrupt("it belongs to another session or place in the journal")
+    return state, row
+
+
+def _info(row: dict[str, Any]) -> CheckpointInfo:
+    return CheckpointInfo(
+        number=row["number"], at=row["at"], created_at=row["created_at"], seq=row["seq"],
+        account=Account(
+            cash=row["cash"], equity=row["equity"], portfolio_value=row["portfolio_value"],
+            buying_power=row["buying_power"],
+        ),
+        active_positions=row["active_positions"], closed_trades=row["closed_trades"], length=row["length"],
+        sha256=row["sha256"],
+    )  # fmt: skip

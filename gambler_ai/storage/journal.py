@@ -1,0 +1,173 @@
+"""The journal and the rows drawn from it, written together in the shell's transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from gambler_ai.core.events import Fact, Reconciled
+from gambler_ai.core.model import ClosedTrade, Fill, Position
+from gambler_ai.core.orders import IntentRecord, Order
+from gambler_ai.core.state import Changes, SessionState
+from gambler_ai.errors import CheckpointCorrupt
+from gambler_ai.storage import tables as t
+from gambler_ai.storage.database import upsert
+
+#: The hash before the first row.
+GENESIS = "0" * 64
+
+_encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
+_decoder = msgspec.json.Decoder(Fact)
+
+
+def append(
+    db: Connection, state: SessionState, facts: Collection[Fact], changes: Changes, head: str, token: int
+) -> str:
+    """Write ``facts`` after ``head`` and the rows they touched; ``state.seq`` moves on with them.
+
+    Returns the new head: the hash of the last row, which contains all before it.
+    """
+    rows = []
+    for fact in facts:
+        state.seq += 1
+        payload = _encoder.encode(fact).decode()
+        head = chained(head, state.seq, payload)
+        rows.append({
+            "session_id": state.session_id, "seq": state.seq, "at": fact.at, "kind": type(fact).__name__,
+            "payload": payload, "hash": head, "token": token,
+        })  # fmt: skip
+        if isinstance(fact, Reconciled):
+            _write_discrepancies(db, state, fact)
+    if rows:
+        db.execute(t.journal.insert(), rows)
+    _write_rows(db, state, changes)
+    return head
+
+
+def read(db: Connection, session_id: str, after_seq: int, head: str) -> Iterator[tuple[Fact, str]]:
+    """The facts after ``after_seq``, oldest first, each with its hash.
+
+    Raises:
+        CheckpointCorrupt: a row is missing, changed, or not a fact.
+    """
+    query = (
+        sa.select(t.journal.c.seq, t.journal.c.payload, t.journal.c.hash)
+        .where(t.journal.c.session_id == session_id, t.journal.c.seq > after_seq)
+        .order_by(t.journal.c.seq)
+    )
+    expected = after_seq
+    for row in db.execute(query):
+        expected += 1
+        head = chained(head, expected, row.payload)
+        if row.seq != expected or row.hash != head:
+            raise CheckpointCorrupt(
+                f"journal row {expected} of session {session_id} does not verify",
+                hint="keep the database as it is; start again with --new, positions are reconciled from the broker",
+            )
+        try:
+            yield _decoder.decode(row.payload), head
+        except msgspec.MsgspecError as error:
+            raise CheckpointCorrupt(f"journal row {expected} is not a fact: {error}") from error
+
+
+def chained(head: str, seq: int, payload: str) -> str:
+    """The hash of a row: of its number, its content and all rows before it."""
+    return hashlib.sha256(f"{head}\n{seq}\n{payload}".encode()).hexdigest()
+
+
+def known_ids(db: Connection, ids: Collection[str]) -> set[str]:
+    """Which of these client order ids have an intent in this database, whatever the session."""
+    found: set[str] = set()
+    todo = sorted(ids)
+    for start in range(0, len(todo), 500):
+        part = todo[start : start + 500]
+        column = t.intents.c.client_order_id
+        found |= set(db.execute(sa.select(column).where(column.in_(part))).scalars())
+    return found
+
+
+def taken_symbols(db: Connection, account_id: str, session_id: str) -> dict[str, str]:
+    """Symbols in which another session of this account still has an entry under way -> that session."""
+    intents = t.intents.c
+    query = sa.select(intents.symbol, intents.session_id).where(
+        intents.account_id == account_id, intents.session_id != session_id, intents.purpose == "entry",
+        intents.status.not_in(("filled", "canceled", "expired", "rejected", "replaced", "denied", "void")),
+    )  # fmt: skip
+    return {row.symbol: row.session_id for row in db.execute(query)}
+
+
+def _write_rows(db: Connection, state: SessionState, changes: Changes) -> None:
+    sid = state.session_id
+    intents = [_intent_row(state, r) for r in changes.intents.values()]
+    upsert(db, t.intents, intents)
+    upsert(db, t.orders, [_order_row(sid, o) for o in changes.orders.values()])
+    if changes.fills:
+        db.execute(t.fills.insert(), [_fill_row(sid, f) for f in changes.fills])
+    for symbol in sorted(changes.symbols):
+        position = state.positions.get(symbol)
+        if position is None:
+            where = (t.positions.c.session_id == sid, t.positions.c.symbol == symbol)
+            db.execute(t.positions.delete().where(*where))
+        else:
+            upsert(db, t.positions, [_position_row(sid, position)])
+    if changes.closed:
+        first = state.closed_trades - len(changes.closed) + 1
+        rows = [_closed_row(sid, first + i, c) for i, c in enumerate(changes.closed)]
+        db.execute(t.closed_trades.insert(), rows)
+
+
+def _write_discrepancies(db: Connection, state: SessionState, fact: Reconciled) -> None:
+    rows = [
+        {"session_id": state.session_id, "seq": state.seq, "number": number, "at": fact.at}
+        | msgspec.structs.asdict(item)
+        for number, item in enumerate(fact.discrepancies, 1)
+    ]
+    db.execute(t.discrepancies.insert(), rows)
+
+
+def _intent_row(state: SessionState, record: IntentRecord) -> dict[str, Any]:
+    i = record.intent
+    return {
+        "client_order_id": i.client_order_id, "session_id": state.session_id, "account_id": state.account_id,
+        "decision_id": i.decision_id, "attempt": i.attempt, "purpose": i.purpose.value,
+        "strategy": i.strategy, "symbol": i.symbol, "side": i.side.value, "qty": i.qty,
+        "stop_price": i.stop_price, "target_price": i.target_price, "status": record.status.value,
+        "reason": i.reason, "note": record.note, "decided_at": i.decided_at, "body": i.body,
+        "body_sha256": i.body_sha256,
+    }  # fmt: skip
+
+
+def _order_row(session_id: str, o: Order) -> dict[str, Any]:
+    return {
+        "session_id": session_id, "order_id": o.order_id, "client_order_id": o.client_order_id,
+        "intent_id": o.intent_id, "parent_id": o.parent_id, "role": o.role.value, "symbol": o.symbol,
+        "side": o.side.value, "type": o.type, "order_class": o.order_class, "qty": o.qty,
+        "filled_qty": o.filled_qty, "filled_avg_price": o.filled_avg_price, "booked_qty": o.booked_qty,
+        "limit_price": o.limit_price, "stop_price": o.stop_price, "status": o.status.value,
+        "broker_status": o.broker_status, "submitted_at": o.submitted_at, "updated_at": o.updated_at,
+    }  # fmt: skip
+
+
+def _fill_row(session_id: str, f: Fill) -> dict[str, Any]:
+    return {
+        "session_id": session_id, "activity_id": f.activity_id, "order_id": f.order_id, "symbol": f.symbol,
+        "side": f.side.value, "qty": f.qty, "price": f.price, "at": f.at,
+    }  # fmt: skip
+
+
+def _position_row(session_id: str, p: Position) -> dict[str, Any]:
+    return {
+        "session_id": session_id, "symbol": p.symbol, "qty": p.qty, "side": p.side,
+        "avg_entry_price": p.avg_entry_price, "entry_at": p.entry_at, "stop_price": p.stop_price,
+        "target_price": p.target_price, "strategy": p.strategy, "position_id": p.position_id,
+        "reason": p.reason,
+    }  # fmt: skip
+
+
+def _closed_row(session_id: str, number: int, c: ClosedTrade) -> dict[str, Any]:
+    return {"session_id": session_id, "number": number} | msgspec.structs.asdict(c)

@@ -1,0 +1,131 @@
+"""Session rows: what a session is bound to, and how far it has come."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy.engine import Connection
+
+from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.errors import ConfigError, SessionNotFound, StorageError
+from gambler_ai.storage.tables import sessions as table
+
+#: Ids name files and rows; nothing else passes (RECOVERY_PROTOCOL 4.6).
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+#: Ended and done with: nothing left to run, nothing held.
+COMPLETED = "completed"
+
+
+class SessionInfo(Struct, frozen=True):
+    """A session's row. ``started_at`` and ``last_at`` are session time, the other two wall time."""
+
+    id: str
+    broker: str
+    trading_url: str
+    account_id: str
+    plan: Plan
+    parameters: dict[str, Any]
+    initial_capital: Decimal | None
+    status: str
+    end_reason: str
+    started_at: datetime
+    last_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    seq: int
+    journal_hash: str
+    checkpoints: int
+    closed_trades: int
+    realized_pnl: Decimal
+
+
+def insert(db: Connection, state: SessionState, *, broker: str, trading_url: str, genesis: str, wall: datetime) -> None:
+    """Add the row of a session that begins."""
+    db.execute(table.insert(), {
+        "id": state.session_id, "broker": broker, "trading_url": trading_url,
+        "account_id": state.account_id, "symbols": ",".join(state.plan.symbols),
+        "started_at": state.started_at, "created_at": wall, "checkpoints": 0,
+    } | _moving(state, genesis, wall))  # fmt: skip
+
+
+def update(db: Connection, state: SessionState, *, head: str, checkpoints: int, wall: datetime) -> None:
+    """Write what moved: place in the journal, status, totals."""
+    values = _moving(state, head, wall) | {"checkpoints": checkpoints}
+    db.execute(table.update().where(table.c.id == state.session_id).values(**values))
+
+
+def _moving(state: SessionState, head: str, wall: datetime) -> dict[str, Any]:
+    return {
+        "plan": msgspec.json.encode(state.plan).decode(),
+        "parameters": msgspec.json.encode(state.parameters).decode(), "initial_capital": state.initial_equity,
+        "status": state.status, "end_reason": state.end_reason, "last_at": state.last_at,
+        "updated_at": wall, "seq": state.seq, "journal_hash": head, "closed_trades": state.closed_trades,
+        "realized_pnl": state.realized_pnl,
+    }  # fmt: skip
+
+
+def find(db: Connection, prefix: str) -> SessionInfo:
+    """The one session whose id is, or begins with, ``prefix``.
+
+    Raises:
+        ConfigError: that is no session id.
+        SessionNotFound: none or several begin with it.
+    """
+    if not _ID.fullmatch(prefix):
+        raise ConfigError(
+            f"{prefix[:80]!r} is not a session id",
+            hint="letters, digits, - and _; see: gambler-ai sessions list",
+        )
+    exact = db.execute(sa.select(table).where(table.c.id == prefix)).mappings().one_or_none()
+    if exact is not None:
+        return _info(dict(exact))
+    pattern = prefix.replace("_", r"\_") + "%"
+    rows = db.execute(sa.select(table).where(table.c.id.like(pattern, escape="\\")).limit(2)).mappings().all()
+    if len(rows) == 1:
+        return _info(dict(rows[0]))
+    what = "no session" if not rows else "more than one session"
+    raise SessionNotFound(f"{what} begins with {prefix!r}", hint=_existing(db))
+
+
+def newest_open(db: Connection, broker: str | None = None) -> SessionInfo | None:
+    """The newest session that is not completed, on ``broker`` if one is named."""
+    query = sa.select(table).where(table.c.status != COMPLETED)
+    if broker is not None:
+        query = query.where(table.c.broker == broker)
+    row = db.execute(query.order_by(table.c.created_at.desc(), table.c.id).limit(1)).mappings().one_or_none()
+    return None if row is None else _info(dict(row))
+
+
+def listed(db: Connection, limit: int = 50) -> list[SessionInfo]:
+    """The newest ``limit`` sessions, newest first."""
+    query = sa.select(table).order_by(table.c.created_at.desc(), table.c.id).limit(limit)
+    return [_info(dict(row)) for row in db.execute(query).mappings()]
+
+
+def nothing_to_resume(db: Connection) -> SessionNotFound:
+    """The error that says so, and what there is instead."""
+    return SessionNotFound("there is no session to resume", hint=_existing(db))
+
+
+def _existing(db: Connection) -> str:
+    found = listed(db, 5)
+    if not found:
+        return "this database holds no session yet"
+    return "there is: " + ", ".join(f"{s.id} ({s.status})" for s in found)
+
+
+def _info(row: dict[str, Any]) -> SessionInfo:
+    try:
+        plan = msgspec.json.decode(row["plan"], type=Plan)
+        parameters = msgspec.json.decode(row["parameters"], type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise StorageError(f"the stored plan of session {row['id']} cannot be read: {error}") from error
+    fields = {name: row[name] for name in SessionInfo.__struct_fields__ if name not in ("plan", "parameters")}
+    return SessionInfo(plan=plan, parameters=parameters, **fields)

@@ -1,0 +1,102 @@
+"""What the command line and the dashboard read. Plain queries; nothing here writes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy.engine import Connection
+
+from gambler_ai.core.events import Discrepancy
+from gambler_ai.core.model import ClosedTrade, Fill, Side
+from gambler_ai.storage import tables as t
+
+
+class OrderRow(Struct, frozen=True):
+    """An order of ours as last reported."""
+
+    order_id: str
+    client_order_id: str
+    intent_id: str
+    role: str
+    symbol: str
+    side: str
+    type: str
+    qty: Decimal
+    filled_qty: Decimal
+    filled_avg_price: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    status: str
+    submitted_at: datetime
+
+
+class PositionRow(Struct, frozen=True):
+    """A position as last written."""
+
+    symbol: str
+    qty: Decimal
+    side: str
+    avg_entry_price: Decimal
+    entry_at: datetime
+    stop_price: Decimal | None
+    target_price: Decimal | None
+    strategy: str
+    position_id: str
+
+
+class DiscrepancyRow(Struct, frozen=True):
+    """A difference that a reconciliation found, with its instant."""
+
+    at: datetime
+    item: Discrepancy
+
+
+def closed_trades(db: Connection, session_id: str, limit: int = 1_000) -> list[ClosedTrade]:
+    """The newest ``limit`` round trips, oldest first."""
+    rows = _newest(db, t.closed_trades, session_id, t.closed_trades.c.number, limit)
+    return [ClosedTrade(**_only(row, ClosedTrade)) for row in rows]
+
+
+def fills(db: Connection, session_id: str, limit: int = 10_000) -> list[Fill]:
+    """The newest ``limit`` fills, oldest first."""
+    rows = _newest(db, t.fills, session_id, t.fills.c.at, limit)
+    return [Fill(**_only(row, Fill) | {"side": Side(row["side"])}) for row in rows]
+
+
+def orders(db: Connection, session_id: str, limit: int = 1_000) -> list[OrderRow]:
+    """The newest ``limit`` orders, oldest first."""
+    rows = _newest(db, t.orders, session_id, t.orders.c.submitted_at, limit)
+    return [OrderRow(**_only(row, OrderRow)) for row in rows]
+
+
+def positions(db: Connection, session_id: str) -> list[PositionRow]:
+    """What is held, by symbol."""
+    rows = _newest(db, t.positions, session_id, t.positions.c.symbol, 100_000)
+    return [PositionRow(**_only(row, PositionRow)) for row in rows]
+
+
+def discrepancies(db: Connection, session_id: str, limit: int = 1_000) -> list[DiscrepancyRow]:
+    """The newest ``limit`` differences found, oldest first."""
+    rows = _newest(db, t.discrepancies, session_id, t.discrepancies.c.seq, limit)
+    return [DiscrepancyRow(row["at"], Discrepancy(**_only(row, Discrepancy))) for row in rows]
+
+
+def lease_owner(db: Connection, account_id: str) -> str:
+    """Who took the account last, "" when nobody has."""
+    column = t.lease.c.owner
+    return db.execute(sa.select(column).where(t.lease.c.account_id == account_id)).scalar() or ""
+
+
+def _newest(
+    db: Connection, table: sa.Table, session_id: str, order: sa.Column[Any], limit: int
+) -> list[dict[str, Any]]:
+    query = sa.select(table).where(table.c.session_id == session_id).order_by(order.desc()).limit(limit)
+    return [dict(row) for row in reversed(db.execute(query).mappings().all())]
+
+
+def _only(row: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
+    return {name: row[name] for name in kind.__struct_fields__}

@@ -1,0 +1,1 @@
+"""Opinions about the market, pure: a view of it in, proposals out."""

@@ -1,0 +1,200 @@
+"""The one thread that talks to the broker. It takes committed intents and read requests, and only answers.
+
+Every outcome is an input to the engine; there is no second path. Requests are carried out in the
+order in which they were asked for, one at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from queue import SimpleQueue
+from typing import Any
+
+from gambler_ai import crashpoints
+from gambler_ai.core import bars
+from gambler_ai.core.events import (
+    BarsClosed,
+    BrokerFailed,
+    BrokerReport,
+    BrokerReported,
+    CancelAnswered,
+    Input,
+    SubmitAnswered,
+    SubmitRefused,
+    SubmitUnanswered,
+)
+from gambler_ai.core.model import BarFrame
+from gambler_ai.core.orders import OrderReport
+from gambler_ai.core.ports import Broker, MarketData
+from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused
+from gambler_ai.trading.feed import Feed
+
+#: How far back bars are asked for at first: over a weekend and a holiday.
+HISTORY = timedelta(days=5)
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Send ``body``, which is committed."""
+
+    client_order_id: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Ask for a cancel, which is committed."""
+
+    order_id: str
+
+
+@dataclass(frozen=True)
+class Read:
+    """Read the whole broker. ``expect`` names intents whose order must be looked up if it is not listed."""
+
+    orders_since: datetime
+    fills_since: datetime
+    expect: tuple[str, ...]
+    reconcile: bool
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Read bars and last trades."""
+
+    symbols: tuple[str, ...]
+    interval: timedelta
+    history: int
+
+
+Request = Submit | Cancel | Read | Scan
+
+
+class Executor:
+    """Runs requests on a worker thread and puts what came of them into the feed."""
+
+    def __init__(self, broker: Broker, market_data: MarketData, feed: Feed) -> None:
+        self._broker = broker
+        self._market_data = market_data
+        self._feed = feed
+        self._todo: SimpleQueue[Request | None] = SimpleQueue()
+        self._frame: BarFrame | None = None
+        self._outstanding = 0
+        self._thread = threading.Thread(target=self._work, name="broker", daemon=True)
+        self._run: dict[type, Callable[[Any], Input]] = {
+            Submit: self._submit,
+            Cancel: self._cancel,
+            Read: self._read,
+            Scan: self._scan,
+        }
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._outstanding > 0
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self, patience_s: float) -> None:
+        """Let the request in flight end, for at most ``patience_s`` wall seconds."""
+        self._todo.put(None)
+        self._thread.join(patience_s)
+
+    def ask(self, request: Request) -> None:
+        """Queue a request. Only for the thread that also takes the answers."""
+        self._outstanding += 1
+        self._todo.put(request)
+
+    def answered(self) -> None:
+        """An answer was taken from the feed."""
+        self._outstanding -= 1
+
+    def _work(self) -> None:
+        while (request := self._todo.get()) is not None:
+            try:
+                self._feed.put(self._run[type(request)](request))
+            except BaseException as error:  # the main thread decides: a worker must not die in silence
+                self._feed.put(error)
+
+    def _submit(self, request: Submit) -> Input:
+        coid = request.client_order_id
+        crashpoints.hit("submit.before")
+        try:
+            report = self._broker.submit(request.body)
+        except BrokerAuthError:
+            raise
+        except BrokerRefused as error:
+            duplicate = error.status in (409, 422) and "must be unique" in error.message
+            return SubmitRefused(self._feed.clock.now(), coid, error.message, duplicate)
+        except BrokerError as error:
+            return SubmitUnanswered(self._feed.clock.now(), coid, error.message)
+        finally:
+            crashpoints.hit("submit.after")
+        if report.client_order_id != coid:
+            text = f"the broker answered for {report.client_order_id}"
+            return SubmitUnanswered(self._feed.clock.now(), coid, text)
+        return SubmitAnswered(self._feed.clock.now(), coid, report)
+
+    def _cancel(self, request: Cancel) -> Input:
+        refused = ""
+        try:
+            self._broker.cancel(request.order_id)
+        except BrokerAuthError:
+            raise
+        except BrokerError as error:  # whatever it was, the order's own report tells
+            refused = error.message
+        crashpoints.hit("cancel.after")
+        return CancelAnswered(self._feed.clock.now(), request.order_id, refused)
+
+    def _read(self, request: Read) -> Input:
+        try:
+            report = read_broker(self._broker, request)
+        except BrokerAuthError:
+            raise
+        except BrokerError as error:
+            return BrokerFailed(self._feed.clock.now(), "broker", error.message)
+        return BrokerReported(self._feed.clock.now(), report, request.reconcile)
+
+    def _scan(self, request: Scan) -> Input:
+        now = self._feed.clock.now()
+        held = self._frame if self._frame is not None else bars.empty(request.symbols, request.interval)
+        try:
+            new = self._market_data.bars(request.symbols, request.interval, _since(held, now), now, request.history)
+            trades = self._market_data.trades(request.symbols)
+        except BrokerAuthError:
+            raise
+        except BrokerError as error:
+            return BrokerFailed(self._feed.clock.now(), "market data", error.message)
+        self._frame = bars.join(held, new, request.history)
+        return BarsClosed(self._feed.clock.now(), self._frame, trades)
+
+
+def read_broker(broker: Broker, request: Read) -> BrokerReport:
+    """One whole reading, or the error of the first part that failed; never a part of one.
+
+    Fills are read after orders, so that each fill's order is known by then (RECOVERY_PROTOCOL 2.1).
+    """
+    market, account = broker.market(), broker.account()
+    orders = broker.orders(request.orders_since)
+    listed = {o.client_order_id for o in orders}
+    lookups: dict[str, OrderReport | None] = {
+        coid: broker.order_by_client_id(coid) for coid in request.expect if coid not in listed
+    }
+    fills = broker.fills(request.fills_since)
+    return BrokerReport(
+        market=market, account=account, orders=tuple(orders), fills=tuple(fills),
+        positions=tuple(broker.positions()), lookups=lookups,
+    )  # fmt: skip
+
+
+def _since(held: BarFrame, now: datetime) -> datetime:
+    """From the oldest of the symbols' newest bars; over some days at first."""
+    newest = held.times[-1][held.times[-1] > 0] if len(held) else None
+    if newest is None or not len(newest):
+        return now - HISTORY
+    return max(now - HISTORY, datetime.fromtimestamp(int(newest.min()), now.tzinfo))

@@ -1,0 +1,132 @@
+"""What comes next: an answer from the worker, a signal, or the session clock reaching an instant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from gambler_ai.clock import Clock, ManualClock
+from gambler_ai.core.events import Input, TimerElapsed
+from gambler_ai.errors import BrokerError, TryAgainLater
+
+#: Wall seconds without the exchange before we give up; session time stands still meanwhile.
+PATIENCE_S = 120.0
+#: Wall seconds between two tries.
+RETRY_S = 1.0
+
+
+class Feed(Protocol):
+    """One input at a time, in the order in which they came."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def put(self, item: Input | BaseException) -> None:
+        """Hand in an input from any thread or a signal handler; an exception is raised by `next`."""
+        ...
+
+    def next(self, until: datetime, *, busy: bool) -> Input:
+        """The next input; `TimerElapsed` when the session clock reaches ``until`` first.
+
+        ``busy``: a request is in flight, so an answer will come.
+        """
+        ...
+
+    def poll(self, timeout_s: float | None) -> Input | None:
+        """The next input within ``timeout_s`` wall seconds; session time is not moved."""
+        ...
+
+
+class _Queue:
+    """The queue both feeds share."""
+
+    def __init__(self) -> None:
+        self._items: SimpleQueue[Input | BaseException] = SimpleQueue()
+
+    def put(self, item: Input | BaseException) -> None:
+        self._items.put(item)
+
+    def poll(self, timeout_s: float | None) -> Input | None:
+        """The next item within ``timeout_s`` wall seconds (None: however long it takes)."""
+        try:
+            item = self._items.get(timeout=timeout_s) if timeout_s != 0 else self._items.get_nowait()
+        except Empty:
+            return None
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+
+class WallFeed(_Queue):
+    """The market moves by itself: ``rate`` session seconds pass in a wall second."""
+
+    def __init__(self, clock: Clock, rate: float = 1.0) -> None:
+        super().__init__()
+        self.clock = clock
+        self._rate = rate
+
+    def next(self, until: datetime, *, busy: bool) -> Input:
+        left_s = (until - self.clock.now()).total_seconds() / self._rate
+        item = self.poll(max(0.0, left_s))
+        return item if item is not None else TimerElapsed(max(until, self.clock.now()))
+
+
+class PacedFeed(_Queue):
+    """The market is moved by us, from due instant to due instant; it stands while a request is in flight.
+
+    ``speed`` session seconds take at least a wall second; 0 is as fast as it goes. A slow tick, a stopped
+    process or a sleeping laptop therefore skips nothing.
+    """
+
+    def __init__(self, clock: ManualClock, advance: Callable[[datetime], datetime], speed: float) -> None:
+        super().__init__()
+        self.clock = clock
+        self._advance = advance
+        self._speed = speed
+        self._due_s = clock.monotonic()
+        self._down_since_s: float | None = None
+
+    def next(self, until: datetime, *, busy: bool) -> Input:
+        if busy:
+            item = self.poll(None)
+            assert item is not None
+            return item
+        return self._pace(until) or self._step(until)
+
+    def skip_to(self, instant: datetime) -> None:
+        """Move market and clock to ``instant`` without a pause: the night, or what we slept through.
+
+        Raises:
+            BrokerError: the exchange did not move.
+        """
+        self.clock.move_to(self._advance(instant))
+
+    def _pace(self, until: datetime) -> Input | None:
+        """Sleep what ``speed`` leaves over; whatever comes in meanwhile goes first."""
+        now_s = self.clock.monotonic()
+        span_s = (until - self.clock.now()).total_seconds() / self._speed if self._speed else 0.0
+        due_s = max(self._due_s + span_s, now_s)
+        item = self.poll(due_s - now_s)
+        if item is None:
+            self._due_s = due_s
+        return item
+
+    def _step(self, until: datetime) -> Input:
+        try:
+            reached = self._advance(until)
+        except BrokerError as error:
+            return self._down(error)
+        self._down_since_s = None
+        self.clock.move_to(reached)
+        return TimerElapsed(self.clock.now())
+
+    def _down(self, error: BrokerError) -> Input:
+        now_s = self.clock.monotonic()
+        if self._down_since_s is None:
+            self._down_since_s = now_s
+        if now_s - self._down_since_s > PATIENCE_S:
+            raise TryAgainLater(f"the exchange was silent for {PATIENCE_S:.0f} s: {error}", hint="--resume later")
+        # Session time stands still, so nothing falls due: only what comes in is taken.
+        return self.poll(RETRY_S) or TimerElapsed(self.clock.now())

@@ -1,0 +1,99 @@
+"""One session's writes: every transaction of a running session is opened in this file."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from gambler_ai import crashpoints
+from gambler_ai.clock import Clock
+from gambler_ai.core.engine import Decisions
+from gambler_ai.core.events import Fact, FillReported, IntentPlanned, OrderUpdated
+from gambler_ai.core.orders import Purpose
+from gambler_ai.core.state import SessionState
+from gambler_ai.storage import checkpoints, journal, sessions
+from gambler_ai.storage.checkpoints import CheckpointInfo
+from gambler_ai.storage.database import Database
+from gambler_ai.storage.lease import Lease
+
+
+class Ledger:
+    """The journal, rows and checkpoints of one session, written under its lease."""
+
+    def __init__(
+        self, database: Database, lease: Lease, state: SessionState, *, head: str, created: int, wall: Clock
+    ) -> None:
+        """``head`` is the journal's last hash, ``created`` how many checkpoints the session ever had."""
+        self._database = database
+        self._lease = lease
+        self._state = state
+        self._head = head
+        self._wall = wall
+        self.created = created
+        self.pruned = 0
+
+    @property
+    def token(self) -> int:
+        """The fencing token of this owner."""
+        return self._lease.token
+
+    def commit(self, decisions: Decisions) -> None:
+        """Store facts and the rows they touched, durably. What they allow may be done afterwards.
+
+        Raises:
+            SessionLeased: another runner has taken over; nothing was written.
+            StorageError: it could not be written; crash and resume.
+        """
+        if not decisions.facts:
+            return
+        kinds = crash_kinds(decisions.facts)
+        for kind in kinds:
+            crashpoints.hit(f"{kind}.before_commit")
+        with self._database.write() as db:
+            self._lease.renew(db)
+            self._head = journal.append(
+                db, self._state, decisions.facts, decisions.changes, self._head, self._lease.token
+            )
+            sessions.update(db, self._state, head=self._head, checkpoints=self.created, wall=self._wall.now())
+        for kind in kinds:
+            crashpoints.hit(f"{kind}.after_commit")
+
+    def checkpoint(self) -> CheckpointInfo:
+        """Write a checkpoint of the state as it is."""
+        with self._database.write() as db:
+            self._lease.renew(db)
+            number = self.created + 1
+            info = checkpoints.create(db, self._state, number, self._head, self._wall.now())
+            sessions.update(db, self._state, head=self._head, checkpoints=number, wall=self._wall.now())
+            crashpoints.hit("checkpoint.inside")
+        self.created = number
+        crashpoints.hit("checkpoint.after")
+        return info
+
+    def prune(self, keep: int, older_than: timedelta | None = None) -> int:
+        """Delete all but the newest ``keep`` checkpoints, in one transaction. Returns how many went."""
+        before: datetime | None = self._wall.now() - older_than if older_than is not None else None
+        with self._database.write() as db:
+            self._lease.renew(db)
+            count = checkpoints.prune(db, self._state.session_id, keep, before)
+            crashpoints.hit("prune.inside")
+        self.pruned += count
+        return count
+
+    def release(self) -> None:
+        """Give the account back."""
+        with self._database.write() as db:
+            self._lease.release(db)
+        self._lease.close()
+
+
+def crash_kinds(facts: list[Fact]) -> list[str]:
+    """Which of the named crash points a commit of ``facts`` passes."""
+    kinds = []
+    for fact in facts:
+        if isinstance(fact, IntentPlanned):
+            kinds.append("intent" if fact.intent.purpose is Purpose.ENTRY else "protect")
+        elif isinstance(fact, OrderUpdated):
+            kinds.append("reply")
+        elif isinstance(fact, FillReported):
+            kinds.append("fill")
+    return list(dict.fromkeys(kinds))

@@ -1,0 +1,29 @@
+"""What a runner tells whoever watches. Telling never changes what is done."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gambler_ai.core.engine import Decisions
+from gambler_ai.core.state import SessionState
+from gambler_ai.storage.checkpoints import CheckpointInfo
+
+
+class Reporter(Protocol):
+    """Called on the thread that owns the state, after each commit."""
+
+    def started(self, state: SessionState) -> None:
+        """The broker was asked, books and broker agree or are explained; trading begins."""
+        ...
+
+    def took(self, decisions: Decisions, state: SessionState) -> None:
+        """Facts were committed."""
+        ...
+
+    def checkpointed(self, info: CheckpointInfo) -> None: ...
+
+    def stopping(self, reason: str) -> None: ...
+
+    def ended(self, state: SessionState, *, created: int, pruned: int) -> None:
+        """The last checkpoint is written and the account given back."""
+        ...
