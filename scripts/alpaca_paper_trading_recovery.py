@@ -16,9 +16,8 @@ NAME = "python scripts/alpaca_paper_trading_recovery.py"
 def main() -> None:
     """Run the command line with our arguments."""
     if any(importlib.util.find_spec(name) is None for name in ("gambler_ai", "typer", "alpaca")):
-        os.environ["GAMBLER_PROGRAM"] = NAME
-        runner = Path(__file__).with_name("run")
-        os.execv(runner, [str(runner), *sys.argv[1:]])
+        runner = str(Path(__file__).with_name("run"))
+        os.execvp("env", ["env", f"GAMBLER_PROGRAM={NAME}", runner, *sys.argv[1:]])  # noqa: S606 (no shell is the point)
     from gambler_ai.cli.main import main as run
 
     run(NAME)

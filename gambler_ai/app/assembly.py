@@ -72,7 +72,7 @@ def instruments_of(venue: Venue, plan: Plan) -> dict[str, Instrument]:
     return {symbol: instrument for symbol, instrument in found.items() if instrument is not None}
 
 
-def build_engine(database: Database, venue: Venue, state: SessionState, instruments: dict[str, Instrument]) -> Engine:
+def build_engine(database: Database, state: SessionState, instruments: dict[str, Instrument]) -> Engine:
     """The engine of a session, with what other sessions of the account have under way kept out of it."""
 
     def known_ids(ids: set[str]) -> set[str]:

@@ -29,6 +29,7 @@ class Venue:
     market_data: MarketData
     feed: Feed
     note: str
+    speed: float = 1.0
     labels: dict[str, str] = field(default_factory=dict)
     skip_to: Callable[[datetime], None] | None = None
     on_close: Callable[[], None] = lambda: None
@@ -81,7 +82,7 @@ def open_embedded(settings: Settings, session_id: str, *, fresh: bool) -> Venue:
     broker, data = _clients(exchange.key_id, exchange.secret_key, server.url, server.url, settings.feed)
     return Venue(
         EMBEDDED, "embedded", broker, data, feed, "embedded exchange, no account needed",
-        labels=exchange.market.labels(), skip_to=feed.skip_to, on_close=close, discard=discard,
+        speed=settings.speed, labels=exchange.market.labels(), skip_to=feed.skip_to, on_close=close, discard=discard,
     )  # fmt: skip
 
 
@@ -103,7 +104,10 @@ def open_alpaca(settings: Settings) -> Venue:
     if url == PAPER_URL:
         return Venue(ALPACA, url, broker, data, WallFeed(SystemClock()), "Alpaca paper account")
     feed, labels, skip_to = _loopback_feed(settings, broker)
-    return Venue(ALPACA, url, broker, data, feed, f"paper account at {url}", labels=labels, skip_to=skip_to)
+    return Venue(
+        ALPACA, url, broker, data, feed, f"paper account at {url}", speed=settings.speed, labels=labels,
+        skip_to=skip_to,
+    )  # fmt: skip
 
 
 def _check_streams(settings: Settings) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from gambler_ai import crashpoints
@@ -55,33 +55,45 @@ class Watcher(Reporter, Protocol):
     def planned(self, decisions: Decisions) -> None: ...
 
 
-@dataclass
 class App:
-    """The settings, the database, and what the user gave on the command line (as opposed to elsewhere)."""
+    """One invocation: its settings, its database, and somebody who watches."""
 
-    settings: Settings
-    given: dict[str, Any]
-    watcher: Watcher
-    confirm: Callable[[SessionInfo], bool] | None
-    """Asks whether to resume; None where nobody can answer."""
+    def __init__(
+        self,
+        settings: Settings,
+        given: dict[str, Any],
+        watcher: Watcher,
+        confirm: Callable[[SessionInfo], bool] | None,
+    ) -> None:
+        """``given`` is what the command line itself said; ``confirm`` asks whether to resume, None if nobody can.
 
-    def __post_init__(self) -> None:
+        Raises:
+            ConfigError, StorageError.
+        """
         os.umask(0o077)
-        self.wall = SystemClock()
-        if self.settings.crash_at:
-            try:
-                crashpoints.arm(self.settings.crash_at)
-            except ValueError as error:
-                raise ConfigError(f"GAMBLER_CRASH_AT: {error}") from None
-        self.database = Database(self.settings.database)
+        self._arm(settings.crash_at)
+        self._settings = settings
+        self._given = given
+        self._watcher = watcher
+        self._confirm = confirm
+        self._wall = SystemClock()
+        self.database = Database(settings.database)
         self.database.prepare()
+
+    @staticmethod
+    def _arm(crash_at: str) -> None:
+        try:
+            if crash_at:
+                crashpoints.arm(crash_at)
+        except ValueError as error:
+            raise ConfigError(f"GAMBLER_CRASH_AT: {error}") from None
 
     @property
     def kind(self) -> str:
         """The broker of a fresh session."""
-        if self.settings.broker == "auto":
-            return ALPACA if self.settings.has_keys else EMBEDDED
-        return self.settings.broker
+        if self._settings.broker == "auto":
+            return ALPACA if self._settings.has_keys else EMBEDDED
+        return self._settings.broker
 
     # -- a fresh session --------------------------------------------------------------------------
 
@@ -93,21 +105,26 @@ class App:
             TryAgainLater: the market is closed.
         """
         interrupted = None if new else self._interrupted()
-        if interrupted is not None and self._confirmed(interrupted):
+        if interrupted is not None and self._agreed(interrupted):
             self.resume(interrupted.id)
             return
-        session_id = f"{self.wall.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        plan = plan_of(self.settings)
-        fresh = self.kind == EMBEDDED
-        venue = open_embedded(self.settings, session_id, fresh=True) if fresh else open_alpaca(self.settings)
+        session_id = f"{self._wall.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        plan = plan_of(self._settings)
+        if self.kind == EMBEDDED:
+            venue = open_embedded(self._settings, session_id, fresh=True)
+        else:
+            venue = open_alpaca(self._settings)
         try:
-            self.watcher.opening(venue, self.database.name, plan)
+            self._watcher.opening(venue, self.database.name, plan)
             runner = self._create(venue, session_id, plan)
         except BaseException:
             venue.discard()
             raise
         started = ev.RunStarted(venue.clock.now(), plan.duration_s, resumed=False, token=runner.token)
-        self._run(venue, runner, started, ev.ParametersSet(venue.clock.now(), parameters_of(plan)))
+        try:
+            self._run(venue, runner, started, ev.ParametersSet(venue.clock.now(), parameters_of(plan)))
+        finally:
+            venue.on_close()
 
     def _create(self, venue: Venue, session_id: str, plan: Plan) -> Runner:
         account_id = venue.broker.account_id()
@@ -115,7 +132,7 @@ class App:
         market = venue.broker.market()
         if not market.is_open:
             raise _closed(market)
-        held = lease.acquire(self.database, account_id, session_id, owner_name(self.wall), self.wall)
+        held = lease.acquire(self.database, account_id, session_id, owner_name(self._wall), self._wall)
         try:
             now = venue.clock.now()
             state = SessionState(session_id=session_id, account_id=account_id, plan=plan, started_at=now, last_at=now)
@@ -123,14 +140,14 @@ class App:
                 held.renew(db)
                 sessions.insert(
                     db, state, broker=venue.kind, trading_url=venue.trading_url, genesis=journal.GENESIS,
-                    wall=self.wall.now(),
+                    wall=self._wall.now(),
                 )  # fmt: skip
-            self.watcher.created(state)
-            engine = build_engine(self.database, venue, state, instruments)
+            self._watcher.created(state)
+            engine = build_engine(self.database, state, instruments)
         except BaseException:
             held.close()
             raise
-        return build_runner(self.database, held, venue, engine, head=journal.GENESIS, created=0, reporter=self.watcher)
+        return build_runner(self.database, held, venue, engine, head=journal.GENESIS, created=0, reporter=self._watcher)
 
     def _interrupted(self) -> SessionInfo | None:
         with self.database.read() as db:
@@ -139,14 +156,14 @@ class App:
             return None
         return info
 
-    def _confirmed(self, info: SessionInfo) -> bool:
-        if self.confirm is None:
+    def _agreed(self, info: SessionInfo) -> bool:
+        if self._confirm is None:
             raise RecoveryHalted(
                 f"session {info.id} was interrupted ({info.end_reason or 'killed'}); a fresh one beside it could"
                 " double its positions",
-                hint=f"go on with it: --resume-session {info.id}; or start anew all the same: --new",
+                hint="go on with it: --resume; or start anew all the same: --new",
             )
-        return self.confirm(info)
+        return self._confirm(info)
 
     # -- an earlier session -----------------------------------------------------------------------
 
@@ -159,21 +176,25 @@ class App:
         """
         info = self._find(session_id)
         self._refuse_conflicts(info)
+        with self._reopened(info) as (venue, runner):
+            self._run(venue, runner, *self._resumption(venue, runner.state, runner.token))
+
+    @contextmanager
+    def _reopened(self, info: SessionInfo) -> Iterator[tuple[Venue, Runner]]:
+        """A stored session on its broker with its lease; both are given back in the end."""
         held, restored, venue = self._take_over(info)
         try:
-            self.watcher.opening(venue, self.database.name, restored.state.plan)
-            self.watcher.resumed(info, restored)
-            facts = self._resumption(venue, restored.state, held.token)
+            self._watcher.opening(venue, self.database.name, restored.state.plan)
+            self._watcher.resumed(info, restored)
             instruments = instruments_of(venue, restored.state.plan)
-            engine = build_engine(self.database, venue, restored.state, instruments)
-        except BaseException:
-            held.close()
+            runner = build_runner(
+                self.database, held, venue, build_engine(self.database, restored.state, instruments),
+                head=restored.head, created=info.checkpoints, reporter=self._watcher,
+            )  # fmt: skip
+            yield venue, runner
+        finally:
             venue.on_close()
-            raise
-        runner = build_runner(
-            self.database, held, venue, engine, head=restored.head, created=info.checkpoints, reporter=self.watcher
-        )
-        self._run(venue, runner, *facts)
+            held.close()
 
     def _resumption(self, venue: Venue, state: SessionState, token: int) -> list[ev.Fact]:
         """The facts a resume begins with. On a market that we move, the night is skipped."""
@@ -196,7 +217,7 @@ class App:
         return info
 
     def _take_over(self, info: SessionInfo) -> tuple[Lease, Restored, Venue]:
-        held = lease.acquire(self.database, info.account_id, info.id, owner_name(self.wall), self.wall)
+        held = lease.acquire(self.database, info.account_id, info.id, owner_name(self._wall), self._wall)
         crashpoints.hit("recovery.leased")
         try:
             with self.database.read() as db:
@@ -235,13 +256,13 @@ class App:
     def _paced(self, state: SessionState) -> Settings:
         """The settings with the session's own speed and feed, unless the command line gives another speed."""
         values: dict[str, Any] = {"feed": state.plan.feed}
-        if "speed" not in self.given:
+        if "speed" not in self._given:
             values["speed"] = state.plan.speed
-        return self.settings.model_copy(update=values)
+        return self._settings.model_copy(update=values)
 
     def _refuse_conflicts(self, info: SessionInfo) -> None:
-        asked, stored = plan_of(self.settings), info.plan
-        for flag, value in self.given.items():
+        asked, stored = plan_of(self._settings), info.plan
+        for flag, value in self._given.items():
             field = "timeframe_s" if flag == "timeframe" else flag
             if flag in OPERATIONAL or not hasattr(stored, field):
                 continue
@@ -253,29 +274,33 @@ class App:
                 )
 
     def _changes(self, stored: Plan) -> dict[str, tuple[str, str]]:
-        asked = plan_of(self.settings)
+        asked = plan_of(self._settings)
         pairs = {
             field: (getattr(stored, field), getattr(asked, field))
             for flag, field in OPERATIONAL.items()
-            if flag in self.given
+            if flag in self._given
         }
         return {field: (str(a), str(b)) for field, (a, b) in pairs.items() if a != b}
 
     # -- running ----------------------------------------------------------------------------------
 
     def _run(self, venue: Venue, runner: Runner, *facts: ev.Fact) -> None:
+        with self._minded(venue, runner):
+            runner.begin(*facts)
+            reason = runner.trade()
+            runner.end("finished" if reason == "duration" else "stopped", reason)
+        if reason == "market closed":
+            raise _closed(venue.broker.market())
+
+    @contextmanager
+    def _minded(self, venue: Venue, runner: Runner) -> Iterator[None]:
+        """Signals reach the runner; an error lets go of the session as it is stored."""
         try:
             with signals(venue):
-                runner.begin(*facts)
-                reason = runner.trade()
-                runner.end("finished" if reason == "duration" else "stopped", reason)
-            if reason == "market closed":
-                raise _closed(venue.broker.market())
+                yield
         except BaseException:
             runner.abandon()
             raise
-        finally:
-            venue.on_close()
 
     # -- reconcile only ---------------------------------------------------------------------------
 
@@ -293,58 +318,42 @@ class App:
         if dry_run:
             self._compare(info)
             return
-        held, restored, venue = self._take_over(info)
-        try:
-            self.watcher.opening(venue, self.database.name, restored.state.plan)
-            self.watcher.resumed(info, restored)
-            engine = build_engine(self.database, venue, restored.state, instruments_of(venue, restored.state.plan))
-        except BaseException:
-            held.close()
-            venue.on_close()
-            raise
-        runner = build_runner(
-            self.database, held, venue, engine, head=restored.head, created=info.checkpoints, reporter=self.watcher
-        )
         status = "stopped" if info.status in INTERRUPTED else info.status
-        budget_s = restored.state.remaining_s
-        try:
-            with signals(venue):
-                runner.begin(ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=held.token))
+        with self._reopened(info) as (venue, runner):
+            budget_s = runner.state.remaining_s
+            started = ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=runner.token)
+            with self._minded(venue, runner):
+                runner.begin(started)
                 runner.end(status, "reconciled")
-        except BaseException:
-            runner.abandon()
-            raise
-        finally:
-            venue.on_close()
 
     def _compare(self, info: SessionInfo) -> None:
         restored = restore(self.database, info)
         venue = self._reopen(info, restored.state)
         try:
-            self.watcher.opening(venue, self.database.name, restored.state.plan)
-            self.watcher.resumed(info, restored)
+            self._watcher.opening(venue, self.database.name, restored.state.plan)
+            self._watcher.resumed(info, restored)
             self._show_difference(venue, restored.state)
         finally:
             venue.on_close()
 
     def _compare_without_session(self) -> None:
-        venue = open_alpaca(self.settings)
+        venue = open_alpaca(self._settings)
         now = venue.clock.now()
-        plan = plan_of(self.settings)
+        plan = plan_of(self._settings)
         account_id = venue.broker.account_id()
-        self.watcher.opening(venue, self.database.name, plan)
+        self._watcher.opening(venue, self.database.name, plan)
         empty = SessionState(session_id="none", account_id=account_id, plan=plan, started_at=now, last_at=now)
         self._show_difference(venue, empty)
 
     def _show_difference(self, venue: Venue, state: SessionState) -> None:
         """Two readings on a state nobody keeps: what both show is what a reconciliation would act on."""
-        engine = build_engine(self.database, venue, state, {})
+        engine = build_engine(self.database, state, {})
         request = Read(state.orders_since(), state.fills_since(), tuple(expected(state)), reconcile=True)
         decisions = Decisions()
         for _ in range(2):
             report = read_broker(venue.broker, request)
             decisions = engine.step(ev.BrokerReported(venue.clock.now(), report, reconcile=True))
-        self.watcher.planned(decisions)
+        self._watcher.planned(decisions)
 
 
 def _closed(market: ev.MarketReport) -> TryAgainLater:

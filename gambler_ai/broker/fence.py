@@ -71,7 +71,7 @@ def fence(client: RESTClient, session: requests.Session | None = None) -> None:
     Raises:
         AssertionError: this alpaca-py keeps its retries elsewhere; nothing may be sent with it.
     """
-    assert hasattr(client, "_retry") and hasattr(client, "_retry_codes") and hasattr(client, "_session")
+    assert all(hasattr(client, name) for name in ("_retry", "_retry_codes", "_session"))
     client._retry = 0
     client._retry_codes = []
     client._session = session if session is not None else FencedSession()

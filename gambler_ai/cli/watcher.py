@@ -50,7 +50,7 @@ class ConsoleWatcher:
             prices = ", ".join(f"{s} {venue.labels.get(s, '?')}" for s in plan.symbols)
             day = f"{venue.clock.now().astimezone(render.NEW_YORK):%A %Y-%m-%d %H:%M}"
             self._out.print(render.pair("Prices", f"{prices}, spread into minutes (synthetic path)"))
-            pace = f"{plan.speed:g}x" if plan.speed else "as fast as it goes"
+            pace = f"{venue.speed:g}x" if venue.speed else "as fast as it goes"
             why = ", a day with 2 % moves, which are rare" if venue.kind == EMBEDDED else ""
             self._out.print(render.pair("Market time", f"{day} New York, {pace}{why}"))
         self._out.print(render.pair("Database", database))
@@ -188,8 +188,9 @@ class ConsoleWatcher:
 
     def _say(self, fact: Any, told: tuple[str, str, str, str]) -> None:
         word, symbol, text, style = told
+        at = fact.fill.at if isinstance(fact, ev.FillReported) else fact.at
         self._out.print(
-            Text.assemble((f"{render.clock_time(fact.at)}  ", QUIET), (f"{word:<9}", style), f"{symbol:<6}", text)
+            Text.assemble((f"{render.clock_time(at)}  ", QUIET), (f"{word:<9}", style), f"{symbol:<6}", text)
         )
 
     def _say_closed(self, t: ClosedTrade) -> None:
@@ -222,7 +223,8 @@ def _intent(fact: ev.IntentPlanned) -> tuple[str, str, str, str]:
         )
         return "entry", i.symbol, text, STRONG
     if i.purpose is Purpose.PROTECT:
-        text = f"stop {render.price(i.stop_price)}, target {render.price(i.target_price)} for {render.qty(i.qty)} ({i.reason})"
+        prices = f"stop {render.price(i.stop_price)}, target {render.price(i.target_price)}"
+        text = f"{prices} for {render.qty(i.qty)} ({i.reason})"
         return "protect", i.symbol, text, WARN
     return "exit", i.symbol, f"{i.side} {render.qty(i.qty)} at market ({i.reason})", WARN
 

@@ -163,7 +163,8 @@ class Engine:
         state, report, at = self.state, event.report, event.at
         self._market = report.market
         self._restore("broker")
-        if event.reconcile or report.account.cash != state.account.cash:
+        moved = report.account.cash != state.account.cash
+        if moved or (event.reconcile and report.account != state.account):
             self._emit(ev.AccountReported(at, report.account))
         for order in (*report.orders, *(r for r in report.lookups.values() if r is not None)):
             if order.client_order_id in state.intents:

@@ -13,9 +13,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
-
 from msgspec import Struct
+from numpy.typing import NDArray
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
@@ -39,43 +40,72 @@ class Protection(StrEnum):
 
 def protection(state: SessionState, position: Position) -> tuple[Protection, str]:
     """How ``position`` stands, and why."""
-    if (covered := _stop_qty(state, position)) >= abs(position.qty):
-        return Protection.PROTECTED, "stop at the broker"
-    if _entry_live(state, position) is not None:
-        return Protection.GUARDED, "entry partly filled; its stop wakes when it is whole"
-    if _exit_on_its_way(state, position):
-        return Protection.GUARDED, "an order for it is on its way"
-    return Protection.NAKED, f"a stop covers {covered:f} of {abs(position.qty):f}"
+    return _judge(_Case(state, position, _by_symbol(state).get(position.symbol, [])))
+
+
+def protections(state: SessionState) -> list[tuple[Position, Protection, str]]:
+    """How each position stands, and why."""
+    return [(case.position, *_judge(case)) for case in _cases(state)]
 
 
 def plan(state: SessionState, at: datetime, market_open: bool) -> list[CancelPlanned | IntentPlanned]:
     """What has to be sent so that each position is protected again; nothing where it is."""
-    steps: list[CancelPlanned | IntentPlanned] = []
-    for position in state.positions.values():
-        steps += _plan_one(state, position, at, market_open)
-    return steps
+    return [step for case in _cases(state) for step in _plan_one(case, at, market_open)]
 
 
-def _plan_one(
-    state: SessionState, position: Position, at: datetime, market_open: bool
-) -> list[CancelPlanned | IntentPlanned]:
-    if _stop_qty(state, position) >= abs(position.qty):
+@dataclass(frozen=True)
+class _Case:
+    """A position and our orders in its symbol that are not done."""
+
+    state: SessionState
+    position: Position
+    orders: list[Order]
+
+
+def _by_symbol(state: SessionState) -> dict[str, list[Order]]:
+    found: dict[str, list[Order]] = {}
+    for order in state.orders.values():
+        if not order.is_settled:
+            found.setdefault(order.symbol, []).append(order)
+    return found
+
+
+def _cases(state: SessionState) -> list[_Case]:
+    orders = _by_symbol(state) if state.positions else {}
+    return [_Case(state, position, orders.get(symbol, [])) for symbol, position in state.positions.items()]
+
+
+def _judge(case: _Case) -> tuple[Protection, str]:
+    held = abs(case.position.qty)
+    covered = _stop_qty(case)
+    if covered >= held:
+        return Protection.PROTECTED, "stop at the broker"
+    if _entry_live(case) is not None:
+        return Protection.GUARDED, "entry partly filled; its stop wakes when it is whole"
+    if _exit_on_its_way(case):
+        return Protection.GUARDED, "an order for it is on its way"
+    return Protection.NAKED, f"a stop covers {covered:f} of {held:f}"
+
+
+def _plan_one(case: _Case, at: datetime, market_open: bool) -> list[CancelPlanned | IntentPlanned]:
+    position = case.position
+    if _stop_qty(case) >= abs(position.qty):
         return []
-    entry = _entry_live(state, position)
+    entry = _entry_live(case)
     if entry is not None:
         overdue = at - (entry.partial_since or entry.submitted_at) >= ENTRY_DEADLINE
         if overdue and entry.cancel_requested_at is None:
             return [CancelPlanned(at, entry.order_id, "entry still partly filled at its deadline")]
         return []
-    if _exit_on_its_way(state, position):
+    if _exit_on_its_way(case):
         return []
-    resting = [o for o in _live_exits(state, position) if o.parent_id is None or not _parent_live(state, o)]
+    resting = [o for o in _live_exits(case) if not _parent_live(case.state, o)]
     if resting:
         asked = [o for o in resting if o.cancel_requested_at is None]
         return [CancelPlanned(at, o.order_id, "covers another quantity than is held") for o in asked]
     if position.decided_at is not None and at - position.decided_at < REARM_PAUSE:
         return []
-    return _rearm(state, position, at, market_open)
+    return _rearm(case.state, position, at, market_open)
 
 
 def _rearm(
@@ -117,19 +147,19 @@ def stop_and_target(state: SessionState, position: Position) -> tuple[Decimal, D
     return stop, target
 
 
-def _stop_qty(state: SessionState, position: Position) -> Decimal:
+def _stop_qty(case: _Case) -> Decimal:
     """Shares that a stop at the broker would take out."""
-    stops = (o for o in _live_exits(state, position) if o.role is Role.STOP and _is_awake(state, o))
+    stops = (o for o in _live_exits(case) if o.role is Role.STOP and _is_awake(case.state, o))
     return sum((o.qty - o.filled_qty for o in stops), ZERO)
 
 
-def _live_exits(state: SessionState, position: Position) -> list[Order]:
+def _live_exits(case: _Case) -> list[Order]:
     """Orders resting on the exit side; those the broker no longer knows do not count."""
+    intents = case.state.intents
     return [
-        o for o in state.live_orders(position.symbol)
-        if o.side is position.exit_side and o.role is not Role.ENTRY
-        and o.status is not Status.PENDING_CANCEL
-        and state.intents[o.intent_id].status is not Status.DISPUTED
+        o for o in case.orders
+        if o.is_live and o.side is case.position.exit_side and o.role is not Role.ENTRY
+        and o.status is not Status.PENDING_CANCEL and intents[o.intent_id].status is not Status.DISPUTED
     ]  # fmt: skip
 
 
@@ -144,16 +174,16 @@ def _parent_live(state: SessionState, order: Order) -> bool:
     return parent is not None and parent.is_live
 
 
-def _entry_live(state: SessionState, position: Position) -> Order | None:
-    entries = (o for o in state.live_orders(position.symbol) if o.role is Role.ENTRY)
-    return next(entries, None)
+def _entry_live(case: _Case) -> Order | None:
+    return next((o for o in case.orders if o.is_live and o.role is Role.ENTRY), None)
 
 
-def _exit_on_its_way(state: SessionState, position: Position) -> bool:
+def _exit_on_its_way(case: _Case) -> bool:
     """A protective or closing order is in flight, an exit is working, a cancel is pending, a fill unbooked."""
     in_flight = any(
-        r.status in IN_FLIGHT and r.intent.purpose is not Purpose.ENTRY for r in state.open_intents(position.symbol)
+        r.status in IN_FLIGHT and r.intent.purpose is not Purpose.ENTRY
+        for r in case.state.open_intents(case.position.symbol)
     )
-    moving = any(o.role is Role.EXIT or o.status is Status.PENDING_CANCEL for o in state.live_orders(position.symbol))
-    unbooked = any(o.symbol == position.symbol and o.booked_qty < o.filled_qty for o in state.orders.values())
+    moving = any(o.is_live and (o.role is Role.EXIT or o.status is Status.PENDING_CANCEL) for o in case.orders)
+    unbooked = any(o.booked_qty < o.filled_qty for o in case.orders)
     return in_flight or moving or unbooked

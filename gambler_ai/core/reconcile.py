@@ -20,7 +20,7 @@ from gambler_ai.core.events import (
 )
 from gambler_ai.core.model import CENT, ZERO, Fill, Position
 from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderReport
-from gambler_ai.core.protection import Protection, protection
+from gambler_ai.core.protection import Protection, protections
 from gambler_ai.core.state import SessionState
 
 
@@ -79,11 +79,11 @@ def diff(state: SessionState, report: BrokerReport, known_ids: Collection[str]) 
     """
     found = _orders(state, report, known_ids)
     theirs = {p.symbol: p for p in report.positions}
+    filling = state.filling()
     for symbol in sorted(set(state.positions) | set(theirs)):
-        if not _fills_under_way(state, symbol):
+        if symbol not in filling:
             found += _position(state.positions.get(symbol), theirs.get(symbol), symbol, report)
-    for position in state.positions.values():
-        status, why = protection(state, position)
+    for position, status, why in protections(state):
         if status is Protection.NAKED and position.symbol in theirs:
             found.append(Discrepancy(
                 kind=Kind.LEG_MISSING, symbol=position.symbol, ours=f"{position.qty:f}", broker=why,
@@ -108,7 +108,7 @@ def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str
             ))  # fmt: skip
     for coid, answer in report.lookups.items():
         record = state.intents.get(coid)
-        if answer is None and record is not None and any(o.intent_id == coid for o in state.orders.values()):
+        if answer is None and record is not None and record.order_ids:
             found.append(Discrepancy(
                 kind=Kind.ORDER_GONE, symbol=record.intent.symbol, ours=record.status.value, broker="unknown",
                 cause="the broker no longer knows it", action="not counted as protection", order_id=coid,
@@ -117,10 +117,6 @@ def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str
 
 
 _DONE = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
-
-
-def _fills_under_way(state: SessionState, symbol: str) -> bool:
-    return any(o.symbol == symbol and o.booked_qty < o.filled_qty for o in state.orders.values())
 
 
 def _position(
@@ -190,8 +186,9 @@ def heal(state: SessionState, at: datetime, report: BrokerReport, found: Collect
 def foreign_quantities(state: SessionState, at: datetime, report: BrokerReport) -> ForeignSeen | None:
     """What the account holds beyond ours, when that has changed."""
     foreign = {}
+    filling = state.filling()
     for theirs in report.positions:
-        if _fills_under_way(state, theirs.symbol):
+        if theirs.symbol in filling:
             if theirs.symbol in state.foreign:
                 foreign[theirs.symbol] = state.foreign[theirs.symbol]
             continue

@@ -90,6 +90,14 @@ class SessionState(Struct):
             return self.plan.duration_s
         return max(0.0, self.run_budget_s - (self.last_at - self.run_started_at).total_seconds())
 
+    def orders_of(self, record: IntentRecord) -> list[Order]:
+        """What the broker made of an intent."""
+        return [self.orders[order_id] for order_id in record.order_ids]
+
+    def filling(self) -> set[str]:
+        """Symbols in which the broker reports more filled than we have booked: fills are on their way."""
+        return {o.symbol for o in self.orders.values() if o.booked_qty < o.filled_qty}
+
     def live_orders(self, symbol: str) -> list[Order]:
         """Our orders at the broker in ``symbol`` that are not final."""
         return [o for o in self.orders.values() if o.symbol == symbol and o.is_live]
@@ -249,6 +257,9 @@ def _put_order(
         cancel_requested_at=before.cancel_requested_at if before else None,
     )  # fmt: skip
     state.orders[order.order_id] = changes.orders[order.order_id] = order
+    if before is None:
+        record = state.intents[order.intent_id]
+        _put_intent(state, changes, replace(record, order_ids=(*record.order_ids, order.order_id)))
 
 
 def _fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes) -> None:
@@ -338,7 +349,7 @@ def _put_intent(state: SessionState, changes: Changes, record: IntentRecord) -> 
 def _forget_settled(state: SessionState, intent_id: str) -> None:
     """Drop an intent and its orders once nothing can come of them any more; their rows stay."""
     record = state.intents[intent_id]
-    group = [o for o in state.orders.values() if o.intent_id == intent_id]
+    group = state.orders_of(record)
     watched = record.watch_until is not None and record.watch_until >= state.last_at
     if watched or not record.status.is_final or not all(o.is_settled for o in group):
         return

@@ -41,6 +41,7 @@ class Database:
         if self.path is not None:
             _prepare_file(self.path)
         self.engine = self._engine()
+        self._reader = self.engine.execution_options(read_only=True)
 
     @property
     def name(self) -> str:
@@ -69,9 +70,8 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads; on SQLite it does not keep writers out."""
-        with _explained(self.name), self.engine.connect() as connection:
-            with connection.execution_options(read_only=True).begin():
-                yield connection
+        with _explained(self.name), self._reader.begin() as db:
+            yield db
 
     def check(self) -> None:
         """Refuse a database we must not trade on.

@@ -103,7 +103,8 @@ class Executor:
     def stop(self, patience_s: float) -> None:
         """Let the request in flight end, for at most ``patience_s`` wall seconds."""
         self._todo.put(None)
-        self._thread.join(patience_s)
+        if self._thread.is_alive():
+            self._thread.join(patience_s)
 
     def ask(self, request: Request) -> None:
         """Queue a request. Only for the thread that also takes the answers."""

@@ -258,7 +258,7 @@ def expected(state: SessionState) -> list[str]:
     return [
         coid for coid, record in state.intents.items()
         if record.status is Status.UNKNOWN
-        or any(o.intent_id == coid and not o.is_settled for o in state.orders.values())
+        or any(not o.is_settled for o in state.orders_of(record))
     ]  # fmt: skip
 
 

@@ -12,6 +12,11 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_OPEN = sa.text(
+    "purpose = 'entry' AND status IN ('planned', 'unknown', 'working', 'partially_filled',"
+    " 'pending_cancel', 'pending_replace', 'disputed')"
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -135,12 +140,8 @@ def upgrade() -> None:
         "intents",
         ["account_id", "symbol"],
         unique=True,
-        sqlite_where=sa.text(
-            "purpose = 'entry' AND status IN ('planned', 'unknown', 'working', 'partially_filled', 'pending_cancel', 'pending_replace', 'disputed')"
-        ),
-        postgresql_where=sa.text(
-            "purpose = 'entry' AND status IN ('planned', 'unknown', 'working', 'partially_filled', 'pending_cancel', 'pending_replace', 'disputed')"
-        ),
+        sqlite_where=_OPEN,
+        postgresql_where=_OPEN,
     )
     op.create_table(
         "journal",
@@ -222,12 +223,8 @@ def downgrade() -> None:
     op.drop_index(
         "uq_intents_open_entry",
         table_name="intents",
-        sqlite_where=sa.text(
-            "purpose = 'entry' AND status IN ('planned', 'unknown', 'working', 'partially_filled', 'pending_cancel', 'pending_replace', 'disputed')"
-        ),
-        postgresql_where=sa.text(
-            "purpose = 'entry' AND status IN ('planned', 'unknown', 'working', 'partially_filled', 'pending_cancel', 'pending_replace', 'disputed')"
-        ),
+        sqlite_where=_OPEN,
+        postgresql_where=_OPEN,
     )
     op.drop_index("ix_intents_session_id", table_name="intents")
     op.drop_table("intents")
