@@ -23,6 +23,8 @@ from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored
 
+#: Why a run ends that only compared.
+RECONCILED = "reconciled"
 #: Every so many checkpoints one is mentioned, as a sign of life.
 MENTION_EVERY = 10
 
@@ -38,6 +40,7 @@ class ConsoleWatcher:
         self._closed = closed
         self._quiet = quiet
         self._resume_command = resume_command
+        self._differences = 0
 
     # -- how it came to be ------------------------------------------------------------------------
 
@@ -107,6 +110,7 @@ class ConsoleWatcher:
             self._out.print()
 
     def took(self, decisions: Decisions, state: SessionState) -> None:
+        self._differences += sum(isinstance(fact, ev.Reconciled) for fact in decisions.facts)
         for fact in decisions.facts:
             told = _FACTS.get(type(fact))
             if told is not None and (not self._quiet or type(fact) in _ALWAYS):
@@ -121,6 +125,8 @@ class ConsoleWatcher:
             )
 
     def stopping(self, reason: str) -> None:
+        if reason == RECONCILED:
+            self._out.print(_agreement(self._differences))
         if not self._quiet:
             self._out.print()
             self._out.print(f"Shutting down gracefully ({reason})...")
@@ -204,6 +210,12 @@ class ConsoleWatcher:
 
     def _line(self, name: str, value: str) -> None:
         self._out.print(f"  {name}: {value}")
+
+
+def _agreement(differences: int) -> Text:
+    if not differences:
+        return Text("Books and broker agree.", GOOD)
+    return Text(f"{differences} differences, each explained above and stored.", WARN)
 
 
 def _plan_line(plan: Plan) -> str:

@@ -173,9 +173,17 @@ class Engine:
             self._emit(ev.FillReported(at, fill))
         self._settle_missing(at, report)
         if event.reconcile:
+            self._mark(at, report)
             self._reconcile(at, report)
         for step in prot.plan(state, at, report.market.is_open):
             self._emit(step)
+
+    def _mark(self, at: datetime, report: ev.BrokerReport) -> None:
+        """The broker's own prices for what we hold, so that marks and its equity tell the same."""
+        prices = {p.symbol: p.current_price for p in report.positions if p.symbol in self.state.positions}
+        moved = {s: v for s, v in prices.items() if v is not None and v != self.state.marks.get(s)}
+        if moved:
+            self._emit(ev.Marked(at, moved, {}))
 
     def _order_seen(self, at: datetime, report: OrderReport) -> None:
         record = self.state.intents.get(report.client_order_id)

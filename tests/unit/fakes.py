@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from gambler_ai.core.orders import (
 from gambler_ai.core.risk import RiskLimits
 from gambler_ai.core.state import Plan, SessionState
 
+F = TypeVar("F")
 D = Decimal
 AT = datetime(2008, 10, 7, 14, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
 CLOSE = datetime(2008, 10, 7, 20, 0, tzinfo=UTC)
@@ -240,14 +241,11 @@ def kinds(decisions: Decisions | Iterable[ev.Fact]) -> list[str]:
     return [type(fact).__name__ for fact in facts]
 
 
-def only[F](kind: type[F], decisions: Decisions | Iterable[Any]) -> F:
+def only(kind: type[F], decisions: Decisions | Iterable[Any]) -> F:
     """The one fact of ``kind``."""
     facts = decisions.facts if isinstance(decisions, Decisions) else list(decisions)
     [found] = [fact for fact in facts if isinstance(fact, kind)]
     return found
-
-
-Answer = Callable[..., Any] | BaseException
 
 
 class FakeBroker:

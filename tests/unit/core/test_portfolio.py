@@ -1,0 +1,193 @@
+"""Fills to positions and profit: no cent appears or disappears, whatever the order of the fills."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gambler_ai.core import portfolio
+from gambler_ai.core.model import ZERO, ClosedTrade, Fill, Position, Side
+from tests.unit.fakes import AT, D, after
+
+OPENING = Position(
+    symbol="AAPL", qty=ZERO, avg_entry_price=ZERO, entry_at=AT, position_id="p-1", strategy="momentum",
+    stop_price=D(98), target_price=D(104), reason="it moved",
+)  # fmt: skip
+
+
+def fill(side: Side, qty: str, price: str, minutes: int = 0) -> Fill:
+    return Fill("a", "o", "AAPL", side, D(qty), D(price), after(minutes=minutes))
+
+
+def buy(qty: str, price: str, minutes: int = 0) -> Fill:
+    return fill(Side.BUY, qty, price, minutes)
+
+
+def sell(qty: str, price: str, minutes: int = 0) -> Fill:
+    return fill(Side.SELL, qty, price, minutes)
+
+
+def play(*fills: Fill, reason: str = "stop") -> tuple[Position | None, list[ClosedTrade], Decimal]:
+    position, closed, realized = None, [], ZERO
+    for one in fills:
+        booking = portfolio.book(position, one, OPENING, reason)
+        position, realized = booking.position, realized + booking.realized
+        closed += [booking.closed] if booking.closed else []
+    return position, closed, realized
+
+
+fills_in = st.lists(
+    st.builds(
+        fill,
+        st.sampled_from(list(Side)),
+        st.integers(1, 500).map(str),
+        st.integers(1, 100_000).map(lambda cents: str(Decimal(cents) / 100)),
+    ),
+    max_size=30,
+)
+#: An average is kept to nine places: what that may lose, for each share held, at each fill.
+HALF_A_NANO = Decimal("0.0000000005")
+
+
+def tolerance(fills: list[Fill]) -> Decimal:
+    return sum((f.qty for f in fills), ZERO) * HALF_A_NANO * (len(fills) + 1)
+
+
+@given(fills_in, st.integers(1, 100_000))
+def test_realized_and_unrealized_are_the_cash_that_flowed(fills, cents):
+    position, _closed, realized = play(*fills)
+    mark = Decimal(cents) / 100
+    cash = sum((-f.side.sign * f.qty * f.price for f in fills), ZERO)
+    held = sum((f.side.sign * f.qty for f in fills), ZERO)
+    assert (position.qty if position else ZERO) == held
+    open_profit = position.unrealized(mark) if position else ZERO
+    assert abs(realized + open_profit - (cash + held * mark)) <= tolerance(fills)
+
+
+@given(fills_in)
+def test_closed_trades_and_what_is_still_open_add_up_to_what_was_realized(fills):
+    # A flat end: the last fill takes out whatever is left.
+    left = sum((f.side.sign * f.qty for f in fills), ZERO)
+    if left:
+        side = Side.SELL if left > 0 else Side.BUY
+        fills = [*fills, fill(side, str(abs(left)), "50")]
+    position, closed, realized = play(*fills)
+    assert position is None
+    assert abs(sum((c.pnl for c in closed if c.pnl is not None), ZERO) - realized) <= tolerance(fills)
+
+
+@given(fills_in)
+def test_a_position_is_never_empty_and_its_entry_covers_it(fills):
+    position = None
+    for one in fills:
+        position = portfolio.book(position, one, OPENING, "x").position
+        if position is not None:
+            assert position.qty != 0
+            assert (position.entry_qty > 0) == (position.qty > 0)
+            assert abs(position.entry_qty) - position.exit_qty == abs(position.qty)
+
+
+def test_an_entry_opens_with_its_stop_target_and_reason():
+    position, closed, realized = play(buy("10", "100.5", 3))
+    assert position == replace(
+        OPENING, qty=D(10), avg_entry_price=D("100.5"), entry_at=after(minutes=3), entry_qty=D(10)
+    )
+    assert (closed, realized) == ([], 0)
+    assert position is not None
+    assert (position.side, position.exit_side) == ("long", Side.SELL)
+    assert position.value(D(101)) == D(1010)
+
+
+def test_entries_in_parts_average():
+    position, _, _ = play(buy("10", "100"), buy("5", "103"))
+    assert position is not None
+    assert (position.qty, position.avg_entry_price) == (D(15), D(101))
+
+
+def test_exits_in_parts_make_one_closed_trade():
+    position, [closed], realized = play(
+        buy("10", "100"), sell("4", "104", 1), sell("6", "102", 2), reason="target"
+    )  # fmt: skip
+    assert position is None
+    assert realized == D(28)
+    assert closed == ClosedTrade(
+        position_id="p-1", symbol="AAPL", side="long", qty=D(10), entry_price=D(100), entry_at=AT,
+        exit_price=D("102.8"), exit_at=after(minutes=2), pnl=D(28), reason="target", strategy="momentum",
+    )  # fmt: skip
+    assert closed.duration == timedelta(minutes=2)
+
+
+def test_a_short_gains_when_the_price_falls():
+    position, [closed], realized = play(sell("10", "100"), buy("10", "96"))
+    assert position is None
+    assert (closed.side, closed.pnl, realized) == ("short", D(40), D(40))
+    short, _, _ = play(sell("10", "100"))
+    assert short is not None
+    assert (short.side, short.exit_side, short.unrealized(D(101)), short.value(D(101))) == (
+        "short", Side.BUY, D(-10), D(-1010),
+    )  # fmt: skip
+
+
+def test_a_share_bought_back_after_a_partial_exit_is_not_lost_from_the_trade():
+    """An entry that fills on after the first exit: 10 at 100, 5 out at 110, 5 more at 120, 10 out at 130."""
+    _, [closed], realized = play(buy("10", "100"), sell("5", "110"), buy("5", "120"), sell("10", "130"))
+    assert realized == D(250)
+    assert closed.pnl == D(250)
+
+
+def test_a_flip_closes_and_opens_the_surplus_bare():
+    position, [closed], realized = play(buy("10", "100"), sell("15", "101", 4))
+    assert (closed.qty, closed.pnl, realized) == (D(10), D(10), D(10))
+    assert position is not None
+    assert (position.qty, position.avg_entry_price, position.entry_at) == (D(-5), D(101), after(minutes=4))
+    assert (position.stop_price, position.target_price, position.reason) == (None, None, "surplus of an exit")
+
+
+def bought(qty: str = "10") -> Position:
+    position, _, _ = play(buy(qty, "100"))
+    assert position is not None
+    return position
+
+
+@pytest.mark.parametrize(
+    ("position", "price", "pnl"),
+    [("long", "103", D(30)), ("long", None, None), ("short", "103", D(-30)), ("short", None, None)],
+)
+def test_an_adjustment_to_nothing_closes_with_the_price_if_one_is_known(position, price, pnl):
+    held = bought() if position == "long" else play(sell("10", "100"))[0]
+    assert held is not None
+    booking = portfolio.adjust(held, ZERO, D(price) if price else None, after(minutes=9), "closed at the broker")
+    assert booking.position is None
+    assert booking.realized == (pnl or 0)
+    assert booking.closed is not None
+    assert (booking.closed.pnl, booking.closed.exit_price) == (pnl, D(price) if price else None)
+    assert (booking.closed.side, booking.closed.reason, booking.closed.exit_at) == (
+        position, "closed at the broker", after(minutes=9),
+    )  # fmt: skip
+
+
+def test_an_adjustment_to_less_leaves_the_rest_and_one_unpriced_part_leaves_the_whole_unpriced():
+    booking = portfolio.adjust(bought(), D(4), None, AT, "?")
+    assert booking.closed is None
+    assert booking.position is not None
+    assert (booking.position.qty, booking.realized) == (D(4), 0)
+    closing = portfolio.book(booking.position, sell("4", "110"), OPENING, "target")
+    assert closing.realized == D(40)
+    assert closing.closed is not None
+    assert (closing.closed.pnl, closing.closed.exit_price) == (None, None)
+
+
+def test_an_adjustment_with_a_price_realizes_its_part():
+    booking = portfolio.adjust(bought(), D(4), D("101.5"), AT, "?")
+    assert booking.realized == D(9)
+
+
+def test_prices_of_a_trade_have_nine_places_at_most():
+    _, [closed], _ = play(buy("3", "10"), sell("1", "10"), sell("1", "10"), sell("1", "10.01"))
+    assert closed.exit_price == D("10.003333333")
+    assert closed.pnl == D("0.01")
