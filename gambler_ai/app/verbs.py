@@ -197,14 +197,17 @@ class App:
             held.close()
 
     def _resumption(self, venue: Venue, state: SessionState, token: int) -> list[ev.Fact]:
-        """The facts a resume begins with. On a market that we move, the night is skipped."""
-        market = venue.broker.market()
-        if not market.is_open and venue.skip_to is not None:
-            venue.skip_to(market.next_open)
+        """The facts a resume begins with. A market that we move stood still; its night is skipped."""
+        budget_s = state.remaining_s
+        if venue.skip_to is not None:
+            # It may have moved once more than the last stored fact tells: that time was run.
+            budget_s = max(0.0, budget_s - (venue.clock.now() - state.last_at).total_seconds())
+            market = venue.broker.market()
+            if not market.is_open:
+                venue.skip_to(market.next_open)
         changes = self._changes(state.plan)
-        budget_s = state.remaining_s or state.plan.duration_s
-        if "duration_s" in changes:
-            budget_s = float(changes["duration_s"][1])
+        if "duration_s" in changes or not budget_s:
+            budget_s = float(changes.get("duration_s", ("", str(state.plan.duration_s)))[1])
         now = venue.clock.now()
         facts: list[ev.Fact] = [ev.PlanChanged(now, changes)] if changes else []
         return [*facts, ev.RunStarted(now, budget_s, resumed=True, token=token)]

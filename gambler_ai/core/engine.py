@@ -175,6 +175,8 @@ class Engine:
         if event.reconcile:
             self._mark(at, report)
             self._reconcile(at, report)
+        for item in reconcile.bare(state):  # acted upon at once, so told at once
+            self._note(at, item)
         for step in prot.plan(state, at, report.market.is_open):
             self._emit(step)
 

@@ -83,13 +83,19 @@ def diff(state: SessionState, report: BrokerReport, known_ids: Collection[str]) 
     for symbol in sorted(set(state.positions) | set(theirs)):
         if symbol not in filling:
             found += _position(state.positions.get(symbol), theirs.get(symbol), symbol, report)
-    for position, status, why in protections(state):
-        if status is Protection.NAKED and position.symbol in theirs:
-            found.append(Discrepancy(
-                kind=Kind.LEG_MISSING, symbol=position.symbol, ours=f"{position.qty:f}", broker=why,
-                cause="no stop rests at the broker for all of it", action="NAKED: stop and target re-armed",
-            ))  # fmt: skip
-    return found
+    held = [item for item in bare(state) if item.symbol in theirs]
+    return found + held
+
+
+def bare(state: SessionState) -> list[Discrepancy]:
+    """Positions without a stop at the broker for all of them, and without an order that will see to it."""
+    return [
+        Discrepancy(
+            kind=Kind.LEG_MISSING, symbol=position.symbol, ours=f"{position.qty:f}", broker=why,
+            cause="no stop rests at the broker for all of it", action="NAKED: stop and target re-armed",
+        )
+        for position, status, why in protections(state) if status is Protection.NAKED
+    ]  # fmt: skip
 
 
 def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str]) -> list[Discrepancy]:

@@ -82,13 +82,8 @@ class Runner:
         """Run until there is a reason to stop; returns it: "duration", "signal" or "market closed"."""
         self._reporter.started(self.state)
         now = self._feed.clock.now()
-        interval = timedelta(seconds=self.plan.checkpoint_interval_s)
-        self._due = {
-            "scan": now,
-            "poll": now + POLL,
-            "reconcile": now + RECONCILE,
-            "checkpoint": now + interval,
-        }
+        self._due = {name: self._next_due(name, now) for name in ("poll", "reconcile", "checkpoint")}
+        self._due["scan"] = self._next_due("scan", now - timedelta(microseconds=1))
         end = now + timedelta(seconds=self.state.remaining_s)
         while not (reason := self._reason_to_stop(end)):
             self._ask_for_what_is_due()
@@ -155,24 +150,35 @@ class Runner:
 
     # -- what is due ------------------------------------------------------------------------------
 
+    def _every(self, name: str) -> timedelta:
+        return {
+            "poll": POLL,
+            "reconcile": RECONCILE,
+            "scan": timedelta(seconds=self.plan.interval_s),
+            "checkpoint": timedelta(seconds=self.plan.checkpoint_interval_s),
+        }[name]
+
+    def _next_due(self, name: str, after: datetime) -> datetime:
+        """The first instant after ``after`` on the session's own grid: a resume keeps the beat, and skips."""
+        every, origin = self._every(name), self.state.started_at
+        return origin + ((after - origin) // every + 1) * every
+
     def _ask_for_what_is_due(self) -> None:
         now = self._feed.clock.now()
-        reconcile = self._is_due("reconcile", now, RECONCILE)
-        if self._is_due("poll", now, POLL) or reconcile:
+        reconcile = self._is_due("reconcile", now)
+        if self._is_due("poll", now) or reconcile:
             self._ask_read(reconcile)
-        if self._is_due("scan", now, timedelta(seconds=self.plan.interval_s)):
+        if self._is_due("scan", now):
             self._ask_scan()
-        if self._is_due("checkpoint", now, timedelta(seconds=self.plan.checkpoint_interval_s)):
+        if self._is_due("checkpoint", now):
             self._checkpoint()
             if self._ledger.created % PRUNE_EVERY == 0:
                 self._ledger.prune(self.plan.keep_checkpoints)
 
-    def _is_due(self, name: str, now: datetime, every: timedelta) -> bool:
-        """Whether it is; if so its next time is the first multiple of ``every`` still ahead."""
+    def _is_due(self, name: str, now: datetime) -> bool:
         if now < self._due[name]:
             return False
-        missed = (now - self._due[name]) // every
-        self._due[name] += (missed + 1) * every
+        self._due[name] = self._next_due(name, now)
         return True
 
     def _ask_read(self, reconcile: bool) -> None:

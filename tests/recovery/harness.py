@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -170,6 +170,18 @@ class Exchange:
             self.pass_time(seconds=15)
         raise AssertionError("it never filled")
 
+    def make_a_dummy(self) -> None:
+        """An order by hand that is gone at once. What it moves is the number the next order gets."""
+        order = self.place("IBM", "buy", "1", type="limit", limit_price="1.00")
+        assert self.call("DELETE", f"/v2/orders/{order['id']}")[0] == 204
+
+    def cancel_legs(self, symbol: str) -> None:
+        """Cancel by hand what protects a position."""
+        for order in self.orders():
+            for leg in order.get("legs") or ():
+                if leg["symbol"] == symbol and leg["status"] not in FINAL:
+                    self.call("DELETE", f"/v2/orders/{leg['id']}")
+
     def log(self) -> list[dict[str, Any]]:
         """Every POST of an order that ever arrived, oldest first."""
         rows: list[dict[str, Any]] = self.get("/_exchange/log")
@@ -295,21 +307,14 @@ class World:
         return [json.loads(r["payload"]) for r in rows if kind in ("", r["kind"])]
 
 
-class Entry(NamedTuple):
-    """A signal of ours and every order the exchange took for it."""
+def audit(world: World, foreign: Collection[str] = ()) -> None:
+    """Our books and the exchange's say the same, nothing was sent twice, and what is held is protected.
 
-    symbol: str
-    side: str
-    decision: str
-
-
-def audit(world: World) -> None:
-    """Our books and the exchange's say the same, nothing was sent twice, and what is held is protected."""
+    ``foreign`` names symbols that somebody else trades in this account.
+    """
     _journal_verifies(world)
     _one_order_for_each_signal(world)
     _fills_agree(world)
-    ours = {o["id"] for o in world.there.orders() if o["client_order_id"].startswith("ga1-")}
-    foreign = {o["symbol"] for o in world.there.orders() if o["id"] not in ours}
     theirs = {s: q for s, q in world.there.positions().items() if s not in foreign}
     held = {s: q for s, q in world.positions().items() if s not in foreign}
     assert held == theirs, "positions differ"

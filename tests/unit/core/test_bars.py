@@ -1,0 +1,111 @@
+"""Frames of bars: the newest in the last row of every symbol, and nothing in them that is no bar."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gambler_ai.core import bars
+from tests.unit.fakes import FIVE
+
+GOOD = (300.0, 10.0, 12.0, 9.0, 11.0, 500.0)  # time, open, high, low, close, volume
+
+
+def column(*rows: tuple[float, ...]) -> np.ndarray:
+    return np.asarray(rows, dtype=np.float64).reshape(-1, 6)
+
+
+def bar(n: int, price: float = 10.0) -> tuple[float, ...]:
+    return (300.0 * n, price, price, price, price, 1.0)
+
+
+def frame(keep: int = 10, **columns: np.ndarray):
+    return bars.from_columns(tuple(columns), FIVE, columns, keep)
+
+
+def stamps(of, symbol: str) -> list[int]:
+    times = of.times[:, of.symbols.index(symbol)]
+    return [int(t) // 300 for t in times]
+
+
+def test_the_newest_bar_of_each_symbol_is_in_the_last_row():
+    found = frame(A=column(bar(1), bar(2), bar(3)), B=column(bar(1)), C=column())
+    assert stamps(found, "A") == [1, 2, 3]
+    assert stamps(found, "B") == [0, 0, 1]
+    assert stamps(found, "C") == [0, 0, 0]
+    assert np.isnan(found.close[:2, 1]).all()
+    assert np.isnan(found.close[:, 2]).all()
+    assert found.close[-1, :2].tolist() == [10.0, 10.0]
+
+
+def test_only_the_newest_bars_are_kept():
+    assert stamps(frame(2, A=column(bar(1), bar(2), bar(3))), "A") == [2, 3]
+
+
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_bar_that_is_not_finite_is_left_out(place, value):
+    odd = tuple(value if i == place else x for i, x in enumerate(GOOD))
+    assert len(frame(A=column(odd))) == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(1, 0.0), (2, -1.0), (3, 0.0), (4, -0.01), (5, -1.0), (2, 8.0)],
+    ids=["open 0", "high < 0", "low 0", "close < 0", "volume < 0", "high below low"],
+)
+def test_a_bar_that_cannot_be_is_left_out_and_the_others_close_up(place, value):
+    odd = tuple(value if i == place else x for i, x in enumerate(GOOD))
+    found = frame(A=column(bar(0.5), odd, bar(2)))
+    assert stamps(found, "A") == [0, 2]
+    assert found.open[-1, 0] == 10.0
+
+
+def test_a_bar_without_volume_is_a_bar():
+    assert len(frame(A=column((*GOOD[:5], 0.0)))) == 1
+
+
+def test_join_adds_what_is_newer_and_forgets_what_is_oldest():
+    old = frame(A=column(bar(1), bar(2)), B=column(bar(2)))
+    new = frame(A=column(bar(2, 99.0), bar(3), bar(4)), B=column(bar(2, 99.0)))
+    joined = bars.join(old, new, 3)
+    assert stamps(joined, "A") == [2, 3, 4]
+    assert stamps(joined, "B") == [0, 0, 2]
+    assert joined.close[-1, 1] == 10.0  # a bar, once closed, is not rewritten
+
+
+def test_join_without_news_is_the_old_frame_itself():
+    old = frame(A=column(bar(1), bar(2)))
+    assert bars.join(old, frame(A=column(bar(2))), 3) is old
+    assert bars.join(old, bars.empty(("A",), FIVE), 3) is old
+
+
+def test_join_begins_with_nothing():
+    assert stamps(bars.join(bars.empty(("A",), FIVE), frame(A=column(bar(7))), 3), "A") == [7]
+    assert len(bars.empty(("A", "B"), FIVE)) == 0
+
+
+def test_join_takes_no_other_symbols():
+    with pytest.raises(AssertionError):
+        bars.join(bars.empty(("A",), FIVE), bars.empty(("B",), FIVE), 3)
+
+
+def test_a_bar_that_the_feed_repeats_counts_once():
+    """RECOVERY_PROTOCOL 2.3, feed: dedupe (symbol, bar); twice in one reply would shift "five bars ago"."""
+    assert stamps(frame(A=column(bar(1), bar(2), bar(2), bar(3))), "A") == [1, 2, 3]
+
+
+@given(st.sets(st.integers(1, 60), min_size=1), st.sets(st.integers(1, 60)), st.integers(1, 12), st.integers(0, 60))
+def test_however_it_is_cut_into_pieces_the_frame_is_the_same(of_a, of_b, keep, cut):
+    def part(numbers):
+        return column(*(bar(n) for n in sorted(numbers)))
+
+    whole = frame(keep, A=part(of_a), B=part(of_b))
+    early = frame(keep, A=part(n for n in of_a if n <= cut), B=part(n for n in of_b if n <= cut))
+    late = frame(100, A=part(n for n in of_a if n > cut), B=part(n for n in of_b if n > cut))
+    joined = bars.join(early, late, keep)
+    assert stamps(joined, "A")[-len(whole) :] == stamps(whole, "A")[-len(joined) :]
+    for i in range(2):
+        assert joined.times[joined.times[:, i] > 0, i].tolist() == whole.times[whole.times[:, i] > 0, i].tolist()

@@ -1,0 +1,167 @@
+"""Each reason to deny, in the order in which they are asked; and the size of what is not denied."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gambler_ai.core import events as ev
+from gambler_ai.core import risk
+from gambler_ai.core.model import Account, Instrument, Side, Trade
+from gambler_ai.core.orders import IntentRecord, Status
+from gambler_ai.core.risk import Approved, Code, Denial
+from gambler_ai.core.state import evolve
+from tests.unit.fakes import AT, CLOSE, D, FIVE, LIMITS, MARKET, SHUT, after, bracket_of, entry, fill_of, make_state, wish
+
+TRADE = Trade("AAPL", D(100), AT)
+KNOWN = {"AAPL": Instrument("AAPL"), "SOLD": Instrument("SOLD", shortable=False), "GONE": Instrument("GONE", tradable=False)}
+
+
+def review(proposal=None, *, state=None, at=AT, limits=LIMITS, market=MARKET, trade=TRADE):
+    return risk.review(proposal or wish(), state or make_state(), at, limits, market, KNOWN, trade)
+
+
+def with_intent(status: Status):
+    intent = entry()
+    return make_state(intents={intent.client_order_id: IntentRecord(intent=intent, status=status)})
+
+
+def with_position():
+    state = make_state()
+    intent, parent = entry(), bracket_of(entry())
+    evolve(state, [ev.IntentPlanned(AT, intent), ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent, "10"))])
+    return state
+
+
+def resting():
+    """An order of ours rests although no intent of it is open."""
+    state = make_state()
+    evolve(state, [ev.IntentPlanned(AT, entry()), ev.OrderUpdated(AT, bracket_of(entry(), limit="new"))])
+    return state
+
+
+DENIED = {
+    "halted": ({"state": make_state(halted="SIGTERM")}, Code.HALTED, "SIGTERM"),
+    "degraded": (
+        {"state": make_state(degraded={"market data": "timeout", "broker": "502"})}, Code.DEGRADED,
+        "broker: 502; market data: timeout",
+    ),
+    "market unknown": ({"market": None}, Code.MARKET_CLOSED, ""),
+    "market closed": ({"market": SHUT}, Code.MARKET_CLOSED, "next open 2008-10-07 20:00 UTC"),
+    "last minutes": (
+        {"at": CLOSE - FIVE}, Code.MARKET_CLOSED, "no entries in the last 0:05:00 of a session",
+    ),
+    "not listed": ({"proposal": wish("NONE")}, Code.NOT_TRADABLE, "NONE is not tradable"),
+    "not tradable": ({"proposal": wish("GONE")}, Code.NOT_TRADABLE, "GONE is not tradable"),
+    "not shortable": ({"proposal": wish("SOLD", Side.SELL)}, Code.NOT_SHORTABLE, "SOLD cannot be sold short"),
+    "position": ({"state": with_position()}, Code.POSITION_OPEN, "10 held"),
+    "taken": (
+        {"limits": replace(LIMITS, taken={"AAPL": "s-2"})}, Code.SYMBOL_BLOCKED,
+        "session s-2 has an entry in it under way",
+    ),
+    "foreign": ({"state": make_state(foreign={"AAPL": D(-7)})}, Code.FOREIGN_POSITION, "-7 in the account are not ours"),
+    "void": ({"state": with_intent(Status.VOID)}, Code.SYMBOL_BLOCKED, "is void"),
+    "disputed": ({"state": with_intent(Status.DISPUTED)}, Code.SYMBOL_BLOCKED, "is disputed"),
+    "planned": ({"state": with_intent(Status.PLANNED)}, Code.ORDER_OPEN, "is planned"),
+    "unknown": ({"state": with_intent(Status.UNKNOWN)}, Code.ORDER_OPEN, "is unknown"),
+    "working": ({"state": with_intent(Status.WORKING)}, Code.ORDER_OPEN, "is working"),
+    "legs rest": ({"state": resting()}, Code.ORDER_OPEN, "an order of ours still rests at the broker"),
+    "old bar": ({"at": AT + 2 * FIVE + timedelta(seconds=1)}, Code.STALE_DATA, "the signal's bar closed 0:10:01 ago"),
+    "no trade": ({"trade": None}, Code.STALE_DATA, "no trade recent enough to price it"),
+    "old trade": (
+        {"trade": Trade("AAPL", D(100), AT - 2 * FIVE - timedelta(seconds=1))}, Code.STALE_DATA,
+        "no trade recent enough to price it",
+    ),
+    "absurd price": ({"trade": Trade("AAPL", D("NaN"), AT)}, Code.ABSURD_PRICE, "last trade at NaN"),
+    "no money": (
+        {"state": make_state(account=Account(buying_power=D("101")))}, Code.NO_BUYING_POWER,
+        "98.98 buys no whole share at 100",
+    ),
+    "debt": ({"state": make_state(account=Account(buying_power=D(-5)))}, Code.NO_BUYING_POWER, "0.00 buys no whole share"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DENIED)
+def test_it_is_denied_with_its_code_and_its_reason(case):
+    given_, code, context = DENIED[case]
+    verdict = review(**given_)
+    assert isinstance(verdict, Denial)
+    assert verdict.code is code
+    assert context in verdict.context
+
+
+def test_each_code_is_tried_here_or_in_the_engine():
+    assert {code for _, code, _ in DENIED.values()} == set(Code) - {Code.STRATEGY_FAILED}
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {"at": AT + 2 * FIVE, "trade": Trade("AAPL", D(100), AT)},
+        {"at": CLOSE - FIVE - timedelta(seconds=1), "proposal": wish(signal_at=CLOSE - 2 * FIVE),
+         "trade": Trade("AAPL", D(100), CLOSE - FIVE)},
+        {"state": make_state(foreign={"IBM": D(5)})},
+        {"limits": replace(LIMITS, taken={"IBM": "s-2"})},
+    ],
+    ids=["last instant of the signal", "last instant before the cutoff", "foreign elsewhere", "taken elsewhere"],
+)  # fmt: skip
+def test_the_last_moment_that_is_allowed_is_allowed(allowed):
+    assert isinstance(review(**allowed), Approved)
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "qty", "stop", "target"),
+    [
+        (Side.BUY, "100", "100", "98.00", "104.00"),
+        (Side.SELL, "100", "97", "102.00", "96.00"),  # a short costs 3 % more
+        (Side.BUY, "99.99", "100", "97.99", "103.99"),
+        (Side.BUY, "3.333", "3000", "3.27", "3.47"),
+        (Side.BUY, "0.5", "20000", "0.4900", "0.5200"),
+        (Side.BUY, "10000", "1", "9800.00", "10400.00"),
+    ],
+)
+def test_an_entry_is_whole_shares_worth_the_position_size(side, price, qty, stop, target):
+    verdict = review(wish(side=side), trade=Trade("AAPL", D(price), AT))
+    assert isinstance(verdict, Approved)
+    assert (str(verdict.qty), verdict.ref_price) == (qty, D(price))
+    assert (str(verdict.stop_price), str(verdict.target_price)) == (stop, target)
+
+
+def test_what_is_in_flight_is_reserved_and_what_the_broker_counts_is_not():
+    in_flight = {
+        status: IntentRecord(intent=entry("MSFT", qty="60", client_order_id=status.value), status=status)
+        for status in (Status.PLANNED, Status.UNKNOWN, Status.WORKING, Status.VOID)
+    }
+    state = make_state(intents={s.value: r for s, r in in_flight.items()}, account=Account(buying_power=D(20_000)))
+    assert risk.reserved(state) == 2 * 60 * 100 * D("1.03")
+    verdict = review(state=state)
+    assert isinstance(verdict, Approved)
+    assert verdict.qty == 72  # (20,000 x 0.98 - 12,360) / 100
+
+
+@given(
+    st.sampled_from(list(Side)), st.integers(1, 10**9).map(lambda c: D(c) / 100),
+    st.integers(0, 10**8).map(lambda c: D(c) / 100), st.integers(1, 10**8).map(lambda c: D(c) / 100),
+)  # fmt: skip
+def test_no_entry_costs_more_than_its_share_of_what_is_there(side, price, power, size):
+    state = make_state(account=Account(buying_power=power))
+    limits = replace(LIMITS, position_size=size)
+    verdict = review(wish(side=side), state=state, limits=limits, trade=Trade("AAPL", price, AT))
+    cost = price * (risk.SHORT_MARGIN if side is Side.SELL else 1)
+    budget = min(size, power * risk.BUYING_POWER_USED)
+    if isinstance(verdict, Approved):
+        assert verdict.qty == verdict.qty.to_integral_value()
+        assert verdict.qty >= 1
+        assert verdict.qty * cost <= budget
+        assert (verdict.qty + 1) * cost > budget
+    else:
+        assert verdict.code in (Code.NO_BUYING_POWER, Code.ABSURD_PRICE)
+        assert cost > budget or price >= 10_000_000
+
+
+def test_a_proposal_is_reviewed_a_while_after_its_bar():
+    assert isinstance(review(at=after(minutes=9), trade=Trade("AAPL", D(100), after(minutes=9))), Approved)

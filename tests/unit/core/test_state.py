@@ -1,0 +1,341 @@
+"""What each fact does to a state, and that replaying them gives the same state to the last bit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gambler_ai.core import events as ev
+from gambler_ai.core import snapshot
+from gambler_ai.core.model import Account, Side
+from gambler_ai.core.orders import Purpose, Role, Status
+from gambler_ai.core.state import FILL_OVERLAP, ORDER_OVERLAP, Changes, SessionState, apply, evolve
+from gambler_ai.errors import CheckpointCorrupt, IllegalTransition
+from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, make_state, protect, report_of
+
+ENTRY = entry()
+COID = ENTRY.client_order_id
+
+
+def evolved(*facts: ev.Fact, **given_state: object) -> tuple[SessionState, Changes]:
+    state = make_state(**given_state)
+    return state, evolve(state, facts)
+
+
+def planned(**changes: object) -> ev.IntentPlanned:
+    return ev.IntentPlanned(AT, replace(ENTRY, **changes))
+
+
+def bought(limit: str = "new", stop: str = "held") -> list[ev.Fact]:
+    parent = bracket_of(ENTRY, limit=limit, stop=stop)
+    return [planned(), ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent, "10"))]
+
+
+def test_a_run_begins_and_ends():
+    state, _ = evolved(ev.HaltRequested(AT, "SIGTERM"), ev.RunStarted(after(seconds=5), 600.0, resumed=True, token=3))
+    assert (state.status, state.halted, state.run_started_at, state.run_budget_s) == (
+        "running", "", after(seconds=5), 600.0,
+    )  # fmt: skip
+    apply(state, ev.RunEnded(after(seconds=9), "stopped", "signal"))
+    assert (state.status, state.end_reason, state.last_at) == ("stopped", "signal", after(seconds=9))
+
+
+@pytest.mark.parametrize(("passed_s", "left_s"), [(0, 600.0), (250, 350.0), (600, 0.0), (9000, 0.0)])
+def test_what_is_left_of_a_run_is_its_budget_less_the_time_that_passed(passed_s, left_s):
+    state, _ = evolved(
+        ev.RunStarted(after(hours=1), 600.0, resumed=True, token=1), ev.Marked(after(hours=1, seconds=passed_s), {}, {})
+    )
+    assert state.remaining_s == left_s
+
+
+def test_before_any_run_the_whole_duration_is_left():
+    assert make_state().remaining_s == 3600.0
+
+
+def test_time_never_goes_back():
+    state, _ = evolved(ev.Marked(after(minutes=5), {}, {}), ev.Marked(after(minutes=1), {}, {}))
+    assert state.last_at == after(minutes=5)
+
+
+def test_a_changed_plan_has_numbers_of_the_right_kind():
+    changes = {"keep_checkpoints": ("100", "7"), "duration_s": ("3600.0", "60.0"), "speed": ("0.0", "12")}
+    state, _ = evolved(ev.PlanChanged(AT, changes))
+    assert (state.plan.keep_checkpoints, state.plan.duration_s, state.plan.speed) == (7, 60.0, 12.0)
+    assert isinstance(state.plan.keep_checkpoints, int)
+
+
+def test_small_facts_set_what_they_say():
+    state, changes = evolved(
+        ev.ParametersSet(AT, {"lookback": 5}),
+        ev.AccountReported(AT, Account(cash=D(1), equity=D(2))),
+        ev.ForeignSeen(AT, {"IBM": D(7)}),
+        ev.Degraded(AT, "broker", "down"),
+        ev.Degraded(AT, "market data", "down"),
+        ev.Restored(AT, "broker"),
+        ev.Restored(AT, "never degraded"),
+        ev.HaltRequested(AT, "SIGINT"),
+        ev.Marked(AT, {"AAPL": D(101)}, {"AAPL": AT}),
+        initial_equity=None,
+    )
+    assert state.parameters == {"lookback": 5}
+    assert (state.account.cash, state.initial_equity) == (D(1), D(2))
+    assert (state.foreign, state.degraded, state.halted) == ({"IBM": D(7)}, {"market data": "down"}, "SIGINT")
+    assert (state.marks, state.bars) == ({"AAPL": D(101)}, {"AAPL": AT})
+    assert changes == Changes()
+    apply(state, ev.AccountReported(AT, Account(equity=D(99))))
+    assert state.initial_equity == D(2)
+
+
+def test_denials_and_findings_change_nothing_but_the_time():
+    before = snapshot.dump(make_state())
+    item = ev.Discrepancy("gone at the broker", "AAPL", "10", "0", "?", "closed")
+    state, _ = evolved(ev.Denied(AT, "AAPL", Side.BUY, "halted", ""), ev.Reconciled(AT, (item,)))
+    assert snapshot.dump(state) == before
+
+
+def test_a_planned_intent_is_kept_with_the_instant_of_its_sending():
+    state, changes = evolved(planned())
+    record = state.intents[COID]
+    assert (record.status, record.sent_at, record.misses) == (Status.PLANNED, AT, 0)
+    assert changes.intents == {COID: record}
+    assert changes.symbols == set()
+
+
+def test_an_order_for_a_position_is_counted_on_it():
+    state, _ = evolved(*bought())
+    changes = apply(state, ev.IntentPlanned(after(seconds=40), protect(COID)))
+    assert (state.positions["AAPL"].decisions, state.positions["AAPL"].decided_at) == (1, after(seconds=40))
+    assert changes.symbols == {"AAPL"}
+
+
+def test_misses_are_counted_from_the_first_until_the_next_sending():
+    state, _ = evolved(
+        planned(), ev.IntentUnknown(AT, COID, "timeout"), ev.LookupMissed(after(seconds=5), COID),
+        ev.LookupMissed(after(seconds=9), COID),
+    )  # fmt: skip
+    record = state.intents[COID]
+    assert (record.status, record.note, record.misses, record.first_miss_at) == (
+        Status.UNKNOWN, "timeout", 2, after(seconds=5),
+    )  # fmt: skip
+    apply(state, ev.ResendPlanned(after(seconds=11), COID))
+    record = state.intents[COID]
+    assert (record.status, record.misses, record.first_miss_at, record.sent_at) == (
+        Status.UNKNOWN, 0, None, after(seconds=11),
+    )  # fmt: skip
+
+
+def test_a_refused_intent_is_written_and_forgotten():
+    state, changes = evolved(planned(), ev.IntentRefused(AT, COID, "insufficient buying power"))
+    assert state.intents == {}
+    assert changes.intents[COID].status is Status.REJECTED
+    assert changes.intents[COID].note == "insufficient buying power"
+
+
+def voided() -> SessionState:
+    state, _ = evolved(
+        planned(), ev.IntentUnknown(AT, COID, "?"), ev.IntentVoided(AT, COID, "missed", after(days=4))
+    )  # fmt: skip
+    return state
+
+
+def test_a_void_intent_is_watched_and_blocks_until_its_time_is_over():
+    state = voided()
+    assert [r.status for r in state.open_intents("AAPL")] == [Status.VOID]
+    apply(state, ev.Marked(after(days=4), {}, {}))
+    assert COID in state.intents
+    apply(state, ev.Marked(after(days=4, seconds=1), {}, {}))
+    apply(state, ev.Marked(after(days=4, seconds=2), {}, {}))
+    assert state.intents == {}
+
+
+def test_a_void_order_that_arrives_is_taken_up():
+    state = voided()
+    parent = bracket_of(ENTRY, limit="new")
+    evolve(state, [ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent, "10"))])
+    assert state.intents[COID].status is Status.FILLED
+    assert state.positions["AAPL"].stop_price == D(98)
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [ev.IntentUnknown(AT, COID, "?"), ev.IntentVoided(AT, COID, "?", AT), ev.IntentRefused(AT, COID, "?")],
+    ids=lambda f: type(f).__name__,
+)
+def test_an_order_that_filled_cannot_become_unknown_again(fact):
+    state, _ = evolved(*bought())
+    with pytest.raises(IllegalTransition):
+        apply(state, fact)
+
+
+def test_a_disputed_intent_is_kept():
+    state, _ = evolved(planned(), ev.IntentDisputed(AT, COID, "other quantity"))
+    assert (state.intents[COID].status, state.intents[COID].note) == (Status.DISPUTED, "other quantity")
+    assert state.open_intents("AAPL")
+
+
+def test_a_report_makes_orders_of_the_parent_and_its_legs():
+    parent = bracket_of(ENTRY, "new")
+    state, changes = evolved(planned(), ev.OrderUpdated(AT, parent))
+    roles = {o.role: (o.parent_id, o.side, o.intent_id) for o in state.orders.values()}
+    assert roles == {
+        Role.ENTRY: (None, Side.BUY, COID),
+        Role.TARGET: (parent.order_id, Side.SELL, COID),
+        Role.STOP: (parent.order_id, Side.SELL, COID),
+    }
+    assert changes.orders == state.orders
+    assert len(state.live_orders("AAPL")) == 3
+    assert state.live_orders("MSFT") == []
+
+
+def test_a_filled_total_never_falls_and_a_partial_fill_is_dated_once():
+    state, _ = evolved(
+        planned(),
+        ev.OrderUpdated(after(seconds=1), report_of(ENTRY, "partially_filled", "4")),
+        ev.OrderUpdated(after(seconds=30), report_of(ENTRY, "partially_filled", "3")),
+    )
+    [order] = state.orders.values()
+    assert (order.filled_qty, order.partial_since) == (D(4), after(seconds=1))
+
+
+def test_a_fill_is_booked_on_its_order_and_position():
+    state, changes = evolved(*bought())
+    position = state.positions["AAPL"]
+    assert (position.qty, position.position_id, position.stop_price, position.target_price) == (
+        D(10), COID, D(98), D(104),
+    )  # fmt: skip
+    assert (state.fills, state.last_fill_at) == (1, AT)
+    assert [f.qty for f in changes.fills] == [D(10)]
+    parent = bracket_of(ENTRY)
+    assert state.orders[parent.order_id].booked_qty == D(10)
+    assert state.fill_ids == {parent.order_id: [f"act-{parent.order_id}-1"]}
+
+
+def closing(kind: int = 1) -> list[ev.Fact]:
+    """The stop (or target) fills; the other leg is canceled."""
+    statuses = {"limit": "filled", "stop": "canceled"} if kind == 0 else {"limit": "canceled", "stop": "filled"}
+    parent = bracket_of(ENTRY, **statuses)
+    out = replace(parent.legs[kind], filled_qty=D(10), filled_avg_price=D(98))
+    legs = tuple(out if i == kind else other for i, other in enumerate(parent.legs))
+    return [ev.OrderUpdated(AT, replace(parent, legs=legs)), ev.FillReported(AT, fill_of(out, "10", "98"))]
+
+
+@pytest.mark.parametrize(("kind", "reason"), [(0, "target"), (1, "stop")])
+def test_a_finished_round_trip_is_counted_and_its_group_forgotten(kind, reason):
+    state, changes = evolved(*bought(), *closing(kind))
+    assert (state.positions, state.intents, state.orders, state.fill_ids) == ({}, {}, {}, {})
+    assert (state.closed_trades, state.realized_pnl, state.unpriced_closes, state.fills) == (1, D(-20), 0, 2)
+    assert [c.reason for c in changes.closed] == [reason]
+    assert len(changes.orders) == 3  # their rows are still written
+
+
+def test_a_group_is_kept_while_a_fill_of_it_is_missing():
+    state, _ = evolved(*bought(), closing()[0])
+    assert COID in state.intents
+    assert "AAPL" in state.positions
+
+
+def test_an_exit_at_market_is_explained_by_its_reason():
+    out = protect(COID, purpose=Purpose.EXIT, reason="stop crossed while bare")
+    report = report_of(out, "filled", "10")
+    state, changes = evolved(
+        *bought("canceled", "canceled"), ev.IntentPlanned(AT, out), ev.OrderUpdated(AT, report),
+        ev.FillReported(AT, fill_of(report, "10", "97")),
+    )  # fmt: skip
+    assert [c.reason for c in changes.closed] == ["stop crossed while bare"]
+    assert state.intents == {}
+
+
+def test_a_cancel_is_dated():
+    parent = bracket_of(ENTRY, "new")
+    state, changes = evolved(planned(), ev.OrderUpdated(AT, parent), ev.CancelPlanned(AT, parent.order_id, "late"))
+    assert state.orders[parent.order_id].cancel_requested_at == AT
+    assert set(changes.orders) == {o.order_id for o in (parent, *parent.legs)}
+
+
+def test_an_adjustment_without_a_price_counts_as_unpriced():
+    state, changes = evolved(*bought(), ev.Adjusted(AT, "AAPL", D(0), None, "closed at the broker"))
+    assert (state.positions, state.closed_trades, state.unpriced_closes, state.realized_pnl) == ({}, 1, 1, D(0))
+    assert changes.symbols == {"AAPL"}
+
+
+def test_orders_and_fills_are_read_from_the_oldest_that_may_still_move():
+    state, _ = evolved(ev.RunStarted(after(hours=2), 60.0, resumed=True, token=1))
+    assert state.orders_since() == after(hours=2) - ORDER_OVERLAP
+    assert state.fills_since() == AT - FILL_OVERLAP
+    evolve(state, bought())
+    assert state.orders_since() == AT - ORDER_OVERLAP
+    state.last_fill_at = after(hours=1)
+    assert state.fills_since() == AT - FILL_OVERLAP  # the legs are live
+    evolve(state, closing())
+    assert state.fills_since() == after(hours=1) - FILL_OVERLAP
+
+
+def test_changes_add_up():
+    one, two = evolved(*bought())[1], evolved(planned(symbol="MSFT"))[1]
+    one.merge(two)
+    assert (len(one.intents), len(one.orders), len(one.fills), one.symbols) == (1, 3, 1, {"AAPL"})
+
+
+# -- a story of any length: replayed, dumped and loaded, it is the same ---------------------------
+
+STEPS: list[list[ev.Fact]] = [
+    [ev.RunStarted(AT, 600.0, resumed=False, token=1)],
+    [ev.PlanChanged(AT, {"speed": ("0", "60")})],
+    [ev.ParametersSet(AT, {"a": [1, 2.5, "x"], "b": None})],
+    [ev.AccountReported(AT, Account(cash=D("99999.999999999"), equity=D("1E+5")))],
+    [ev.Marked(AT + timedelta(microseconds=1), {"AAPL": D("101.10")}, {"AAPL": AT})],
+    [ev.Degraded(AT, "broker", "zu ⚠ \x00 \ud7ff")],
+    [ev.ForeignSeen(AT, {"IBM": D("0.000000001")})],
+    bought(),
+    closing(),
+    [ev.IntentPlanned(AT, entry("MSFT", Side.SELL, "3")), ev.IntentUnknown(AT, entry("MSFT", Side.SELL).client_order_id, "?")],
+    [ev.HaltRequested(AT, "SIGTERM"), ev.RunEnded(AT, "stopped", "signal")],
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from([i for i in range(len(STEPS)) if i not in (7, 8, 9)]), max_size=12), st.integers(0, 40))
+def test_a_replay_from_any_checkpoint_equals_the_live_state_bit_for_bit(order, cut):
+    facts = [fact for i in [*order, 7, 8, 9] for fact in STEPS[i]]
+    cut = min(cut, len(facts))
+    live = make_state()
+    evolve(live, facts)
+    half = make_state()
+    evolve(half, facts[:cut])
+    restored = snapshot.load(snapshot.dump(half), snapshot.STATE_VERSION)
+    journaled = [msgspec.json.decode(msgspec.json.encode(f), type=ev.Fact) for f in facts[cut:]]
+    evolve(restored, journaled)
+    assert snapshot.dump(restored) == snapshot.dump(live)
+    assert restored == live
+
+
+def test_a_snapshot_is_the_same_bytes_whatever_the_order_of_its_keys():
+    one, two = make_state(), make_state()
+    one.marks = {"AAPL": D(1), "MSFT": D(2)}
+    two.marks = {"MSFT": D(2), "AAPL": D(1)}
+    assert snapshot.dump(one) == snapshot.dump(two)
+    assert snapshot.digest(snapshot.dump(one)) == snapshot.digest(snapshot.dump(two))
+
+
+@pytest.mark.parametrize("version", [0, 2, -1])
+def test_a_snapshot_of_another_version_is_refused(version):
+    with pytest.raises(CheckpointCorrupt, match=f"state version {version} "):
+        snapshot.load(snapshot.dump(make_state()), version)
+
+
+GOOD = snapshot.dump(make_state())
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"null", b"[]", b"{}", GOOD[:-1], GOOD[1:], b"\xff" + GOOD, b"[" * 100_000, b"\x80\x04N.",
+     GOOD.replace(b'"AAPL"', b'"\xff\xfe"'), GOOD.replace(b'"seq":0', b'"seq":"zero"')],
+    ids=range(11),
+)  # fmt: skip
+def test_bytes_that_are_no_state_are_refused(payload):
+    with pytest.raises(CheckpointCorrupt):
+        snapshot.load(payload, snapshot.STATE_VERSION)
