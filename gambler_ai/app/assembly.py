@@ -116,7 +116,7 @@ def signals(venue: Venue) -> Iterator[None]:
             os._exit(INTERRUPTED)
         asked = True
         name = signal.Signals(number).name
-        venue.feed.put(ev.HaltRequested(venue.clock.now(), f"{name}: stopping"))
+        venue.feed.put(ev.HaltRequested(venue.clock.now(), f"stopped by {name}"))
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -291,7 +291,7 @@ class App:
         with self._minded(venue, runner):
             runner.begin(*facts)
             reason = runner.trade()
-            runner.end("finished" if reason == "duration" else "stopped", reason)
+            runner.end("finished" if reason == "duration" else "stopped", runner.state.halted or reason)
         if reason == "market closed":
             raise _closed(venue.broker.market())
 

@@ -54,8 +54,9 @@ class ConsoleWatcher:
             day = f"{venue.clock.now().astimezone(render.NEW_YORK):%A %Y-%m-%d %H:%M}"
             self._out.print(render.pair("Prices", f"{prices}, spread into minutes (synthetic path)"))
             pace = f"{venue.speed:g}x" if venue.speed else "as fast as it goes"
-            why = ", a day with 2 % moves, which are rare" if venue.kind == EMBEDDED else ""
-            self._out.print(render.pair("Market time", f"{day} New York, {pace}{why}"))
+            self._out.print(render.pair("Market time", f"{day} New York, {pace}"))
+            if venue.kind == EMBEDDED:
+                self._out.print(render.pair("Day", "chosen for its moves of 2 %, which are rare on an average one"))
         self._out.print(render.pair("Database", database))
 
     def created(self, state: SessionState) -> None:
@@ -64,7 +65,8 @@ class ConsoleWatcher:
         plan = state.plan
         self._out.print(render.pair("Session", state.session_id, STRONG))
         self._out.print(render.pair("Symbols", ",".join(plan.symbols)))
-        self._out.print(render.pair("Strategy", _plan_line(plan)))
+        self._out.print(render.pair("Strategy", _strategy_line(plan)))
+        self._out.print(render.pair("Plan", _plan_line(plan)))
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None:
         state, checkpoint = restored.state, restored.checkpoint
@@ -114,6 +116,8 @@ class ConsoleWatcher:
         for fact in decisions.facts:
             told = _FACTS.get(type(fact))
             if told is not None and (not self._quiet or type(fact) in _ALWAYS):
+                if isinstance(fact, ev.IntentPlanned) and fact.intent.purpose is Purpose.ENTRY:
+                    self._say(fact, ("signal", fact.intent.symbol, fact.intent.reason, ""))
                 self._say(fact, told(fact))
         for trade in decisions.changes.closed:
             self._say_closed(trade)
@@ -218,21 +222,23 @@ def _agreement(differences: int) -> Text:
     return Text(f"{differences} differences, each explained above and stored.", WARN)
 
 
+def _strategy_line(plan: Plan) -> str:
+    size = render.dollars(plan.position_size)
+    return f"{plan.strategy}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size} a position"
+
+
 def _plan_line(plan: Plan) -> str:
+    length = render.span(timedelta(seconds=plan.duration_s))
     return (
-        f"{plan.strategy}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %,"
-        f" {render.dollars(plan.position_size)} a position, scan {plan.interval_s:g} s,"
-        f" checkpoint {plan.checkpoint_interval_s:g} s, {render.span(timedelta(seconds=plan.duration_s))} to run"
+        f"{length} of market time, scan every {plan.interval_s:g} s, checkpoint every {plan.checkpoint_interval_s:g} s"
     )
 
 
 def _intent(fact: ev.IntentPlanned) -> tuple[str, str, str, str]:
     i = fact.intent
     if i.purpose is Purpose.ENTRY:
-        text = (
-            f"{i.side} {render.qty(i.qty)} at market near {render.price(i.ref_price)}, stop"
-            f" {render.price(i.stop_price)}, target {render.price(i.target_price)}  ({i.reason})"
-        )
+        prices = f"stop {render.price(i.stop_price)}, target {render.price(i.target_price)}"
+        text = f"{i.side} {render.qty(i.qty)} near {render.price(i.ref_price)}, {prices}"
         return "entry", i.symbol, text, STRONG
     if i.purpose is Purpose.PROTECT:
         prices = f"stop {render.price(i.stop_price)}, target {render.price(i.target_price)}"
