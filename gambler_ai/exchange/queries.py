@@ -5,16 +5,15 @@ anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gambler_ai.exchange.accounts import Position, replay
+from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.instants import DAY, SECOND, parse_rfc3339
 from gambler_ai.exchange.orders import HELD, Fill, Order
 from gambler_ai.exchange.refusal import Refusal, bad_parameter
-from gambler_ai.exchange.wire import activity_entity, order_entity, position_entity
-
-if TYPE_CHECKING:
-    from gambler_ai.exchange.exchange import Exchange
+from gambler_ai.exchange.views import position_entity
+from gambler_ai.exchange.wire import activity_entity, order_entity
 
 ORDERS_LIMIT, ORDERS_MAX = 50, 500
 ACTIVITIES_MAX = 100

@@ -23,15 +23,8 @@ from gambler_ai.exchange.instants import from_us, parse_rfc3339, rfc3339
 from gambler_ai.exchange.queries import list_activities, list_orders, list_positions, positions_seen, truth
 from gambler_ai.exchange.refusal import Refusal, bad_parameter, not_found
 from gambler_ai.exchange.sessions import CALENDAR_FIRST, CALENDAR_LAST
-from gambler_ai.exchange.wire import (
-    CONFIGURATIONS,
-    account_entity,
-    asset_entity,
-    calendar_entity,
-    clock_entity,
-    order_entity,
-    position_entity,
-)
+from gambler_ai.exchange.views import account_entity, clock_entity, position_entity
+from gambler_ai.exchange.wire import CONFIGURATIONS, asset_entity, calendar_entity, order_entity
 
 CONTROL_PREFIX = "/_exchange/"
 Handler = Callable[[Request], Awaitable[Response]]

@@ -21,7 +21,8 @@ from gambler_ai.errors import ConfigError, SessionLeased, StorageError
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.orders import SELL, TERMINAL
 from gambler_ai.exchange.refusal import Refusal
-from gambler_ai.exchange.wire import account_entity, order_entity, position_entity
+from gambler_ai.exchange.views import account_entity, position_entity
+from gambler_ai.exchange.wire import order_entity
 
 START = datetime(2008, 10, 7, 13, 25, tzinfo=UTC)  # five minutes before the open of a wild day
 CASH = Decimal(100_000)
