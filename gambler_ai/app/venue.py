@@ -103,9 +103,9 @@ def open_alpaca(settings: Settings) -> Venue:
     url = settings.trading_url.rstrip("/")
     if url == PAPER_URL:
         return Venue(ALPACA, url, broker, data, WallFeed(SystemClock()), "Alpaca paper account")
-    feed, labels, skip_to = _loopback_feed(settings, broker)
+    feed, speed, labels, skip_to = _loopback_feed(settings, broker)
     return Venue(
-        ALPACA, url, broker, data, feed, f"paper account at {url}", speed=settings.speed, labels=labels,
+        ALPACA, url, broker, data, feed, f"paper account at {url}", speed=speed, labels=labels,
         skip_to=skip_to,
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ def _clients(key: str, secret: str, trading: str, data: str, feed: str) -> tuple
 
 def _loopback_feed(
     settings: Settings, broker: Broker
-) -> tuple[Feed, dict[str, str], Callable[[datetime], None] | None]:
+) -> tuple[Feed, float, dict[str, str], Callable[[datetime], None] | None]:
     """How time passes at a loopback address: paced by us, by itself, or as the wall clock has it."""
     from gambler_ai.broker.control import ExchangeControl
 
@@ -135,16 +135,16 @@ def _loopback_feed(
     control = ExchangeControl(settings.trading_url, token)
     there = control.clock()
     if there is None:
-        return _foreign_feed(broker), {}, None
+        return _foreign_feed(broker), 1.0, {}, None
     if there.speed:
-        return WallFeed(MarketClock(there.now, there.speed), there.speed), there.labels, None
+        return WallFeed(MarketClock(there.now, there.speed), there.speed), there.speed, there.labels, None
     if not token:
         raise ConfigError(
             f"the market of the exchange at {settings.trading_url} stands still",
             hint="start it with --speed 60, or set GAMBLER_EXCHANGE_TOKEN so that this runner may move it",
         )
     feed = PacedFeed(ManualClock(there.now), control.advance, settings.speed)
-    return feed, there.labels, feed.skip_to
+    return feed, settings.speed, there.labels, feed.skip_to
 
 
 def _foreign_feed(broker: Broker) -> Feed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,8 @@ class Database:
             )
         if self.engine.dialect.name == "sqlite":
             self._check_pragmas()
+        if self.path is not None and stat.S_IMODE(self.path.stat().st_mode) & 0o077:
+            self.path.chmod(0o600)
 
     def revision(self) -> str | None:
         """The schema revision, None when the database is empty."""
@@ -104,20 +106,31 @@ class Database:
 
     def prepare(self) -> None:
         """Bring an empty database to our schema; leave one that has it as it is; then `check`."""
-        if self.revision() is None:
+        revision = self.revision()
+        if revision is None:
             self.upgrade()
+        elif revision == SCHEMA_HEAD:
+            self._use_wal()
         self.check()
 
     def upgrade(self) -> None:
         """Run the migrations that are missing."""
         from gambler_ai.storage.migrate import upgrade
 
+        self._use_wal()
         with _explained(self.name):
             upgrade(self.engine)
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+    def _use_wal(self) -> None:
+        """Write-ahead logging is kept in the file, so it is set on files of ours only, not at each connect."""
+        if self.path is None:
+            return
+        with _explained(self.name), closing(self.engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA journal_mode=wal")
 
     def _check_pragmas(self) -> None:
         with self.read() as db:
@@ -133,7 +146,8 @@ class Database:
 def _on_connect(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
-    for name, value in (*_PRAGMAS.items(), ("wal_autocheckpoint", AUTOCHECKPOINT_PAGES), ("fullfsync", 1)):
+    pragmas = {name: value for name, value in _PRAGMAS.items() if name != "journal_mode"}
+    for name, value in (*pragmas.items(), ("wal_autocheckpoint", AUTOCHECKPOINT_PAGES), ("fullfsync", 1)):
         cursor.execute(f"PRAGMA {name}={value}")
     cursor.close()
 
@@ -151,20 +165,18 @@ def _sqlite_path(url: sa.URL) -> Path | None:
 
 
 def _prepare_file(path: Path) -> None:
-    """Create the file private to its owner; refuse one that is a link or that others may write."""
+    """Create the file private to its owner; one that is there is left as it is until it proves to be ours."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.is_symlink():
             raise StorageError(f"{path} is a symbolic link", hint="name the file itself")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        os.close(descriptor)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(os.open(path, os.O_RDWR))
     except OSError as error:
         raise StorageError(
             f"database {path} cannot be opened: {error.strerror}", hint="give another with --database-url"
         ) from error
-    if mode & 0o077:
-        path.chmod(0o600)
 
 
 @contextmanager
