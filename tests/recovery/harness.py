@@ -187,8 +187,9 @@ class Exchange:
         rows: list[dict[str, Any]] = self.get("/_exchange/log")
         return rows
 
-    def accepted(self, prefix: str = "ga1-") -> list[dict[str, Any]]:
-        return [r for r in self.log() if r["status"] == 200 and r["order_id"] and r["client_order_id"].startswith(prefix)]
+    def accepted(self) -> list[dict[str, Any]]:
+        """The POSTs of ours that made an order."""
+        return [r for r in self.log() if r["order_id"] and r["client_order_id"].startswith("ga1-")]
 
     def orders(self) -> list[dict[str, Any]]:
         """All orders, oldest first, their legs within."""

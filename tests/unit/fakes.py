@@ -1,4 +1,4 @@
-"""The far ends, swapped: builders of what a broker says, a broker that says it, a strategy that is told what to want."""
+"""The far ends, swapped: what a broker says, a broker that says it, a strategy that is told what to want."""
 
 from __future__ import annotations
 

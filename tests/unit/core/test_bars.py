@@ -17,7 +17,7 @@ def column(*rows: tuple[float, ...]) -> np.ndarray:
     return np.asarray(rows, dtype=np.float64).reshape(-1, 6)
 
 
-def bar(n: int, price: float = 10.0) -> tuple[float, ...]:
+def bar(n: float, price: float = 10.0) -> tuple[float, ...]:
     return (300.0 * n, price, price, price, price, 1.0)
 
 

@@ -74,8 +74,8 @@ def test_the_table_has_every_status():
 
 
 def test_final_and_in_flight_are_what_the_protocol_says():
-    assert FINAL == {S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.REPLACED, S.DENIED, S.VOID}
-    assert IN_FLIGHT == {S.PLANNED, S.UNKNOWN}
+    assert {S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.REPLACED, S.DENIED, S.VOID} == FINAL
+    assert {S.PLANNED, S.UNKNOWN} == IN_FLIGHT
     assert {s for s in Status if s.is_final} == FINAL
     assert not S.DISPUTED.is_final
 

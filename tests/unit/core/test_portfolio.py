@@ -97,7 +97,8 @@ def test_an_entry_opens_with_its_stop_target_and_reason():
     assert position == replace(
         OPENING, qty=D(10), avg_entry_price=D("100.5"), entry_at=after(minutes=3), entry_qty=D(10)
     )
-    assert (closed, realized) == ([], 0)
+    assert closed == []
+    assert realized == 0
     assert position is not None
     assert (position.side, position.exit_side) == ("long", Side.SELL)
     assert position.value(D(101)) == D(1010)
@@ -175,7 +176,7 @@ def test_an_adjustment_to_less_leaves_the_rest_and_one_unpriced_part_leaves_the_
     booking = portfolio.adjust(bought(), D(4), None, AT, "?")
     assert booking.closed is None
     assert booking.position is not None
-    assert (booking.position.qty, booking.realized) == (D(4), 0)
+    assert (booking.position.qty, booking.realized) == (D(4), D(0))
     closing = portfolio.book(booking.position, sell("4", "110"), OPENING, "target")
     assert closing.realized == D(40)
     assert closing.closed is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -58,7 +59,7 @@ def planned(state: SessionState, at=AT, *, market_open: bool = True) -> list[ev.
     return plan(state, at, market_open)
 
 
-def sent(state: SessionState, **given: object) -> tuple[OrderIntent, dict]:
+def sent(state: SessionState, **given: Any) -> tuple[OrderIntent, dict[str, Any]]:
     [step] = planned(state, **given)
     assert isinstance(step, ev.IntentPlanned)
     return step.intent, json.loads(step.intent.body)
@@ -159,7 +160,9 @@ def test_a_fill_that_is_not_booked_yet_is_waited_for():
     assert planned(state) == []
 
 
-@pytest.mark.parametrize(("side", "mark"), [(Side.BUY, "98"), (Side.BUY, "97.5"), (Side.SELL, "102"), (Side.SELL, "110")])
+@pytest.mark.parametrize(
+    ("side", "mark"), [(Side.BUY, "98"), (Side.BUY, "97.5"), (Side.SELL, "102"), (Side.SELL, "110")]
+)
 def test_a_stop_that_was_crossed_while_bare_means_out_at_market(side, mark):
     state = bare(side=side)
     state.marks["AAPL"] = D(mark)
@@ -168,7 +171,9 @@ def test_a_stop_that_was_crossed_while_bare_means_out_at_market(side, mark):
     assert (body["type"], body["time_in_force"], body["side"], body["qty"]) == ("market", "day", side.opposite, "10")
 
 
-@pytest.mark.parametrize(("side", "mark"), [(Side.BUY, "98.01"), (Side.SELL, "101.99"), (Side.BUY, "-1"), (Side.BUY, "NaN")])
+@pytest.mark.parametrize(
+    ("side", "mark"), [(Side.BUY, "98.01"), (Side.SELL, "101.99"), (Side.BUY, "-1"), (Side.BUY, "NaN")]
+)
 def test_a_stop_that_was_not_crossed_or_a_mark_that_is_none_rearms(side, mark):
     state = bare(side=side)
     state.marks["AAPL"] = D(mark)
@@ -254,7 +259,11 @@ def test_an_exit_that_works_is_left_to_work():
 
 @pytest.mark.parametrize(
     ("qty", "stop", "target", "expected"),
-    [("10", None, None, ("98.00", "104.00")), ("-10", None, None, ("102.00", "96.00")), ("10", "97", "110", ("97", "110"))],
+    [
+        ("10", None, None, ("98.00", "104.00")),
+        ("-10", None, None, ("102.00", "96.00")),
+        ("10", "97", "110", ("97", "110")),
+    ],
 )
 def test_a_position_without_its_own_prices_takes_those_of_the_plan(qty, stop, target, expected):
     position = replace(

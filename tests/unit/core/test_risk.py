@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,10 +16,25 @@ from gambler_ai.core.model import Account, Instrument, Side, Trade
 from gambler_ai.core.orders import IntentRecord, Status
 from gambler_ai.core.risk import Approved, Code, Denial
 from gambler_ai.core.state import evolve
-from tests.unit.fakes import AT, CLOSE, D, FIVE, LIMITS, MARKET, SHUT, after, bracket_of, entry, fill_of, make_state, wish
+from tests.unit.fakes import (
+    AT,
+    CLOSE,
+    FIVE,
+    LIMITS,
+    MARKET,
+    SHUT,
+    D,
+    after,
+    bracket_of,
+    entry,
+    fill_of,
+    make_state,
+    wish,
+)
 
 TRADE = Trade("AAPL", D(100), AT)
-KNOWN = {"AAPL": Instrument("AAPL"), "SOLD": Instrument("SOLD", shortable=False), "GONE": Instrument("GONE", tradable=False)}
+LISTED = [Instrument("AAPL"), Instrument("SOLD", shortable=False), Instrument("GONE", tradable=False)]
+KNOWN = {instrument.symbol: instrument for instrument in LISTED}
 
 
 def review(proposal=None, *, state=None, at=AT, limits=LIMITS, market=MARKET, trade=TRADE):
@@ -33,7 +49,9 @@ def with_intent(status: Status):
 def with_position():
     state = make_state()
     intent, parent = entry(), bracket_of(entry())
-    evolve(state, [ev.IntentPlanned(AT, intent), ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent, "10"))])
+    evolve(
+        state, [ev.IntentPlanned(AT, intent), ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent, "10"))]
+    )
     return state
 
 
@@ -44,7 +62,7 @@ def resting():
     return state
 
 
-DENIED = {
+DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
     "halted": ({"state": make_state(halted="SIGTERM")}, Code.HALTED, "SIGTERM"),
     "degraded": (
         {"state": make_state(degraded={"market data": "timeout", "broker": "502"})}, Code.DEGRADED,
@@ -63,7 +81,9 @@ DENIED = {
         {"limits": replace(LIMITS, taken={"AAPL": "s-2"})}, Code.SYMBOL_BLOCKED,
         "session s-2 has an entry in it under way",
     ),
-    "foreign": ({"state": make_state(foreign={"AAPL": D(-7)})}, Code.FOREIGN_POSITION, "-7 in the account are not ours"),
+    "foreign": (
+        {"state": make_state(foreign={"AAPL": D(-7)})}, Code.FOREIGN_POSITION, "-7 in the account are not ours",
+    ),
     "void": ({"state": with_intent(Status.VOID)}, Code.SYMBOL_BLOCKED, "is void"),
     "disputed": ({"state": with_intent(Status.DISPUTED)}, Code.SYMBOL_BLOCKED, "is disputed"),
     "planned": ({"state": with_intent(Status.PLANNED)}, Code.ORDER_OPEN, "is planned"),
@@ -81,7 +101,9 @@ DENIED = {
         {"state": make_state(account=Account(buying_power=D("101")))}, Code.NO_BUYING_POWER,
         "98.98 buys no whole share at 100",
     ),
-    "debt": ({"state": make_state(account=Account(buying_power=D(-5)))}, Code.NO_BUYING_POWER, "0.00 buys no whole share"),
+    "debt": (
+        {"state": make_state(account=Account(buying_power=D(-5)))}, Code.NO_BUYING_POWER, "0.00 buys no whole share",
+    ),
 }  # fmt: skip
 
 
@@ -127,7 +149,7 @@ def test_the_last_moment_that_is_allowed_is_allowed(allowed):
 def test_an_entry_is_whole_shares_worth_the_position_size(side, price, qty, stop, target):
     verdict = review(wish(side=side), trade=Trade("AAPL", D(price), AT))
     assert isinstance(verdict, Approved)
-    assert (str(verdict.qty), verdict.ref_price) == (qty, D(price))
+    assert (f"{verdict.qty:f}", verdict.ref_price) == (qty, D(price))
     assert (str(verdict.stop_price), str(verdict.target_price)) == (stop, target)
 
 

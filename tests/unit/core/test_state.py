@@ -293,7 +293,10 @@ STEPS: list[list[ev.Fact]] = [
     [ev.ForeignSeen(AT, {"IBM": D("0.000000001")})],
     bought(),
     closing(),
-    [ev.IntentPlanned(AT, entry("MSFT", Side.SELL, "3")), ev.IntentUnknown(AT, entry("MSFT", Side.SELL).client_order_id, "?")],
+    [
+        ev.IntentPlanned(AT, entry("MSFT", Side.SELL, "3")),
+        ev.IntentUnknown(AT, entry("MSFT", Side.SELL).client_order_id, "?"),
+    ],
     [ev.HaltRequested(AT, "SIGTERM"), ev.RunEnded(AT, "stopped", "signal")],
 ]  # fmt: skip
 

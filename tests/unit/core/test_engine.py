@@ -1,0 +1,447 @@
+"""One input in, facts out: what is written, in which order, and what is not done."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from gambler_ai.core import events as ev
+from gambler_ai.core import snapshot
+from gambler_ai.core.engine import VOID_MISSES, VOID_QUIET, VOID_SPAN, VOID_WATCH
+from gambler_ai.core.model import Account, Instrument, Side
+from gambler_ai.core.orders import Status, client_order_id, entry_decision_id
+from gambler_ai.core.risk import Code
+from gambler_ai.core.state import evolve
+from tests.unit.fakes import (
+    ACCOUNT,
+    AT,
+    FIVE,
+    MONEY,
+    SESSION,
+    SHUT,
+    D,
+    Desk,
+    after,
+    bars_closed,
+    bracket_of,
+    entry,
+    fill_of,
+    frame_of,
+    held,
+    kinds,
+    make_state,
+    only,
+    protect,
+    reported,
+    trades_of,
+    wish,
+)
+
+COID = entry().client_order_id
+
+
+# -- prices ---------------------------------------------------------------------------------------
+
+
+def test_a_signal_becomes_an_intent_and_then_a_mark():
+    desk = Desk(wish()).opened()
+    decisions = desk.step(bars_closed())
+    assert kinds(decisions) == ["IntentPlanned", "Marked"]
+    intent = only(ev.IntentPlanned, decisions).intent
+    decision = entry_decision_id("momentum", "AAPL", Side.BUY, AT - FIVE)
+    assert intent.decision_id == decision
+    assert intent.client_order_id == intent.position_id == client_order_id(ACCOUNT, SESSION, decision)
+    assert (intent.qty, intent.stop_price, intent.target_price, intent.ref_price) == (D(100), D(98), D(104), D(100))
+    assert (intent.valid_until, intent.decided_at, intent.attempt) == (AT + 2 * FIVE, AT, 0)
+    assert json.loads(intent.body)["client_order_id"] == intent.client_order_id
+    assert only(ev.Marked, decisions) == ev.Marked(AT, {"AAPL": D(100)}, {"AAPL": AT - FIVE})
+
+
+def test_a_bar_is_decided_on_once():
+    desk = Desk(wish()).opened()
+    desk.step(bars_closed())
+    assert kinds(desk.step(bars_closed())) == ["Marked"]
+
+
+def test_a_bar_decided_on_before_a_crash_is_not_decided_on_after_it():
+    desk = Desk(wish()).opened()
+    desk.step(bars_closed())
+    again = Desk(wish(), state=snapshot.load(snapshot.dump(desk.state), snapshot.STATE_VERSION)).opened()
+    assert kinds(again.step(bars_closed())) == ["Marked"]
+
+
+def test_the_same_decision_after_a_crash_before_its_commit_has_the_same_id():
+    one, two = (Desk(wish()).opened().step(bars_closed()) for _ in range(2))
+    assert only(ev.IntentPlanned, one).intent == only(ev.IntentPlanned, two).intent
+
+
+def test_a_symbol_proposed_twice_is_entered_once():
+    decisions = Desk(wish(), wish(side=Side.SELL)).opened().step(bars_closed())
+    assert kinds(decisions) == ["IntentPlanned", "Denied", "Marked"]
+    assert only(ev.Denied, decisions).code == Code.ORDER_OPEN
+
+
+def test_two_symbols_share_the_buying_power():
+    state = make_state(account=Account(buying_power=D(15_000)))
+    desk = Desk(wish(), wish("MSFT"), state=state).opened()
+    state.account = Account(buying_power=D(15_000))
+    decisions = desk.step(bars_closed(symbols=("AAPL", "MSFT")))
+    assert [f.intent.qty for f in decisions.facts if isinstance(f, ev.IntentPlanned)] == [D(100), D(44)]
+
+
+def test_a_proposal_for_a_symbol_without_a_new_bar_is_nothing():
+    desk = Desk(wish("MSFT")).opened()
+    assert kinds(desk.step(bars_closed(symbols=("AAPL",)))) == ["Marked"]
+
+
+def test_the_strategy_sees_the_bars_the_trades_and_what_is_held():
+    desk = Desk().opened()
+    desk.holding()
+    event = bars_closed()
+    desk.step(event)
+    [view] = desk.strategy.views
+    assert (view.at, view.frame, view.trades, view.held) == (AT, event.frame, event.trades, frozenset({"AAPL"}))
+
+
+def test_frames_without_a_bar_mark_the_trades_only():
+    desk = Desk().opened()
+    empty = ev.BarsClosed(AT, frame_of({"AAPL": []}), trades_of(AAPL="7"))
+    assert only(ev.Marked, desk.step(empty)) == ev.Marked(AT, {"AAPL": D(7)}, {})
+    lame = ev.BarsClosed(AT, frame_of({"AAPL": [1.0], "MSFT": []}), {})
+    assert only(ev.Marked, desk.step(lame)).bars == {"AAPL": AT - FIVE}
+
+
+def test_a_strategy_that_raises_is_denied_and_the_session_goes_on():
+    desk = Desk(ValueError("x" * 1000)).opened()
+    decisions = desk.step(bars_closed(symbols=("AAPL", "MSFT")))
+    assert kinds(decisions) == ["Denied", "Denied", "Marked"]
+    denied = [f for f in decisions.facts if isinstance(f, ev.Denied)]
+    assert [(d.symbol, d.code) for d in denied] == [("AAPL", Code.STRATEGY_FAILED), ("MSFT", Code.STRATEGY_FAILED)]
+    assert denied[0].context.startswith("momentum: ValueError: xxx")
+    assert len(denied[0].context) <= 300
+    desk.strategy.proposals = [wish(signal_at=AT)]
+    assert "IntentPlanned" in kinds(desk.step(bars_closed(AT + FIVE)))
+
+
+@pytest.mark.parametrize(
+    ("disturb", "code"),
+    [
+        (ev.HaltRequested(AT, "SIGTERM"), Code.HALTED),
+        (ev.BrokerFailed(AT, "broker", "502"), Code.DEGRADED),
+        (reported(market=SHUT), Code.MARKET_CLOSED),
+    ],
+    ids=["halted", "degraded", "closed"],
+)
+def test_no_entries_while_something_stands_against_it(disturb, code):
+    desk = Desk(wish()).opened()
+    desk.step(disturb)
+    decisions = desk.step(bars_closed())
+    assert kinds(decisions) == ["Denied", "Marked"]
+    assert only(ev.Denied, decisions).code == code
+
+
+def test_no_entries_before_the_broker_was_read_nor_on_stale_data_nor_beside_foreign_shares():
+    assert only(ev.Denied, Desk(wish()).step(bars_closed())).code == Code.MARKET_CLOSED
+    stale = Desk(wish(signal_at=AT - 4 * FIVE)).opened().step(bars_closed())
+    assert only(ev.Denied, stale).code == Code.STALE_DATA
+    desk = Desk(wish())
+    desk.step(reported(reconcile=True, positions=[held("AAPL", "3")]))
+    assert only(ev.Denied, desk.step(bars_closed())).code == Code.FOREIGN_POSITION
+    unknown = Desk(wish(), instruments={"AAPL": Instrument("AAPL", tradable=False)}).opened()
+    assert only(ev.Denied, unknown.step(bars_closed())).code == Code.NOT_TRADABLE
+
+
+# -- failing and working again --------------------------------------------------------------------
+
+
+def test_a_failure_is_told_once_and_so_is_its_end():
+    desk = Desk().opened()
+    assert kinds(desk.step(ev.BrokerFailed(AT, "broker", "502"))) == ["Degraded"]
+    assert kinds(desk.step(ev.BrokerFailed(AT, "broker", "503"))) == []
+    assert kinds(desk.step(ev.BrokerFailed(AT, "market data", "timeout"))) == ["Degraded"]
+    assert kinds(desk.step(bars_closed())) == ["Restored", "Marked"]
+    assert set(desk.state.degraded) == {"broker"}
+    assert kinds(desk.step(reported())) == ["Restored"]
+    assert desk.state.degraded == {}
+
+
+def test_a_halt_is_told_once_and_a_timer_and_a_cancel_answer_tell_nothing():
+    desk = Desk()
+    assert kinds(desk.step(ev.HaltRequested(AT, "SIGINT"))) == ["HaltRequested"]
+    assert kinds(desk.step(ev.HaltRequested(AT, "SIGTERM"))) == []
+    assert desk.state.halted == "SIGINT"
+    assert desk.step(ev.TimerElapsed(AT)).facts == []
+    assert desk.step(ev.CancelAnswered(AT, "o", "no")).facts == []
+
+
+def test_the_clock_of_the_broker_is_as_of_the_last_reading():
+    markets = [Desk().engine.market, Desk().opened().engine.market]
+    assert markets == [None, reported().report.market]
+
+
+def test_money_is_written_when_it_changed():
+    desk = Desk()
+    assert kinds(desk.step(reported())) == []
+    assert kinds(desk.step(reported(account=replace(MONEY, cash=D(5))))) == ["AccountReported"]
+
+
+def test_a_comparison_that_finds_nothing_new_writes_nothing():
+    """What is written makes a start read again: it would never come to rest before its rounds are used up."""
+    desk = Desk()
+    desk.step(reported(reconcile=True))
+    assert kinds(desk.step(reported(reconcile=True))) == []
+
+
+# -- the life of a submit -------------------------------------------------------------------------
+
+
+def test_an_answer_is_taken():
+    desk = Desk().opened()
+    intent = desk.entered()
+    decisions = desk.step(ev.SubmitAnswered(AT, COID, bracket_of(intent, "pending_new")))
+    assert kinds(decisions) == ["OrderUpdated"]
+    assert desk.state.intents[COID].status is Status.WORKING
+    assert len(desk.state.orders) == 3
+
+
+def test_a_refusal_ends_the_intent_and_the_symbol_is_free_again():
+    desk = Desk(wish(signal_at=AT)).opened()
+    desk.entered()
+    assert kinds(desk.step(ev.SubmitRefused(AT, COID, "no money", duplicate=False))) == ["IntentRefused"]
+    assert desk.state.intents == {}
+    assert "IntentPlanned" in kinds(desk.step(bars_closed(AT + FIVE)))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [ev.SubmitUnanswered(AT, COID, "timeout"), ev.SubmitRefused(AT, COID, "must be unique", duplicate=True)],
+    ids=["unanswered", "duplicate"],
+)
+def test_what_may_have_landed_is_looked_up_and_found(event):
+    desk = Desk().opened()
+    intent = desk.entered()
+    assert kinds(desk.step(event)) == ["IntentUnknown"]
+    found = desk.step(reported(after(seconds=15), lookups={COID: bracket_of(intent, "filled")}))
+    assert kinds(found) == ["OrderUpdated"]
+    assert desk.state.intents[COID].status is Status.FILLED
+
+
+def unknown(desk: Desk) -> Desk:
+    desk.opened()
+    desk.entered()
+    desk.step(ev.SubmitUnanswered(AT, COID, "timeout"))
+    return desk
+
+
+def missed(at, **more):
+    return reported(at, lookups={COID: None}, **more)
+
+
+def test_a_look_up_that_missed_sends_the_same_bytes_again_under_the_same_id():
+    desk = unknown(Desk())
+    body = desk.state.intents[COID].intent.body
+    decisions = desk.step(missed(after(seconds=15)))
+    assert kinds(decisions) == ["LookupMissed", "ResendPlanned"]
+    assert only(ev.ResendPlanned, decisions).client_order_id == COID
+    assert desk.state.intents[COID].intent.body == body
+    answered = desk.step(ev.SubmitAnswered(after(seconds=16), COID, bracket_of(entry(), "new")))
+    assert kinds(answered) == ["OrderUpdated"]
+    assert desk.state.intents[COID].status is Status.WORKING
+
+
+def test_an_order_that_landed_is_adopted_though_its_resend_was_refused():
+    """A refusal of the second sending is no proof that the first did not arrive."""
+    desk = unknown(Desk(known={COID}))
+    desk.step(missed(after(seconds=15)))
+    desk.step(ev.SubmitRefused(after(seconds=16), COID, "insufficient buying power", duplicate=False))
+    desk.step(reported(after(seconds=30), orders=[bracket_of(entry())], lookups={COID: bracket_of(entry())}))
+    assert COID in desk.state.intents
+    assert len(desk.state.orders) == 3
+
+
+LATE = AT + 2 * FIVE + timedelta(seconds=1)  # the signal has expired
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"market": SHUT, "at": after(minutes=1)},
+        {"halted": "SIGTERM", "at": after(minutes=1)},
+        {"at": LATE},
+    ],
+    ids=["closed", "halted", "expired"],
+)
+def test_nothing_is_sent_again_that_is_no_longer_wanted(wanted):
+    desk = unknown(Desk())
+    desk.state.halted = str(wanted.pop("halted", ""))
+    assert kinds(desk.step(missed(wanted.pop("at"), **wanted))) == ["LookupMissed"]
+
+
+def test_it_is_sent_again_up_to_the_last_instant_of_its_signal():
+    assert "ResendPlanned" in kinds(unknown(Desk()).step(missed(AT + 2 * FIVE)))
+
+
+def test_it_is_given_up_after_all_three_criteria_and_no_sooner():
+    desk = unknown(Desk())
+    for n in range(VOID_MISSES - 1):
+        assert kinds(desk.step(missed(LATE + n * timedelta(seconds=1)))) == ["LookupMissed"]
+    early = LATE + VOID_SPAN - timedelta(seconds=1)
+    assert kinds(desk.step(missed(early))) == ["LookupMissed"]  # three misses, but within less than ten seconds
+    decisions = desk.step(missed(LATE + VOID_SPAN))
+    assert kinds(decisions) == ["LookupMissed", "IntentVoided"]
+    assert only(ev.IntentVoided, decisions).watch_until == LATE + VOID_SPAN + VOID_WATCH
+    assert desk.state.intents[COID].status is Status.VOID
+
+
+def test_it_is_not_given_up_before_it_was_quiet_long_enough():
+    desk = unknown(Desk())
+    desk.state.halted = "SIGTERM"
+    for seconds in (1, 6, 11, 29):
+        assert kinds(desk.step(missed(after(seconds=seconds)))) == ["LookupMissed"]
+    assert "IntentVoided" in kinds(desk.step(missed(AT + VOID_QUIET)))
+
+
+def test_it_is_not_given_up_after_two_misses():
+    desk = unknown(Desk())
+    for minutes in (0, 30):
+        assert kinds(desk.step(missed(LATE + timedelta(minutes=minutes)))) == ["LookupMissed"]
+
+
+def test_a_found_order_starts_the_count_of_misses_anew():
+    desk = unknown(Desk())
+    desk.step(missed(LATE))
+    desk.step(reported(LATE, lookups={COID: bracket_of(entry(), "new")}))
+    assert (desk.state.intents[COID].misses, desk.state.intents[COID].first_miss_at) == (0, None)
+
+
+def voided(desk: Desk) -> Desk:
+    unknown(desk)
+    for seconds in (0, 5, 10):
+        desk.step(missed(LATE + timedelta(seconds=seconds)))
+    assert desk.state.intents[COID].status is Status.VOID
+    return desk
+
+
+def test_the_late_arrival_of_a_given_up_order_is_adopted_with_its_fill():
+    desk = voided(Desk(known={COID}))
+    parent = bracket_of(entry(), limit="new")
+    decisions = desk.step(
+        reported(after(hours=1), orders=[parent], fills=[fill_of(parent, "10")], positions=[held("AAPL", "10")])
+    )
+    assert kinds(decisions) == ["Reconciled", "OrderUpdated", "FillReported"]
+    [item] = only(ev.Reconciled, decisions).discrepancies
+    assert (item.kind, item.cause) == ("order status odd", "arrived after it was given up")
+    assert desk.state.positions["AAPL"].stop_price == D(98)
+
+
+def test_no_entry_in_a_symbol_whose_order_was_given_up():
+    desk = voided(Desk(wish(signal_at=after(hours=1))))
+    desk.step(reported(after(hours=1)))
+    assert only(ev.Denied, desk.step(bars_closed(AT + timedelta(hours=1) + FIVE))).code == Code.SYMBOL_BLOCKED
+
+
+@pytest.mark.parametrize("change", [{"qty": D(11)}, {"symbol": "MSFT"}, {"side": Side.SELL}])
+def test_another_order_under_our_id_is_disputed_once_and_not_taken(change):
+    desk = unknown(Desk())
+    other = replace(bracket_of(entry(), "new"), **change)
+    decisions = desk.step(reported(lookups={COID: other}))
+    assert kinds(decisions) == ["IntentDisputed"]
+    assert desk.state.orders == {}
+    assert kinds(desk.step(reported(lookups={COID: other}))) == []
+    desk.strategy.proposals = [wish()]
+    assert only(ev.Denied, desk.step(bars_closed())).code == Code.SYMBOL_BLOCKED
+
+
+def test_a_report_that_says_nothing_new_writes_nothing():
+    desk = Desk().opened()
+    intent = desk.entered()
+    report = bracket_of(intent, "new")
+    assert kinds(desk.step(reported(orders=[report]))) == ["OrderUpdated"]
+    assert kinds(desk.step(reported(orders=[report], lookups={COID: report}))) == []
+    moved = replace(report, legs=(replace(report.legs[0], status="new"), report.legs[1]))
+    assert kinds(desk.step(reported(orders=[moved]))) == ["OrderUpdated"]
+
+
+def test_an_answer_for_an_intent_that_is_gone_is_nothing():
+    assert kinds(Desk().step(ev.SubmitAnswered(AT, COID, bracket_of(entry())))) == []
+
+
+def test_an_odd_status_is_written_down_once_and_the_order_kept_alive():
+    desk = Desk().opened()
+    intent = desk.entered()
+    desk.step(reported(orders=[bracket_of(intent, "new")]))
+    decisions = desk.step(reported(orders=[bracket_of(intent, "teleported")]))
+    assert kinds(decisions) == ["Reconciled", "OrderUpdated"]
+    assert desk.state.intents[COID].status is Status.WORKING
+    assert kinds(desk.step(reported(orders=[bracket_of(intent, "teleported")]))) == []
+
+
+@pytest.mark.parametrize(
+    ("qty", "resent"), [("10", True), ("4", False), (None, False)], ids=["as it was", "less held", "gone"]
+)
+def test_a_rearm_is_sent_again_while_its_position_is_as_it_was(qty, resent):
+    desk = Desk().opened()
+    parent = bracket_of(desk.holding(limit="canceled", stop="canceled"), limit="canceled", stop="canceled")
+    intent = protect(COID)
+    desk.record(ev.IntentPlanned(AT, intent), ev.IntentUnknown(AT, intent.client_order_id, "?"))
+    if qty != "10":
+        evolve(desk.state, [ev.Adjusted(AT, "AAPL", D(qty or 0), None, "?")])
+    again = desk.step(reported(orders=[parent], lookups={intent.client_order_id: None}))
+    assert ("ResendPlanned" in kinds(again)) is resent
+
+
+# -- fills ----------------------------------------------------------------------------------------
+
+
+def test_a_fill_is_booked_once_however_often_it_is_reported():
+    desk = Desk().opened()
+    intent = desk.entered()
+    parent = bracket_of(intent, limit="new")
+    fills = [fill_of(parent, "4"), fill_of(parent, "6", number=2)]
+    first = desk.step(reported(orders=[parent], fills=fills[:1]))
+    assert kinds(first) == ["OrderUpdated", "FillReported"]
+    assert kinds(desk.step(reported(orders=[parent], fills=[*fills, fills[0]]))) == ["FillReported"]
+    assert desk.state.positions["AAPL"].qty == D(10)
+    assert kinds(desk.step(reported(orders=[parent], fills=fills))) == []
+
+
+def test_a_fill_of_an_order_of_anothers_is_never_booked():
+    stranger = fill_of(bracket_of(entry("MSFT")), "5")
+    assert kinds(Desk().step(reported(fills=[stranger]))) == []
+
+
+def test_a_bare_position_is_told_and_protected_in_the_same_step():
+    desk = Desk().opened()
+    desk.holding(limit="canceled", stop="canceled")
+    decisions = desk.step(reported(after(minutes=1)))
+    assert kinds(decisions) == ["Reconciled", "IntentPlanned"]
+    assert only(ev.IntentPlanned, decisions).intent.purpose == "protect"
+
+
+def test_a_comparison_takes_the_brokers_prices_for_what_is_held():
+    desk = Desk().opened()
+    desk.holding()
+    positions = [held("AAPL", "10"), held("IBM", "1")]
+    marked = only(ev.Marked, desk.step(reported(reconcile=True, positions=positions)))
+    assert marked == ev.Marked(AT, {"AAPL": D(100)}, {})
+    assert "Marked" not in kinds(desk.step(reported(reconcile=True, positions=positions)))
+    silent = [ev.PositionReport("AAPL", D(10), D(100), None)]
+    assert "Marked" not in kinds(desk.step(reported(reconcile=True, positions=silent)))
+
+
+# -- the whole story is the journal ---------------------------------------------------------------
+
+
+def test_a_replay_of_everything_an_engine_wrote_is_its_state():
+    desk = voided(Desk(wish(), known={COID}))
+    parent = bracket_of(entry(), limit="new")
+    desk.step(reported(after(hours=1), reconcile=True, orders=[parent], fills=[fill_of(parent, "10")]))
+    for seconds in (0, 1):
+        desk.step(reported(after(hours=1, seconds=seconds), reconcile=True, orders=[parent]))
+    desk.step(bars_closed(after(hours=1)))
+    replayed = make_state()
+    evolve(replayed, desk.facts)
+    assert snapshot.dump(replayed) == snapshot.dump(desk.state)

@@ -1,0 +1,327 @@
+"""Our books against the broker's: each kind of difference, its cause, what is done, and what is left alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gambler_ai.core import events as ev
+from gambler_ai.core import reconcile
+from gambler_ai.core.model import Fill, Side
+from gambler_ai.core.orders import Status
+from gambler_ai.core.reconcile import Kind
+from gambler_ai.core.state import apply, evolve
+from tests.unit.fakes import (
+    AT,
+    D,
+    Desk,
+    after,
+    bracket_of,
+    entry,
+    fill_of,
+    held,
+    kinds,
+    make_state,
+    only,
+    reading,
+    report_of,
+    reported,
+)
+
+COID = entry().client_order_id
+PARENT = bracket_of(entry(), limit="new")
+
+
+def bought():
+    state = make_state()
+    evolve(state, [
+        ev.IntentPlanned(AT, entry()), ev.OrderUpdated(AT, PARENT), ev.FillReported(AT, fill_of(PARENT, "10"))
+    ])  # fmt: skip
+    return state
+
+
+def found(state, known=(), **parts):
+    return reconcile.diff(state, reading(**parts), known)
+
+
+def by_hand(side: Side = Side.SELL, minutes: float = 1, qty: str = "10", price: str = "97") -> Fill:
+    return Fill("act-hand", "o-hand", "AAPL", side, D(qty), D(price), after(minutes=minutes))
+
+
+# name -> (our books, the reading) -> the one difference
+CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "gone": ({}, (Kind.GONE, "10", "0", "no fill explains it", "closed in our books")),
+    "gone, explained": (
+        {"fills": [by_hand()]}, (Kind.GONE, "10", "0", "filled by order o-hand, not ours", "closed in our books"),
+    ),
+    "less": (
+        {"positions": [held("AAPL", "4")]}, (Kind.QUANTITY, "10", "4", "no fill explains it", "our quantity set to 4"),
+    ),
+    "more": (
+        {"positions": [held("AAPL", "12")]},
+        (Kind.QUANTITY, "10", "12", "bought or sold by hand or by another program",
+         "2 not ours: left alone, entries blocked"),
+    ),
+    "other side": (
+        {"positions": [held("AAPL", "-5")]},
+        (Kind.SIDE, "10", "-5", "no fill explains it", "closed in our books; what the broker holds is not ours"),
+    ),
+    "price": (
+        {"positions": [held("AAPL", "10", "100.02")]},
+        (Kind.PRICE, "100", "100.02", "the broker averages in another way", "ours kept: it comes from the fills"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_difference_in_a_position_of_ours(case):
+    parts, expected = CASES[case]
+    [item] = found(bought(), orders=[PARENT], **parts)
+    assert (item.kind, item.ours, item.broker, item.cause, item.action) == expected
+    assert item.symbol == "AAPL"
+
+
+def test_equal_books_differ_in_nothing():
+    assert found(bought(), orders=[PARENT], positions=[held("AAPL", "10", "100.01")]) == []
+    assert found(make_state()) == []
+    assert found(make_state(), positions=[held("IBM", "0")]) == []
+
+
+def test_a_position_we_never_opened_is_left_alone():
+    [item] = found(make_state(), positions=[held("IBM", "-3")])
+    assert (item.kind, item.ours, item.broker, item.cause, item.action) == (
+        Kind.UNKNOWN_AT_OURS, "0", "-3", "not opened by this session", "left alone; entries in it blocked",
+    )  # fmt: skip
+
+
+def test_fills_under_way_are_no_difference():
+    state = make_state()
+    evolve(state, [ev.IntentPlanned(AT, entry()), ev.OrderUpdated(AT, PARENT)])
+    assert found(state, orders=[PARENT], positions=[held("AAPL", "10")]) == []
+    assert reconcile.foreign_quantities(state, AT, reading(positions=[held("AAPL", "10")])) is None
+
+
+def test_a_missing_leg_is_named():
+    state = bought()
+    apply(state, ev.OrderUpdated(AT, bracket_of(entry(), limit="canceled", stop="canceled")))
+    [item] = found(state, positions=[held("AAPL", "10")])
+    assert (item.kind, item.ours, item.broker, item.action) == (
+        Kind.LEG_MISSING, "10", "a stop covers 0 of 10", "NAKED: stop and target re-armed",
+    )  # fmt: skip
+
+
+def strange(coid: str, status: str):
+    return replace(report_of(entry("IBM"), status), client_order_id=coid, order_id="o-strange")
+
+
+@pytest.mark.parametrize(
+    ("coid", "status", "kind", "action"),
+    [
+        ("by-hand", "new", Kind.ORDER_UNKNOWN, "left alone"),
+        ("by-hand", "filled", None, ""),
+        ("by-hand", "canceled", None, ""),
+        ("ga1-elsewhere", "new", Kind.OTHER_DATABASE, "halt"),
+        ("ga1-elsewhere", "filled", Kind.OTHER_DATABASE, "halt"),
+        ("ga1-earlier", "filled", None, ""),
+        ("ga1-earlier", "new", None, ""),
+        (COID, "filled", None, ""),
+    ],
+)
+def test_an_order_without_an_intent(coid, status, kind, action):
+    items = found(bought(), {"ga1-earlier"}, orders=[strange(coid, status)], positions=[held("AAPL", "10")])
+    assert [(i.kind, i.action, i.symbol, i.order_id) for i in items] == (
+        [(kind, action, "IBM", "o-strange")] if kind else []
+    )
+
+
+def test_a_leg_of_ours_that_is_listed_alone_is_no_stranger():
+    assert found(bought(), orders=[PARENT.legs[1]], positions=[held("AAPL", "10")]) == []
+
+
+def test_an_order_the_broker_has_forgotten_is_named_one_never_answered_is_not():
+    [item] = found(bought(), lookups={COID: None, "ga1-other": None}, positions=[held("AAPL", "10")])
+    assert (item.kind, item.ours, item.order_id, item.action) == (
+        Kind.ORDER_GONE, "filled", COID, "not counted as protection",
+    )  # fmt: skip
+    state = make_state()
+    evolve(state, [ev.IntentPlanned(AT, entry()), ev.IntentUnknown(AT, COID, "?")])
+    assert found(state, lookups={COID: None}) == []
+
+
+# -- what explains it -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fills", "explained"),
+    [
+        ([by_hand()], True),
+        ([by_hand(side=Side.BUY)], False),
+        ([by_hand(minutes=-1)], False),
+        ([replace(by_hand(), symbol="MSFT")], False),
+        ([replace(by_hand(), order_id=PARENT.legs[0].order_id)], False),
+        ([replace(by_hand(), order_id=PARENT.order_id)], False),
+        ([replace(by_hand(), activity_id="1", order_id="o-first"), by_hand()], True),
+    ],
+    ids=["sold by hand", "bought", "before the entry", "other symbol", "our leg", "our parent", "the newest"],
+)
+def test_only_a_later_fill_of_anothers_on_the_exit_side_explains(fills, explained):
+    fill = reconcile.foreign_fill(bought().positions["AAPL"], reading(orders=[PARENT], fills=fills))
+    assert (fill.order_id if fill else None) == ("o-hand" if explained else None)
+
+
+# -- what is done ---------------------------------------------------------------------------------
+
+
+def compare(desk: Desk, at=AT, **parts):
+    return desk.step(reported(at, reconcile=True, orders=[PARENT], **parts))
+
+
+def holding() -> Desk:
+    desk = Desk()
+    desk.holding()
+    return desk
+
+
+def test_one_reading_alone_heals_nothing_and_asks_for_another():
+    desk = holding()
+    first = compare(desk)
+    assert first.look_again
+    assert [d.kind for d in first.discrepancies] == [Kind.GONE]
+    assert not {"Adjusted", "Reconciled"} & set(kinds(first))
+    second = compare(desk, after(seconds=1))
+    assert not second.look_again
+    assert kinds(second)[-2:] == ["Adjusted", "Reconciled"]
+    assert desk.state.positions == {}
+
+
+def test_readings_that_disagree_heal_nothing():
+    desk = holding()
+    compare(desk)
+    other = compare(desk, positions=[held("AAPL", "4")])
+    assert other.look_again
+    assert "Adjusted" not in kinds(other)
+    assert compare(desk, positions=[held("AAPL", "10")]).discrepancies == ()
+    assert desk.state.positions["AAPL"].qty == D(10)
+
+
+@pytest.mark.parametrize(
+    ("parts", "left", "price"),
+    [
+        ({}, None, None),
+        ({"fills": [by_hand()]}, None, D(97)),
+        ({"positions": [held("AAPL", "4")]}, D(4), None),
+        ({"positions": [held("AAPL", "4")], "fills": [by_hand(qty="6")]}, D(4), D(97)),
+        ({"positions": [held("AAPL", "-5")]}, None, None),
+        ({"positions": [held("AAPL", "12")]}, D(10), None),
+        ({"positions": [held("AAPL", "10", "50")]}, D(10), None),
+    ],
+    ids=["gone", "gone with a fill", "less", "less with a fill", "other side", "more", "price"],
+)
+def test_our_quantity_becomes_the_brokers_but_only_ever_shrinks(parts, left, price):
+    desk = holding()
+    compare(desk, **parts)
+    decisions = compare(desk, **parts)
+    position = desk.state.positions.get("AAPL")
+    assert (position.qty if position else None) == left
+    adjusted = [f for f in decisions.facts if isinstance(f, ev.Adjusted)]
+    assert [f.price for f in adjusted] == ([price] if left != D(10) else [])
+    assert only(ev.Reconciled, decisions).discrepancies
+    assert "FillReported" not in kinds(decisions)  # fills are never invented
+    assert desk.state.fills == 1
+
+
+def test_a_difference_is_written_down_once_while_it_lasts_and_again_when_it_returns():
+    desk = Desk()
+    more = {"positions": [held("IBM", "3")]}
+    assert "Reconciled" not in kinds(compare(desk, **more))
+    assert "Reconciled" in kinds(compare(desk, **more))
+    assert "Reconciled" not in kinds(compare(desk, **more))
+    compare(desk)
+    compare(desk, **more)
+    assert "Reconciled" in kinds(compare(desk, **more))
+
+
+def test_foreign_quantities_are_shown_when_they_change():
+    desk = holding()
+    assert only(ev.ForeignSeen, compare(desk, positions=[held("AAPL", "12"), held("IBM", "-3")])).qty == {
+        "AAPL": D(2), "IBM": D(-3),
+    }  # fmt: skip
+    assert "ForeignSeen" not in kinds(compare(desk, positions=[held("AAPL", "12"), held("IBM", "-3")]))
+    assert only(ev.ForeignSeen, compare(desk, positions=[held("AAPL", "10")])).qty == {}
+
+
+def test_a_shortage_is_no_foreign_quantity():
+    """Six of our ten are gone: nothing in the account is anybody else's."""
+    desk = holding()
+    for seconds in (0, 1, 2):
+        compare(desk, after(seconds=seconds), positions=[held("AAPL", "4")])
+        assert desk.state.foreign == {}
+
+
+def test_the_other_side_is_foreign_as_much_as_the_broker_holds_of_it():
+    desk = holding()
+    compare(desk, positions=[held("AAPL", "-5")])
+    compare(desk, positions=[held("AAPL", "-5")])
+    assert desk.state.foreign == {"AAPL": D(-5)}
+
+
+def test_foreign_quantities_are_kept_while_fills_are_under_way():
+    state = make_state(foreign={"AAPL": D(2)})
+    evolve(state, [ev.IntentPlanned(AT, entry()), ev.OrderUpdated(AT, PARENT)])
+    seen = reconcile.foreign_quantities(state, AT, reading(positions=[held("AAPL", "12"), held("IBM", "1")]))
+    assert seen is not None
+    assert seen.qty == {"AAPL": D(2), "IBM": D(1)}
+
+
+def test_an_order_that_is_gone_twice_is_disputed_and_its_position_protected_anew():
+    desk = holding()
+    parts = {"lookups": {COID: None}, "positions": [held("AAPL", "10")]}
+    desk.step(reported(AT, reconcile=True, **parts))
+    assert desk.state.intents[COID].status is Status.FILLED
+    record = desk.state.intents[COID]
+    desk.state.intents[COID] = replace(record, status=Status.WORKING)
+    decisions = desk.step(reported(after(seconds=1), reconcile=True, **parts))
+    assert "IntentDisputed" in kinds(decisions)
+    assert only(ev.IntentPlanned, decisions).intent.purpose == "protect"
+    again = desk.step(reported(after(seconds=2), reconcile=True, **parts))
+    assert "IntentDisputed" not in kinds(again)
+
+
+def test_a_bracket_that_is_gone_after_its_entry_filled_does_not_count_as_protection():
+    """The paper account was wiped of its orders: the legs of a filled entry are gone with it."""
+    desk = holding()
+    parts = {"lookups": {COID: None}, "positions": [held("AAPL", "10")]}
+    planned = []
+    for seconds in (0, 1, 2):
+        planned += kinds(desk.step(reported(after(seconds=seconds), reconcile=True, **parts)))
+    assert "IntentPlanned" in planned
+
+
+quantities = st.integers(-20, 20).map(D)
+
+
+@given(quantities.filter(bool), quantities, st.booleans())
+def test_after_two_readings_our_books_never_hold_more_than_the_broker(ours, theirs, filled):
+    side = Side.BUY if ours > 0 else Side.SELL
+    intent = entry(side=side, qty=str(abs(ours)))
+    parent = bracket_of(intent, limit="new")
+    desk = Desk()
+    desk.record(
+        ev.IntentPlanned(AT, intent), ev.OrderUpdated(AT, parent),
+        ev.FillReported(AT, fill_of(parent, str(abs(ours)))),
+    )  # fmt: skip
+    positions = [held("AAPL", str(theirs))] if theirs else []
+    fills = [by_hand(side.opposite)] if filled else []
+    for seconds in range(3):
+        desk.step(
+            reported(AT + timedelta(seconds=seconds), reconcile=True, orders=[parent], positions=positions, fills=fills)
+        )
+    position = desk.state.positions.get("AAPL")
+    same_side = theirs * ours > 0
+    assert (position.qty if position else D(0)) == (min(abs(theirs), abs(ours)) * side.sign if same_side else 0)
+    assert desk.state.fills == 1

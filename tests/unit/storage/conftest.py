@@ -1,0 +1,38 @@
+"""A database in a file, and a session in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gambler_ai.core.state import SessionState
+from gambler_ai.storage import journal, sessions
+from gambler_ai.storage.database import Database
+from tests.unit.fakes import AT, make_state
+
+
+@pytest.fixture
+def url(tmp_path) -> str:
+    return f"sqlite:///{tmp_path / 'state' / 'gambler.sqlite3'}"
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    opened = Database(url)
+    opened.prepare()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def session(database: Database) -> SessionState:
+    """A session with its row."""
+    state = make_state()
+    add(database, state)
+    return state
+
+
+def add(database: Database, state: SessionState, broker: str = "embedded") -> None:
+    with database.write() as db:
+        sessions.insert(db, state, broker=broker, trading_url="embedded", genesis=journal.GENESIS, wall=AT)

@@ -1,0 +1,57 @@
+"""Points where a test may kill the process: only when armed, only there, only then."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gambler_ai import crashpoints
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = """
+import sys
+from gambler_ai import crashpoints
+if sys.argv[1]:
+    crashpoints.arm(sys.argv[1])
+for n in range(1, 4):
+    crashpoints.hit("submit.after")
+    crashpoints.hit("submit.before")
+    sys.stdout.write(str(n))
+    sys.stdout.flush()
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "printed", "code"),
+    [
+        ("", "123", 0),
+        ("submit.before", "", -signal.SIGKILL),
+        ("submit.before:1", "", -signal.SIGKILL),
+        ("submit.before:3", "12", -signal.SIGKILL),
+        ("submit.before:4", "123", 0),
+        ("prune.inside", "123", 0),
+    ],
+)
+def test_it_dies_at_the_point_and_count_it_was_armed_for(spec, printed, code):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, spec], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.stdout, done.returncode) == (printed, code), done.stderr
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "nowhere", "submit.before:0", "submit.before:-1", "submit.before:x", "submit.before:1.5"]
+)
+def test_what_is_no_point_is_refused(spec):
+    with pytest.raises(ValueError, match="no crash point"):
+        crashpoints.arm(spec)
+
+
+def test_unarmed_points_do_nothing():
+    for name in crashpoints.POINTS:
+        crashpoints.hit(name)
+    crashpoints.hit("not even a point")

@@ -1,0 +1,212 @@
+"""The worker: every outcome of a request is one input, in order, and no error dies on its thread."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from gambler_ai.clock import ManualClock
+from gambler_ai.core import events as ev
+from gambler_ai.errors import BrokerAuthError, BrokerRefused, BrokerUnreachable, OutcomeUnknown
+from gambler_ai.trading.executor import HISTORY, Cancel, Executor, Read, Scan, Submit, read_broker
+from gambler_ai.trading.feed import WallFeed
+from tests.unit.fakes import (
+    AT,
+    FIVE,
+    FakeBroker,
+    bracket_of,
+    entry,
+    fill_of,
+    frame_of,
+    held,
+    reading,
+    trades_of,
+)
+
+ENTRY = entry()
+COID = ENTRY.client_order_id
+PATIENCE_S = 10.0
+
+
+class Bench:
+    """An executor at work on a fake broker."""
+
+    def __init__(self) -> None:
+        self.broker = FakeBroker()
+        self.feed = WallFeed(ManualClock(AT))
+        self.executor = Executor(self.broker, self.broker, self.feed)
+        self.executor.start()
+
+    def __call__(self, request) -> ev.Input:
+        self.executor.ask(request)
+        answer = self.feed.poll(PATIENCE_S)
+        assert answer is not None
+        self.executor.answered()
+        return answer
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.executor.stop(PATIENCE_S)
+
+
+SUBMIT = Submit(COID, ENTRY.body)
+
+
+def test_an_order_is_sent_as_it_was_stored_and_its_answer_told(bench):
+    report = bracket_of(ENTRY, "pending_new")
+    bench.broker.answer = lambda body: report
+    assert bench(SUBMIT) == ev.SubmitAnswered(AT, COID, report)
+    assert bench.broker.asked("submit") == [(ENTRY.body,)]
+
+
+REFUSALS = [
+    (BrokerRefused("client_order_id must be unique (HTTP 422)", status=422, code=40010001), True),
+    (BrokerRefused("client_order_id must be unique (HTTP 409)", status=409), True),
+    (BrokerRefused("client_order_id must be unique (HTTP 403)", status=403), False),
+    (BrokerRefused("insufficient buying power (HTTP 403)", status=403, code=40310000), False),
+    (BrokerRefused("order_id is missing (HTTP 422)", status=422, code=40010001), False),
+]
+
+
+@pytest.mark.parametrize(("error", "duplicate"), REFUSALS, ids=lambda v: str(v)[:40])
+def test_a_refusal_is_one_unless_the_broker_has_the_id_already(bench, error, duplicate):
+    bench.broker.raises["submit"] = error
+    assert bench(SUBMIT) == ev.SubmitRefused(AT, COID, error.message, duplicate)
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown("read timeout"), BrokerUnreachable("refused")])
+def test_what_was_not_answered_is_unanswered(bench, error):
+    bench.broker.raises["submit"] = error
+    assert bench(SUBMIT) == ev.SubmitUnanswered(AT, COID, error.message)
+
+
+def test_an_answer_for_another_order_is_no_answer(bench):
+    bench.broker.answer = lambda body: replace(bracket_of(ENTRY), client_order_id="ga1-other")
+    assert bench(SUBMIT) == ev.SubmitUnanswered(AT, COID, "the broker answered for ga1-other")
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (None, ""),
+        (BrokerRefused('order is already in "filled" state', status=422), 'order is already in "filled" state'),
+        (OutcomeUnknown("reset"), "reset"),
+    ],
+)
+def test_a_cancel_is_answered_whatever_came_of_it(bench, error, refused):
+    if error:
+        bench.broker.raises["cancel"] = error
+    assert bench(Cancel("o-1")) == ev.CancelAnswered(AT, "o-1", refused)
+    assert bench.broker.asked("cancel") == [("o-1",)]
+
+
+READ = Read(AT - timedelta(hours=1), AT - timedelta(hours=2), (COID, "ga1-b"), reconcile=True)
+
+
+def test_a_reading_is_whole_and_looks_up_what_is_not_listed(bench):
+    listed = bracket_of(ENTRY)
+    found = replace(listed, client_order_id="ga1-b")
+    bench.broker.report = reading(orders=[listed], fills=[fill_of(listed, "10")], positions=[held("AAPL", "10")])
+    bench.broker.by_id = {"ga1-b": found}
+    answer = bench(READ)
+    assert isinstance(answer, ev.BrokerReported)
+    assert answer.reconcile
+    assert answer.report == replace_lookups(bench.broker.report, {"ga1-b": found})
+    assert bench.broker.asked("order_by_client_id") == [("ga1-b",)]
+    assert bench.broker.asked("orders") == [(AT - timedelta(hours=1),)]
+    assert bench.broker.asked("fills") == [(AT - timedelta(hours=2),)]
+
+
+def replace_lookups(report: ev.BrokerReport, lookups) -> ev.BrokerReport:
+    return ev.BrokerReport(report.market, report.account, report.orders, report.fills, report.positions, lookups)
+
+
+def test_fills_are_read_after_orders_so_that_each_has_its_order():
+    broker = FakeBroker()
+    read_broker(broker, READ)
+    names = [name for name, _ in broker.calls]
+    assert names.index("orders") < names.index("order_by_client_id") < names.index("fills")
+
+
+@pytest.mark.parametrize("call", ["market", "account", "orders", "order_by_client_id", "fills", "positions"])
+def test_a_reading_that_fails_in_part_is_none_at_all(bench, call):
+    bench.broker.raises[call] = BrokerUnreachable("503")
+    assert bench(READ) == ev.BrokerFailed(AT, "broker", "503")
+
+
+SCAN = Scan(("AAPL", "MSFT"), FIVE, 21)
+
+
+def test_a_scan_asks_for_what_is_new_and_joins_it(bench):
+    first = bench(SCAN)
+    assert isinstance(first, ev.BarsClosed)
+    assert first.trades == trades_of(AAPL="100", MSFT="50")
+    bench.broker.frame = frame_of({"AAPL": [101.0], "MSFT": [51.0]}, newest=AT)
+    second = bench(SCAN)
+    assert isinstance(second, ev.BarsClosed)
+    assert second.frame.close[:, 0].tolist() == [100.0, 101.0]
+    starts = [start for _, _, start, _, _ in bench.broker.asked("bars")]
+    assert starts == [AT - HISTORY, AT - FIVE]
+
+
+def test_a_scan_without_bars_goes_back_as_far_as_ever(bench):
+    bench.broker.frame = frame_of({"AAPL": [], "MSFT": []})
+    bench(SCAN)
+    bench(SCAN)
+    assert [start for _, _, start, _, _ in bench.broker.asked("bars")] == [AT - HISTORY] * 2
+
+
+@pytest.mark.parametrize("call", ["bars", "trades"])
+def test_a_scan_that_fails_says_so_and_forgets_nothing(bench, call):
+    bench(SCAN)
+    bench.broker.raises[call] = BrokerUnreachable("503")
+    assert bench(SCAN) == ev.BrokerFailed(AT, "market data", "503")
+    del bench.broker.raises[call]
+    again = bench(SCAN)
+    assert isinstance(again, ev.BarsClosed)
+    assert len(again.frame) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "request_"), [("submit", SUBMIT), ("cancel", Cancel("o")), ("orders", READ), ("bars", SCAN)]
+)
+@pytest.mark.parametrize(
+    "error", [BrokerAuthError("401"), KeyError("a bug"), KeyboardInterrupt()], ids=lambda e: type(e).__name__
+)
+def test_keys_that_are_refused_and_bugs_reach_the_main_thread(bench, call, request_, error):
+    bench.broker.raises[call] = error
+    bench.executor.ask(request_)
+    with pytest.raises(type(error)):
+        bench.feed.poll(PATIENCE_S)
+    bench.broker.raises.clear()
+    bench.broker.answer = lambda body: bracket_of(ENTRY)
+    bench.executor.ask(SUBMIT)  # the worker lives on
+    assert isinstance(bench.feed.poll(PATIENCE_S), ev.SubmitAnswered)
+
+
+def test_requests_are_answered_in_their_order_and_counted(bench):
+    bench.broker.answer = lambda body: replace(bracket_of(ENTRY), client_order_id=body["client_order_id"])
+    bodies = [json.dumps({"client_order_id": f"ga1-{n}"}) for n in range(20)]
+    assert not bench.executor.busy
+    for n, body in enumerate(bodies):
+        bench.executor.ask(Submit(f"ga1-{n}", body))
+    assert bench.executor.busy
+    for n in range(20):
+        answer = bench.feed.poll(PATIENCE_S)
+        assert isinstance(answer, ev.SubmitAnswered)
+        assert answer.client_order_id == f"ga1-{n}"
+        bench.executor.answered()
+    assert not bench.executor.busy
+    assert [body for (body,) in bench.broker.asked("submit")] == bodies
+
+
+def test_one_that_never_started_can_be_stopped():
+    broker = FakeBroker()
+    Executor(broker, broker, WallFeed(ManualClock(AT))).stop(0.0)

@@ -1,0 +1,173 @@
+"""Writing and restoring: one commit is whole or nothing, and what was committed is what comes back."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from msgspec.structs import replace
+
+from gambler_ai.clock import ManualClock
+from gambler_ai.core import events as ev
+from gambler_ai.core import snapshot
+from gambler_ai.core.engine import Decisions
+from gambler_ai.core.orders import Purpose
+from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.errors import CheckpointCorrupt, ConfigError, SessionLeased, StorageError
+from gambler_ai.storage import lease, sessions
+from gambler_ai.storage.database import Database
+from gambler_ai.trading.ledger import Ledger, crash_kinds
+from gambler_ai.trading.recovery import restore
+from tests.unit.fakes import AT, SESSION, D, after, bracket_of, entry, fill_of
+
+ENTRY = entry()
+PARENT = bracket_of(ENTRY, limit="new")
+STORY: list[ev.Fact] = [
+    ev.RunStarted(AT, 600.0, resumed=False, token=1),
+    ev.IntentPlanned(AT, ENTRY),
+    ev.OrderUpdated(AT, PARENT),
+    ev.FillReported(AT, fill_of(PARENT, "4", "100.1")),
+    ev.FillReported(AT, fill_of(PARENT, "6", "100.2", number=2)),
+    ev.Marked(after(seconds=30), {"AAPL": D("100.55")}, {"AAPL": AT}),
+    ev.Adjusted(after(seconds=40), "AAPL", D(3), D(99), "closed at the broker"),
+]
+
+
+def write(ledger: Ledger, state: SessionState, *facts: ev.Fact) -> None:
+    ledger.commit(Decisions(facts=list(facts), changes=evolve(state, facts)))
+
+
+def info(database: Database) -> sessions.SessionInfo:
+    with database.read() as db:
+        return sessions.find(db, SESSION)
+
+
+def count(database: Database, table: str) -> int:
+    with database.read() as db:
+        return int(db.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+def test_a_commit_writes_facts_rows_and_place_together(database, ledger, state):
+    write(ledger, state, *STORY)
+    found = info(database)
+    assert (found.seq, count(database, "journal"), count(database, "fills"), count(database, "orders")) == (7, 7, 2, 3)
+    assert found.status == "running"
+    assert restore(database, found).head == found.journal_hash
+
+
+def test_nothing_to_say_is_nothing_written(database, ledger, state):
+    before = info(database)
+    ledger.commit(Decisions())
+    assert info(database) == before
+
+
+@pytest.mark.parametrize("table", ["journal", "intents", "orders", "fills", "positions", "sessions"])
+def test_a_write_that_fails_leaves_nothing_behind(database, ledger, state, table):
+    before = info(database)
+    with database.write() as db:
+        verb = "UPDATE" if table == "sessions" else "INSERT"
+        fire = "SELECT RAISE(ABORT, 'disk on fire')"
+        db.execute(sa.text(f"CREATE TRIGGER no BEFORE {verb} ON {table} BEGIN {fire}; END"))
+    with pytest.raises(StorageError, match="disk on fire"):
+        write(ledger, state, *STORY)
+    assert [count(database, t) for t in ("journal", "intents", "orders", "fills", "positions")] == [0] * 5
+    assert info(database) == before
+
+
+def test_a_replaced_runner_writes_nothing_more(database, ledger, state, wall):
+    with database.write() as db:
+        db.execute(sa.text("UPDATE lease SET token = token + 1, owner = 'pid 2'"))
+    for act in (lambda: write(ledger, state, STORY[0]), ledger.checkpoint, lambda: ledger.prune(1)):
+        with pytest.raises(SessionLeased, match="now held by pid 2"):
+            act()
+    assert (count(database, "journal"), count(database, "checkpoints")) == (0, 0)
+
+
+def test_checkpoints_are_numbered_on_and_pruned(database, ledger, state, wall):
+    write(ledger, state, *STORY[:1])
+    for hours in range(4):
+        wall.move_to(after(hours=hours))
+        assert ledger.checkpoint().number == hours + 1
+    assert (ledger.created, info(database).checkpoints) == (4, 4)
+    assert ledger.prune(1, older_than=after(hours=1) - AT) == 2
+    assert ledger.prune(1) == 1
+    assert (ledger.pruned, count(database, "checkpoints")) == (3, 1)
+    with pytest.raises(ConfigError):
+        ledger.prune(0)
+
+
+def test_the_account_is_given_back(database, ledger):
+    assert lease.is_held(database, "acc-1")
+    assert ledger.token == 1
+    ledger.release()
+    assert not lease.is_held(database, "acc-1")
+    lease.acquire(database, "acc-1", "s-2", "pid 2", ManualClock(AT)).close()
+
+
+@pytest.mark.parametrize(
+    ("facts", "named"),
+    [
+        ([STORY[0]], []),
+        ([STORY[1]], ["intent"]),
+        ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.PROTECT))], ["protect"]),
+        ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.EXIT))], ["protect"]),
+        (STORY, ["intent", "reply", "fill"]),
+    ],
+    ids=["none", "intent", "protect", "exit", "all, once each"],
+)
+def test_a_commit_passes_the_points_of_what_is_in_it(facts, named):
+    assert crash_kinds(facts) == named
+
+
+# -- restoring ------------------------------------------------------------------------------------
+
+
+def test_a_session_that_never_wrote_comes_back_empty(database, state):
+    found = restore(database, info(database))
+    assert (found.state, found.checkpoint, found.replayed) == (state, None, 0)
+
+
+@pytest.mark.parametrize("cut", range(len(STORY) + 1))
+def test_checkpoint_and_replay_are_the_full_replay_and_the_live_state(database, ledger, state, cut):
+    if cut:
+        write(ledger, state, *STORY[:cut])
+    ledger.checkpoint()
+    if cut < len(STORY):
+        write(ledger, state, *STORY[cut:])
+    found = restore(database, info(database))
+    assert (found.replayed, found.broken) == (len(STORY) - cut, ())
+    assert found.checkpoint is not None
+    assert snapshot.dump(found.state) == snapshot.dump(state)
+    with database.write() as db:
+        db.execute(sa.text("DELETE FROM checkpoints"))
+    full = restore(database, info(database))
+    assert (full.replayed, full.checkpoint) == (len(STORY), None)
+    assert snapshot.dump(full.state) == snapshot.dump(state)
+    assert full.head == found.head
+
+
+def test_a_broken_checkpoint_is_named_and_the_journal_read_further(database, ledger, state):
+    write(ledger, state, *STORY[:3])
+    ledger.checkpoint()
+    write(ledger, state, *STORY[3:])
+    ledger.checkpoint()
+    with database.write() as db:
+        db.execute(sa.text("UPDATE checkpoints SET payload = x'00' WHERE number = 2"))
+    found = restore(database, info(database))
+    assert found.checkpoint is not None
+    assert (found.checkpoint.number, found.replayed, found.broken) == (1, 4, ("#2: its checksum does not match",))
+    assert snapshot.dump(found.state) == snapshot.dump(state)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["DELETE FROM journal WHERE seq = 7", "DELETE FROM journal WHERE seq > 3",
+     "UPDATE journal SET payload = '{}' WHERE seq = 6",
+     "UPDATE sessions SET seq = 6", "UPDATE sessions SET journal_hash = ''"],
+)  # fmt: skip
+def test_a_journal_that_does_not_reach_where_the_session_was_is_not_taken(database, ledger, state, damage):
+    write(ledger, state, *STORY)
+    with database.write() as db:
+        db.execute(sa.text(damage))
+    with pytest.raises(CheckpointCorrupt) as caught:
+        restore(database, info(database))
+    assert "--new" in caught.value.hint
