@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from gambler_ai.errors import ConfigError
 
@@ -78,7 +84,11 @@ class Settings(BaseSettings):
         env_prefix="GAMBLER_", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
     )
 
-    symbols: Annotated[tuple[str, ...], BeforeValidator(_symbols), Field(max_length=1000)] = ("AAPL", "MSFT", "GOOGL")
+    symbols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols), Field(max_length=1000)] = (
+        "AAPL",
+        "MSFT",
+        "GOOGL",
+    )
     duration: Positive = 60.0
     interval: Positive = 60.0
     checkpoint_interval: Positive = 30.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -15,12 +15,15 @@ from gambler_ai.broker.fence import TRADING_HOST, Encoded, changing, check_url, 
 from gambler_ai.core.events import MarketReport, PositionReport
 from gambler_ai.core.model import Account, Fill, Instrument
 from gambler_ai.core.orders import OrderReport
-from gambler_ai.errors import BrokerRefused, ConfigError
+from gambler_ai.errors import BrokerRefused, BrokerUnreachable, ConfigError
 
 #: What one page may hold (BEHAVIOUR 3 and 5), and how many pages we read before we call it a fault.
 ORDERS_PAGE = 500
 FILLS_PAGE = 100
 PAGES_MAX = 1_000
+
+#: The finest instant that we can name.
+TICK = timedelta(microseconds=1)
 
 T = TypeVar("T")
 
@@ -57,17 +60,15 @@ class AlpacaBroker:
         after = since
         for _ in range(PAGES_MAX):
             query = {"status": "all", "nested": "true", "direction": "asc", "limit": ORDERS_PAGE}
-            page = self._read(
-                "/orders",
-                query | {"after": convert.wire_instant(after)},
-                lambda body: [convert.order(o) for o in body],
-            )
+            full, page = self._read("/orders", query | {"after": convert.wire_instant(after)}, _stock_orders)
             fresh = [o for o in page if o.order_id not in found]
             found |= {o.order_id: o for o in fresh}
-            if len(page) < ORDERS_PAGE or not fresh:
+            if full < ORDERS_PAGE:
+                return list(found.values())
+            if not fresh:
                 break
-            after = page[-1].submitted_at
-        return list(found.values())
+            after = page[-1].submitted_at - TICK  # `after` is exclusive, and orders can share an instant
+        raise BrokerUnreachable("the broker's list of orders does not end")
 
     def order_by_client_id(self, client_order_id: str) -> OrderReport | None:
         query = {"client_order_id": client_order_id, "nested": "true"}
@@ -85,9 +86,9 @@ class AlpacaBroker:
             page = self._read("/account/activities/FILL", query, lambda body: [convert.fill(a) for a in body])
             found |= {f.activity_id: f for f in page}
             if len(page) < FILLS_PAGE:
-                break
+                return list(found.values())
             query = query | {"page_token": page[-1].activity_id}
-        return list(found.values())
+        raise BrokerUnreachable("the broker's list of fills does not end")
 
     def positions(self) -> list[PositionReport]:
         return self._read("/positions", {}, lambda body: [convert.position(p) for p in body])
@@ -112,3 +113,8 @@ class AlpacaBroker:
             if error.status == 404 and error.code is not None:
                 return None
             raise
+
+
+def _stock_orders(body: Any) -> tuple[int, list[OrderReport]]:
+    """The length of a page, and the orders of it that are of one instrument (a multi-leg parent names none)."""
+    return len(body), [convert.order(o) for o in body if o.get("symbol") and o.get("side")]

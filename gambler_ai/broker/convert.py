@@ -17,6 +17,9 @@ from gambler_ai.core.orders import OrderReport
 Json = Mapping[str, Any]
 
 
+_FILL_SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL}
+
+
 def instant(text: str) -> datetime:
     """RFC3339 with up to nine fraction digits (BEHAVIOUR 1) to aware UTC; Python keeps six."""
     value = datetime.fromisoformat(text)
@@ -92,7 +95,7 @@ def fill(body: Json) -> Fill:
         raise ValueError(f"a fill of {qty} at {price}")
     return Fill(
         activity_id=str(body["id"])[:128], order_id=_word(body["order_id"]), symbol=str(body["symbol"]),
-        side=Side.BUY if body["side"] == "buy" else Side.SELL, qty=qty, price=price,
+        side=_FILL_SIDES[body["side"]], qty=qty, price=price,
         at=instant(body["transaction_time"]),
     )  # fmt: skip
 

@@ -85,8 +85,12 @@ def check_url(url: str, host: str, schemes: tuple[str, str] = ("https", "http"))
     Raises:
         ConfigError: any other address.
     """
-    parts = urlsplit(url)
-    if parts.scheme == schemes[0] and parts.hostname == host and parts.port in (None, 443) and not parts.username:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"{url!r} is not an address: {error}") from None
+    if parts.scheme == schemes[0] and parts.hostname == host and port in (None, 443) and not parts.username:
         return url.rstrip("/")
     if parts.scheme in schemes and is_loopback(parts.hostname) and not parts.username:
         return url.rstrip("/")

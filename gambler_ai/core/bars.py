@@ -66,4 +66,7 @@ def _sane(column: NDArray[np.float64]) -> NDArray[np.float64]:
         return column
     prices = column[:, 1:5]
     good = np.isfinite(column).all(axis=1) & (prices > 0).all(axis=1) & (column[:, 5] >= 0)
-    return column[good & (column[:, 2] >= column[:, 3])]
+    column = column[good & (column[:, 2] >= column[:, 3])]
+    # A feed may repeat a bar: the last telling of it counts, once.
+    _times, last = np.unique(column[::-1, 0], return_index=True)
+    return column[::-1][last]

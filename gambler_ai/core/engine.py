@@ -131,8 +131,11 @@ class Engine:
         self._order_seen(event.at, event.report)
 
     def _submit_refused(self, event: ev.SubmitRefused) -> None:
+        record = self.state.intents[event.client_order_id]
         if event.duplicate:  # it landed: what it became is looked up
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
+        elif record.status is Status.UNKNOWN:  # the first one may have landed, and be why
+            self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason, refused=True))
         else:
             self._emit(ev.IntentRefused(event.at, event.client_order_id, event.reason))
 
@@ -213,7 +216,7 @@ class Engine:
                 continue
             self._emit(ev.LookupMissed(at, coid))
             record = self.state.intents[coid]
-            if self._still_wanted(record.intent, at, report.market):
+            if not record.refused and self._still_wanted(record.intent, at, report.market):
                 self._emit(ev.ResendPlanned(at, coid))
             elif (
                 record.misses >= VOID_MISSES
@@ -253,7 +256,7 @@ class Engine:
 
     def _dispute_gone(self, at: datetime, item: ev.Discrepancy) -> None:
         record = self.state.intents.get(item.order_id)
-        if record is not None and record.status is not Status.DISPUTED and not record.status.is_final:
+        if record is not None and record.status is not Status.DISPUTED:
             self._emit(ev.IntentDisputed(at, item.order_id, item.cause))
 
     def _note(self, at: datetime, item: ev.Discrepancy) -> None:

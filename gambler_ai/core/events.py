@@ -62,10 +62,14 @@ class ResendPlanned(_Fact, frozen=True, tag=True):
 
 
 class IntentUnknown(_Fact, frozen=True, tag=True):
-    """Perhaps sent, not answered: to be looked up, never sent under another id."""
+    """Perhaps sent, not answered: to be looked up, never sent under another id.
+
+    ``refused``: sent again and refused, which says nothing of the first time; so not once more.
+    """
 
     client_order_id: str
     reason: str
+    refused: bool = False
 
 
 class LookupMissed(_Fact, frozen=True, tag=True):

@@ -112,9 +112,11 @@ class Position(Struct, frozen=True):
     reason: str = ""
     #: Exits so far, so that a round trip that leaves in pieces is still one closed trade.
     entry_qty: Decimal = ZERO
+    entry_value: Decimal = ZERO
     exit_qty: Decimal = ZERO
     exit_value: Decimal = ZERO
     exit_priced: bool = True
+    realized: Decimal = ZERO
     #: How many protective or closing orders were decided for it: the ordinal in their decision ids.
     decisions: int = 0
     decided_at: datetime | None = None

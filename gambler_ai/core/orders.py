@@ -150,6 +150,7 @@ class IntentRecord(Struct, frozen=True):
     misses: int = 0  # look-ups in a row that did not find it
     first_miss_at: datetime | None = None
     watch_until: datetime | None = None  # VOID only
+    refused: bool = False  # when it was sent again
     order_ids: tuple[str, ...] = ()  # what the broker made of it: the order, and its legs
     note: str = ""
 

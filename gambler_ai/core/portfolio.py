@@ -32,7 +32,7 @@ def book(position: Position | None, fill: Fill, opening: Position, exit_reason: 
         return Booking(_increased(position, signed, fill.price), None, ZERO)
     out = min(fill.qty, abs(position.qty))
     after = _reduced(position, out, fill.price)
-    realized = (fill.price - position.avg_entry_price) * out * (1 if position.qty > 0 else -1)
+    realized = after.realized - position.realized
     if after.qty != 0:
         return Booking(after, None, realized)
     closed = close(after, fill.at, exit_reason)
@@ -51,9 +51,7 @@ def adjust(position: Position, qty: Decimal, price: Decimal | None, at: datetime
     """
     out = abs(position.qty) - abs(qty)
     after = _reduced(position, out, price)
-    realized = ZERO
-    if price is not None:
-        realized = (price - position.avg_entry_price) * out * (1 if position.qty > 0 else -1)
+    realized = after.realized - position.realized
     if after.qty == 0:
         return Booking(None, close(after, at, cause), realized)
     return Booking(after, None, realized)
@@ -61,43 +59,53 @@ def adjust(position: Position, qty: Decimal, price: Decimal | None, at: datetime
 
 def close(position: Position, at: datetime, reason: str) -> ClosedTrade:
     """The round trip of a position whose last share has gone; it left as the side it was held on."""
-    long = position.entry_qty > 0
-    qty = abs(position.entry_qty)
-    exit_price = position.exit_value / position.exit_qty if position.exit_priced and position.exit_qty else None
-    pnl = None
-    if exit_price is not None:
-        pnl = (exit_price - position.avg_entry_price) * qty * (1 if long else -1)
+    exit_price = pnl = None
+    if position.exit_priced and position.exit_qty:
+        exit_price, pnl = _places(position.exit_value / position.exit_qty), _places(position.realized)
     return ClosedTrade(
-        position_id=position.position_id, symbol=position.symbol, side="long" if long else "short", qty=qty,
-        entry_price=position.avg_entry_price, entry_at=position.entry_at, exit_price=_places(exit_price),
-        exit_at=at, pnl=_places(pnl), reason=reason, strategy=position.strategy,
-    )  # fmt: skip
+        position_id=position.position_id,
+        symbol=position.symbol,
+        side="long" if position.entry_qty > 0 else "short",
+        qty=abs(position.entry_qty),
+        entry_price=_places(position.entry_value / position.entry_qty),
+        entry_at=position.entry_at,
+        exit_price=exit_price,
+        exit_at=at,
+        pnl=pnl,
+        reason=reason,
+        strategy=position.strategy,
+    )
 
 
 def _opened(opening: Position, signed: Decimal, fill: Fill) -> Position:
-    return replace(opening, qty=signed, avg_entry_price=fill.price, entry_at=fill.at, entry_qty=signed)
+    return replace(
+        opening, qty=signed, avg_entry_price=fill.price, entry_at=fill.at, entry_qty=signed,
+        entry_value=signed * fill.price,
+    )  # fmt: skip
 
 
 def _increased(position: Position, signed: Decimal, price: Decimal) -> Position:
     qty = position.qty + signed
     average = (position.avg_entry_price * position.qty + price * signed) / qty
-    return replace(position, qty=qty, avg_entry_price=average.quantize(_NINE), entry_qty=position.entry_qty + signed)
+    return replace(
+        position, qty=qty, avg_entry_price=average.quantize(_NINE), entry_qty=position.entry_qty + signed,
+        entry_value=position.entry_value + signed * price,
+    )  # fmt: skip
 
 
 def _reduced(position: Position, out: Decimal, price: Decimal | None) -> Position:
     sign = 1 if position.qty > 0 else -1
+    gain = ZERO if price is None else (price - position.avg_entry_price) * out * sign
     return replace(
-        position,
-        qty=position.qty - out * sign,
-        exit_qty=position.exit_qty + out,
+        position, qty=position.qty - out * sign, exit_qty=position.exit_qty + out,
         exit_value=position.exit_value + (price or ZERO) * out,
-        exit_priced=position.exit_priced and price is not None,
-    )
+        exit_priced=position.exit_priced and price is not None, realized=position.realized + gain,
+    )  # fmt: skip
 
 
 #: Nine places, the finest Alpaca deals in (BEHAVIOUR 3, fractional).
 _NINE = Decimal("0.000000001")
 
 
-def _places(value: Decimal | None) -> Decimal | None:
-    return None if value is None else value.quantize(_NINE).normalize() + ZERO
+def _places(value: Decimal) -> Decimal:
+    return value.quantize(_NINE).normalize() + ZERO

@@ -50,7 +50,7 @@ def protections(state: SessionState) -> list[tuple[Position, Protection, str]]:
 
 def plan(state: SessionState, at: datetime, market_open: bool) -> list[CancelPlanned | IntentPlanned]:
     """What has to be sent so that each position is protected again; nothing where it is."""
-    return [step for case in _cases(state) for step in _plan_one(case, at, market_open)]
+    return [*_orphans(state, at), *(step for case in _cases(state) for step in _plan_one(case, at, market_open))]
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,36 @@ def _plan_one(case: _Case, at: datetime, market_open: bool) -> list[CancelPlanne
     entry = _entry_live(case)
     if entry is not None:
         overdue = at - (entry.partial_since or entry.submitted_at) >= ENTRY_DEADLINE
-        if overdue and entry.cancel_requested_at is None:
+        if overdue and _may_ask(entry, at):
             return [CancelPlanned(at, entry.order_id, "entry still partly filled at its deadline")]
         return []
     if _exit_on_its_way(case):
         return []
     resting = [o for o in _live_exits(case) if not _parent_live(case.state, o)]
     if resting:
-        asked = [o for o in resting if o.cancel_requested_at is None]
-        return [CancelPlanned(at, o.order_id, "covers another quantity than is held") for o in asked]
+        return [
+            CancelPlanned(at, o.order_id, "covers another quantity than is held") for o in resting if _may_ask(o, at)
+        ]
     if position.decided_at is not None and at - position.decided_at < REARM_PAUSE:
         return []
     return _rearm(case.state, position, at, market_open)
+
+
+def _may_ask(order: Order, at: datetime) -> bool:
+    """A cancel that came to nothing, or was never sent, is asked for again after a pause."""
+    return order.cancel_requested_at is None or at - order.cancel_requested_at >= REARM_PAUSE
+
+
+def _orphans(state: SessionState, at: datetime) -> list[CancelPlanned]:
+    """Exits that rest although nothing is held: one that filled would open a position the other way."""
+    filling = state.filling()
+    return [
+        CancelPlanned(at, o.order_id, "nothing is left for it to protect")
+        for o in state.orders.values()
+        if o.is_live and o.role is not Role.ENTRY and o.status is not Status.PENDING_CANCEL
+        and o.symbol not in state.positions and o.symbol not in filling
+        and not _parent_live(state, o) and _may_ask(o, at)
+    ]  # fmt: skip
 
 
 def _rearm(
@@ -155,12 +173,15 @@ def _stop_qty(case: _Case) -> Decimal:
 
 def _live_exits(case: _Case) -> list[Order]:
     """Orders resting on the exit side; those the broker no longer knows do not count."""
-    intents = case.state.intents
     return [
         o for o in case.orders
         if o.is_live and o.side is case.position.exit_side and o.role is not Role.ENTRY
-        and o.status is not Status.PENDING_CANCEL and intents[o.intent_id].status is not Status.DISPUTED
+        and o.status is not Status.PENDING_CANCEL and not _is_disputed(case.state, o)
     ]  # fmt: skip
+
+
+def _is_disputed(state: SessionState, order: Order) -> bool:
+    return state.intents[order.intent_id].status is Status.DISPUTED
 
 
 def _is_awake(state: SessionState, stop: Order) -> bool:
@@ -175,7 +196,8 @@ def _parent_live(state: SessionState, order: Order) -> bool:
 
 
 def _entry_live(case: _Case) -> Order | None:
-    return next((o for o in case.orders if o.is_live and o.role is Role.ENTRY), None)
+    live = (o for o in case.orders if o.is_live and o.role is Role.ENTRY and not _is_disputed(case.state, o))
+    return next(live, None)
 
 
 def _exit_on_its_way(case: _Case) -> bool:

@@ -49,6 +49,8 @@ def is_news(state: SessionState, report: OrderReport) -> bool:
 
 
 def _differs(order: Order | None, report: OrderReport) -> bool:
+    if order is not None and report.updated_at < order.updated_at:
+        return False  # an earlier moment, told late
     return order is None or (
         order.broker_status, order.filled_qty, order.filled_avg_price, order.qty, order.limit_price,
         order.stop_price,
@@ -198,8 +200,14 @@ def foreign_quantities(state: SessionState, at: datetime, report: BrokerReport) 
             if theirs.symbol in state.foreign:
                 foreign[theirs.symbol] = state.foreign[theirs.symbol]
             continue
-        ours = state.positions.get(theirs.symbol)
-        surplus = theirs.qty - (ours.qty if ours else ZERO)
+        surplus = _surplus(state.positions.get(theirs.symbol), theirs.qty)
         if surplus:
             foreign[theirs.symbol] = surplus
     return ForeignSeen(at, foreign) if foreign != state.foreign else None
+
+
+def _surplus(ours: Position | None, theirs: Decimal) -> Decimal:
+    """What is held beyond ours: all of it on the other side, nothing when there is less than ours."""
+    if ours is None or (ours.qty > 0) != (theirs > 0):
+        return theirs
+    return theirs - ours.qty if abs(theirs) > abs(ours.qty) else ZERO

@@ -195,7 +195,8 @@ def _resend_planned(state: SessionState, fact: ev.ResendPlanned, changes: Change
 
 def _intent_unknown(state: SessionState, fact: ev.IntentUnknown, changes: Changes) -> None:
     record = state.intents[fact.client_order_id]
-    _put_intent(state, changes, replace(record, status=moved(record.status, Status.UNKNOWN), note=fact.reason))
+    status = moved(record.status, Status.UNKNOWN)
+    _put_intent(state, changes, replace(record, status=status, note=fact.reason, refused=fact.refused))
 
 
 def _lookup_missed(state: SessionState, fact: ev.LookupMissed, changes: Changes) -> None:
@@ -220,15 +221,15 @@ def _intent_voided(state: SessionState, fact: ev.IntentVoided, changes: Changes)
 
 def _intent_disputed(state: SessionState, fact: ev.IntentDisputed, changes: Changes) -> None:
     record = state.intents[fact.client_order_id]
-    after = replace(record, status=moved(record.status, Status.DISPUTED), note=fact.reason)
-    _put_intent(state, changes, after)
+    # What the broker holds, or no longer holds, is an observation: it may follow any status.
+    _put_intent(state, changes, replace(record, status=Status.DISPUTED, note=fact.reason))
 
 
 def _order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes) -> None:
     report = fact.report
     record = state.intents[report.client_order_id]
     status, _odd = observed(record.status, report.status)
-    _put_intent(state, changes, replace(record, status=status, misses=0, first_miss_at=None))
+    _put_intent(state, changes, replace(record, status=status, misses=0, first_miss_at=None, watch_until=None))
     own = role_of(record.intent.purpose, report)
     _put_order(state, changes, fact.at, report, record, own, None)
     for leg in report.legs:
@@ -242,6 +243,8 @@ def _put_order(
     role: Role, parent_id: str | None,
 ) -> None:  # fmt: skip
     before = state.orders.get(report.order_id)
+    if before is not None and report.updated_at < before.updated_at:
+        return  # an earlier moment, told late
     status, _odd = observed(before.status if before else Status.UNKNOWN, report.status)
     partial = status is Status.PARTIALLY_FILLED
     order = Order(
@@ -308,6 +311,7 @@ def _marked(state: SessionState, fact: ev.Marked, _: Changes) -> None:
     state.bars.update(fact.bars)
     for intent_id, record in list(state.intents.items()):
         if record.watch_until is not None and record.watch_until < fact.at:
+            state.intents[intent_id] = replace(record, watch_until=None)
             _forget_settled(state, intent_id)
 
 
@@ -350,8 +354,7 @@ def _forget_settled(state: SessionState, intent_id: str) -> None:
     """Drop an intent and its orders once nothing can come of them any more; their rows stay."""
     record = state.intents[intent_id]
     group = state.orders_of(record)
-    watched = record.watch_until is not None and record.watch_until >= state.last_at
-    if watched or not record.status.is_final or not all(o.is_settled for o in group):
+    if record.watch_until is not None or not record.status.is_final or not all(o.is_settled for o in group):
         return
     del state.intents[intent_id]
     for order in group:

@@ -86,8 +86,8 @@ def find(db: Connection, prefix: str) -> SessionInfo:
     exact = db.execute(sa.select(table).where(table.c.id == prefix)).mappings().one_or_none()
     if exact is not None:
         return _info(dict(exact))
-    pattern = prefix.replace("_", r"\_") + "%"
-    rows = db.execute(sa.select(table).where(table.c.id.like(pattern, escape="\\")).limit(2)).mappings().all()
+    begins = sa.func.substr(table.c.id, 1, len(prefix)) == prefix  # LIKE would ignore case on SQLite
+    rows = db.execute(sa.select(table).where(begins).limit(2)).mappings().all()
     if len(rows) == 1:
         return _info(dict(rows[0]))
     what = "no session" if not rows else "more than one session"

@@ -63,7 +63,7 @@ def closed_trades(db: Connection, session_id: str, limit: int = 1_000) -> list[C
 
 def fills(db: Connection, session_id: str, limit: int = 10_000) -> list[Fill]:
     """The newest ``limit`` fills, oldest first."""
-    rows = _newest(db, t.fills, session_id, t.fills.c.at, limit)
+    rows = _newest(db, t.fills, session_id, t.fills.c.at, limit, t.fills.c.activity_id)
     return [Fill(**_only(row, Fill) | {"side": Side(row["side"])}) for row in rows]
 
 
@@ -92,9 +92,14 @@ def lease_owner(db: Connection, account_id: str) -> str:
 
 
 def _newest(
-    db: Connection, table: sa.Table, session_id: str, order: sa.Column[Any], limit: int
+    db: Connection, table: sa.Table, session_id: str, order: sa.Column[Any], limit: int, *then: sa.Column[Any]
 ) -> list[dict[str, Any]]:
-    query = sa.select(table).where(table.c.session_id == session_id).order_by(order.desc()).limit(limit)
+    query = (
+        sa.select(table)
+        .where(table.c.session_id == session_id)
+        .order_by(order.desc(), *(c.desc() for c in then))
+        .limit(limit)
+    )
     return [dict(row) for row in reversed(db.execute(query).mappings().all())]
 
 

@@ -88,7 +88,7 @@ class StateManager:
         self._let_go()
         capital = _amount("initial_capital", initial_capital)
         plan = _plan(symbols, duration_minutes, scan_interval_seconds)
-        facts: list[Fact] = []
+        plain = _plain(parameters or {})
         now = self._clock.now()
         session_id = f"{now:%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
         state = SessionState(
@@ -101,12 +101,8 @@ class StateManager:
         self._state = state
         self._ledger = Ledger(self._database, held, state, head=journal.GENESIS, created=0, wall=self._clock)
         account = Account(cash=capital, equity=capital, portfolio_value=capital, buying_power=capital)
-        facts = [
-            RunStarted(now, plan.duration_s, resumed=False, token=held.token),
-            AccountReported(now, account),
-            ParametersSet(now, _plain(parameters or {})),
-        ]
-        self._record(*facts)
+        started = RunStarted(now, plan.duration_s, resumed=False, token=held.token)
+        self._record(started, AccountReported(now, account), ParametersSet(now, plain))
         return session_id
 
     def resume_session(self, session_id: str | None = None) -> str:

@@ -95,7 +95,12 @@ def test_a_position_is_never_empty_and_its_entry_covers_it(fills):
 def test_an_entry_opens_with_its_stop_target_and_reason():
     position, closed, realized = play(buy("10", "100.5", 3))
     assert position == replace(
-        OPENING, qty=D(10), avg_entry_price=D("100.5"), entry_at=after(minutes=3), entry_qty=D(10)
+        OPENING,
+        qty=D(10),
+        avg_entry_price=D("100.5"),
+        entry_at=after(minutes=3),
+        entry_qty=D(10),
+        entry_value=D(1005),
     )
     assert closed == []
     assert realized == 0
