@@ -31,7 +31,10 @@ class SystemClock:
 
 
 class MarketClock(SystemClock):
-    """A market that runs by itself: ``origin`` now, then ``rate`` market seconds a wall second."""
+    """A market that runs by itself: ``origin`` now, then ``rate`` market seconds a wall second.
+
+    It goes by the monotonic clock, so that setting the machine's clock moves nothing.
+    """
 
     def __init__(self, origin: datetime, rate: float) -> None:
         self._origin = origin
@@ -40,6 +43,11 @@ class MarketClock(SystemClock):
 
     def now(self) -> datetime:
         return self._origin + timedelta(seconds=(time.monotonic() - self._anchor_s) * self._rate)
+
+    def move_to(self, instant: datetime) -> None:
+        """Set it forward to ``instant``; one already passed changes nothing."""
+        if instant > self.now():
+            self._origin, self._anchor_s = instant, time.monotonic()
 
 
 class ManualClock(SystemClock):

@@ -68,13 +68,15 @@ def _timeframe(value: Any) -> Any:
     return value
 
 
-Positive = Annotated[float, Field(gt=0, le=10_000_000, allow_inf_nan=False)]
+Minutes = Annotated[float, Field(gt=0, le=10_000_000, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=1, le=10_000_000, allow_inf_nan=False)]
 Percent = Annotated[Decimal, Field(gt=0, lt=100, allow_inf_nan=False)]
 
 
 def _names(*names: str) -> AliasChoices:
-    """Alpaca's own names for a setting; the first one without "alpaca_" is ours."""
-    return AliasChoices(names[0].removeprefix("alpaca_"), *names)
+    """Alpaca's own names for a setting; ours is the first with another prefix (never the bare word: a machine
+    may well have an API_KEY that is somebody else's)."""
+    return AliasChoices(names[0].replace("alpaca_", "gambler_", 1), *names)
 
 
 class Settings(BaseSettings):
@@ -89,15 +91,15 @@ class Settings(BaseSettings):
         "MSFT",
         "GOOGL",
     )
-    duration: Positive = 60.0
-    interval: Positive = 60.0
-    checkpoint_interval: Positive = 30.0
+    duration: Minutes = 60.0
+    interval: Seconds = 60.0
+    checkpoint_interval: Seconds = 30.0
     timeframe: Annotated[str, BeforeValidator(_timeframe)] = "5Min"
     stop_loss_pct: Percent = Decimal(2)
     take_profit_pct: Percent = Decimal(4)
     position_size: Annotated[Decimal, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)] = Decimal(10_000)
     broker: Literal["auto", "embedded", "alpaca"] = "auto"
-    feed: Literal["iex", "sip", "delayed_sip"] = "iex"
+    feed: Literal["iex", "sip"] = "iex"
     speed: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 60.0
     keep_checkpoints: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     database_url: str = ""

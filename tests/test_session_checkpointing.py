@@ -3,14 +3,22 @@
 The same functions are pytest's tests. Nothing here touches a network or a user's own sessions.
 """
 
+import importlib.util
+import os
 import sys
 import tempfile
 from decimal import Decimal
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+if __name__ == "__main__" and importlib.util.find_spec("sqlalchemy") is None:
+    python = ROOT / ".venv" / "bin" / "python"
+    if not python.exists():
+        sys.exit("run scripts/run --version once: it installs what this needs into .venv")
+    os.execv(python, [str(python), __file__])
+sys.path.insert(0, str(ROOT))
 
-from gambler_ai.trading.state_manager import StateManager
+from gambler_ai.trading.state_manager import StateManager  # noqa: E402 (what it needs may be in .venv)
 
 PARAMETERS = {"stop_loss_pct": 2.0, "take_profit_pct": 4.0, "position_size": 10_000}
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from gambler_ai.clock import Clock, ManualClock, MarketClock, SystemClock
-from gambler_ai.config import PAPER_URL, Settings
+from gambler_ai.clock import Clock, ManualClock, MarketClock
+from gambler_ai.config import PAPER_HOST, PAPER_URL, Settings
 from gambler_ai.core.ports import Broker, MarketData
 from gambler_ai.errors import BrokerAuthError, ConfigError
 from gambler_ai.trading.feed import Feed, PacedFeed, WallFeed
 
 EMBEDDED = "embedded"
 ALPACA = "alpaca"
-#: Clocks further apart than this are not the same clock.
-SKEW = timedelta(seconds=30)
 
 
 @dataclass
@@ -101,8 +100,8 @@ def open_alpaca(settings: Settings) -> Venue:
     key, secret = settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
     broker, data = _clients(key, secret, settings.trading_url, settings.data_url, settings.feed)
     url = settings.trading_url.rstrip("/")
-    if url == PAPER_URL:
-        return Venue(ALPACA, url, broker, data, WallFeed(SystemClock()), "Alpaca paper account")
+    if urlsplit(url).hostname == PAPER_HOST:
+        return Venue(ALPACA, PAPER_URL, broker, data, _wall_feed(broker), "Alpaca paper account")
     feed, speed, labels, skip_to = _loopback_feed(settings, broker)
     return Venue(
         ALPACA, url, broker, data, feed, f"paper account at {url}", speed=speed, labels=labels,
@@ -135,7 +134,7 @@ def _loopback_feed(
     control = ExchangeControl(settings.trading_url, token)
     there = control.clock()
     if there is None:
-        return _foreign_feed(broker), 1.0, {}, None
+        return _wall_feed(broker), 1.0, {}, None
     if there.speed:
         return WallFeed(MarketClock(there.now, there.speed), there.speed), there.speed, there.labels, None
     if not token:
@@ -147,9 +146,6 @@ def _loopback_feed(
     return feed, settings.speed, there.labels, feed.skip_to
 
 
-def _foreign_feed(broker: Broker) -> Feed:
-    system = SystemClock()
-    there = broker.market().at
-    if abs(there - system.now()) <= SKEW:
-        return WallFeed(system)
-    return WallFeed(MarketClock(there, 1.0))
+def _wall_feed(broker: Broker) -> Feed:
+    """The broker's own clock, from now on at the pace of ours: freshness and cut-offs are judged by its time."""
+    return WallFeed(MarketClock(broker.market().at, 1.0))

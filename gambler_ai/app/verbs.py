@@ -40,7 +40,7 @@ OPERATIONAL = {
     "speed": "speed", "keep_checkpoints": "keep_checkpoints",
 }  # fmt: skip
 #: The status of a session that ended before its time: killed (it still says running) or stopped.
-INTERRUPTED = frozenset({"created", "running", "stopped"})
+UNFINISHED = frozenset({"created", "running", "stopped"})
 
 
 class Watcher(Reporter, Protocol):
@@ -151,8 +151,9 @@ class App:
 
     def _interrupted(self) -> SessionInfo | None:
         with self.database.read() as db:
-            info = sessions.newest_open(db, self.kind)
-        if info is None or info.status not in INTERRUPTED or lease.is_held(self.database, info.account_id):
+            where = self._settings.trading_url.rstrip("/") if self.kind == ALPACA else None
+            info = sessions.newest_open(db, self.kind, where)
+        if info is None or info.status not in UNFINISHED or lease.is_held(self.database, info.account_id):
             return None
         return info
 
@@ -293,7 +294,8 @@ class App:
             reason = runner.trade()
             runner.end("finished" if reason == "duration" else "stopped", runner.state.halted or reason)
         if reason == "market closed":
-            raise _closed(venue.broker.market())
+            assert runner.market is not None
+            raise _closed(runner.market)
 
     @contextmanager
     def _minded(self, venue: Venue, runner: Runner) -> Iterator[None]:
@@ -321,7 +323,7 @@ class App:
         if dry_run:
             self._compare(info)
             return
-        status = "stopped" if info.status in INTERRUPTED else info.status
+        status = "stopped" if info.status in UNFINISHED else info.status
         with self._reopened(info) as (venue, runner):
             budget_s = runner.state.remaining_s
             started = ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=runner.token)

@@ -22,6 +22,8 @@ ORDERS_PAGE = 500
 FILLS_PAGE = 100
 PAGES_MAX = 1_000
 
+#: More symbols than this are looked up in the whole list (thousands of assets) rather than each by itself.
+ASSETS_ONE_BY_ONE = 30
 #: The finest instant that we can name.
 TICK = timedelta(microseconds=1)
 
@@ -39,12 +41,10 @@ class AlpacaBroker:
         self._client: Any = client  # its return types are unions of every shape it can have
 
     def account_id(self) -> str:
-        body = self._get("/account")
-        if not str(body.get("account_number", "")).startswith("PA"):
-            raise ConfigError(
-                f"account {body.get('account_number')!r} is not a paper account", hint="use your paper keys"
-            )
-        return str(body["id"])
+        number, account_id = self._read("/account", {}, lambda body: (str(body["account_number"]), str(body["id"])))
+        if not number.startswith("PA"):
+            raise ConfigError(f"account {number[:20]!r} is not a paper account", hint="use your paper keys")
+        return account_id
 
     def account(self) -> Account:
         return self._read("/account", {}, convert.account)
@@ -53,7 +53,12 @@ class AlpacaBroker:
         return self._read("/clock", {}, convert.market)
 
     def instruments(self, symbols: Collection[str]) -> dict[str, Instrument | None]:
-        return {s: self._or_none(f"/assets/{quote(s, safe='')}", {}, convert.instrument) for s in symbols}
+        if len(symbols) <= ASSETS_ONE_BY_ONE:
+            return {s: self._or_none(f"/assets/{quote(s, safe='')}", {}, convert.instrument) for s in symbols}
+        query = {"status": "active", "asset_class": "us_equity"}
+        listed = self._read("/assets", query, lambda body: [convert.instrument(a) for a in body])
+        known = {i.symbol: i for i in listed}
+        return {s: known.get(s) for s in symbols}
 
     def orders(self, since: datetime) -> list[OrderReport]:
         found: dict[str, OrderReport] = {}
@@ -63,7 +68,9 @@ class AlpacaBroker:
             full, page = self._read("/orders", query | {"after": convert.wire_instant(after)}, _stock_orders)
             fresh = [o for o in page if o.order_id not in found]
             found |= {o.order_id: o for o in fresh}
-            if full < ORDERS_PAGE:
+            # Legs may count, and a group is not cut: a page that is full can be two short. One that is full of
+            # what we know already is only the end if it is not full by any way of counting.
+            if full + 2 < ORDERS_PAGE or (not fresh and len(page) < ORDERS_PAGE):
                 return list(found.values())
             if not fresh:
                 break
@@ -99,9 +106,6 @@ class AlpacaBroker:
     def cancel(self, order_id: str) -> None:
         changing(lambda: self._client.delete(f"/orders/{quote(order_id, safe='')}"))
 
-    def _get(self, path: str) -> Any:
-        return reading(lambda: self._client.get(path))
-
     def _read(self, path: str, query: dict[str, Any], parse: Callable[[Any], T]) -> T:
         return reading(lambda: parse(self._client.get(path, query)))
 
@@ -116,5 +120,10 @@ class AlpacaBroker:
 
 
 def _stock_orders(body: Any) -> tuple[int, list[OrderReport]]:
-    """The length of a page, and the orders of it that are of one instrument (a multi-leg parent names none)."""
-    return len(body), [convert.order(o) for o in body if o.get("symbol") and o.get("side")]
+    """The length of a page, legs counted since Alpaca may, and its orders of one instrument.
+
+    A multi-leg parent names no symbol and no side: it is none of ours.
+    """
+    return sum(1 + len(o.get("legs") or ()) for o in body), [
+        convert.order(o) for o in body if o.get("symbol") and o.get("side")
+    ]

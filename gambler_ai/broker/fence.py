@@ -144,16 +144,20 @@ def changing(call: Callable[[], Reply]) -> Reply:
         raise OutcomeUnknown(f"the broker answered nonsense: {_short(error)}") from None
 
 
+#: The answers that say no and mean it; a 408 or 409, say, may come from anything in between.
+_REFUSALS = frozenset({400, 403, 404, 422})
+
+
 def _refusal(error: APIError, unclear: type[BrokerError]) -> BrokerError:
     """A status to an error; bodies may be HTML or lack a code (BEHAVIOUR 1)."""
     status = error.status_code or 0
     code, message = _body(str(error))
     text = f"{message or 'no reason given'} (HTTP {status})"
-    if status == 401:
+    if status == 401 or (status == 403 and code is None):
         return BrokerAuthError(f"the broker does not accept these keys: {text}", hint="check ALPACA_API_KEY")
-    if status == 429 or status >= 500 or status < 400:
-        return unclear("rate limited by the broker" if status == 429 else text)
-    return BrokerRefused(text, status=status, code=code)
+    if status in _REFUSALS:
+        return BrokerRefused(text, status=status, code=code)
+    return unclear("rate limited by the broker" if status == 429 else text)
 
 
 def _body(text: str) -> tuple[int | None, str]:

@@ -89,12 +89,17 @@ def _write(path: Path, names: dict[str, str]) -> None:
     import os
     import shlex
 
+    from gambler_ai.errors import ConfigError
+
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in names.items())
     part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
-    part.replace(path)
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"--env-file {path} cannot be written: {error.strerror}") from None
 
 
 def _wait_for_signal() -> None:

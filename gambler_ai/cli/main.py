@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from gambler_ai import __version__
 from gambler_ai.cli import db, exchange, run, sessions
-from gambler_ai.errors import GamblerError
+from gambler_ai.errors import ConfigError, GamblerError
 
 EPILOG = """Exit codes: 0 done or stopped gracefully; 1 a fault of this program; 2 a wrong option or setting;
 3 the broker refused or cannot be reached; 4 another runner holds the account; 5 database or session;
@@ -65,14 +65,17 @@ def main(program: str = "") -> None:
     """Run the program and end the process with its exit code. ``program`` is how it was called."""
     run.CALLED_AS = program
     try:
-        app(prog_name="gambler-ai")
+        sys.exit(app(prog_name="gambler-ai", standalone_mode=False))
     except GamblerError as error:
         _tell(error.message, error.hint)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _tell("stopped", "what is stored is safe: --resume")
         sys.exit(130)
     except Exception as error:
+        if hasattr(error, "format_message"):  # what Typer finds wrong with the command line
+            _tell(error.format_message(), "gambler-ai --help shows every option")
+            sys.exit(ConfigError.exit_code)
         _tell(f"internal error: {type(error).__name__}: {error}", _keep(error))
         sys.exit(1)
 

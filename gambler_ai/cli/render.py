@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -18,10 +21,29 @@ GOOD, BAD, WARN, QUIET, STRONG = "green", "red", "yellow", "dim", "bold"
 
 def console(*, stderr: bool = False) -> Console:
     """A console that neither guesses colours into numbers nor wraps lines that go to a file."""
-    out = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
-    if not out.is_terminal:
-        out = Console(stderr=stderr, highlight=False, emoji=False, markup=False, width=200, soft_wrap=True)
-    return out
+    stream: Any = _Unbreakable(sys.stderr if stderr else sys.stdout)
+    if stream.isatty():
+        return Console(file=stream, highlight=False, emoji=False, markup=False)
+    return Console(file=stream, highlight=False, emoji=False, markup=False, width=200, soft_wrap=True)
+
+
+class _Unbreakable:
+    """A stream that goes quiet when nobody reads it any more: a session must not die of `| head`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def money(value: Decimal | None, *, sign: bool = False) -> str:

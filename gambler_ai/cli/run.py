@@ -96,7 +96,9 @@ def _program(given: dict[str, Any], config: Path | None) -> str:
     """The command with the options that say where the state is."""
     parts = ["gambler-ai"]
     if "database_url" in given:
-        parts += ["--database-url", given["database_url"]]
+        from gambler_ai.storage.database import Database
+
+        parts += ["--database-url", Database.shown(given["database_url"])]
     if config is not None:
         parts += ["--config", str(config)]
     return shlex.join(parts)

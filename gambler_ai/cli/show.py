@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from gambler_ai.cli import render
+from gambler_ai.core.model import ClosedTrade
 from gambler_ai.storage import checkpoints, views
 from gambler_ai.storage.sessions import SessionInfo
 
@@ -49,7 +50,7 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
 
 def _tables(document: dict[str, Any]) -> list[tuple[str, Any]]:
     makers = {
-        "Positions": ("positions", _positions), "Round trips": ("trades", _trades),
+        "Positions": ("positions", _positions), "Round trips": ("trades", trades_table),
         "Orders": ("orders", _orders), "Differences found": ("discrepancies", _discrepancies),
     }  # fmt: skip
     return [(title, make(document[key])) for title, (key, make) in makers.items() if document[key]]
@@ -68,7 +69,8 @@ def _positions(found: list[views.PositionRow]) -> Any:
     return rows
 
 
-def _trades(found: list[Any]) -> Any:
+def trades_table(found: list[ClosedTrade]) -> Any:
+    """Round trips, a line each."""
     rows = render.table(
         ("symbol", "left"), ("side", "left"), ("qty", "right"), ("entry", "right"), ("exit", "right"),
         ("P&L", "right"), ("reason", "left"), ("held", "right"),

@@ -13,6 +13,7 @@ from gambler_ai import __version__
 from gambler_ai.app.venue import EMBEDDED, Venue
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
+from gambler_ai.cli.show import trades_table
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.model import ClosedTrade
@@ -23,6 +24,8 @@ from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored
 
+#: A line's word, symbol, text and the style of the word.
+Told = tuple[str, str, str, str]
 #: Why a run ends that only compared.
 RECONCILED = "reconciled"
 #: Every so many checkpoints one is mentioned, as a sign of life.
@@ -115,10 +118,10 @@ class ConsoleWatcher:
         self._differences += sum(isinstance(fact, ev.Reconciled) for fact in decisions.facts)
         for fact in decisions.facts:
             told = _FACTS.get(type(fact))
-            if told is not None and (not self._quiet or type(fact) in _ALWAYS):
+            if told is not None and (not self._quiet or _is_needed(fact)):
                 if isinstance(fact, ev.IntentPlanned) and fact.intent.purpose is Purpose.ENTRY:
                     self._say(fact, ("signal", fact.intent.symbol, fact.intent.reason, ""))
-                self._say(fact, told(fact))
+                self._say(fact, _named(told(fact), fact, state))
         for trade in decisions.changes.closed:
             self._say_closed(trade)
 
@@ -159,24 +162,11 @@ class ConsoleWatcher:
             self._out.print(render.pair("P&L", text, render.pnl_style(change)))
         self._out.print()
         self._out.print(Text(f"Closed trades: {state.closed_trades}", STRONG))
-        self._closed_table(state)
+        trades = self._closed(state.session_id)
+        if trades:
+            self._out.print(trades_table(trades))
         self._out.print(Text(f"Open positions: {len(state.positions)}", STRONG))
         self._open_table(state)
-
-    def _closed_table(self, state: SessionState) -> None:
-        trades = self._closed(state.session_id)
-        if not trades:
-            return
-        rows = render.table(
-            ("symbol", "left"), ("side", "left"), ("qty", "right"), ("entry", "right"), ("exit", "right"),
-            ("P&L", "right"), ("reason", "left"), ("held", "right"),
-        )  # fmt: skip
-        for t in trades:
-            rows.add_row(
-                t.symbol, t.side, render.qty(t.qty), render.price(t.entry_price), render.price(t.exit_price),
-                Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), t.reason, render.span(t.duration),
-            )  # fmt: skip
-        self._out.print(rows)
 
     def _open_table(self, state: SessionState) -> None:
         if not state.positions:
@@ -225,6 +215,21 @@ def _agreement(differences: int) -> Text:
 def _strategy_line(plan: Plan) -> str:
     size = render.dollars(plan.position_size)
     return f"{plan.strategy}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size} a position"
+
+
+def _is_needed(fact: Any) -> bool:
+    """Whether it is told with --quiet as well."""
+    return type(fact) in _ALWAYS or (isinstance(fact, ev.IntentPlanned) and fact.intent.purpose is not Purpose.ENTRY)
+
+
+def _named(told: Told, fact: Any, state: SessionState) -> Told:
+    """With its symbol, where the fact only has an order's id."""
+    word, symbol, text, style = told
+    record = state.intents.get(getattr(fact, "client_order_id", ""))
+    order = state.orders.get(getattr(fact, "order_id", ""))
+    if not symbol and (record or order):
+        symbol = record.intent.symbol if record else order.symbol if order else ""
+    return word, symbol, text, style
 
 
 def _plan_line(plan: Plan) -> str:
@@ -288,5 +293,15 @@ _FACTS: dict[type, Callable[[Any], tuple[str, str, str, str]]] = {
 
 #: Told with --quiet as well.
 _ALWAYS: frozenset[type] = frozenset(
-    {ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.Adjusted, ev.Degraded, ev.Restored}
+    {
+        ev.Reconciled,
+        ev.IntentRefused,
+        ev.IntentDisputed,
+        ev.IntentUnknown,
+        ev.IntentVoided,
+        ev.CancelPlanned,
+        ev.Adjusted,
+        ev.Degraded,
+        ev.Restored,
+    }
 )

@@ -61,7 +61,7 @@ class Engine:
         self._instruments = instruments
         self._known_ids = known_ids
         self._market: ev.MarketReport | None = None
-        self._suspects: frozenset[tuple[str, ...]] = frozenset()
+        self._suspects: dict[tuple[str, str, str, str], datetime] = {}  # differences of the last reading -> first seen
         self._told: frozenset[tuple[str, ...]] = frozenset()
         self._out = Decisions()
 
@@ -103,8 +103,7 @@ class Engine:
             return list(self._strategy.propose(view))
         except Exception as error:
             text = f"{self._strategy.name}: {type(error).__name__}: {error}"
-            for symbol in view.frame.symbols:
-                self._emit(ev.Denied(view.at, symbol, Side.BUY, risk.Code.STRATEGY_FAILED, text[:300]))
+            self._emit(ev.Denied(view.at, "*", Side.BUY, risk.Code.STRATEGY_FAILED, text[:300]))
             return []
 
     def _review(self, proposal: Proposal, event: ev.BarsClosed) -> None:
@@ -178,9 +177,13 @@ class Engine:
         if event.reconcile:
             self._mark(at, report)
             self._reconcile(at, report)
-        for item in reconcile.bare(state):  # acted upon at once, so told at once
-            self._note(at, item)
-        for step in prot.plan(state, at, report.market.is_open):
+        theirs = {p.symbol: p.qty for p in report.positions}
+        for item in reconcile.bare(state):
+            if prot.is_there(state.positions[item.symbol], theirs):  # acted upon at once, so told at once
+                self._note(at, item)
+        if not all(prot.is_there(p, theirs) for p in state.positions.values()):
+            self._out.look_again |= not event.reconcile
+        for step in prot.plan(state, at, report.market.is_open, theirs):
             self._emit(step)
 
     def _mark(self, at: datetime, report: ev.BrokerReport) -> None:
@@ -237,22 +240,23 @@ class Engine:
         strangers = {o.client_order_id for o in report.orders if o.client_order_id not in self.state.intents}
         known = self._known_ids(strangers) if strangers else set()
         found = reconcile.diff(self.state, report, known)
-        keys = frozenset(d.key for d in found)
         confirmed = [d for d in found if d.key in self._suspects]
+        keys = {d.key: self._suspects.get(d.key, at) for d in found}
         self._out.discrepancies = tuple(found)
-        self._out.look_again = bool(keys - self._suspects)
+        self._out.look_again = bool(keys.keys() - self._suspects.keys())
         self._suspects = keys
         foreign = reconcile.foreign_quantities(self.state, at, report)
         if foreign is not None:
             self._emit(foreign)
-        for fact in reconcile.heal(self.state, at, report, confirmed):
+        sure = [d for d in confirmed if reconcile.may_act(d, keys[d.key], at)]
+        for fact in reconcile.heal(self.state, at, report, sure):
             self._emit(fact)
-        for item in confirmed:
+        for item in sure:
             if item.kind == reconcile.Kind.ORDER_GONE:
                 self._dispute_gone(at, item)
         for item in confirmed:
             self._note(at, item)
-        self._told &= keys
+        self._told &= keys.keys()
 
     def _dispute_gone(self, at: datetime, item: ev.Discrepancy) -> None:
         record = self.state.intents.get(item.order_id)
@@ -266,7 +270,7 @@ class Engine:
             self._emit(ev.Reconciled(at, (item,)))
 
 
-_WAITING = frozenset({Status.PLANNED, Status.UNKNOWN, Status.VOID})
+_WAITING = frozenset({Status.PLANNED, Status.UNKNOWN, Status.VOID, Status.DISPUTED})
 
 _STEPS: dict[type, Callable[[Engine, Any], None]] = {
     ev.BarsClosed: Engine._bars_closed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -26,6 +27,8 @@ from gambler_ai.core.state import SessionState
 
 #: Session time an entry may stay partly filled: its stop wakes only when it is whole.
 ENTRY_DEADLINE = timedelta(seconds=60)
+#: Session time a cancel may be pending before the shares it holds count as bare (BEHAVIOUR 10.10).
+PENDING_CANCEL_PATIENCE = timedelta(seconds=60)
 #: Session time between two decisions for one position, so that a refusal is not answered with a storm.
 REARM_PAUSE = timedelta(seconds=30)
 
@@ -48,9 +51,22 @@ def protections(state: SessionState) -> list[tuple[Position, Protection, str]]:
     return [(case.position, *_judge(case)) for case in _cases(state)]
 
 
-def plan(state: SessionState, at: datetime, market_open: bool) -> list[CancelPlanned | IntentPlanned]:
-    """What has to be sent so that each position is protected again; nothing where it is."""
-    return [*_orphans(state, at), *(step for case in _cases(state) for step in _plan_one(case, at, market_open))]
+def plan(
+    state: SessionState, at: datetime, market_open: bool, theirs: Mapping[str, Decimal] | None = None
+) -> list[CancelPlanned | IntentPlanned]:
+    """What has to be sent so that each position is protected again; nothing where it is.
+
+    ``theirs`` is what the broker holds: a position it does not show whole gets no order until that is explained,
+    for an order against shares that are gone opens a position the other way.
+    """
+    cases = [c for c in _cases(state) if theirs is None or is_there(c.position, theirs)]
+    return [*_orphans(state, at), *(step for case in cases for step in _plan_one(case, at, market_open))]
+
+
+def is_there(position: Position, theirs: Mapping[str, Decimal]) -> bool:
+    """Whether the broker holds at least this position, on its side."""
+    qty = theirs.get(position.symbol, ZERO)
+    return (qty > 0) == (position.qty > 0) and abs(qty) >= abs(position.qty)
 
 
 @dataclass(frozen=True)
@@ -82,14 +98,14 @@ def _judge(case: _Case) -> tuple[Protection, str]:
         return Protection.PROTECTED, "stop at the broker"
     if _entry_live(case) is not None:
         return Protection.GUARDED, "entry partly filled; its stop wakes when it is whole"
-    if _exit_on_its_way(case):
+    if _exit_on_its_way(case, case.state.last_at):
         return Protection.GUARDED, "an order for it is on its way"
     return Protection.NAKED, f"a stop covers {covered:f} of {held:f}"
 
 
 def _plan_one(case: _Case, at: datetime, market_open: bool) -> list[CancelPlanned | IntentPlanned]:
     position = case.position
-    if _stop_qty(case) >= abs(position.qty):
+    if _stop_qty(case) == abs(position.qty):
         return []
     entry = _entry_live(case)
     if entry is not None:
@@ -97,16 +113,21 @@ def _plan_one(case: _Case, at: datetime, market_open: bool) -> list[CancelPlanne
         if overdue and _may_ask(entry, at):
             return [CancelPlanned(at, entry.order_id, "entry still partly filled at its deadline")]
         return []
-    if _exit_on_its_way(case):
+    if _exit_on_its_way(case, at):
         return []
     resting = [o for o in _live_exits(case) if not _parent_live(case.state, o)]
     if resting:
         return [
             CancelPlanned(at, o.order_id, "covers another quantity than is held") for o in resting if _may_ask(o, at)
         ]
-    if position.decided_at is not None and at - position.decided_at < REARM_PAUSE:
+    if position.decided_at is not None and at - position.decided_at < _pause(position):
         return []
     return _rearm(case.state, position, at, market_open)
+
+
+def _pause(position: Position) -> timedelta:
+    """The time before the next decision: it doubles, so that a broker that keeps refusing is asked ever less."""
+    return REARM_PAUSE * int(2 ** min(position.decisions - 1, 5))
 
 
 def _may_ask(order: Order, at: datetime) -> bool:
@@ -200,12 +221,19 @@ def _entry_live(case: _Case) -> Order | None:
     return next(live, None)
 
 
-def _exit_on_its_way(case: _Case) -> bool:
+def _exit_on_its_way(case: _Case, at: datetime) -> bool:
     """A protective or closing order is in flight, an exit is working, a cancel is pending, a fill unbooked."""
     in_flight = any(
         r.status in IN_FLIGHT and r.intent.purpose is not Purpose.ENTRY
         for r in case.state.open_intents(case.position.symbol)
     )
-    moving = any(o.is_live and (o.role is Role.EXIT or o.status is Status.PENDING_CANCEL) for o in case.orders)
-    unbooked = any(o.booked_qty < o.filled_qty for o in case.orders)
-    return in_flight or moving or unbooked
+    unbooked = any(o.booked_qty != o.filled_qty for o in case.orders)
+    return in_flight or unbooked or any(_is_moving(case.state, o, at) for o in case.orders)
+
+
+def _is_moving(state: SessionState, order: Order, at: datetime) -> bool:
+    if not order.is_live or _is_disputed(state, order):
+        return False
+    if order.status is Status.PENDING_CANCEL:
+        return at - (order.cancel_requested_at or order.updated_at) < PENDING_CANCEL_PATIENCE
+    return order.role is Role.EXIT

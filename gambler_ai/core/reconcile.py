@@ -7,7 +7,7 @@ explains it; fills are never invented. Foreign quantities are shown, left alone 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -39,6 +39,11 @@ class Kind(StrEnum):
     LEG_MISSING = "leg missing"
 
 
+#: Session time a difference that no fill explains has to stay before we act on it: a broker's endpoints
+#: lag behind each other (BEHAVIOUR 10.4), and what is only late comes by itself.
+UNEXPLAINED_PATIENCE = timedelta(minutes=5)
+#: The same for an order the broker does not find any more.
+GONE_PATIENCE = timedelta(minutes=1)
 #: Kinds after which a person has to look before anything is traded.
 HALTING = frozenset({Kind.OTHER_DATABASE})
 
@@ -68,10 +73,11 @@ def is_as_asked(record: IntentRecord, report: OrderReport) -> bool:
 
 def unbooked_fills(state: SessionState, report: BrokerReport) -> list[Fill]:
     """The fills of our orders that we have not booked, oldest first."""
-    return [
+    fills = [
         fill for fill in report.fills
         if fill.order_id in state.orders and fill.activity_id not in state.fill_ids.get(fill.order_id, ())
     ]  # fmt: skip
+    return sorted(fills, key=lambda fill: (fill.at, fill.activity_id))
 
 
 def diff(state: SessionState, report: BrokerReport, known_ids: Collection[str]) -> list[Discrepancy]:
@@ -106,8 +112,8 @@ def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str
         coid = order.client_order_id
         if coid in state.intents or coid in known_ids or order.order_id in state.orders:
             continue
-        ours = coid.startswith(ID_PREFIX)
-        if ours or order.status not in _DONE:
+        if any(o.status not in _DONE for o in (order, *order.legs)):
+            ours = coid.startswith(ID_PREFIX)
             found.append(Discrepancy(
                 kind=Kind.OTHER_DATABASE if ours else Kind.ORDER_UNKNOWN, symbol=order.symbol, ours="none",
                 broker=f"{order.side} {order.qty:f} {order.type} {order.status}",
@@ -127,6 +133,18 @@ def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str
 _DONE = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 
 
+#: The cause of what may only be late.
+UNEXPLAINED = "no fill explains it"
+
+
+def may_act(item: Discrepancy, first_seen: datetime, at: datetime) -> bool:
+    """Whether a difference seen before is to be healed now: at once if explained, after a while if not."""
+    waited = at - first_seen
+    if item.kind == Kind.ORDER_GONE:
+        return waited >= GONE_PATIENCE
+    return item.cause != UNEXPLAINED or waited >= UNEXPLAINED_PATIENCE
+
+
 def _position(
     ours: Position | None, theirs: PositionReport | None, symbol: str, report: BrokerReport
 ) -> list[Discrepancy]:
@@ -135,7 +153,7 @@ def _position(
     if ours is None or our_qty == their_qty:
         return _same(ours, theirs, symbol)
     explained = foreign_fill(ours, report)
-    cause = f"filled by order {explained.order_id}, not ours" if explained else "no fill explains it"
+    cause = f"filled by order {explained.order_id}, not ours" if explained else UNEXPLAINED
     if their_qty == 0:
         kind, action = Kind.GONE, "closed in our books"
     elif (their_qty > 0) != (our_qty > 0):

@@ -31,6 +31,8 @@ from gambler_ai.core.orders import (
 
 #: How far back fills are asked for again; an activity already booked is recognised by its id.
 FILL_OVERLAP = timedelta(minutes=10)
+#: Session time a settled order is kept in mind: a fill after a cancel, a second fill, come late (BEHAVIOUR 10.5).
+SETTLED_KEPT = timedelta(minutes=15)
 #: The same for orders; wider than any skew between our clock and the broker's that we trade with.
 ORDER_OVERLAP = timedelta(minutes=1)
 
@@ -95,8 +97,8 @@ class SessionState(Struct):
         return [self.orders[order_id] for order_id in record.order_ids]
 
     def filling(self) -> set[str]:
-        """Symbols in which the broker reports more filled than we have booked: fills are on their way."""
-        return {o.symbol for o in self.orders.values() if o.booked_qty < o.filled_qty}
+        """Symbols in which an order's total and its booked fills differ: one of the two is on its way."""
+        return {o.symbol for o in self.orders.values() if o.booked_qty != o.filled_qty}
 
     def live_orders(self, symbol: str) -> list[Order]:
         """Our orders at the broker in ``symbol`` that are not final."""
@@ -113,7 +115,7 @@ class SessionState(Struct):
         """From when the broker's orders have to be read so that none of ours that may move is missed."""
         since = [o.submitted_at for o in self.orders.values()]
         since += [r.intent.decided_at for r in self.intents.values()]
-        return min([*since, self.run_started_at or self.started_at]) - ORDER_OVERLAP
+        return min([*since, self.last_at]) - ORDER_OVERLAP
 
     def fills_since(self) -> datetime:
         """From when fills have to be read: the oldest order that reports more than we have booked."""
@@ -209,7 +211,7 @@ def _intent_refused(state: SessionState, fact: ev.IntentRefused, changes: Change
     record = state.intents[fact.client_order_id]
     after = replace(record, status=moved(record.status, Status.REJECTED), note=fact.reason)
     _put_intent(state, changes, after)
-    _forget_settled(state, fact.client_order_id)
+    _note_settled(state, fact.client_order_id, fact.at)
 
 
 def _intent_voided(state: SessionState, fact: ev.IntentVoided, changes: Changes) -> None:
@@ -222,12 +224,15 @@ def _intent_voided(state: SessionState, fact: ev.IntentVoided, changes: Changes)
 def _intent_disputed(state: SessionState, fact: ev.IntentDisputed, changes: Changes) -> None:
     record = state.intents[fact.client_order_id]
     # What the broker holds, or no longer holds, is an observation: it may follow any status.
-    _put_intent(state, changes, replace(record, status=Status.DISPUTED, note=fact.reason))
+    _put_intent(state, changes, replace(record, status=Status.DISPUTED, note=fact.reason, settled_at=None))
 
 
 def _order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes) -> None:
     report = fact.report
     record = state.intents[report.client_order_id]
+    known = state.orders.get(report.order_id)
+    if known is not None and report.updated_at < known.updated_at:
+        return  # an earlier moment, told late
     status, _odd = observed(record.status, report.status)
     _put_intent(state, changes, replace(record, status=status, misses=0, first_miss_at=None, watch_until=None))
     own = role_of(record.intent.purpose, report)
@@ -235,7 +240,7 @@ def _order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes)
     for leg in report.legs:
         role = Role.TARGET if leg.type == "limit" else Role.STOP
         _put_order(state, changes, fact.at, leg, record, role, report.order_id)
-    _forget_settled(state, report.client_order_id)
+    _note_settled(state, report.client_order_id, fact.at)
 
 
 def _put_order(
@@ -246,7 +251,7 @@ def _put_order(
     if before is not None and report.updated_at < before.updated_at:
         return  # an earlier moment, told late
     status, _odd = observed(before.status if before else Status.UNKNOWN, report.status)
-    partial = status is Status.PARTIALLY_FILLED
+    partial = not status.is_final and ZERO < report.filled_qty < report.qty
     order = Order(
         order_id=report.order_id, client_order_id=report.client_order_id,
         intent_id=record.intent.client_order_id, parent_id=parent_id, role=role, symbol=report.symbol,
@@ -284,7 +289,7 @@ def _fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes)
     state.last_fill_at = max(state.last_fill_at or fill.at, fill.at)
     state.fills += 1
     changes.fills.append(fill)
-    _forget_settled(state, order.intent_id)
+    _note_settled(state, order.intent_id, fact.at)
 
 
 def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio.Booking) -> None:
@@ -312,7 +317,9 @@ def _marked(state: SessionState, fact: ev.Marked, _: Changes) -> None:
     for intent_id, record in list(state.intents.items()):
         if record.watch_until is not None and record.watch_until < fact.at:
             state.intents[intent_id] = replace(record, watch_until=None)
-            _forget_settled(state, intent_id)
+            _note_settled(state, intent_id, fact.at)
+        elif record.settled_at is not None and fact.at - record.settled_at >= SETTLED_KEPT:
+            _forget(state, record)
 
 
 def _cancel_planned(state: SessionState, fact: ev.CancelPlanned, changes: Changes) -> None:
@@ -350,16 +357,22 @@ def _put_intent(state: SessionState, changes: Changes, record: IntentRecord) -> 
     state.intents[key] = changes.intents[key] = record
 
 
-def _forget_settled(state: SessionState, intent_id: str) -> None:
-    """Drop an intent and its orders once nothing can come of them any more; their rows stay."""
+def _note_settled(state: SessionState, intent_id: str, at: datetime) -> None:
+    """Remember since when nothing more is expected of an intent and its orders, if that is so."""
     record = state.intents[intent_id]
-    group = state.orders_of(record)
-    if record.watch_until is not None or not record.status.is_final or not all(o.is_settled for o in group):
-        return
-    del state.intents[intent_id]
-    for order in group:
-        del state.orders[order.order_id]
-        state.fill_ids.pop(order.order_id, None)
+    settled = (
+        record.watch_until is None and record.status.is_final and all(o.is_settled for o in state.orders_of(record))
+    )
+    if settled != (record.settled_at is not None):
+        state.intents[intent_id] = replace(record, settled_at=at if settled else None)
+
+
+def _forget(state: SessionState, record: IntentRecord) -> None:
+    """Drop an intent and its orders from memory; their rows stay."""
+    del state.intents[record.intent.client_order_id]
+    for order_id in record.order_ids:
+        del state.orders[order_id]
+        state.fill_ids.pop(order_id, None)
 
 
 _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {

@@ -14,6 +14,7 @@ from gambler_ai.core.model import Account
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError
 from gambler_ai.storage.tables import checkpoints as table
+from gambler_ai.storage.tables import journal
 
 
 class CheckpointInfo(Struct, frozen=True):
@@ -30,7 +31,7 @@ class CheckpointInfo(Struct, frozen=True):
     sha256: str
 
 
-class Restored(Struct, frozen=True):
+class Loaded(Struct, frozen=True):
     """A state, where it came from, and which newer checkpoints did not verify."""
 
     state: SessionState
@@ -54,7 +55,7 @@ def create(db: Connection, state: SessionState, number: int, head: str, wall: da
     return _info(row)
 
 
-def newest(db: Connection, session_id: str, empty: SessionState, genesis: str) -> Restored:
+def newest(db: Connection, session_id: str, empty: SessionState, genesis: str) -> Loaded:
     """The state of the newest checkpoint that verifies; ``empty`` when there is none."""
     broken: list[str] = []
     numbers = db.execute(
@@ -66,8 +67,8 @@ def newest(db: Connection, session_id: str, empty: SessionState, genesis: str) -
         except CheckpointCorrupt as error:
             broken.append(f"#{number}: {error.message}")
             continue
-        return Restored(state, str(row["journal_hash"]), _info(row), tuple(broken))
-    return Restored(empty, genesis, None, tuple(broken))
+        return Loaded(state, str(row["journal_hash"]), _info(row), tuple(broken))
+    return Loaded(empty, genesis, None, tuple(broken))
 
 
 def prune(db: Connection, session_id: str, keep: int, older_than: datetime | None = None) -> int:
@@ -128,7 +129,14 @@ def _load(db: Connection, session_id: str, number: int) -> tuple[SessionState, d
     state = snapshot.load(payload, row["state_version"])
     if state.session_id != session_id or state.seq != row["seq"]:
         raise CheckpointCorrupt("it belongs to another session or place in the journal")
+    if row["seq"] and row["journal_hash"] != _journal_hash(db, session_id, row["seq"]):
+        raise CheckpointCorrupt("the journal at its place is another one")
     return state, row
+
+
+def _journal_hash(db: Connection, session_id: str, seq: int) -> str | None:
+    where = (journal.c.session_id == session_id, journal.c.seq == seq)
+    return db.execute(sa.select(journal.c.hash).where(*where)).scalar()
 
 
 def _info(row: dict[str, Any]) -> CheckpointInfo:

@@ -32,16 +32,26 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             self.url = make_url(url)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
+            name = "the database URL" if "@" in url else repr(url[:80])  # it may hold a password
             raise ConfigError(
-                f"database URL {url!r} is not one",
+                f"{name} is not a database URL",
                 hint="examples: sqlite:////var/lib/gambler.sqlite3, postgresql+psycopg://user@host/name",
             ) from error
         self.path = _sqlite_path(self.url)
         if self.path is not None:
+            self.url = self.url.set(database=str(self.path))
             _prepare_file(self.path)
         self.engine = self._engine()
         self._reader = self.engine.execution_options(read_only=True)
+
+    @staticmethod
+    def shown(url: str) -> str:
+        """A URL as it may be shown: without its password; as it is if it is none."""
+        try:
+            return make_url(url).render_as_string(hide_password=True)
+        except (ArgumentError, ValueError):
+            return url
 
     @property
     def name(self) -> str:

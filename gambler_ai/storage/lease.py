@@ -25,6 +25,11 @@ from gambler_ai.storage.tables import lease as table
 LEASE_TTL = timedelta(seconds=60)
 
 
+#: Tries to take the machine's lock, and wall seconds between them.
+TAKE_TRIES = 10
+TAKE_PAUSE_S = 0.05
+
+
 class Lease:
     """The right to trade one account and to write its sessions, for as long as this process lives."""
 
@@ -69,12 +74,17 @@ def acquire(database: Database, account_id: str, session_id: str, owner: str, cl
         SessionLeased: somebody alive holds it; the message names them.
     """
     lock = _HostLock(database.path, account_id)
-    if not lock.take():
+    tries = 1
+    while not (taken := lock.take()) and tries < TAKE_TRIES:  # somebody who only looks holds it for a moment
+        clock.sleep(TAKE_PAUSE_S)
+        tries += 1
+    if not taken:
         raise SessionLeased(
-            f"account {account_id} is traded by {_owner(database, account_id)}",
+            f"account {account_id} is traded by {lock.owner() or 'another runner'}",
             hint="stop that one first, or wait until it ends",
         )
     try:
+        lock.sign(owner)
         with database.write() as db:
             token = _take_row(db, account_id, session_id, owner, clock, alone=lock.decides)
     except BaseException:
@@ -113,12 +123,6 @@ def _database_now(db: Connection) -> object:
     return db.execute(sa.select(sa.func.now(type_=table.c.until.type))).scalar()
 
 
-def _owner(database: Database, account_id: str) -> str:
-    with database.read() as db:
-        owner = db.execute(sa.select(table.c.owner).where(table.c.account_id == account_id)).scalar()
-    return str(owner) if owner else "another runner that is just starting"
-
-
 class _HostLock:
     """`flock` on a file beside the SQLite database; without such a file it locks nothing."""
 
@@ -144,6 +148,16 @@ class _HostLock:
             return False
         self._descriptor = descriptor
         return True
+
+    def sign(self, owner: str) -> None:
+        """Write who holds it into the file: the row that says so as well comes a moment later."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, owner.encode(), 0)
+
+    def owner(self) -> str:
+        """Who signed it last."""
+        return self._path.read_text("utf-8", "replace") if self._path is not None else ""
 
     def close(self) -> None:
         if self._descriptor is not None:

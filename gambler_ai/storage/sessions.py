@@ -21,6 +21,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 #: Ended and done with: nothing left to run, nothing held.
 COMPLETED = "completed"
+#: What a session made by a script has where a runner's names its broker.
+SCRIPT = "script"
 
 
 class SessionInfo(Struct, frozen=True):
@@ -94,11 +96,20 @@ def find(db: Connection, prefix: str) -> SessionInfo:
     raise SessionNotFound(f"{what} begins with {prefix!r}", hint=_existing(db))
 
 
-def newest_open(db: Connection, broker: str | None = None) -> SessionInfo | None:
-    """The newest session that is not completed, on ``broker`` if one is named."""
+def newest_open(
+    db: Connection, broker: str | None = None, trading_url: str | None = None, *, scripts: bool = False
+) -> SessionInfo | None:
+    """The newest session that is not completed, on ``broker`` at ``trading_url`` if they are named.
+
+    A script's own sessions have no broker: only with ``scripts`` are they among them.
+    """
     query = sa.select(table).where(table.c.status != COMPLETED)
+    if not scripts:
+        query = query.where(table.c.broker != SCRIPT)
     if broker is not None:
         query = query.where(table.c.broker == broker)
+    if trading_url is not None:
+        query = query.where(table.c.trading_url == trading_url)
     row = db.execute(query.order_by(table.c.created_at.desc(), table.c.id).limit(1)).mappings().one_or_none()
     return None if row is None else _info(dict(row))
 

@@ -32,8 +32,11 @@ from gambler_ai.core.ports import Broker, MarketData
 from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused
 from gambler_ai.trading.feed import Feed
 
-#: How far back bars are asked for at first: over a weekend and a holiday.
+#: How far back bars are asked for at first, at least: over a weekend and a holiday.
 HISTORY = timedelta(days=5)
+#: A regular session, and the calendar days that one takes with its share of weekends.
+SESSION = timedelta(hours=6, minutes=30)
+DAYS_A_SESSION = 1.4
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,9 @@ class Executor:
         now = self._feed.clock.now()
         held = self._frame if self._frame is not None else bars.empty(request.symbols, request.interval)
         try:
-            new = self._market_data.bars(request.symbols, request.interval, _since(held, now), now, request.history)
+            new = self._market_data.bars(
+                request.symbols, request.interval, _since(held, now, request), now, request.history
+            )
             trades = self._market_data.trades(request.symbols)
         except BrokerAuthError:
             raise
@@ -193,9 +198,11 @@ def read_broker(broker: Broker, request: Read) -> BrokerReport:
     )  # fmt: skip
 
 
-def _since(held: BarFrame, now: datetime) -> datetime:
-    """From the oldest of the symbols' newest bars; over some days at first."""
+def _since(held: BarFrame, now: datetime, request: Scan) -> datetime:
+    """From the oldest of the symbols' newest bars; as far back as the strategy's history reaches at first."""
+    sessions = -(-request.interval * request.history // SESSION)
+    reach = HISTORY + timedelta(days=int((sessions - 1) * DAYS_A_SESSION))
     newest = held.times[-1][held.times[-1] > 0] if len(held) else None
     if newest is None or not len(newest):
-        return now - HISTORY
-    return max(now - HISTORY, datetime.fromtimestamp(int(newest.min()), now.tzinfo))
+        return now - reach
+    return max(now - reach, datetime.fromtimestamp(int(newest.min()), now.tzinfo))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from gambler_ai.clock import Clock, ManualClock
+from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.core.events import Input, TimerElapsed
 from gambler_ai.errors import BrokerError, TryAgainLater
 
 #: Wall seconds without the exchange before we give up; session time stands still meanwhile.
 PATIENCE_S = 120.0
+#: How far our clock may be behind the broker's before it is set forward (at one session second a second).
+LAG = timedelta(seconds=5)
 #: Wall seconds between two tries.
 RETRY_S = 1.0
 
@@ -36,6 +38,10 @@ class Feed(Protocol):
 
     def poll(self, timeout_s: float | None) -> Input | None:
         """The next input within ``timeout_s`` wall seconds; session time is not moved."""
+        ...
+
+    def follow(self, instant: datetime) -> None:
+        """The broker's clock stood at ``instant`` a moment ago."""
         ...
 
 
@@ -67,9 +73,14 @@ class WallFeed(_Queue):
         self.clock = clock
         self._rate = rate
 
+    def follow(self, instant: datetime) -> None:
+        """The broker said it is ``instant``: after a sleeping laptop, ours lags behind."""
+        if isinstance(self.clock, MarketClock) and instant - self.clock.now() > LAG * self._rate:
+            self.clock.move_to(instant)
+
     def next(self, until: datetime, *, busy: bool) -> Input:
         left_s = (until - self.clock.now()).total_seconds() / self._rate
-        item = self.poll(max(0.0, left_s))
+        item = self.poll(None if busy and left_s <= 0 else max(0.0, left_s))
         return item if item is not None else TimerElapsed(max(until, self.clock.now()))
 
 
@@ -94,6 +105,9 @@ class PacedFeed(_Queue):
             assert item is not None
             return item
         return self._pace(until) or self._step(until)
+
+    def follow(self, instant: datetime) -> None:
+        """Nothing to do: this market is where we moved it."""
 
     def skip_to(self, instant: datetime) -> None:
         """Move market and clock to ``instant`` without a pause: the night, or what we slept through.

@@ -17,6 +17,9 @@ from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.reporter import Reporter
 
+#: How far back the first reading of a run goes: as long as an order can rest (BEHAVIOUR 3, gtc), so that
+#: one that another database left is seen.
+ORDERS_LIVE = timedelta(days=90)
 #: Session time between two readings of the broker, and between two comparisons with our books.
 POLL = timedelta(seconds=15)
 RECONCILE = timedelta(seconds=60)
@@ -24,6 +27,8 @@ RECONCILE = timedelta(seconds=60)
 SETTLE_ROUNDS = 6
 #: Wall seconds a first signal may take to settle what is in flight (RECOVERY_PROTOCOL 2.3, signals).
 STOP_PATIENCE_S = 8.0
+#: Wall seconds between two looks for the same order meanwhile.
+LOOK_AGAIN_S = 1.0
 #: A checkpoint adds one; pruning this often keeps the file bounded during the session as well.
 PRUNE_EVERY = 10
 
@@ -54,6 +59,11 @@ class Runner:
     def plan(self) -> Plan:
         """What the session was asked to do, as it stands."""
         return self.state.plan
+
+    @property
+    def market(self) -> ev.MarketReport | None:
+        """The broker's clock as of the last reading."""
+        return self._engine.market
 
     @property
     def token(self) -> int:
@@ -119,11 +129,17 @@ class Runner:
         if isinstance(event, ev.BrokerFailed):
             self._asked -= {Read} if event.name == "broker" else {Scan}
             self._failure = event if event.name == "broker" else self._failure
+        if isinstance(event, ev.BrokerReported):
+            self._feed.follow(event.report.market.at)
         self._finish(self._engine.step(event))
 
     def _finish(self, decisions: Decisions) -> None:
-        """Commit, tell, act: in that order and no other."""
+        """Commit, act, tell: in that order and no other."""
         self._ledger.commit(decisions)
+        for fact in decisions.facts:
+            request = self._request(fact)
+            if request is not None:
+                self._executor.ask(request)
         self._reporter.took(decisions, self.state)
         halting = [d for d in decisions.discrepancies if d.kind in HALTING]
         if halting:
@@ -133,10 +149,6 @@ class Runner:
             )
         if decisions.look_again and self._due:
             self._due["reconcile"] = self._feed.clock.now() + timedelta(seconds=1)
-        for fact in decisions.facts:
-            request = self._request(fact)
-            if request is not None:
-                self._executor.ask(request)
 
     def _request(self, fact: ev.Fact) -> Request | None:
         """What a committed fact allows to be sent."""
@@ -188,7 +200,10 @@ class Runner:
             return
         state = self.state
         self._asked.add(Read)
-        self._executor.ask(Read(state.orders_since(), state.fills_since(), tuple(expected(state)), reconcile))
+        since = state.orders_since()
+        if not self._due:  # the loop has not begun
+            since = min(since, self._feed.clock.now() - ORDERS_LIVE)
+        self._executor.ask(Read(since, state.fills_since(), tuple(expected(state)), reconcile))
 
     def _ask_scan(self) -> None:
         if Scan not in self._asked:
@@ -238,6 +253,8 @@ class Runner:
             if not self._executor.busy:
                 if fresh and not self._in_flight():
                     return
+                if fresh:  # a look-up that missed: not faster than the broker can change its mind
+                    self._feed.clock.sleep(min(LOOK_AGAIN_S, left_s))
                 self._ask_read(reconcile=True)
                 fresh = True
             event = self._feed.poll(left_s)
@@ -249,7 +266,7 @@ class Runner:
         return any(r.status in IN_FLIGHT for r in self.state.intents.values())
 
     def _anything_open(self) -> bool:
-        return bool(self.state.intents) or any(o.is_live for o in self.state.orders.values())
+        return any(record.settled_at is None for record in self.state.intents.values())
 
 
 _ANSWERS = (

@@ -8,8 +8,8 @@
                                         strategy_params={"stop_loss_pct": 2.0})
         restored = state_manager.restore_from_latest_checkpoint()
 
-It writes through the same journal, lease and checkpoints as a runner, so either can go on with what the
-other left, and never both at once.
+It writes through the same journal, lease and checkpoints as a runner: it can look after a runner's session
+while that one is down, and never at the same time. Its own sessions have no broker; no runner resumes them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,9 @@ from gambler_ai.errors import ConfigError, NoActiveSession, SessionNotFound
 from gambler_ai.storage import checkpoints, journal, lease, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
-from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.storage.sessions import SCRIPT, SessionInfo
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import Restored, restore
-
-#: What a session made by a script says where a runner's names its broker.
-SCRIPT = "script"
 
 
 class StateManager:
@@ -56,6 +53,8 @@ class StateManager:
         self._clock = clock or SystemClock()
         self._state: SessionState | None = None
         self._ledger: Ledger | None = None
+        self._is_script = True
+        self._left_as = "stopped"
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +98,7 @@ class StateManager:
             held.renew(db)
             sessions.insert(db, state, broker=SCRIPT, trading_url=SCRIPT, genesis=journal.GENESIS, wall=now)
         self._state = state
+        self._is_script, self._left_as = True, "stopped"
         self._ledger = Ledger(self._database, held, state, head=journal.GENESIS, created=0, wall=self._clock)
         account = Account(cash=capital, equity=capital, portfolio_value=capital, buying_power=capital)
         started = RunStarted(now, plan.duration_s, resumed=False, token=held.token)
@@ -126,8 +126,9 @@ class StateManager:
         self._ledger = Ledger(
             self._database, held, found.state, head=found.head, created=info.checkpoints, wall=self._clock
         )
-        left_s = found.state.remaining_s or found.state.plan.duration_s
-        self._record(RunStarted(self._now(), left_s, resumed=True, token=held.token))
+        self._is_script = info.broker == SCRIPT
+        self._left_as = info.status if info.status in ("finished", "completed") else "stopped"
+        self._record(RunStarted(self._now(), found.state.remaining_s, resumed=True, token=held.token))
         return info.id
 
     def end_session(self, status: str = "completed", reason: str = "ended by script") -> None:
@@ -138,10 +139,7 @@ class StateManager:
         """
         if status not in ("completed", "stopped"):
             raise ConfigError(f"a session ends as completed or stopped, not {status!r}")
-        _state, ledger = self._active()
-        self._record(RunEnded(self._now(), status, reason))
-        ledger.release()
-        self._state = self._ledger = None
+        self._end(status, reason)
 
     def close(self) -> None:
         """Leave the active session resumable and give the database back."""
@@ -235,23 +233,34 @@ class StateManager:
 
     def _record(self, *facts: Fact) -> None:
         state, ledger = self._active()
-        ledger.commit(Decisions(facts=list(facts), changes=evolve(state, facts)))
+        try:
+            ledger.commit(Decisions(facts=list(facts), changes=evolve(state, facts)))
+        except BaseException:  # what is in memory is not what is stored: only a resume can tell
+            self._state = self._ledger = None
+            ledger.drop()
+            raise
+
+    def _end(self, status: str, reason: str) -> None:
+        _state, ledger = self._active()
+        self._record(RunEnded(self._now(), status, reason))
+        ledger.release()
+        self._state = self._ledger = None
 
     def _now(self) -> Any:
-        """Session time never goes back, whatever clock the session was run on before."""
+        """Session time: ours for a session of a script; a runner's stands still while a script looks after it."""
         state, _ledger = self._active()
-        return max(self._clock.now(), state.last_at)
+        return max(self._clock.now(), state.last_at) if self._is_script else state.last_at
 
     def _find(self, session_id: str | None) -> SessionInfo:
         with self._database.read() as db:
-            info = sessions.find(db, session_id) if session_id is not None else sessions.newest_open(db)
+            info = sessions.find(db, session_id) if session_id is not None else sessions.newest_open(db, scripts=True)
             if info is None:
                 raise sessions.nothing_to_resume(db)
         return info
 
     def _let_go(self) -> None:
         if self._ledger is not None:
-            self.end_session("stopped", "left by script")
+            self._end(self._left_as, "left by script")
 
     def _owner(self) -> str:
         return f"script, pid {os.getpid()} on {socket.gethostname()} since {self._clock.now():%F %T} UTC"

@@ -37,3 +37,13 @@ def test_a_market_that_runs_by_itself_begins_at_its_origin_and_runs_at_its_rate(
     while fast.now() == first:
         pass
     assert after(days=30) > fast.now() > first >= AT
+
+
+def test_a_market_that_runs_by_itself_is_set_forward_and_never_back():
+    clock = MarketClock(AT, 0.0)
+    clock.move_to(after(seconds=-1))
+    assert clock.now() == AT
+    clock.move_to(after(hours=1))
+    assert clock.now() == after(hours=1)
+    clock.move_to(after(minutes=59))
+    assert clock.now() == after(hours=1)

@@ -63,7 +63,11 @@ def test_an_empty_variable_is_none(monkeypatch):
 
 @pytest.mark.parametrize(
     ("key", "secret"),
-    [("ALPACA_API_KEY", "ALPACA_API_SECRET"), ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")],
+    [
+        ("ALPACA_API_KEY", "ALPACA_API_SECRET"),
+        ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
+        ("GAMBLER_API_KEY", "GAMBLER_API_SECRET"),
+    ],
 )
 def test_keys_come_from_alpacas_own_names(monkeypatch, key, secret):
     monkeypatch.setenv(key, "PKMARKER")
@@ -72,6 +76,26 @@ def test_keys_come_from_alpacas_own_names(monkeypatch, key, secret):
     settings = load({})
     assert settings.has_keys
     assert (settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()) == ("PKMARKER", "SECRETMARKER")
+
+
+def test_bare_names_of_somebody_elses_are_not_ours(monkeypatch):
+    before = load({})
+    monkeypatch.setenv("API_KEY", "PKOTHER")
+    monkeypatch.setenv("API_SECRET", "OTHER")
+    monkeypatch.setenv("TRADING_URL", "https://far.invalid")
+    monkeypatch.setenv("DATA_URL", "https://far.invalid")
+    settings = load({})
+    assert settings == before
+    assert not settings.has_keys
+    assert settings.api_key.get_secret_value() == ""
+    assert settings.trading_url == "https://paper-api.alpaca.markets"
+    monkeypatch.setenv("GAMBLER_TRADING_URL", "http://127.0.0.1:1")
+    assert load({}).trading_url == "http://127.0.0.1:1"
+
+
+def test_a_second_is_the_shortest_interval():
+    settings = load({"interval": 1, "checkpoint_interval": 1})
+    assert (settings.interval, settings.checkpoint_interval) == (1, 1)
 
 
 def test_no_secret_is_ever_shown(monkeypatch):
@@ -107,6 +131,8 @@ BAD = [
     ("duration", 0, "--duration"), ("duration", -1, "--duration"), ("duration", float("nan"), "--duration"),
     ("duration", float("inf"), "--duration"), ("duration", "soon", "--duration"), ("duration", 1e9, "--duration"),
     ("interval", 0, "--interval"), ("checkpoint_interval", 0, "--checkpoint-interval"),
+    ("interval", 0.999, "--interval"), ("checkpoint_interval", 0.999, "--checkpoint-interval"),
+    ("interval", float("nan"), "--interval"), ("feed", "delayed_sip", "--feed"),
     ("timeframe", "5min", "--timeframe"), ("timeframe", "60Min", "--timeframe"), ("timeframe", "0Min", "--timeframe"),
     ("timeframe", "24Hour", "--timeframe"), ("timeframe", "1Day", "--timeframe"), ("timeframe", "", "--timeframe"),
     ("stop_loss_pct", "0", "--stop-loss-pct"), ("stop_loss_pct", "100", "--stop-loss-pct"),

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from requests import PreparedRequest
 
-from gambler_ai.broker.alpaca import FILLS_PAGE, ORDERS_PAGE, PAGES_MAX
+from gambler_ai.broker.alpaca import ASSETS_ONE_BY_ONE, FILLS_PAGE, ORDERS_PAGE, PAGES_MAX
 from gambler_ai.broker.control import ExchangeControl
 from gambler_ai.broker.convert import instant, wire_instant
 from gambler_ai.broker.market_data import timeframe
@@ -224,3 +224,58 @@ def test_what_is_no_exchange_of_ours_has_no_clock_and_does_not_move(server):
         control.clock()
     with pytest.raises(AssertionError):
         ExchangeControl("http://10.0.0.1", "t")
+
+
+# -- many orders, many symbols ----------------------------------------------------------------------
+
+
+def listed(*symbols: str) -> Wire:
+    return Wire((200, [{**ASSET, "symbol": s} for s in symbols]))
+
+
+def test_more_symbols_than_a_few_are_looked_up_in_the_whole_list():
+    few = [f"S{n}" for n in range(ASSETS_ONE_BY_ONE)]
+    wire = Wire((200, ASSET))
+    broker_on(wire).instruments(few)
+    assert wire.paths() == [f"GET /v2/assets/{s}" for s in few]
+    wire = listed("S1", "S2", "OTHER")
+    found = broker_on(wire).instruments([*few, "S-one-more"])
+    assert wire.paths() == ["GET /v2/assets"]
+    assert wire.queries() == [{"status": "active", "asset_class": "us_equity"}]
+    assert set(found) == {*few, "S-one-more"}
+    assert {s for s, i in found.items() if i is not None} == {"S1", "S2"}
+
+
+def bracketed(orders: Orders) -> Orders:
+    for row in orders.rows:
+        row["legs"] = [{**ORDER, "id": f"{row['id']}-{n}"} for n in range(2)]
+    return orders
+
+
+class LegsCount(Orders):
+    """A list whose ``limit`` counts the legs as well."""
+
+    def __call__(self, request: PreparedRequest):
+        status, page = super().__call__(request)
+        return status, page[: ORDERS_PAGE // 3]
+
+
+@pytest.mark.parametrize("kind", [Orders, LegsCount])
+@pytest.mark.parametrize("count", [1, ORDERS_PAGE // 3, ORDERS_PAGE // 3 + 1, ORDERS_PAGE])
+def test_all_brackets_are_read_whether_or_not_their_legs_count(kind, count):
+    found = broker_on(Wire(bracketed(kind(*range(1, count + 1))))).orders(AT)
+    assert [o.order_id for o in found] == [f"o-{n}" for n in range(count)]
+
+
+def test_a_page_is_full_when_it_is_with_its_legs():
+    full, rest = Wire(), Wire()
+    for wire, count in ((full, 167), (rest, 165)):  # 501 and 495 orders
+        wire.replies = [bracketed(Orders(*range(1, count + 1)))]
+        broker_on(wire).orders(AT)
+    assert (len(full.sent), len(rest.sent)) == (2, 1)
+
+
+def test_brackets_of_one_instant_that_fill_no_page_are_read():
+    """A scan of two hundred symbols on a market that stands still."""
+    found = broker_on(Wire(bracketed(Orders(*[1] * 200)))).orders(AT)
+    assert len(found) == 200

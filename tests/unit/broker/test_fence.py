@@ -126,7 +126,14 @@ FAILURES: dict[str, tuple[Reply, type[BrokerError], type[BrokerError]]] = {
     "401 without a code": ((401, {"message": "unauthorized."}), BrokerAuthError, BrokerAuthError),
     "401 html": ((401, HTML), BrokerAuthError, BrokerAuthError),
     "403": ((403, {"code": 40310000, "message": "insufficient buying power"}), BrokerRefused, BrokerRefused),
-    "403 without a code": ((403, {"message": "forbidden."}), BrokerRefused, BrokerRefused),
+    "403 without a code": ((403, {"message": "forbidden."}), BrokerAuthError, BrokerAuthError),
+    "403 html": ((403, HTML), BrokerAuthError, BrokerAuthError),
+    "400": ((400, {"code": 40010000, "message": "bad request"}), BrokerRefused, BrokerRefused),
+    "404 html": ((404, HTML), BrokerRefused, BrokerRefused),
+    **{
+        str(status): ((status, {"code": status * 100000, "message": "no"}), BrokerUnreachable, OutcomeUnknown)
+        for status in (402, 405, 408, 409, 410, 421, 423, 425, 451, 499)
+    },
     "404": ((404, {"code": 40410000, "message": "order not found"}), BrokerRefused, BrokerRefused),
     "422": ((422, {"code": 42210000, "message": "qty must be > 0"}), BrokerRefused, BrokerRefused),
     "429": ((429, {"code": 42910000, "message": "rate limit exceeded"}), BrokerUnreachable, OutcomeUnknown),
@@ -188,9 +195,9 @@ def test_a_refusal_keeps_status_code_and_words():
     error = raised(lambda: broker_on(Wire(FAILURES["403"][0])).submit(BODY))
     assert isinstance(error, BrokerRefused)
     assert (error.status, error.code, error.message) == (403, 40310000, "insufficient buying power (HTTP 403)")
-    bare = raised(lambda: broker_on(Wire((403, HTML))).submit(BODY))
+    bare = raised(lambda: broker_on(Wire((404, HTML))).submit(BODY))
     assert isinstance(bare, BrokerRefused)
-    assert (bare.code, bare.message) == (None, "no reason given (HTTP 403)")
+    assert (bare.code, bare.message) == (None, "no reason given (HTTP 404)")
 
 
 def test_the_brokers_words_cannot_paint_the_terminal():

@@ -117,11 +117,11 @@ def test_frames_without_a_bar_mark_the_trades_only():
 def test_a_strategy_that_raises_is_denied_and_the_session_goes_on():
     desk = Desk(ValueError("x" * 1000)).opened()
     decisions = desk.step(bars_closed(symbols=("AAPL", "MSFT")))
-    assert kinds(decisions) == ["Denied", "Denied", "Marked"]
-    denied = [f for f in decisions.facts if isinstance(f, ev.Denied)]
-    assert [(d.symbol, d.code) for d in denied] == [("AAPL", Code.STRATEGY_FAILED), ("MSFT", Code.STRATEGY_FAILED)]
-    assert denied[0].context.startswith("momentum: ValueError: xxx")
-    assert len(denied[0].context) <= 300
+    assert kinds(decisions) == ["Denied", "Marked"]
+    denied = only(ev.Denied, decisions)
+    assert (denied.symbol, denied.code) == ("*", Code.STRATEGY_FAILED)
+    assert denied.context.startswith("momentum: ValueError: xxx")
+    assert len(denied.context) == 300
     desk.strategy.proposals = [wish(signal_at=AT)]
     assert "IntentPlanned" in kinds(desk.step(bars_closed(AT + FIVE)))
 
@@ -211,7 +211,8 @@ def test_a_refusal_ends_the_intent_and_the_symbol_is_free_again():
     desk = Desk(wish(signal_at=AT)).opened()
     desk.entered()
     assert kinds(desk.step(ev.SubmitRefused(AT, COID, "no money", duplicate=False))) == ["IntentRefused"]
-    assert desk.state.intents == {}
+    assert desk.state.intents[COID].status is Status.REJECTED
+    assert desk.state.open_intents("AAPL") == []
     assert "IntentPlanned" in kinds(desk.step(bars_closed(AT + FIVE)))
 
 
@@ -416,9 +417,35 @@ def test_a_fill_of_an_order_of_anothers_is_never_booked():
 def test_a_bare_position_is_told_and_protected_in_the_same_step():
     desk = Desk().opened()
     desk.holding(limit="canceled", stop="canceled")
-    decisions = desk.step(reported(after(minutes=1)))
+    decisions = desk.step(reported(after(minutes=1), positions=[held("AAPL", "10")]))
     assert kinds(decisions) == ["Reconciled", "IntentPlanned"]
     assert only(ev.IntentPlanned, decisions).intent.purpose == "protect"
+    assert not decisions.look_again
+
+
+@pytest.mark.parametrize("qty", [None, "9", "-10"], ids=["gone", "less", "other side"])
+def test_a_bare_position_the_broker_does_not_hold_whole_gets_no_order_but_another_look(qty):
+    desk = Desk().opened()
+    desk.holding(limit="canceled", stop="canceled")
+    decisions = desk.step(reported(after(minutes=1), positions=[held("AAPL", qty)] if qty else []))
+    assert not {"IntentPlanned", "CancelPlanned"} & set(kinds(decisions))
+    assert decisions.look_again
+    again = desk.step(reported(after(minutes=2), positions=[held("AAPL", "11")]))
+    assert only(ev.IntentPlanned, again).intent.qty == D(10)
+
+
+def test_a_fill_that_comes_after_its_order_was_canceled_is_booked_and_protected():
+    desk = Desk().opened()
+    intent = desk.entered()
+    canceled = bracket_of(intent, "canceled", limit="canceled", stop="canceled")
+    desk.step(reported(orders=[canceled]))
+    late = after(minutes=14)
+    decisions = desk.step(
+        reported(late, orders=[canceled], fills=[fill_of(canceled, "4")], positions=[held("AAPL", "4")])
+    )
+    assert kinds(decisions) == ["FillReported", "Reconciled", "IntentPlanned"]
+    assert desk.state.positions["AAPL"].qty == D(4)
+    assert only(ev.IntentPlanned, decisions).intent.qty == D(4)
 
 
 def test_a_comparison_takes_the_brokers_prices_for_what_is_held():

@@ -12,7 +12,15 @@ from msgspec.structs import replace
 from gambler_ai.core import events as ev
 from gambler_ai.core.model import Side
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
-from gambler_ai.core.protection import ENTRY_DEADLINE, REARM_PAUSE, Protection, plan, protection, stop_and_target
+from gambler_ai.core.protection import (
+    ENTRY_DEADLINE,
+    PENDING_CANCEL_PATIENCE,
+    REARM_PAUSE,
+    Protection,
+    plan,
+    protection,
+    stop_and_target,
+)
 from gambler_ai.core.state import SessionState, apply, evolve
 from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, leg, make_state, protect, report_of
 
@@ -94,7 +102,8 @@ def test_a_cancel_that_came_to_nothing_is_asked_for_again():
     """Lost in a crash after its commit, or unanswered: without a second one the position stays bare for ever."""
     state = partly()
     evolve(state, planned(state, AT + ENTRY_DEADLINE))
-    [again] = planned(state, AT + ENTRY_DEADLINE + timedelta(minutes=5))
+    assert planned(state, AT + ENTRY_DEADLINE + REARM_PAUSE - timedelta(seconds=1)) == []
+    [again] = planned(state, AT + ENTRY_DEADLINE + REARM_PAUSE)
     assert isinstance(again, ev.CancelPlanned)
 
 
@@ -144,13 +153,23 @@ def test_a_target_without_its_stop_is_canceled_first():
     assert isinstance(step, ev.CancelPlanned)
     assert (step.order_id, step.reason) == (PARENT.legs[0].order_id, "covers another quantity than is held")
     apply(state, step)
-    assert planned(state) == []
+    assert planned(state, AT + REARM_PAUSE - timedelta(seconds=1)) == []
+    assert [s.order_id for s in planned(state, AT + REARM_PAUSE) if isinstance(s, ev.CancelPlanned)] == [step.order_id]
 
 
-def test_while_a_cancel_is_pending_nothing_is_sent():
+@pytest.mark.parametrize("asked_s", [None, 20], ids=["not by us", "by us"])
+def test_while_a_cancel_is_pending_nothing_is_sent_until_patience_is_over(asked_s):
     state = bought(limit="canceled", stop="pending_cancel")
+    if asked_s is not None:
+        apply(state, ev.CancelPlanned(after(seconds=asked_s), PARENT.legs[1].order_id, "?"))
+    over = after(seconds=asked_s or 0) + PENDING_CANCEL_PATIENCE
+    early = over - timedelta(seconds=1)
+    apply(state, ev.Marked(early, {}, {}))
     assert shown(state) == (Protection.GUARDED, "an order for it is on its way")
-    assert planned(state) == []
+    assert planned(state, early) == []
+    apply(state, ev.Marked(over, {}, {}))
+    assert shown(state) == (Protection.NAKED, "a stop covers 0 of 10")
+    assert sent(state, at=over)[0].purpose is Purpose.PROTECT
 
 
 def test_a_fill_that_is_not_booked_yet_is_waited_for():
@@ -194,12 +213,13 @@ def test_whole_shares_are_rearmed_while_the_market_is_closed_too():
 
 def test_a_refused_rearm_is_not_answered_with_a_storm():
     state = bare()
-    for round_ in range(3):
-        at = AT + round_ * REARM_PAUSE
+    at = AT
+    for round_ in range(8):
         intent, _ = sent(state, at=at)
         assert intent.decision_id.endswith(f"|{round_}")
         evolve(state, [ev.IntentPlanned(at, intent), ev.IntentRefused(at, intent.client_order_id, "no")])
-        assert planned(state, at + REARM_PAUSE - timedelta(seconds=1)) == []
+        at += timedelta(seconds=30 * 2 ** min(round_, 5))  # it doubles, up to sixteen minutes
+        assert planned(state, at - timedelta(seconds=1)) == []
 
 
 @pytest.mark.parametrize("status", [Status.PLANNED, Status.UNKNOWN])
@@ -278,3 +298,89 @@ def test_each_position_is_looked_at():
     other = replace(state.positions["AAPL"], symbol="MSFT", position_id="p-2")
     state.positions["MSFT"] = other
     assert [s.intent.symbol for s in planned(state) if isinstance(s, ev.IntentPlanned)] == ["AAPL", "MSFT"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "acts"), [("10", True), ("11", True), ("9", False), ("-10", False), ("0", False), (None, False)]
+)
+def test_nothing_is_sent_for_a_position_the_broker_does_not_hold_whole(theirs, acts):
+    holds = {} if theirs is None else {"AAPL": D(theirs)}
+    assert bool(plan(bare(), AT, True, holds)) is acts
+    over = bought()
+    over.positions["AAPL"] = replace(over.positions["AAPL"], qty=D(4))
+    assert plan(over, AT, True, {"AAPL": D(3)}) == []
+
+
+@pytest.mark.parametrize(("theirs", "acts"), [("-10", True), ("-12", True), ("-9", False), ("10", False)])
+def test_a_short_is_held_whole_on_its_own_side_only(theirs, acts):
+    assert bool(plan(bare(side=Side.SELL), AT, True, {"AAPL": D(theirs)})) is acts
+
+
+def test_a_position_that_is_not_there_does_not_keep_another_bare():
+    state = bare()
+    state.positions["MSFT"] = replace(state.positions["AAPL"], symbol="MSFT", position_id="p-2")
+    steps = plan(state, AT, True, {"MSFT": D(10)})
+    assert [s.intent.symbol for s in steps if isinstance(s, ev.IntentPlanned)] == ["MSFT"]
+
+
+def test_a_stop_for_more_than_is_held_is_canceled_and_rearmed():
+    """One that sold ten of the four that are left would open a short."""
+    state = bought()
+    apply(state, ev.Adjusted(AT, "AAPL", D(4), None, "?"))
+    steps = planned(state)
+    assert [(type(s), s.order_id) for s in steps if isinstance(s, ev.CancelPlanned)] == [
+        (ev.CancelPlanned, o.order_id) for o in PARENT.legs
+    ]
+    evolve(state, steps)
+    gone = bracket_of(ENTRY, limit="canceled", stop="canceled")
+    apply(state, ev.OrderUpdated(AT, gone))
+    assert (sent(state)[0].qty, sent(state)[0].purpose) == (D(4), Purpose.PROTECT)
+
+
+def test_exits_that_rest_for_nothing_are_canceled_and_asked_again_after_a_pause():
+    state = bought()
+    apply(state, ev.Adjusted(AT, "AAPL", D(0), None, "?"))
+    steps = planned(state)
+    assert [(s.order_id, s.reason) for s in steps if isinstance(s, ev.CancelPlanned)] == [
+        (o.order_id, "nothing is left for it to protect") for o in PARENT.legs
+    ]
+    evolve(state, steps)
+    assert planned(state, AT + REARM_PAUSE - timedelta(seconds=1)) == []
+    assert len(planned(state, AT + REARM_PAUSE)) == 2
+
+
+def test_exits_are_left_alone_while_their_entry_works_or_its_fills_come():
+    working = state_of(ev.IntentPlanned(AT, ENTRY), ev.OrderUpdated(AT, bracket_of(ENTRY, "new")))
+    assert planned(working) == []
+    coming = state_of(ev.IntentPlanned(AT, ENTRY), ev.OrderUpdated(AT, bracket_of(ENTRY, limit="new")))
+    assert planned(coming) == []
+
+
+def test_an_exit_the_broker_no_longer_knows_is_not_on_its_way():
+    state = bare()
+    out = replace(protect(ENTRY.client_order_id), purpose=Purpose.EXIT)
+    evolve(state, [
+        ev.IntentPlanned(AT, out), ev.OrderUpdated(AT, report_of(out, "new")),
+        ev.IntentDisputed(AT, out.client_order_id, "the broker no longer knows it"),
+    ])  # fmt: skip
+    assert shown(state)[0] is Protection.NAKED
+    assert sent(state, at=AT + REARM_PAUSE)[0].purpose is Purpose.PROTECT
+
+
+def test_a_fill_of_a_stop_that_its_order_does_not_tell_of_is_waited_for():
+    """Booked above its total: what the stop still covers is not known, so it is not replaced."""
+    state = bought(limit="canceled", stop="new")
+    apply(state, ev.FillReported(AT, fill_of(PARENT.legs[1], "4", "98")))
+    assert state.positions["AAPL"].qty == D(6)
+    assert planned(state) == []
+    told = bracket_of(ENTRY, limit="canceled", stop="new")
+    stop = replace(told.legs[1], filled_qty=D(4), filled_avg_price=D(98), status="partially_filled")
+    apply(state, ev.OrderUpdated(AT, replace(told, legs=(told.legs[0], stop))))
+    assert shown(state)[0] is Protection.PROTECTED
+    assert planned(state) == []
+
+
+def test_a_pending_cancel_is_not_waited_for_longer_because_nothing_else_happens():
+    """No prices come: no fact moves the session's time, but the broker is read and time passes."""
+    state = bought(limit="canceled", stop="pending_cancel")
+    assert sent(state, at=AT + PENDING_CANCEL_PATIENCE)[0].purpose is Purpose.PROTECT

@@ -14,7 +14,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core import reconcile
 from gambler_ai.core.model import Fill, Side
 from gambler_ai.core.orders import Status
-from gambler_ai.core.reconcile import Kind
+from gambler_ai.core.reconcile import GONE_PATIENCE, UNEXPLAINED_PATIENCE, Kind
 from gambler_ai.core.state import apply, evolve
 from tests.unit.fakes import (
     AT,
@@ -126,7 +126,8 @@ def strange(coid: str, status: str):
         ("by-hand", "filled", None, ""),
         ("by-hand", "canceled", None, ""),
         ("ga1-elsewhere", "new", Kind.OTHER_DATABASE, "halt"),
-        ("ga1-elsewhere", "filled", Kind.OTHER_DATABASE, "halt"),
+        ("ga1-elsewhere", "filled", None, ""),
+        ("ga1-elsewhere", "canceled", None, ""),
         ("ga1-earlier", "filled", None, ""),
         ("ga1-earlier", "new", None, ""),
         (COID, "filled", None, ""),
@@ -137,6 +138,13 @@ def test_an_order_without_an_intent(coid, status, kind, action):
     assert [(i.kind, i.action, i.symbol, i.order_id) for i in items] == (
         [(kind, action, "IBM", "o-strange")] if kind else []
     )
+
+
+@pytest.mark.parametrize(("stop", "halts"), [("held", True), ("new", True), ("canceled", False), ("filled", False)])
+def test_a_done_order_of_another_database_halts_while_a_leg_of_it_lives(stop, halts):
+    order = replace(bracket_of(entry("IBM"), limit="canceled", stop=stop), client_order_id="ga1-elsewhere")
+    items = found(bought(), orders=[order], positions=[held("AAPL", "10")])
+    assert [i.kind for i in items] == ([Kind.OTHER_DATABASE] if halts else [])
 
 
 def test_a_leg_of_ours_that_is_listed_alone_is_no_stranger():
@@ -189,15 +197,42 @@ def holding() -> Desk:
 
 def test_one_reading_alone_heals_nothing_and_asks_for_another():
     desk = holding()
-    first = compare(desk)
+    first = compare(desk, fills=[by_hand()])
     assert first.look_again
     assert [d.kind for d in first.discrepancies] == [Kind.GONE]
     assert not {"Adjusted", "Reconciled"} & set(kinds(first))
-    second = compare(desk, after(seconds=1))
+    second = compare(desk, after(seconds=1), fills=[by_hand()])
     assert not second.look_again
     # The legs that rest for what is gone are asked to go as well.
     assert kinds(second)[-4:] == ["Adjusted", "Reconciled", "CancelPlanned", "CancelPlanned"]
     assert desk.state.positions == {}
+
+
+def test_what_no_fill_explains_is_told_at_the_second_reading_and_healed_when_patience_is_over():
+    desk = holding()
+    assert compare(desk).look_again
+    assert kinds(compare(desk, after(seconds=1))) == ["Reconciled"]
+    assert kinds(compare(desk, AT + UNEXPLAINED_PATIENCE - timedelta(seconds=1))) == []
+    assert desk.state.positions["AAPL"].qty == D(10)
+    healed = compare(desk, AT + UNEXPLAINED_PATIENCE)
+    assert kinds(healed) == ["Adjusted", "CancelPlanned", "CancelPlanned"]
+    assert only(ev.Adjusted, healed).price is None
+
+
+def test_patience_begins_anew_with_a_difference_that_was_away():
+    desk = holding()
+    compare(desk)
+    compare(desk, after(minutes=1), positions=[held("AAPL", "10")])
+    compare(desk, after(minutes=2))
+    assert "Adjusted" not in kinds(compare(desk, AT + UNEXPLAINED_PATIENCE + timedelta(minutes=1)))
+    assert "Adjusted" in kinds(compare(desk, AT + UNEXPLAINED_PATIENCE + timedelta(minutes=2)))
+
+
+def test_a_fill_that_explains_ends_the_wait():
+    """Another cause is the same difference: it was seen before, and now it is known why."""
+    desk = holding()
+    compare(desk)
+    assert only(ev.Adjusted, compare(desk, after(minutes=2), fills=[by_hand()])).price == D(97)
 
 
 def test_readings_that_disagree_heal_nothing():
@@ -226,7 +261,7 @@ def test_readings_that_disagree_heal_nothing():
 def test_our_quantity_becomes_the_brokers_but_only_ever_shrinks(parts, left, price):
     desk = holding()
     compare(desk, **parts)
-    decisions = compare(desk, **parts)
+    decisions = compare(desk, after(seconds=1) if "fills" in parts else AT + UNEXPLAINED_PATIENCE, **parts)
     position = desk.state.positions.get("AAPL")
     assert (position.qty if position else None) == left
     adjusted = [f for f in decisions.facts if isinstance(f, ev.Adjusted)]
@@ -279,17 +314,18 @@ def test_foreign_quantities_are_kept_while_fills_are_under_way():
     assert seen.qty == {"AAPL": D(2), "IBM": D(1)}
 
 
-def test_an_order_that_is_gone_twice_is_disputed_and_its_position_protected_anew():
+def test_an_order_that_stays_gone_is_disputed_and_its_position_protected_anew():
     desk = holding()
     parts = {"lookups": {COID: None}, "positions": [held("AAPL", "10")]}
-    desk.step(reported(AT, reconcile=True, **parts))
-    assert desk.state.intents[COID].status is Status.FILLED
     record = desk.state.intents[COID]
     desk.state.intents[COID] = replace(record, status=Status.WORKING)
-    decisions = desk.step(reported(after(seconds=1), reconcile=True, **parts))
+    assert desk.step(reported(AT, reconcile=True, **parts)).look_again
+    for at in (after(seconds=1), AT + GONE_PATIENCE - timedelta(seconds=1)):
+        assert "IntentDisputed" not in kinds(desk.step(reported(at, reconcile=True, **parts)))
+    decisions = desk.step(reported(AT + GONE_PATIENCE, reconcile=True, **parts))
     assert "IntentDisputed" in kinds(decisions)
     assert only(ev.IntentPlanned, decisions).intent.purpose == "protect"
-    again = desk.step(reported(after(seconds=2), reconcile=True, **parts))
+    again = desk.step(reported(AT + GONE_PATIENCE + timedelta(seconds=1), reconcile=True, **parts))
     assert "IntentDisputed" not in kinds(again)
 
 
@@ -297,17 +333,38 @@ def test_a_bracket_that_is_gone_after_its_entry_filled_does_not_count_as_protect
     """The paper account was wiped of its orders: the legs of a filled entry are gone with it."""
     desk = holding()
     parts = {"lookups": {COID: None}, "positions": [held("AAPL", "10")]}
-    planned = []
-    for seconds in (0, 1, 2):
-        planned += kinds(desk.step(reported(after(seconds=seconds), reconcile=True, **parts)))
-    assert "IntentPlanned" in planned
+    for at in (AT, after(seconds=1), AT + GONE_PATIENCE - timedelta(seconds=1)):
+        assert not {"IntentDisputed", "IntentPlanned"} & set(kinds(desk.step(reported(at, reconcile=True, **parts))))
+    decisions = desk.step(reported(AT + GONE_PATIENCE, reconcile=True, **parts))
+    assert {"IntentDisputed", "IntentPlanned"} <= set(kinds(decisions))
+
+
+def test_a_disputed_order_that_is_reported_as_it_was_asked_for_is_adopted():
+    desk = holding()
+    desk.record(ev.IntentDisputed(AT, COID, "the broker no longer knows it"))
+    other = replace(PARENT, qty=D(11))
+    assert kinds(desk.step(reported(orders=[other], positions=[held("AAPL", "10")])))[:1] != ["OrderUpdated"]
+    assert desk.state.intents[COID].status is Status.DISPUTED
+    decisions = desk.step(reported(orders=[PARENT], positions=[held("AAPL", "10")]))
+    assert kinds(decisions)[0] == "OrderUpdated"
+    assert desk.state.intents[COID].status is Status.FILLED
+    assert kinds(desk.step(reported(orders=[PARENT], positions=[held("AAPL", "10")]))).count("OrderUpdated") == 0
+
+
+def test_fills_are_booked_in_the_order_they_happened():
+    state = bought()
+    one = fill_of(PARENT.legs[1], "1", number=3, at=after(seconds=1))
+    two = fill_of(PARENT.legs[1], "1", number=1, at=after(seconds=2))
+    three = fill_of(PARENT.legs[1], "1", number=2, at=after(seconds=2))
+    fills = reconcile.unbooked_fills(state, reading(fills=[three, two, fill_of(PARENT, "10"), one]))
+    assert fills == [one, two, three]
 
 
 quantities = st.integers(-20, 20).map(D)
 
 
 @given(quantities.filter(bool), quantities, st.booleans())
-def test_after_two_readings_our_books_never_hold_more_than_the_broker(ours, theirs, filled):
+def test_after_two_readings_or_the_patience_our_books_never_hold_more_than_the_broker(ours, theirs, filled):
     side = Side.BUY if ours > 0 else Side.SELL
     intent = entry(side=side, qty=str(abs(ours)))
     parent = bracket_of(intent, limit="new")
@@ -318,11 +375,15 @@ def test_after_two_readings_our_books_never_hold_more_than_the_broker(ours, thei
     )  # fmt: skip
     positions = [held("AAPL", str(theirs))] if theirs else []
     fills = [by_hand(side.opposite)] if filled else []
-    for seconds in range(3):
-        desk.step(
-            reported(AT + timedelta(seconds=seconds), reconcile=True, orders=[parent], positions=positions, fills=fills)
-        )
-    position = desk.state.positions.get("AAPL")
-    same_side = theirs * ours > 0
-    assert (position.qty if position else D(0)) == (min(abs(theirs), abs(ours)) * side.sign if same_side else 0)
+
+    def seen(at) -> D:
+        desk.step(reported(at, reconcile=True, orders=[parent], positions=positions, fills=fills))
+        position = desk.state.positions.get("AAPL")
+        return position.qty if position else D(0)
+
+    assert seen(AT) == ours
+    if not filled:
+        assert seen(AT + UNEXPLAINED_PATIENCE - timedelta(seconds=1)) == ours
+    left = min(abs(theirs), abs(ours)) * side.sign if theirs * ours > 0 else D(0)
+    assert seen(after(seconds=1) if filled else AT + UNEXPLAINED_PATIENCE) == left
     assert desk.state.fills == 1

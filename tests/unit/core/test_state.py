@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -14,7 +14,15 @@ from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
 from gambler_ai.core.model import Account, Side
 from gambler_ai.core.orders import Purpose, Role, Status
-from gambler_ai.core.state import FILL_OVERLAP, ORDER_OVERLAP, Changes, SessionState, apply, evolve
+from gambler_ai.core.state import (
+    FILL_OVERLAP,
+    ORDER_OVERLAP,
+    SETTLED_KEPT,
+    Changes,
+    SessionState,
+    apply,
+    evolve,
+)
 from gambler_ai.errors import CheckpointCorrupt, IllegalTransition
 from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, make_state, protect, report_of
 
@@ -129,11 +137,21 @@ def test_misses_are_counted_from_the_first_until_the_next_sending():
     )  # fmt: skip
 
 
-def test_a_refused_intent_is_written_and_forgotten():
+def forgotten(state: SessionState, since: datetime = AT) -> bool:
+    """Whether what settled at ``since`` is kept up to its last instant, and gone at it."""
+    apply(state, ev.Marked(since + SETTLED_KEPT - timedelta(microseconds=1), {}, {}))
+    kept = bool(state.intents)
+    apply(state, ev.Marked(since + SETTLED_KEPT, {}, {}))
+    return kept and (state.intents, state.orders, state.fill_ids) == ({}, {}, {})
+
+
+def test_a_refused_intent_is_written_kept_for_a_while_and_forgotten():
     state, changes = evolved(planned(), ev.IntentRefused(AT, COID, "insufficient buying power"))
-    assert state.intents == {}
+    assert state.intents[COID].settled_at == AT
+    assert state.open_intents("AAPL") == []
     assert changes.intents[COID].status is Status.REJECTED
     assert changes.intents[COID].note == "insufficient buying power"
+    assert forgotten(state)
 
 
 def voided() -> SessionState:
@@ -148,9 +166,11 @@ def test_a_void_intent_is_watched_and_blocks_until_its_time_is_over():
     assert [r.status for r in state.open_intents("AAPL")] == [Status.VOID]
     apply(state, ev.Marked(after(days=4), {}, {}))
     assert COID in state.intents
-    apply(state, ev.Marked(after(days=4, seconds=1), {}, {}))
-    apply(state, ev.Marked(after(days=4, seconds=2), {}, {}))
-    assert state.intents == {}
+    assert state.intents[COID].settled_at is None
+    over = after(days=4, seconds=1)
+    apply(state, ev.Marked(over, {}, {}))
+    assert (state.intents[COID].watch_until, state.intents[COID].settled_at) == (None, over)
+    assert forgotten(state, over)
 
 
 def test_a_void_order_that_arrives_is_taken_up():
@@ -158,7 +178,10 @@ def test_a_void_order_that_arrives_is_taken_up():
     parent = bracket_of(ENTRY, limit="new")
     evolve(state, [ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent, "10"))])
     assert state.intents[COID].status is Status.FILLED
+    assert state.intents[COID].watch_until is None
     assert state.positions["AAPL"].stop_price == D(98)
+    apply(state, ev.Marked(after(days=9), {}, {}))
+    assert COID in state.intents  # its legs are live
 
 
 @pytest.mark.parametrize(
@@ -175,6 +198,15 @@ def test_an_order_that_filled_cannot_become_unknown_again(fact):
 def test_a_disputed_intent_is_kept():
     state, _ = evolved(planned(), ev.IntentDisputed(AT, COID, "other quantity"))
     assert (state.intents[COID].status, state.intents[COID].note) == (Status.DISPUTED, "other quantity")
+    assert state.open_intents("AAPL")
+
+
+def test_a_disputed_intent_is_kept_though_it_was_settled_before():
+    """It blocks its symbol until a person has looked, and not for a quarter of an hour."""
+    state, _ = evolved(
+        planned(), ev.IntentRefused(AT, COID, "no"), ev.IntentDisputed(after(minutes=1), COID, "other quantity"),
+        ev.Marked(after(hours=1), {}, {}),
+    )  # fmt: skip
     assert state.open_intents("AAPL")
 
 
@@ -202,6 +234,65 @@ def test_a_filled_total_never_falls_and_a_partial_fill_is_dated_once():
     assert (order.filled_qty, order.partial_since) == (D(4), after(seconds=1))
 
 
+@pytest.mark.parametrize(
+    ("status", "filled", "dated"),
+    [
+        ("partially_filled", "4", True), ("pending_cancel", "4", True), ("new", "4", True), ("canceled", "4", False),
+        ("expired", "4", False), ("filled", "10", False), ("partially_filled", "10", False), ("new", "0", False),
+    ],
+)  # fmt: skip
+def test_an_order_is_partly_filled_by_its_quantities_until_it_is_final(status, filled, dated):
+    state, _ = evolved(
+        planned(), ev.OrderUpdated(after(seconds=1), report_of(ENTRY, "partially_filled", "4")),
+        ev.OrderUpdated(after(seconds=30), report_of(ENTRY, status, filled)),
+    )  # fmt: skip
+    [order] = state.orders.values()
+    assert order.partial_since == (after(seconds=1) if dated else None)
+
+
+def test_a_report_of_an_earlier_moment_changes_no_order():
+    state, _ = evolved(
+        planned(), ev.OrderUpdated(AT, report_of(ENTRY, "partially_filled", "4", updated_at=after(seconds=5)))
+    )
+    before = dict(state.orders)
+    earlier = report_of(ENTRY, "partially_filled", "2", updated_at=after(seconds=4))
+    changes = apply(state, ev.OrderUpdated(after(seconds=9), earlier))
+    assert (state.orders, changes.orders) == (before, {})
+    apply(state, ev.OrderUpdated(after(seconds=9), replace(earlier, filled_qty=D(5), updated_at=after(seconds=5))))
+    assert next(iter(state.orders.values())).filled_qty == D(5)  # the same moment counts
+
+
+@pytest.mark.parametrize(("booked", "on_its_way"), [(None, True), ("3", True), ("4", False), ("5", True)])
+def test_a_symbol_is_filling_while_total_and_bookings_differ_either_way(booked, on_its_way):
+    parent = report_of(ENTRY, "canceled", "4")
+    state, _ = evolved(planned(), ev.OrderUpdated(AT, parent))
+    if booked:
+        apply(state, ev.FillReported(AT, fill_of(parent, booked)))
+    assert state.filling() == ({"AAPL"} if on_its_way else set())
+
+
+def test_a_fill_after_a_cancel_is_booked_while_the_order_is_kept():
+    parent = report_of(ENTRY, "canceled")
+    state, _ = evolved(planned(), ev.OrderUpdated(AT, parent))
+    assert state.intents[COID].settled_at == AT
+    apply(state, ev.Marked(after(minutes=14), {}, {}))
+    apply(state, ev.FillReported(after(minutes=14), fill_of(parent, "4")))
+    assert state.positions["AAPL"].qty == D(4)
+    assert forgotten(state)
+
+
+def test_what_was_settled_and_moves_again_is_settled_anew():
+    parent = report_of(ENTRY, "canceled")
+    state, _ = evolved(planned(), ev.OrderUpdated(AT, parent))
+    late = report_of(ENTRY, "filled", "10", updated_at=after(minutes=5))
+    apply(state, ev.OrderUpdated(after(minutes=5), late))
+    assert state.intents[COID].settled_at is None
+    apply(state, ev.Marked(after(hours=5), {}, {}))
+    apply(state, ev.FillReported(after(hours=5), fill_of(late, "10")))
+    assert state.intents[COID].settled_at == after(hours=5)
+    assert forgotten(state, after(hours=5))
+
+
 def test_a_fill_is_booked_on_its_order_and_position():
     state, changes = evolved(*bought())
     position = state.positions["AAPL"]
@@ -225,12 +316,13 @@ def closing(kind: int = 1) -> list[ev.Fact]:
 
 
 @pytest.mark.parametrize(("kind", "reason"), [(0, "target"), (1, "stop")])
-def test_a_finished_round_trip_is_counted_and_its_group_forgotten(kind, reason):
+def test_a_finished_round_trip_is_counted_and_its_group_forgotten_after_a_while(kind, reason):
     state, changes = evolved(*bought(), *closing(kind))
-    assert (state.positions, state.intents, state.orders, state.fill_ids) == ({}, {}, {}, {})
+    assert (state.positions, state.intents[COID].settled_at, len(state.orders)) == ({}, AT, 3)
     assert (state.closed_trades, state.realized_pnl, state.unpriced_closes, state.fills) == (1, D(-20), 0, 2)
     assert [c.reason for c in changes.closed] == [reason]
-    assert len(changes.orders) == 3  # their rows are still written
+    assert len(changes.orders) == 3
+    assert forgotten(state)
 
 
 def test_a_group_is_kept_while_a_fill_of_it_is_missing():
@@ -247,7 +339,8 @@ def test_an_exit_at_market_is_explained_by_its_reason():
         ev.FillReported(AT, fill_of(report, "10", "97")),
     )  # fmt: skip
     assert [c.reason for c in changes.closed] == ["stop crossed while bare"]
-    assert state.intents == {}
+    assert {r.settled_at for r in state.intents.values()} == {AT}
+    assert forgotten(state)
 
 
 def test_a_cancel_is_dated():
@@ -265,7 +358,8 @@ def test_an_adjustment_without_a_price_counts_as_unpriced():
 
 def test_orders_and_fills_are_read_from_the_oldest_that_may_still_move():
     state, _ = evolved(ev.RunStarted(after(hours=2), 60.0, resumed=True, token=1))
-    assert state.orders_since() == after(hours=2) - ORDER_OVERLAP
+    apply(state, ev.Marked(after(hours=3), {}, {}))
+    assert state.orders_since() == after(hours=3) - ORDER_OVERLAP  # not from when the run began
     assert state.fills_since() == AT - FILL_OVERLAP
     evolve(state, bought())
     assert state.orders_since() == AT - ORDER_OVERLAP

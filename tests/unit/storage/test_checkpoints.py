@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.engine import Connection
 
 from gambler_ai.core import snapshot
 from gambler_ai.errors import ConfigError
@@ -20,7 +21,15 @@ def create(database: Database, *numbers: int) -> None:
     for number in numbers:
         state = make_state(seq=number, realized_pnl=D(number))
         with database.write() as db:
+            write_row(db, number, f"head-{number}")
             checkpoints.create(db, state, number, f"head-{number}", after(hours=number))
+
+
+def write_row(db: Connection, seq: int, head: str) -> None:
+    """The journal's row that a checkpoint refers to."""
+    row = {"session_id": SESSION, "seq": seq, "at": AT, "kind": "Marked", "payload": "{}", "hash": head, "token": 1}
+    db.execute(t.journal.delete().where(t.journal.c.session_id == SESSION, t.journal.c.seq == seq))
+    db.execute(t.journal.insert(), row)
 
 
 def newest(database: Database, session_id: str = SESSION):
@@ -109,6 +118,38 @@ def test_a_checkpoint_of_another_session_is_not_taken(database, session):
         db.execute(sa.text("UPDATE checkpoints SET session_id = 's-2'"))
     assert "another session" in newest(database, "s-2").broken[0]
     assert newest(database).broken == ()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE journal SET hash = 'head-x' WHERE seq = 2", "DELETE FROM journal WHERE seq = 2"],
+    ids=["another row", "no row"],
+)
+def test_one_whose_place_in_the_journal_is_another_is_not_taken(database, session, damage):
+    """The database was put back to an older copy and went on: the checkpoint tells of facts that are not there."""
+    create(database, 1, 2)
+    with database.write() as db:
+        db.execute(sa.text(damage))
+    found = newest(database)
+    assert (found.state.realized_pnl, found.head) == (D(1), "head-1")
+    assert found.broken == ("#2: the journal at its place is another one",)
+    assert prune(database, 1) == 0  # the newest, and the newest that verifies
+    assert numbers(database) == [2, 1]
+
+
+def test_a_journal_row_of_another_session_is_not_its_place(database, session):
+    create(database, 1)
+    add(database, make_state(session_id="s-2"))
+    with database.write() as db:
+        db.execute(sa.text("UPDATE journal SET session_id = 's-2'"))
+    assert newest(database).info is None
+
+
+def test_before_the_first_fact_there_is_no_row_to_compare(database, session):
+    with database.write() as db:
+        checkpoints.create(db, make_state(), 1, "genesis", AT)
+    assert newest(database).broken == ()
+    assert newest(database).info is not None
 
 
 # -- pruning --------------------------------------------------------------------------------------

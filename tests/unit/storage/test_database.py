@@ -151,8 +151,9 @@ def test_a_path_that_can_be_no_file_is_told_in_one_line(tmp_path, name):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("nonsense", "is not one"),
-        ("", "is not one"),
+        ("nonsense", "^'nonsense' is not a database URL$"),
+        ("", "^'' is not a database URL$"),
+        ("u:geheim@h", "^the database URL is not a database URL$"),
         ("nosuch://x", "cannot be used"),
         ("mysql://u:geheim@h/d", "cannot be used"),
     ],

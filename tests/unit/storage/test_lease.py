@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -32,12 +33,12 @@ def test_a_second_runner_is_refused_and_told_who_has_it(database):
     held.close()
 
 
-def test_one_that_is_just_starting_is_named_as_such(database):
-    held = acquire(database)
+def test_one_that_is_just_starting_is_named_before_its_row_is_there(database):
+    held = acquire(database, "pid 42 on here")
     with database.write() as db:
         db.execute(t.lease.delete())
-    with pytest.raises(SessionLeased, match="another runner that is just starting"):
-        acquire(database)
+    with pytest.raises(SessionLeased, match=r"is traded by pid 42 on here$"):
+        acquire(database, "pid 43")
     held.close()
 
 
@@ -132,3 +133,30 @@ def test_without_a_file_the_row_decides():
     assert not lease.is_held(database, "acc-1")
     assert not lease.is_held(database, "acc-9")
     database.close()
+
+
+class Sleeps(ManualClock):
+    """Counts its pauses; in the pause given it does something."""
+
+    def __init__(self, then: int = -1, act: Callable[[], None] = lambda: None) -> None:
+        super().__init__(AT)
+        self.pauses: list[float] = []
+        self._then, self._act = then, act
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        if len(self.pauses) == self._then:
+            self._act()
+
+
+def test_one_that_only_looked_is_waited_for_and_one_that_stays_for_half_a_second(database):
+    held = acquire(database)
+    stays = Sleeps()
+    with pytest.raises(SessionLeased):
+        lease.acquire(database, "acc-1", "s-1", "pid 2", stays)
+    assert stays.pauses == [lease.TAKE_PAUSE_S] * (lease.TAKE_TRIES - 1)
+    assert 0.4 <= sum(stays.pauses) <= 0.5
+    goes = Sleeps(lease.TAKE_TRIES - 1, held.close)
+    second = lease.acquire(database, "acc-1", "s-1", "pid 2", goes)
+    assert (second.token, len(goes.pauses)) == (2, lease.TAKE_TRIES - 1)
+    second.close()

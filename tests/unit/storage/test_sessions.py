@@ -112,3 +112,18 @@ def test_a_stored_plan_that_cannot_be_read_is_told_in_one_line(database, column)
         db.execute(sa.text(f"UPDATE sessions SET {column} = '{{'"))
     with pytest.raises(StorageError, match="the stored plan of session one cannot be read"):
         find(database, "one")
+
+
+def test_sessions_of_scripts_are_open_to_scripts_only(database):
+    insert(database, "one", 1)
+    insert(database, "two", 2, broker=sessions.SCRIPT)
+    with database.read() as db:
+        found = sessions.newest_open(db), sessions.newest_open(db, scripts=True)
+    assert [s and s.id for s in found] == ["one", "two"]
+
+
+def test_a_session_is_open_at_the_address_it_was_begun_at(database):
+    insert(database, "one", 1, broker="alpaca")
+    with database.read() as db:
+        found = [sessions.newest_open(db, "alpaca", url) for url in ("u", None, "v")]
+    assert [s and s.id for s in found] == ["one", "one", None]

@@ -163,6 +163,16 @@ def test_a_scan_without_bars_goes_back_as_far_as_ever(bench):
     assert [start for _, _, start, _, _ in bench.broker.asked("bars")] == [AT - HISTORY] * 2
 
 
+@pytest.mark.parametrize(
+    ("interval_s", "bars", "days"),
+    [(300, 21, 5), (3600, 6, 5), (3600, 7, 6), (3600, 21, 9), (7200, 21, 13)],
+    ids=str,
+)
+def test_the_first_scan_reaches_back_as_far_as_the_history_needs(bench, interval_s, bars, days):
+    bench(Scan(("AAPL", "MSFT"), timedelta(seconds=interval_s), bars))
+    assert [start for _, _, start, _, _ in bench.broker.asked("bars")] == [AT - timedelta(days=days)]
+
+
 @pytest.mark.parametrize("call", ["bars", "trades"])
 def test_a_scan_that_fails_says_so_and_forgets_nothing(bench, call):
     bench(SCAN)

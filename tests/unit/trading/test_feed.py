@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 
 import pytest
 
-from gambler_ai.clock import ManualClock
+from gambler_ai.clock import ManualClock, MarketClock
 from gambler_ai.core.events import HaltRequested, TimerElapsed
 from gambler_ai.errors import BrokerUnreachable, TryAgainLater
-from gambler_ai.trading.feed import PATIENCE_S, PacedFeed, WallFeed
+from gambler_ai.trading.feed import LAG, PATIENCE_S, PacedFeed, WallFeed
 from tests.unit.fakes import AT, after
 
 
@@ -160,3 +161,45 @@ def test_a_poll_with_nothing_there_is_nothing():
     assert feed.poll(0.001) is None
     feed.put(HALT)
     assert feed.poll(None) == HALT
+
+
+# -- keeping up with the broker's clock -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [1.0, 60.0])
+def test_a_market_clock_that_lags_is_set_forward_and_one_that_leads_is_left(rate):
+    clock = Frozen(AT)
+    feed = WallFeed(clock, rate)
+    feed.follow(AT + LAG * rate)
+    assert clock.now() == AT
+    feed.follow(AT - timedelta(hours=1))
+    assert clock.now() == AT
+    ahead = AT + LAG * rate + timedelta(milliseconds=1)
+    feed.follow(ahead)
+    assert clock.now() == ahead
+
+
+def test_a_market_that_we_move_and_a_wall_clock_follow_nobody():
+    feed, clock, _ = paced()
+    feed.follow(after(hours=1))
+    assert clock.now() == AT
+    stands = Stepped(AT)
+    WallFeed(stands).follow(after(hours=1))
+    assert stands.now() == AT
+
+
+def test_on_the_wall_what_is_due_waits_for_the_answer_that_is_under_way():
+    """Told again and again that it is due, the loop would spin until the answer came."""
+    feed = WallFeed(Stepped(AT))
+    timer = threading.Timer(0.2, feed.put, [HALT])
+    timer.start()
+    for busy, answer in ((False, TimerElapsed(AT)), (True, HALT)):
+        assert feed.next(AT, busy=busy) == answer
+    timer.join()
+
+
+class Frozen(MarketClock):
+    """A market clock that moves only when it is set."""
+
+    def __init__(self, origin: datetime) -> None:
+        super().__init__(origin, 0.0)

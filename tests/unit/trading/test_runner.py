@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from gambler_ai.core.engine import Engine
 from gambler_ai.core.model import Instrument
 from gambler_ai.core.orders import Status
 from gambler_ai.core.risk import RiskLimits
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.state import ORDER_OVERLAP, SessionState, evolve
 from gambler_ai.errors import BrokerAuthError, BrokerUnreachable, OutcomeUnknown, RecoveryHalted
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan
@@ -31,7 +31,7 @@ from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.feed import PacedFeed
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import restore
-from gambler_ai.trading.runner import Runner, expected
+from gambler_ai.trading.runner import LOOK_AGAIN_S, ORDERS_LIVE, STOP_PATIENCE_S, Runner, expected
 from tests.unit.fakes import (
     AT,
     LIMITS,
@@ -187,22 +187,31 @@ def test_an_order_whose_answer_is_lost_is_placed_once(on_exchange, kind):
 # -- on a fake broker -----------------------------------------------------------------------------
 
 
+class Followed(PacedFeed):
+    """A feed that writes down which instants the broker told it."""
+
+    def follow(self, instant: datetime) -> None:
+        self.followed = [*getattr(self, "followed", ()), instant]
+
+
 class Bench:
     """A runner on a fake broker, which fills an entry at once."""
+
+    wall_s = 0.0
 
     def __init__(self, database: Database, state: SessionState, *wishes) -> None:
         self.broker = FakeBroker()
         self.broker.frame = frame_of({"AAPL": [100.0], "MSFT": []}, AT - timedelta(minutes=5))
         self.broker.prices = trades_of(AAPL="100")
         self.broker.answer = lambda body: bracket_of(ENTRY, "new")
-        self.feed = PacedFeed(ManualClock(AT), lambda to: to, 0.0)
+        self.feed = Followed(ManualClock(AT), lambda to: to, 0.0)
         self.notes = Notes()
         held_ = lease.acquire(database, state.account_id, SESSION, "pid 1", ManualClock(AT))
         self.ledger = Ledger(database, held_, state, head=journal.GENESIS, created=0, wall=ManualClock(AT))
         known = {s: Instrument(s) for s in state.plan.symbols}
         self.engine = Engine(state, Told(*wishes), LIMITS, known, lambda ids: set())
-        executor = Executor(self.broker, self.broker, self.feed)
-        self.runner = Runner(self.engine, self.ledger, self.feed, executor, self.notes, 1)
+        self.executor = Executor(self.broker, self.broker, self.feed)
+        self.runner = Runner(self.engine, self.ledger, self.feed, self.executor, self.notes, 1)
 
     def begin(self) -> None:
         self.runner.begin(ev.RunStarted(AT, 120.0, resumed=False, token=self.runner.token))
@@ -374,3 +383,48 @@ def test_what_has_to_be_in_a_reading_is_what_is_unknown_or_not_done():
     assert expected(state) == [COID]
     evolve(state, [ev.OrderUpdated(AT, bracket_of(ENTRY, "new"))])
     assert expected(state) == [COID]
+
+
+def test_it_acts_before_it_tells(bench):
+    """A reporter that is slow, or whose pipe is gone, keeps no order from the broker."""
+    one = bench(wish())
+    one.begin()
+    asked: list[bool] = []
+    one.notes.on("IntentPlanned", lambda: asked.append(one.executor.busy))
+    one.runner.trade()
+    assert asked == [True]
+
+
+def test_the_clock_follows_the_brokers_with_each_reading(bench):
+    one = bench()
+    one.begin()
+    assert one.feed.followed == [AT, AT]
+
+
+def test_the_first_reading_goes_back_as_long_as_an_order_can_rest(bench):
+    one = bench()
+    one.begin()
+    assert {given for [given] in one.broker.asked("orders")} == {AT - ORDERS_LIVE}
+    one.runner.trade()
+    assert min(given for [given] in one.broker.asked("orders")[2:]) >= AT - ORDER_OVERLAP
+
+
+def test_an_order_that_stays_unknown_at_a_signal_is_looked_up_at_the_brokers_pace(bench):
+    one = bench(wish())
+    one.begin()
+    one.broker.raises["submit"] = OutcomeUnknown("read timeout")
+    one.notes.on("IntentUnknown", lambda: one.feed.put(ev.HaltRequested(AT, "SIGTERM")))
+    assert one.runner.trade() == "signal"
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        one.wall_s += seconds
+
+    one.feed.clock.sleep, one.feed.clock.monotonic = sleep, lambda: one.wall_s
+    before = len(one.broker.asked("order_by_client_id"))
+    one.runner.end("stopped", "signal")
+    looks = len(one.broker.asked("order_by_client_id")) - before
+    assert sum(pauses) == STOP_PATIENCE_S
+    assert set(pauses) == {LOOK_AGAIN_S}
+    assert len(pauses) <= looks <= len(pauses) + 1

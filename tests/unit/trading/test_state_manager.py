@@ -11,6 +11,7 @@ import pytest
 from gambler_ai.clock import ManualClock
 from gambler_ai.errors import ConfigError, NoActiveSession, SessionLeased, SessionNotFound
 from gambler_ai.storage import sessions
+from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.state_manager import StateManager
 from tests.unit.fakes import AT, after
@@ -129,3 +130,18 @@ def test_leaving_the_block_stops_the_session_and_gives_the_database_back(tmp_pat
         assert again.resume_session() == session_id
         assert again.create_checkpoint() == 1
         assert again.cleanup_old_checkpoints(1, older_than_hours=1) == 0
+
+
+def test_a_commit_that_fails_drops_the_session_which_is_resumed_as_it_was_stored(manager, database):
+    session_id = begun(manager, parameters={"a": 1})
+    manager.create_checkpoint()
+
+    with database.write() as db:  # another owner, as after a take-over
+        db.execute(t.lease.update().values(token=99))
+    with pytest.raises(SessionLeased):
+        manager.create_checkpoint(strategy_params={"a": 2})
+    assert manager.session_id is None
+    with pytest.raises(NoActiveSession):
+        manager.create_checkpoint()
+    assert manager.resume_session() == session_id  # the lock is free
+    assert manager.restore_from_latest_checkpoint()["strategy_params"] == {"a": 1}
