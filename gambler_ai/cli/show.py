@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.text import Text
@@ -49,7 +50,7 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
 
 
 def _tables(document: dict[str, Any]) -> list[tuple[str, Any]]:
-    makers = {
+    makers: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "Positions": ("positions", _positions), "Round trips": ("trades", trades_table),
         "Orders": ("orders", _orders), "Differences found": ("discrepancies", _discrepancies),
     }  # fmt: skip
