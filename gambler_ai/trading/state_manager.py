@@ -326,7 +326,10 @@ def _restored(info: SessionInfo, found: Restored, checkpoint: CheckpointInfo) ->
         "checkpoint_number": checkpoint.number,
         "checkpoint_time": checkpoint.at,
         "replayed_facts": found.replayed,
-        "positions": [msgspec.structs.asdict(p) | {"side": p.side} for p in state.positions.values()],
+        "positions": [
+            msgspec.structs.asdict(p) | {"side": p.side, "order_ids": [o.order_id for o in state.live_orders(p.symbol)]}
+            for p in state.positions.values()
+        ],
         "account": msgspec.structs.asdict(state.account),
         "portfolio_value": state.account.portfolio_value,
         "strategy_params": dict(state.parameters),

@@ -1,5 +1,6 @@
 """Bytes that rot: a checkpoint is a cache and is gone around, the journal is the truth and is not."""
 
+import json
 import sqlite3
 import sys
 from pathlib import Path
@@ -78,6 +79,25 @@ def test_the_good_one_below_broken_ones_is_never_pruned(killed: World):
     session = killed.session()["id"]
     killed.run(f"sqlite:///{killed.database}", session, program=(sys.executable, "-c", PRUNES)).ok()
     assert [r["number"] for r in killed.rows("SELECT number FROM checkpoints ORDER BY number")] == [4, 12, 13]
+
+
+SHOWS = """
+import json, sys
+from gambler_ai.trading.state_manager import StateManager
+with StateManager(sys.argv[1]) as state_manager:
+    state_manager.resume_session(sys.argv[2])
+    print(json.dumps(state_manager.restore_from_latest_checkpoint()["positions"], default=str))
+"""
+
+
+def test_a_script_sees_each_position_with_side_stop_target_and_the_orders_that_rest_for_it(killed: World):
+    where = f"sqlite:///{killed.database}"
+    shown = killed.run(where, killed.session()["id"], program=(sys.executable, "-c", SHOWS)).ok().out
+    [position] = json.loads(shown)
+    assert (position["symbol"], position["side"], position["qty"]) == ("AAPL", "long", "99")
+    assert (position["stop_price"], position["target_price"]) == ("98.98", "105.04")
+    [entry] = killed.there.orders()
+    assert sorted(position["order_ids"]) == sorted(leg["id"] for leg in entry["legs"])
 
 
 def test_a_session_a_script_has_looked_after_still_resumes(killed: World):
