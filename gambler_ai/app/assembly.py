@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from gambler_ai.app.venue import Venue
-from gambler_ai.clock import Clock, SystemClock
+from gambler_ai.clock import SystemClock
 from gambler_ai.config import Settings, timeframe_s
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Engine
@@ -94,11 +93,6 @@ def build_runner(
     ledger = Ledger(database, held, engine.state, head=head, created=created, wall=SystemClock())
     executor = Executor(venue.broker, venue.market_data, venue.feed)
     return Runner(engine, ledger, venue.feed, executor, reporter, strategy_of(engine.state.plan).history)
-
-
-def owner_name(wall: Clock) -> str:
-    """How this process signs a lease."""
-    return f"pid {os.getpid()} on {socket.gethostname()} since {wall.now():%F %T} UTC"
 
 
 @contextmanager

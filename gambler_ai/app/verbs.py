@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -13,7 +12,6 @@ from gambler_ai.app.assembly import (
     build_engine,
     build_runner,
     instruments_of,
-    owner_name,
     parameters_of,
     plan_of,
     signals,
@@ -108,7 +106,7 @@ class App:
         if interrupted is not None and self._agreed(interrupted):
             self.resume(interrupted.id)
             return
-        session_id = f"{self._wall.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        session_id = sessions.new_id(self._wall.now())
         plan = plan_of(self._settings)
         if self.kind == EMBEDDED:
             venue = open_embedded(self._settings, session_id, fresh=True)
@@ -132,7 +130,7 @@ class App:
         market = venue.broker.market()
         if not market.is_open:
             raise _closed(market)
-        held = lease.acquire(self.database, account_id, session_id, owner_name(self._wall), self._wall)
+        held = lease.acquire(self.database, account_id, session_id, lease.signature(self._wall.now()), self._wall)
         try:
             now = venue.clock.now()
             state = SessionState(session_id=session_id, account_id=account_id, plan=plan, started_at=now, last_at=now)
@@ -221,7 +219,7 @@ class App:
         return info
 
     def _take_over(self, info: SessionInfo) -> tuple[Lease, Restored, Venue]:
-        held = lease.acquire(self.database, info.account_id, info.id, owner_name(self._wall), self._wall)
+        held = lease.acquire(self.database, info.account_id, info.id, lease.signature(self._wall.now()), self._wall)
         crashpoints.hit("recovery.leased")
         try:
             with self.database.read() as db:

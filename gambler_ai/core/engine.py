@@ -90,7 +90,7 @@ class Engine:
     # -- prices -----------------------------------------------------------------------------------
 
     def _bars_closed(self, event: ev.BarsClosed) -> None:
-        self._restore("market data")
+        self._restore(ev.MARKET_DATA)
         fresh = _fresh_bars(event.frame, self.state.bars)
         view = MarketView(event.at, event.frame, event.trades, frozenset(self.state.positions))
         proposals = [p for p in self._proposals(view) if p.symbol in fresh]
@@ -164,7 +164,7 @@ class Engine:
     def _broker_reported(self, event: ev.BrokerReported) -> None:
         state, report, at = self.state, event.report, event.at
         self._market = report.market
-        self._restore("broker")
+        self._restore(ev.BROKER)
         moved = report.account.cash != state.account.cash
         if moved or (event.reconcile and report.account != state.account):
             self._emit(ev.AccountReported(at, report.account))

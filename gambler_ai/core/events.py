@@ -258,6 +258,10 @@ class BrokerReported:
     reconcile: bool
 
 
+#: What can fail to answer: the orders and account, or the prices.
+BROKER, MARKET_DATA = "broker", "market data"
+
+
 @dataclass(frozen=True)
 class BrokerFailed:
     """A reading that did not come: ``name`` says which, so that the one that works again can restore it."""

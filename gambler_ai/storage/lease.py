@@ -10,7 +10,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from datetime import timedelta
+import socket
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -65,6 +66,11 @@ class Lease:
     def close(self) -> None:
         """Free the machine's lock; after the transaction that released the row."""
         self._lock.close()
+
+
+def signature(wall: datetime, what: str = "") -> str:
+    """How this process signs a lease: what it is, where it runs, since when."""
+    return f"{what}pid {os.getpid()} on {socket.gethostname()} since {wall:%F %T} UTC"
 
 
 def acquire(database: Database, account_id: str, session_id: str, owner: str, clock: Clock) -> Lease:

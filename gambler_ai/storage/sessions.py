@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -23,6 +24,11 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COMPLETED = "completed"
 #: What a session made by a script has where a runner's names its broker.
 SCRIPT = "script"
+
+
+def new_id(wall: datetime) -> str:
+    """An id for a session that begins: it sorts by its start, and two at once differ."""
+    return f"{wall:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 class SessionInfo(Struct, frozen=True):

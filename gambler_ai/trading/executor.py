@@ -16,6 +16,8 @@ from typing import Any
 from gambler_ai import crashpoints
 from gambler_ai.core import bars
 from gambler_ai.core.events import (
+    BROKER,
+    MARKET_DATA,
     BarsClosed,
     BrokerFailed,
     BrokerReport,
@@ -161,7 +163,7 @@ class Executor:
         except BrokerAuthError:
             raise
         except BrokerError as error:
-            return BrokerFailed(self._feed.clock.now(), "broker", error.message)
+            return BrokerFailed(self._feed.clock.now(), BROKER, error.message)
         return BrokerReported(self._feed.clock.now(), report, request.reconcile)
 
     def _scan(self, request: Scan) -> Input:
@@ -175,7 +177,7 @@ class Executor:
         except BrokerAuthError:
             raise
         except BrokerError as error:
-            return BrokerFailed(self._feed.clock.now(), "market data", error.message)
+            return BrokerFailed(self._feed.clock.now(), MARKET_DATA, error.message)
         self._frame = bars.join(held, new, request.history)
         return BarsClosed(self._feed.clock.now(), self._frame, trades)
 

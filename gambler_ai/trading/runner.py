@@ -125,10 +125,9 @@ class Runner:
     def _take(self, event: ev.Input) -> None:
         if isinstance(event, _ANSWERS):
             self._executor.answered()
-            self._asked.discard(_REQUEST_OF.get(type(event), Submit))
-        if isinstance(event, ev.BrokerFailed):
-            self._asked -= {Read} if event.name == "broker" else {Scan}
-            self._failure = event if event.name == "broker" else self._failure
+            self._asked -= {_reading_of(event)}
+        if isinstance(event, ev.BrokerFailed) and event.name == ev.BROKER:
+            self._failure = event
         if isinstance(event, ev.BrokerReported):
             self._feed.follow(event.report.market.at)
         self._finish(self._engine.step(event))
@@ -273,7 +272,13 @@ _ANSWERS = (
     ev.BarsClosed, ev.BrokerReported, ev.BrokerFailed, ev.SubmitAnswered, ev.SubmitRefused,
     ev.SubmitUnanswered, ev.CancelAnswered,
 )  # fmt: skip
-_REQUEST_OF: dict[type, type] = {ev.BarsClosed: Scan, ev.BrokerReported: Read}
+
+
+def _reading_of(answer: ev.Input) -> type | None:
+    """Which kind of reading an answer ends, None for one that answers an order."""
+    if isinstance(answer, ev.BrokerFailed):
+        return Read if answer.name == ev.BROKER else Scan
+    return {ev.BarsClosed: Scan, ev.BrokerReported: Read}.get(type(answer))
 
 
 def expected(state: SessionState) -> list[str]:

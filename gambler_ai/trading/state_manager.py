@@ -14,8 +14,6 @@ while that one is down, and never at the same time. Its own sessions have no bro
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -89,7 +87,7 @@ class StateManager:
         plan = _plan(symbols, duration_minutes, scan_interval_seconds)
         plain = _plain(parameters or {})
         now = self._clock.now()
-        session_id = f"{now:%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+        session_id = sessions.new_id(now)
         state = SessionState(
             session_id=session_id, account_id=f"{SCRIPT}-{session_id}", plan=plan, started_at=now, last_at=now
         )
@@ -263,7 +261,7 @@ class StateManager:
             self._end(self._left_as, "left by script")
 
     def _owner(self) -> str:
-        return f"script, pid {os.getpid()} on {socket.gethostname()} since {self._clock.now():%F %T} UTC"
+        return lease.signature(self._clock.now(), "script, ")
 
 
 def _plan(symbols: Sequence[str], duration_minutes: float, scan_interval_seconds: float) -> Plan:
