@@ -71,7 +71,7 @@ def test_the_program_wants_the_newest_migration_and_there_is_only_one() -> None:
 def test_down_to_nothing_and_up_again(database: Database) -> None:
     database.upgrade()
     before = written(database.engine)
-    migrate.downgrade(database.engine)
+    database.downgrade("base")
     assert written(database.engine) == {}
     assert database.revision() is None
     database.prepare()

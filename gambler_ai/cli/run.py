@@ -89,6 +89,8 @@ def _app(given: dict[str, Any], config: Path | None, program: str, *, quiet: boo
     watcher = ConsoleWatcher(console(), closed, resume_command=f"{called} --resume-session", quiet=quiet)
     ask = _ask if sys.stdin.isatty() and sys.stdout.isatty() else None
     app = App(settings, {k: v for k, v in given.items() if k != "database_url"}, watcher, ask)
+    if app.upgraded:
+        console().print(app.upgraded)
     return app
 
 

@@ -8,7 +8,10 @@ import typer
 
 app = typer.Typer(help="Sessions and their checkpoints.", no_args_is_help=True)
 
-DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="sqlite:///PATH; default as for run.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database-url", help="sqlite:///PATH or postgresql+psycopg://HOST/NAME; default as for run."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 SessionId = Annotated[str, typer.Argument(help="The session, or the beginning of its id.", metavar="ID")]
 
@@ -18,7 +21,9 @@ def _database(url: str | None) -> Any:
     from gambler_ai.storage.database import Database
 
     database = Database(load({} if url is None else {"database_url": url}).database)
-    database.prepare()
+    upgraded = database.prepare()
+    if upgraded:
+        typer.echo(upgraded, err=True)
     return database
 
 

@@ -14,6 +14,7 @@ from gambler_ai.errors import SessionLeased
 from gambler_ai.storage import lease, views
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
+from tests.databases import sqlite_only
 from tests.unit.fakes import AT
 
 CLOCK = ManualClock(AT)
@@ -102,6 +103,7 @@ def test_an_owner_whose_row_is_gone_is_told(database):
     held.close()
 
 
+@sqlite_only
 def test_the_lock_is_private_and_freed_when_acquiring_fails(database, tmp_path):
     held = acquire(database)
     [lock] = (tmp_path / "state").glob("*.lock")
