@@ -22,6 +22,12 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-databases", action="store_true", help="run what is slow on each kind of database, not on SQLite alone"
+    )
+
+
 @pytest.fixture(autouse=True)
 def home(monkeypatch, tmp_path_factory):
     """No test sees the developer's keys, settings or sessions, and none can spoil them."""

@@ -166,6 +166,8 @@ class Database:
         """
         from gambler_ai.storage.upgrade import change
 
+        if not self._can_upgrade(self.revision()):
+            self.check()
         return change(self, revision, down=True)
 
     @staticmethod

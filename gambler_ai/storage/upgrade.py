@@ -102,28 +102,29 @@ def _count(db: Connection, table: str, schema: str | None = None) -> int:
 def _copy_file(path: Path, revision: str, rows: dict[str, int]) -> Path:
     """A whole, checked copy beside the database. Our transaction keeps writers out meanwhile."""
     half = path.with_name(f"{path.name}.copying")
-    half.unlink(missing_ok=True)  # of a kill
-    os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
+        half.unlink(missing_ok=True)  # of a kill
+        os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with closing(sqlite3.connect(path)) as source:
             source.execute("VACUUM INTO ?", (str(half),))
-        _check_file(half, rows)
+        check_copy(half, rows)
         _sync(half)
-    except sqlite3.Error as error:
-        half.unlink(missing_ok=True)
+    except (sqlite3.Error, OSError) as error:
         raise StorageError(
-            f"no copy of {path} could be made before its upgrade: {error}", hint="free some disk space"
+            f"no copy of {path} could be made, and nothing was changed: {error}", hint="see that there is room for one"
         ) from error
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
     whole = _free_name(path, revision, SystemClock().now())
     half.rename(whole)
     _sync(path.parent)
     return whole
 
 
-def _check_file(copy: Path, rows: dict[str, int]) -> None:
+def check_copy(copy: Path, rows: dict[str, int]) -> None:
+    """Compare a file with the ``rows`` that each table must have.
+
+    Raises:
+        StorageError: it is damaged, or some are missing.
+    """
     with closing(sqlite3.connect(copy)) as db:
         said = db.execute("PRAGMA quick_check").fetchall()
         found = {name: db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in rows}  # noqa: S608
