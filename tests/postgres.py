@@ -104,6 +104,16 @@ class Server:
         """Stop and start it: every connection is lost."""
         pg_ctl(self._programs, self.folder, self.port, "restart", "-m", "fast")
 
+    @contextlib.contextmanager
+    def standby(self) -> Iterator[None]:
+        """As a copy of another server's, which only reads, for a while."""
+        signal_file = self.folder / "data" / "standby.signal"
+        signal_file.touch()
+        os.chown(signal_file, *owner()[:2])
+        self.restart()
+        yield
+        pg_ctl(self._programs, self.folder, self.port, "promote")
+
     def stop(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._keeper.communicate(timeout=30)

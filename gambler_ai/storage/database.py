@@ -109,11 +109,9 @@ class Database:
                 f"{self.name} has schema {revision or 'none'}, this program needs {SCHEMA_HEAD}",
                 hint="run: gambler-ai db upgrade" if self._can_upgrade(revision) else "use the program that wrote it",
             )
+        self._check_server()
         if self.engine.dialect.name == "sqlite":
             self._check_pragmas()
-        else:
-            with self.read() as db:
-                check_postgres(db, self.name)
         if self.path is not None and stat.S_IMODE(self.path.stat().st_mode) & 0o077:
             self.path.chmod(0o600)
 
@@ -135,6 +133,7 @@ class Database:
             SchemaMismatch: its schema is newer, unknown, or somebody else's; nothing was changed.
             SessionLeased: it needs an upgrade and a runner works on it.
         """
+        self._check_server()
         revision = self.revision()
         said = ""
         if revision != SCHEMA_HEAD and self._can_upgrade(revision):
@@ -153,6 +152,7 @@ class Database:
         """
         from gambler_ai.storage.upgrade import change
 
+        self._check_server()
         if not self._can_upgrade(self.revision()):
             self.check()
         self._use_wal()
@@ -197,6 +197,11 @@ class Database:
             return
         with explained(self.name), closing(self.engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode=wal")
+
+    def _check_server(self) -> None:
+        if self.engine.dialect.name == "postgresql":
+            with self.read() as db:
+                check_postgres(db, self.name)
 
     def _check_pragmas(self) -> None:
         with self.read() as db:

@@ -121,6 +121,7 @@ _NAME_BYTES = 63
 #: The server's code for a lock that was not to be had in time.
 LOCK_TIMEOUT = "55P03"
 
+_SETTINGS = sa.text("SELECT set_config('application_name', :name, false), set_config('lock_timeout', '1s', false)")
 _HOLDER = sa.text("""
 SELECT activity.application_name FROM pg_locks AS locks JOIN pg_stat_activity AS activity USING (pid)
 WHERE locks.locktype = 'advisory' AND locks.granted AND locks.objsubid = 1 AND activity.datname = current_database()
@@ -154,7 +155,7 @@ class ServerLock:
         if self._connection is None or self._is_alive(self._connection):
             return True
         self.close()
-        # It waits (lock_timeout): the server's end of the lost connection may need a moment to let go.
+        # It waits a second: the server's end of the lost connection may need a moment to let go.
         return self._take("SELECT pg_advisory_lock(:key) IS NOT NULL")
 
     def _take(self, query: str) -> bool:
@@ -163,7 +164,7 @@ class ServerLock:
             db.detach()
             try:
                 name = self._owner.encode()[:_NAME_BYTES].decode("utf-8", "ignore")
-                db.execute(sa.text("SELECT set_config('application_name', :name, false)"), {"name": name})
+                db.execute(_SETTINGS, {"name": name})
                 self._pid = db.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
                 taken = bool(db.execute(sa.text(query), {"key": self._key}).scalar_one())
             except OperationalError as error:

@@ -20,6 +20,7 @@ SCHEMES = frozenset({"postgres", "postgresql", DRIVER})
 _CONNECT: dict[str, str | int] = {
     "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 25_000, "application_name": "gambler-ai",
+    "client_encoding": "utf8",
 }  # fmt: skip
 
 #: The server's, for our session. Without its keepalives a machine that vanished would hold its lock for two hours.

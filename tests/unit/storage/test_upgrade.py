@@ -58,7 +58,7 @@ def kept(database: Database, copy: str) -> tuple[str, list[str]]:
     else:
         prefix = copy.removeprefix("schema ") + "."
         with database.read() as db:
-            [revision], ids = (db.execute(sa.text(q.format(prefix))).all() for q in queries)
+            [revision], ids = (list(db.execute(sa.text(q.format(prefix)))) for q in queries)
     return revision[0], [row[0] for row in ids]
 
 

@@ -125,6 +125,15 @@ def test_a_session_that_never_wrote_comes_back_empty(database, state):
     assert (found.state, found.checkpoint, found.replayed) == (state, None, 0)
 
 
+def test_a_session_that_is_written_meanwhile_is_read_as_of_one_moment(database, ledger, state):
+    """Somebody looked its row up; then its runner wrote; then they restore it."""
+    write(ledger, state, *STORY[:2])
+    looked_up = info(database)
+    write(ledger, state, *STORY[2:])
+    found = restore(database, looked_up)
+    assert (found.state.seq, found.head) == (len(STORY), info(database).journal_hash)
+
+
 @pytest.mark.parametrize("cut", range(len(STORY) + 1))
 def test_checkpoint_and_replay_are_the_full_replay_and_the_live_state(database, ledger, state, cut):
     if cut:
