@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.errors import ConfigError
@@ -23,11 +23,21 @@ from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
 from gambler_ai.exchange.market import Market, Tick, quote_around, tick_instant, ticks_until
 from gambler_ai.exchange.numbers import plain, to_decimal
-from gambler_ai.exchange.orders import Order
+from gambler_ai.exchange.orders import Order, OrderEvent
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
 from gambler_ai.exchange.sessions import Session
 
 SAVE_INSTANT_EVERY = 15 * MINUTE  # market time; what a crash can take back of an idle market's clock
+
+
+class Listener(Protocol):
+    """Is told what happens, inside the step that made it happen: it must neither wait nor raise."""
+
+    def on_orders(self, events: Sequence[OrderEvent]) -> None:
+        """What happened to orders, oldest first; committed."""
+
+    def on_move(self, from_us: int, to_us: int) -> None:
+        """The market has been processed from one instant (excluded) to another (included)."""
 
 
 class Exchange:
@@ -39,8 +49,9 @@ class Exchange:
         self._journal = journal
         self._lock = threading.RLock()
         self._broken = ""
+        self._listeners: tuple[Listener, ...] = ()
         self._saved_us = parse_rfc3339(meta["instant"])
-        self.now_us = self._saved_us
+        self.now_us = self._told_us = self._saved_us
         self.clock = clock
         self.speed = speed
         self.created_us = parse_rfc3339(meta["created"])
@@ -137,13 +148,30 @@ class Exchange:
                 self._broken = f"{type(error).__name__}: {error}"
                 raise
 
+    def join(self, listener: Listener) -> None:
+        """Tell it what happens from now on; nothing that happened before."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def leave(self, listener: Listener) -> None:
+        """When this returns the listener is told nothing any more."""
+        with self._lock:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+
     def _commit_changes(self) -> None:
         if self.book.has_changes or self.now_us - self._saved_us >= SAVE_INSTANT_EVERY:
             self._commit()
+        from_us, self._told_us = self._told_us, self.now_us
+        if from_us < self.now_us:
+            for listener in self._listeners:
+                listener.on_move(from_us, self.now_us)
 
     def _commit(self, log: Mapping[str, Any] | None = None) -> None:
         self._journal.commit(self.book, {"instant": rfc3339(self.now_us)}, log)
         self._saved_us = self.now_us
+        events = self.book.take_events()
+        for listener in self._listeners if events else ():
+            listener.on_orders(events)
 
     def _catch_up(self) -> None:
         target = to_us(self.clock.now())
@@ -199,6 +227,11 @@ class Exchange:
         self.book.roll_over(found.equity, found.maintenance, found.gross_cost)
 
     # figures
+
+    def authorizes(self, key_id: bytes, secret: bytes) -> bool:
+        """Are these the account's keys? Takes as long whatever is wrong with them."""
+        known = secrets.compare_digest(key_id, self.key_id.encode())
+        return secrets.compare_digest(secret, self.secret_key.encode()) and known
 
     @property
     def is_open(self) -> bool:

@@ -93,8 +93,7 @@ class Gate:
                 return None
             return b'{"code":40110000,"message":"X-Exchange-Token is missing or wrong"}'
         key_id, secret = headers.get(b"apca-api-key-id", b""), headers.get(b"apca-api-secret-key", b"")
-        known = secrets.compare_digest(key_id, self._exchange.key_id.encode())
-        if secrets.compare_digest(secret, self._exchange.secret_key.encode()) and known:
+        if self._exchange.authorizes(key_id, secret):
             return None
         return b'{"code":40110000,"message":"request is not authorized"}'
 
