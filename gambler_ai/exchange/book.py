@@ -5,14 +5,14 @@ commit.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import copy
 from decimal import Decimal
 
 from gambler_ai.exchange.accounts import Account, Position
+from gambler_ai.exchange.events import EventLog
 from gambler_ai.exchange.hashing import make_uuid
 from gambler_ai.exchange.instants import new_york
 from gambler_ai.exchange.numbers import ZERO
-from gambler_ai.exchange.orders import BUY, EVENTS, FILLED, PARTIALLY_FILLED, Fill, Order, OrderEvent
+from gambler_ai.exchange.orders import BUY, FILLED, PARTIALLY_FILLED, Fill, Order
 
 
 class Book:
@@ -31,7 +31,7 @@ class Book:
         self.changed_positions: set[str] = set()
         self.account_changed = False
         self.saved_fills = 0
-        self._events: list[OrderEvent] = []  # what has happened since the last commit, as it happened
+        self.events = EventLog(account_seed)
 
     # what is there
 
@@ -94,22 +94,7 @@ class Book:
     def move(self, order: Order, status: str, us: int) -> None:
         order.move(status, us)
         self.touch(order)
-        self.note(order)
-
-    def note(self, order: Order) -> None:
-        """Record that the order has come to its status. ``move`` does it; call it for an order that is new."""
-        name = EVENTS[order.status]  # an order comes to each status once, but for partial fills
-        self._note(order, name, make_uuid(self.account_seed, "event", order.seq, name))
-
-    def _note(self, order: Order, name: str, event_id: str, fill: Fill | None = None) -> None:
-        legs = tuple(copy(leg) for leg in self.legs(order))
-        held = self.position_qty(order.symbol) if fill else None
-        self._events.append(OrderEvent(name, event_id, order.updated_us, copy(order), legs, fill, held))
-
-    def take_events(self) -> list[OrderEvent]:
-        """What has happened since the last call, in order. To be told to others only once it is committed."""
-        events, self._events = self._events, []
-        return events
+        self.events.note(order, self.legs(order))
 
     def fill(self, order: Order, qty: Decimal, price: Decimal, us: int) -> Fill:
         """Execute: the order, the position and the cash move together."""
@@ -123,10 +108,9 @@ class Book:
         seq = len(self.fills) + 1
         stamp = new_york(us)
         prefix = f"{stamp:%Y%m%d%H%M%S}{stamp.microsecond // 1000:03d}"
-        execution_id = make_uuid(self.account_seed, "fill", seq)
         fill = Fill(
             seq=seq,
-            id=f"{prefix}::{execution_id}",
+            id=f"{prefix}::{make_uuid(self.account_seed, 'fill', seq)}",
             order_id=order.id,
             symbol=order.symbol,
             side=order.side,
@@ -141,7 +125,7 @@ class Book:
         self.account.cash += -qty * price if order.side == BUY else qty * price
         self.account_changed = True
         self._apply(fill)
-        self._note(order, EVENTS[order.status], execution_id, fill)
+        self.events.note_fill(order, self.legs(order), fill, self.position_qty(order.symbol))
         return fill
 
     def _apply(self, fill: Fill) -> None:

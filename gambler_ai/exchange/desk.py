@@ -87,7 +87,7 @@ class Desk:
         if accepted_for_s:
             order.status, order.fills_from_us = ACCEPTED, now_us + int(accepted_for_s * SECOND)
         for written in self._book.members(order):
-            self._book.note(written)
+            self._book.events.note(written, self._book.legs(written))
         entity = order_entity(order, self._book.legs(order))
         if self._market.sessions.is_open(now_us):
             matching.meet(self._book, order, tick, now_us)
@@ -276,7 +276,7 @@ class Desk:
         book.move(order, REPLACED, now_us)
         new.leg_ids = old_leg_ids
         book.add(new)
-        book.note(new)
+        book.events.note(new, book.legs(new))
         for leg_id in old_leg_ids:
             leg = book.orders[leg_id]
             leg.parent_id = new.id

@@ -18,12 +18,13 @@ from gambler_ai.exchange.accounts import Account, Margins, margins
 from gambler_ai.exchange.book import Book
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
 from gambler_ai.exchange.desk import Desk
+from gambler_ai.exchange.events import OrderEvent
 from gambler_ai.exchange.hashing import letters, make_uuid
 from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
 from gambler_ai.exchange.market import Market, Tick, quote_around, tick_instant, ticks_until
 from gambler_ai.exchange.numbers import plain, to_decimal
-from gambler_ai.exchange.orders import Order, OrderEvent
+from gambler_ai.exchange.orders import Order
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
 from gambler_ai.exchange.sessions import Session
 
@@ -169,7 +170,7 @@ class Exchange:
     def _commit(self, log: Mapping[str, Any] | None = None) -> None:
         self._journal.commit(self.book, {"instant": rfc3339(self.now_us)}, log)
         self._saved_us = self.now_us
-        events = self.book.take_events()
+        events = self.book.events.take()
         for listener in self._listeners if events else ():
             listener.on_orders(events)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from gambler_ai.exchange.events import OrderEvent
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import (
     AUTH,
@@ -23,7 +24,6 @@ from gambler_ai.exchange.faults import (
     FaultPlan,
 )
 from gambler_ai.exchange.instants import SECOND
-from gambler_ai.exchange.orders import OrderEvent
 from gambler_ai.exchange.outbox import CLOSE, CUT, Outbox
 from gambler_ai.exchange.subscriptions import (
     NOTHING,

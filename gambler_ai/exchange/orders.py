@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
 
 import msgspec
 
@@ -29,8 +28,6 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 }
 TERMINAL = frozenset(status for status, ends in TRANSITIONS.items() if not ends)
 WORKING = frozenset({NEW, PARTIALLY_FILLED})  # may fill
-# What the stream of trade updates calls the arrival in a status (BEHAVIOUR 7): the status, but for fills.
-EVENTS = {status: status for status in TRANSITIONS} | {PARTIALLY_FILLED: "partial_fill", FILLED: "fill"}
 # Which instant a status stamps on the order.
 _STAMPS = {FILLED: "filled_us", CANCELED: "canceled_us", EXPIRED: "expired_us", REPLACED: "replaced_us"}
 
@@ -123,18 +120,3 @@ class Fill(msgspec.Struct, kw_only=True, frozen=True):
     @property
     def signed_qty(self) -> Decimal:
         return self.qty if self.side == BUY else -self.qty
-
-
-class OrderEvent(NamedTuple):
-    """One thing that happened to an order. ``order`` and ``legs`` are copies, as they were just after it.
-
-    ``fill`` and ``position_qty`` (signed) are there for executions only.
-    """
-
-    name: str
-    id: str
-    at_us: int
-    order: Order
-    legs: tuple[Order, ...]
-    fill: Fill | None = None
-    position_qty: Decimal | None = None

@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from gambler_ai.exchange.assets import ASSETS, Asset
+from gambler_ai.exchange.events import OrderEvent
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import plain, rounded
-from gambler_ai.exchange.orders import FILLED, Fill, Order, OrderEvent
+from gambler_ai.exchange.orders import FILLED, Fill, Order
 from gambler_ai.exchange.sessions import Session
 
 

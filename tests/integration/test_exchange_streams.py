@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -263,22 +264,31 @@ def test_a_muted_connection_stands_and_says_nothing_until_its_time_is_over(loopb
 
 
 def test_whoever_is_muted_for_good_gets_on_with_a_new_connection(loopback):
-    with connect(loopback.url("/stream")) as socket:
-        authenticate(loopback, socket)
+    with connect(loopback.url("/stream")) as client:
+        authenticate(loopback, client)
         loopback.plan({"kind": "stream_mute", "times": "always"})
         loopback.resting()
         loopback.advance(hours=2)
-        socket.ping().wait(PATIENCE_S)
+        client.ping().wait(PATIENCE_S)
         loopback.plan()
         with trade_updates(loopback) as heard:
             loopback.resting()
             events(heard, "pending_new", "new")
-        assert socket.ping().wait(PATIENCE_S)
+        assert client.ping().wait(PATIENCE_S)
         with pytest.raises(TimeoutError):
-            socket.recv(timeout=0)
+            client.recv(timeout=0)
 
 
 # market data
+
+
+def test_a_market_moved_by_another_thread_is_heard(loopback):
+    with market_data(loopback) as data, trade_updates(loopback) as orders:
+        order_id = loopback.resting()
+        events(orders, "pending_new", "new")
+        loopback.exchange.advance(START + timedelta(hours=7))
+        assert str(events(orders, "expired")[0].order.id) == order_id
+        assert [data.next("Bar") for _ in range(360)][-1].timestamp == START + timedelta(minutes=359)
 
 
 @pytest.mark.parametrize("path", ["/v2/iex", "/v2/sip"])
@@ -333,17 +343,17 @@ def test_a_cut_of_market_data_is_survived(loopback):
 # a plain websocket client
 
 
-def authenticate(loopback: Loopback, socket: ClientConnection) -> None:
+def authenticate(loopback: Loopback, client: ClientConnection) -> None:
     keys = f'"key_id":"{loopback.exchange.key_id}","secret_key":"{loopback.exchange.secret_key}"'
-    socket.send(f'{{"action":"authenticate","data":{{{keys}}}}}')
-    assert b'"authorized"' in said(socket)
-    socket.send(b'{"action":"listen","data":{"streams":["trade_updates","account_updates"]}}')
-    assert said(socket) == b'{"stream":"listening","data":{"streams":["trade_updates"]}}'
+    client.send(f'{{"action":"authenticate","data":{{{keys}}}}}')
+    assert b'"authorized"' in said(client)
+    client.send(b'{"action":"listen","data":{"streams":["trade_updates","account_updates"]}}')
+    assert said(client) == b'{"stream":"listening","data":{"streams":["trade_updates"]}}'
 
 
-def said(socket: ClientConnection, frame: type = bytes) -> bytes:
+def said(client: ClientConnection, frame: type = bytes) -> bytes:
     """The next message; the paper stream of trade updates sends binary frames, market data text."""
-    message = socket.recv(timeout=PATIENCE_S)
+    message = client.recv(timeout=PATIENCE_S)
     assert isinstance(message, frame)
     return message if isinstance(message, bytes) else message.encode()
 
@@ -366,10 +376,10 @@ def test_no_other_path_takes_a_websocket(loopback, path):
 
 
 def test_a_message_that_is_too_long_ends_its_connection(loopback):
-    with connect(loopback.url("/stream")) as socket:
-        socket.send(b" " * (1 << 18) + b" ")
+    with connect(loopback.url("/stream")) as client:
+        client.send(b" " * (1 << 18) + b" ")
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=PATIENCE_S)
+            client.recv(timeout=PATIENCE_S)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1009
 
@@ -389,11 +399,11 @@ def test_too_many_sockets_are_refused(tmp_path):
 
 def test_stopping_the_server_closes_the_sockets_cleanly(tmp_path):
     loopback = Loopback(Exchange.open(tmp_path / "x.db", start=START))
-    with connect(loopback.url("/stream")) as socket:
-        authenticate(loopback, socket)
+    with connect(loopback.url("/stream")) as client:
+        authenticate(loopback, client)
         loopback.stop()
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=PATIENCE_S)
+            client.recv(timeout=PATIENCE_S)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1012
 
@@ -401,7 +411,9 @@ def test_stopping_the_server_closes_the_sockets_cleanly(tmp_path):
 def test_a_reader_that_is_too_slow_is_dropped_and_the_market_goes_on(tmp_path):
     loopback = Loopback(Exchange.open(tmp_path / "x.db", start=START), StreamLimits(queued=64, parting_s=0.0))
     try:
-        with connect(loopback.url("/v2/sip"), max_queue=1, compression=None) as slow:
+        small = narrow_socket(loopback.server.port)
+        url = loopback.url("/v2/sip")
+        with connect(url, sock=small, max_queue=1, compression=None, close_timeout=0) as slow:
             slow.send(auth_message(loopback))
             slow.send('{"action":"subscribe","bars":["*"]}')
             assert [b"connected" in said(slow, str), b"authenticated" in said(slow, str)] == [True, True]
@@ -416,13 +428,21 @@ def test_a_reader_that_is_too_slow_is_dropped_and_the_market_goes_on(tmp_path):
         loopback.stop()
 
 
+def narrow_socket(port: int) -> socket.socket:
+    """Connected, and with little room in the kernel for what is not read."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.connect(("127.0.0.1", port))
+    return made
+
+
 def auth_message(loopback: Loopback) -> str:
     return f'{{"action":"auth","key":"{loopback.exchange.key_id}","secret":"{loopback.exchange.secret_key}"}}'
 
 
 def may_connect(loopback: Loopback) -> bool:
     """Is the account's one connection for market data free?"""
-    with connect(loopback.url("/v2/iex")) as socket:
-        socket.send(auth_message(loopback))
-        said(socket, str)
-        return b"authenticated" in said(socket, str)
+    with connect(loopback.url("/v2/iex")) as client:
+        client.send(auth_message(loopback))
+        said(client, str)
+        return b"authenticated" in said(client, str)

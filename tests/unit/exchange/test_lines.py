@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from gambler_ai.errors import ConfigError
+from gambler_ai.exchange.events import EVENTS, OrderEvent
 from gambler_ai.exchange.lines import ROWS_A_MESSAGE, DataLine, Line, TradeLine
-from gambler_ai.exchange.orders import EVENTS, TRANSITIONS, OrderEvent
+from gambler_ai.exchange.orders import TRANSITIONS
 from gambler_ai.exchange.outbox import CLOSE, CUT, SLOW, Outbox
 from gambler_ai.exchange.wire import order_entity
 from tests.unit.exchange.conftest import IN_SESSION, World
