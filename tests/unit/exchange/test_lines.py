@@ -406,10 +406,10 @@ def test_a_cut_without_pieces_acts_at_once_and_once(world):
 
 
 def test_a_cut_waits_for_who_is_not_there_yet(world):
+    client, data = trader(world, listening=False), watcher(world)
     world.faults.replace([{"kind": "stream_cut"}])
-    client = trader(world, listening=False)
     client.say(action="auth", key=world.exchange.key_id, secret=world.exchange.secret_key)
-    assert client.outbox.ending == ""
+    assert (client.outbox.ending, data.outbox.ending) == ("", "")
     client.say(action="listen", data={"streams": ["trade_updates"]})
     assert client.outbox.ending == CUT
 
