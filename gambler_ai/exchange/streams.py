@@ -132,6 +132,7 @@ class Socket:
         self._codec = codec_for(stream, websocket.headers.get("content-type", ""))
         self._limits = limits
         self._loop = asyncio.get_running_loop()
+        self._sending = False
         self._work, self._ended = asyncio.Event(), asyncio.Event()
         self.outbox = Outbox(self._wake, limits.queued)
 
@@ -188,14 +189,18 @@ class Socket:
 
     async def _send_one(self, message: object) -> None:
         data = self._codec.encode(message)
+        self._sending = True
         if self._codec.text:
             await self._websocket.send_text(data.decode())
         else:
             await self._websocket.send_bytes(data)
+        self._sending = False
 
     async def _part(self, line: Line) -> None:
         """Say goodbye where the ending is one for that, and drop the connection where it is not."""
         ending = self.outbox.ending
+        if not ending and self._sending:  # the server stops, and a reader that does not read would hold it up
+            ending = CUT
         if ending in (SLOW, CLOSE):
             try:
                 async with asyncio.timeout(self._limits.parting_s):

@@ -430,6 +430,18 @@ def test_a_reader_that_is_too_slow_is_dropped_and_the_market_goes_on(tmp_path):
         loopback.stop()
 
 
+def test_a_reader_that_does_not_read_does_not_hold_up_the_stop(tmp_path):
+    loopback = Loopback(Exchange.open(tmp_path / "x.db", start=START))
+    small = narrow_socket(loopback.server.port)
+    with connect(loopback.url("/v2/sip"), sock=small, max_queue=1, compression=None, close_timeout=0) as slow:
+        slow.send(auth_message(loopback))
+        slow.send('{"action":"subscribe","bars":["*"]}')
+        assert b"subscription" in [said(slow, str) for _ in range(3)][-1]
+        for _ in range(40):  # megabytes, more than the kernel keeps for both ends
+            loopback.advance(days=1)
+        loopback.stop()  # what stays open is a ResourceWarning, and red
+
+
 def narrow_socket(port: int) -> socket.socket:
     """Connected, and with little room in the kernel for what is not read."""
     made = socket.socket()
