@@ -40,6 +40,9 @@ class Listener(Protocol):
     def on_move(self, from_us: int, to_us: int) -> None:
         """The market has been processed from one instant (excluded) to another (included)."""
 
+    def on_stop(self) -> None:
+        """Nothing more will happen: the exchange is closed, or a step has failed."""
+
 
 class Exchange:
     """Open one with ``Exchange.open``. What it has acknowledged is committed; a failed step stops it for
@@ -108,8 +111,13 @@ class Exchange:
         with self._lock:
             if not self._broken and (self.now_us > self._saved_us or self.book.has_changes):
                 self._commit()
-            self._broken = self._broken or "the exchange is closed"
+            self._stop(self._broken or "the exchange is closed")
             self._journal.close()
+
+    def _stop(self, why: str) -> None:
+        self._broken = why
+        for listener in self._listeners:
+            listener.on_stop()
 
     # time
 
@@ -146,7 +154,7 @@ class Exchange:
             except (Refusal, ConfigError):
                 raise
             except BaseException as error:
-                self._broken = f"{type(error).__name__}: {error}"
+                self._stop(f"{type(error).__name__}: {error}")
                 raise
 
     def join(self, listener: Listener) -> None:

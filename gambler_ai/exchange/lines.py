@@ -75,8 +75,7 @@ class Line:
         if not self.authorized:
             self._outbox.end(CLOSE)
 
-    def hang_up(self) -> None:
-        """Nothing more will happen at the exchange."""
+    def on_stop(self) -> None:
         self._outbox.end(CLOSE)
 
     def on_orders(self, events: Sequence[OrderEvent]) -> None:

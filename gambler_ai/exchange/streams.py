@@ -92,19 +92,15 @@ class StreamHub:
 
     async def _look(self) -> None:
         """Move a market that runs by itself: without requests nobody else would."""
-        try:
-            while True:
-                await asyncio.sleep(self._limits.look_every_s)
-                if any(line.listening for line in self._lines):
-                    with self._exchange.step():
-                        pass
-        finally:  # the exchange has stopped, and every request is told why
-            for line in self._lines:
-                line.hang_up()
+        while True:
+            await asyncio.sleep(self._limits.look_every_s)
+            if any(line.listening for line in self._lines):
+                with self._exchange.step():
+                    pass
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
-    """What stopped the exchange is its own to tell; asyncio need not."""
+    """The exchange has stopped: it tells every request why, so asyncio need not."""
     if not task.cancelled():
         task.exception()
 

@@ -230,6 +230,8 @@ class Reader:
 
     def on_move(self, from_us: int, to_us: int) -> None: ...
 
+    def on_stop(self) -> None: ...
+
 
 def test_what_is_told_is_in_the_file_already(make_world, tmp_path):
     world = make_world(file=True)
@@ -251,6 +253,7 @@ def test_what_could_not_be_committed_is_not_told(make_world, tmp_path):
     with pytest.raises(sqlite3.DatabaseError, match="disk full"):
         world.order()
     assert client.heard() == []
+    assert client.outbox.ending == CLOSE  # nothing more will happen here
 
 
 def test_an_event_shows_the_order_as_it_was_then(world):
@@ -261,6 +264,8 @@ def test_an_event_shows_the_order_as_it_was_then(world):
             seen.extend(events)
 
         def on_move(self, from_us: int, to_us: int) -> None: ...
+
+        def on_stop(self) -> None: ...
 
     world.exchange.join(Keeper())
     world.bracket(qty=1)
