@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gambler_ai.cli.wiring import open_database
+
 app = typer.Typer(help="Sessions and their checkpoints.", no_args_is_help=True)
 
 DatabaseUrl = Annotated[
@@ -14,17 +16,6 @@ DatabaseUrl = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 SessionId = Annotated[str, typer.Argument(help="The session, or the beginning of its id.", metavar="ID")]
-
-
-def _database(url: str | None) -> Any:
-    from gambler_ai.config import load
-    from gambler_ai.storage.database import Database
-
-    database = Database(load({} if url is None else {"database_url": url}).database)
-    upgraded = database.prepare()
-    if upgraded:
-        typer.echo(upgraded, err=True)
-    return database
 
 
 def _print_json(value: Any) -> None:
@@ -41,7 +32,7 @@ def list_(database_url: DatabaseUrl = None, as_json: Json = False) -> None:
     from gambler_ai.cli import render
     from gambler_ai.storage import lease, sessions
 
-    database = _database(database_url)
+    database = open_database(database_url)
     with database.read() as db:
         found = sessions.listed(db)
     held = {info.account_id: lease.is_held(database, info.account_id) for info in found}
@@ -70,7 +61,7 @@ def show(session: SessionId, database_url: DatabaseUrl = None, as_json: Json = F
     from gambler_ai.cli.show import print_session, session_document
     from gambler_ai.storage import lease, sessions
 
-    database = _database(database_url)
+    database = open_database(database_url)
     with database.read() as db:
         info = sessions.find(db, session)
         document = session_document(db, info)
@@ -92,7 +83,7 @@ def checkpoints(
     from gambler_ai.cli import render
     from gambler_ai.storage import checkpoints, sessions
 
-    with _database(database_url).read() as db:
+    with open_database(database_url).read() as db:
         found = checkpoints.listed(db, sessions.find(db, session).id, limit)
     if as_json:
         _print_json(found)
@@ -108,6 +99,25 @@ def checkpoints(
             c.sha256[:12],
         )  # fmt: skip
     render.console().print(rows)
+
+
+@app.command()
+def close(
+    session: SessionId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the journal.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Be done with a session that will not be resumed. Nothing at its broker is touched."""
+    from gambler_ai.cli.wiring import is_interactive, make_app
+    from gambler_ai.errors import ConfigError
+
+    if not yes and not is_interactive():
+        raise ConfigError("a closed session is not resumed any more", hint="say so with --yes")
+    if not yes:
+        typer.confirm(f"Close session {session}? It cannot be resumed afterwards", abort=True)
+    info = make_app({} if database_url is None else {"database_url": database_url}).close(session, reason)
+    typer.echo(f"Session {info.id} is closed.")
 
 
 def _session_json(info: Any, held: bool) -> dict[str, Any]:

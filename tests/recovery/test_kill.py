@@ -83,7 +83,7 @@ def test_killed_while_the_schema_changes(world: World):
     world.resume(crash_at="migration.inside").was_killed()
     assert world.content() == before
     ended = world.resume().ok()
-    assert "schema 0002, was 0001; a copy of it as it was: " in ended.out
+    assert "schema 0002, was 0001; a copy of it as it was: " in ended.err
     audit(world)
     assert entries(world) == ENTRIES
 
