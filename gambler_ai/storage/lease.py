@@ -25,10 +25,6 @@ from gambler_ai.storage.tables import lease as table
 #: Wall time an owner may be silent where no lock can tell; longer than our longest blocking call.
 LEASE_TTL = timedelta(seconds=60)
 
-#: Tries to take the lock, and wall seconds between them.
-TAKE_TRIES = 10
-TAKE_PAUSE_S = 0.05
-
 
 class Lease:
     """The right to trade one account and to write its sessions, for as long as this process lives."""
@@ -84,18 +80,13 @@ def acquire(database: Database, account_id: str, session_id: str, owner: str, cl
         SessionLeased: somebody alive holds it; the message names them.
     """
     lock = lock_of(database, account_id)
-    tries = 1
-    while not (taken := lock.take(owner)) and tries < TAKE_TRIES:  # somebody who only looks holds it for a moment
-        clock.sleep(TAKE_PAUSE_S)
-        tries += 1
-    if not taken:
+    if not lock.take(owner, clock):
         raise SessionLeased(
             f"account {account_id} is traded by {lock.owner() or 'another runner'}",
             hint="stop that one first, or wait until it ends",
         )
     try:
         with database.write() as db:
-            lock.check(db)
             token = _take_row(db, account_id, session_id, owner, clock, alone=lock.decides)
     except BaseException:
         lock.close()

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from gambler_ai.clock import Clock
 from gambler_ai.errors import StorageError
 from gambler_ai.storage.explain import explained
 from gambler_ai.storage.postgres import has_word
@@ -24,22 +25,27 @@ if TYPE_CHECKING:
     from gambler_ai.storage.database import Database
 
 
+#: Tries to take a file's lock, and wall seconds between them.
+TAKE_TRIES = 10
+TAKE_PAUSE_S = 0.05
+
+
 class Lock(Protocol):
     """One account's lock. ``decides``: whether holding it proves that no other owner lives."""
 
     @property
     def decides(self) -> bool: ...
 
-    def take(self, owner: str) -> bool:
-        """True when it is ours now, under the name ``owner``."""
+    def take(self, owner: str, clock: Clock) -> bool:
+        """True when it is ours now, under the name ``owner``. It waits for half a second.
+
+        Raises:
+            StorageError: on this way to the database it would hold nothing.
+        """
         ...
 
     def keep(self) -> bool:
         """Whether it is still ours; one that was lost without anybody's doing is taken again."""
-        ...
-
-    def check(self, db: Connection) -> None:
-        """Refuse a way to the database on which it would hold nothing; ``db`` is inside a transaction."""
         ...
 
     def is_taken(self) -> bool:
@@ -72,11 +78,15 @@ class HostLock:
     def decides(self) -> bool:
         return self._path is not None
 
-    def take(self, owner: str) -> bool:
+    def take(self, owner: str, clock: Clock) -> bool:
         if self._path is None:
             return True
-        if not self._flock():
-            return False
+        tries = 1
+        while not self._flock():  # somebody who only looks holds it for a moment
+            if tries == TAKE_TRIES:
+                return False
+            clock.sleep(TAKE_PAUSE_S)
+            tries += 1
         assert self._descriptor is not None
         # The row that names the owner comes a moment later: until then the file does.
         os.ftruncate(self._descriptor, 0)
@@ -85,9 +95,6 @@ class HostLock:
 
     def keep(self) -> bool:
         return True  # the kernel takes it from nobody
-
-    def check(self, db: Connection) -> None:
-        return
 
     def is_taken(self) -> bool:
         taken = not self._flock()
@@ -121,7 +128,8 @@ _NAME_BYTES = 63
 #: The server's code for a lock that was not to be had in time.
 LOCK_TIMEOUT = "55P03"
 
-_SETTINGS = sa.text("SELECT set_config('application_name', :name, false), set_config('lock_timeout', '1s', false)")
+_SETTINGS = sa.text("SELECT set_config('application_name', :name, false), set_config('lock_timeout', '500ms', false)")
+_PID = sa.text("SELECT pg_backend_pid()")
 _HOLDER = sa.text("""
 SELECT activity.application_name FROM pg_locks AS locks JOIN pg_stat_activity AS activity USING (pid)
 WHERE locks.locktype = 'advisory' AND locks.granted AND locks.objsubid = 1 AND activity.datname = current_database()
@@ -144,29 +152,28 @@ class ServerLock:
         self._half_keys = {"high": int.from_bytes(digest[:4]), "low": int.from_bytes(digest[4:])}
         self._database = database
         self._connection: Connection | None = None
-        self._pid = 0
         self._owner = ""
 
-    def take(self, owner: str) -> bool:
+    def take(self, owner: str, clock: Clock) -> bool:
         self._owner = owner
-        return self._take("SELECT pg_try_advisory_lock(:key)")
+        return self._take()
 
     def keep(self) -> bool:
         if self._connection is None or self._is_alive(self._connection):
             return True
         self.close()
-        # It waits a second: the server's end of the lost connection may need a moment to let go.
-        return self._take("SELECT pg_advisory_lock(:key) IS NOT NULL")
+        return self._take()
 
-    def _take(self, query: str) -> bool:
+    def _take(self) -> bool:
+        """Wait for it: the server's end of an owner's connection that was lost needs a moment to let go."""
         with explained(self._database.name):
             db = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             db.detach()
             try:
                 name = self._owner.encode()[:_NAME_BYTES].decode("utf-8", "ignore")
                 db.execute(_SETTINGS, {"name": name})
-                self._pid = db.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
-                taken = bool(db.execute(sa.text(query), {"key": self._key}).scalar_one())
+                self._refuse_pooler(db)
+                db.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
             except OperationalError as error:
                 db.close()
                 if getattr(error.orig, "sqlstate", "") != LOCK_TIMEOUT:
@@ -175,22 +182,19 @@ class ServerLock:
             except BaseException:
                 db.close()
                 raise
-        if taken:
-            self._connection = db
-        else:
-            db.close()
-        return taken
+        self._connection = db
+        return True
 
-    def check(self, db: Connection) -> None:
+    def _refuse_pooler(self, db: Connection) -> None:
         """Two connections are two of the server's, and stay the same ones, unless a pooler deals them out.
 
         Raises:
-            StorageError: they are dealt out anew for each transaction, and the lock with them.
+            StorageError: they are dealt out anew for each transaction, and a lock with them.
         """
-        assert self._connection is not None
-        query = sa.text("SELECT pg_backend_pid()")
-        theirs, ours = db.execute(query).scalar(), self._connection.execute(query).scalar()
-        if theirs == self._pid or ours != self._pid:
+        before = db.execute(_PID).scalar()
+        with self._database.engine.begin() as other:
+            theirs, ours = other.execute(_PID).scalar(), db.execute(_PID).scalar()
+        if theirs == before or ours != before:
             raise StorageError(
                 f"{self._database.name} is reached through a pooler that shares connections between transactions:"
                 " the lock on the account would hold nothing",

@@ -127,6 +127,16 @@ def test_whoever_only_asks_takes_nothing(database):
     assert not lease.is_held(database, "acc-1")
 
 
+def test_an_owner_that_is_just_dying_is_waited_for(database):
+    held = acquire(database)
+    with ThreadPoolExecutor(1) as pool:
+        taking = pool.submit(acquire, database, "pid 2")
+        assert still_waits(taking)
+        held.close()
+        assert taking.result(timeout=10).token == 2
+    taking.result().close()
+
+
 # -- two writers ----------------------------------------------------------------------------------
 
 
