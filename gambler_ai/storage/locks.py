@@ -193,8 +193,8 @@ class ServerLock:
         """
         before = db.execute(_PID).scalar()
         with self._database.engine.begin() as other:
-            theirs, ours = other.execute(_PID).scalar(), db.execute(_PID).scalar()
-        if theirs == before or ours != before:
+            is_shared = other.execute(_PID).scalar() == before or db.execute(_PID).scalar() != before
+        if is_shared:
             raise StorageError(
                 f"{self._database.name} is reached through a pooler that shares connections between transactions:"
                 " the lock on the account would hold nothing",

@@ -17,6 +17,7 @@ from gambler_ai.storage import journal, lease
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from tests.databases import postgres_only
+from tests.pooler import Pooler
 from tests.postgres import Server
 from tests.unit.fakes import AT, SESSION, make_state
 
@@ -135,6 +136,18 @@ def test_an_owner_that_is_just_dying_is_waited_for(database):
         held.close()
         assert taking.result(timeout=10).token == 2
     taking.result().close()
+
+
+def test_a_pooler_that_deals_connections_out_is_refused_and_nothing_stays_locked(database, postgres):
+    pooler = Pooler(postgres.folder / f".s.PGSQL.{postgres.port}", database.url.database)
+    pooled = Database(f"postgresql://postgres@127.0.0.1:{pooler.port}/{database.url.database}")
+    assert pooled.prepare() == ""
+    with pytest.raises(StorageError, match="through a pooler that shares connections between transactions") as caught:
+        acquire(pooled)
+    assert "session mode" in caught.value.hint
+    pooled.close()
+    acquire(database).close()
+    pooler.close()
 
 
 # -- two writers ----------------------------------------------------------------------------------
