@@ -26,7 +26,7 @@ class Pooler:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._clients: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._listen)]
+        self._threads = [threading.Thread(target=self._listen, daemon=True)]
         self._threads[0].start()
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class Pooler:
             while True:
                 client, _ = self._listener.accept()
                 self._clients.append(client)
-                self._threads.append(threading.Thread(target=self._serve, args=(client,)))
+                self._threads.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
                 self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:

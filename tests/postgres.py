@@ -186,10 +186,15 @@ def readable(programs: Path, folder: Path) -> Path:
     """The programs where the server's user can reach them: below root's home nobody can."""
     if not owner()[2] or all(path.stat().st_mode & 0o005 == 0o005 for path in (programs, *programs.parents)):
         return programs
-    shutil.copytree(programs.parent, folder / "installed", symlinks=True)
+    package, site = programs.parents[1], programs.parents[2]
+    copy = folder / "installed" / package.name
+    shutil.copytree(programs.parent, copy / programs.parent.name, symlinks=True)
+    libraries = site / f"{package.name}.libs"  # the programs look for them beside their package
+    if libraries.exists():
+        shutil.copytree(libraries, folder / "installed" / libraries.name)
     for path in [folder, *folder.rglob("*")]:
         os.chown(path, *owner()[:2], follow_symlinks=False)
-    return folder / "installed" / "bin"
+    return copy / programs.parent.name / "bin"
 
 
 def started(programs: Path, folder: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import pytest
@@ -139,15 +139,14 @@ def test_an_owner_that_is_just_dying_is_waited_for(database):
 
 
 def test_a_pooler_that_deals_connections_out_is_refused_and_nothing_stays_locked(database, postgres):
-    pooler = Pooler(postgres.folder / f".s.PGSQL.{postgres.port}", database.url.database)
-    pooled = Database(f"postgresql://postgres@127.0.0.1:{pooler.port}/{database.url.database}")
-    assert pooled.prepare() == ""
-    with pytest.raises(StorageError, match="through a pooler that shares connections between transactions") as caught:
-        acquire(pooled)
-    assert "session mode" in caught.value.hint
-    pooled.close()
-    acquire(database).close()
-    pooler.close()
+    name = database.url.database
+    pooler = Pooler(postgres.folder / f".s.PGSQL.{postgres.port}", name)
+    with closing(pooler), closing(Database(f"postgresql://postgres@127.0.0.1:{pooler.port}/{name}")) as pooled:
+        assert pooled.prepare() == ""
+        with pytest.raises(StorageError, match="through a pooler that shares connections between transactions") as said:
+            acquire(pooled)
+        assert "session mode" in said.value.hint
+        acquire(database).close()
 
 
 # -- two writers ----------------------------------------------------------------------------------
