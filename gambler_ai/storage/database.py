@@ -296,6 +296,19 @@ def _prepare_file(path: Path) -> None:
         ) from error
 
 
+def fitting(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
+    """``row`` with texts of others as ``table`` can hold them; the journal has them whole.
+
+    Postgres refuses a text that is too long, and NUL in any text; SQLite takes both. Keys are left as they are.
+    """
+    fitted = dict(row)
+    for name, value in row.items():
+        column = table.c[name]
+        if isinstance(value, str) and not column.primary_key:
+            fitted[name] = value.replace("\0", "\N{REPLACEMENT CHARACTER}")[: getattr(column.type, "length", None)]
+    return fitted
+
+
 def upsert(db: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     """Insert ``rows``, or overwrite the ones whose primary key is there."""
     if not rows:

@@ -263,3 +263,14 @@ def test_symbols_taken_by_another_session_of_the_account(database, session):
           head=read(database)[-1][1])  # fmt: skip
     with database.read() as db:
         assert journal.taken_symbols(db, "acc-1", "s-2") == {}
+
+
+def test_a_brokers_text_that_no_column_has_room_for_is_cut_in_the_row_and_whole_in_the_journal(database, session):
+    odd = replace(PARENT, status="sent\0to_" + "the_moon" * 10, legs=())
+    found = ev.Reconciled(AT, (ev.Discrepancy("gone at the broker", "AAPL" * 20, "1\0", "0", "?", "closed", "o-1"),))
+    write(database, session, *STORY[:3], ev.OrderUpdated(AT, odd), found)
+    with database.read() as db:
+        assert db.execute(sa.select(t.orders.c.broker_status)).scalar() == "sent\ufffdto_" + "the_moon" * 3
+        assert db.execute(sa.select(t.discrepancies.c.ours)).scalar() == "1\ufffd"
+    facts = [fact for fact, _ in read(database)]
+    assert facts[-2:] == [ev.OrderUpdated(AT, odd), found]
