@@ -71,6 +71,7 @@ def _timeframe(value: Any) -> Any:
 Minutes = Annotated[float, Field(gt=0, le=10_000_000, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=1, le=10_000_000, allow_inf_nan=False)]
 Percent = Annotated[Decimal, Field(gt=0, lt=100, allow_inf_nan=False)]
+Amount = Annotated[Decimal, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
 
 
 def _names(*names: str) -> AliasChoices:
@@ -97,12 +98,22 @@ class Settings(BaseSettings):
     timeframe: Annotated[str, BeforeValidator(_timeframe)] = "5Min"
     stop_loss_pct: Percent = Decimal(2)
     take_profit_pct: Percent = Decimal(4)
-    position_size: Annotated[Decimal, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)] = Decimal(10_000)
+    position_size: Amount = Decimal(10_000)
+    strategy: Annotated[str, Field(min_length=1, max_length=400)] = "momentum"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    max_positions: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    max_order_value: Amount | None = None
+    max_orders_per_day: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_daily_loss: Amount | None = None
+    on_exit: Literal["keep", "cancel", "flatten"] = "keep"
+    when_closed: Literal["wait", "exit"] = "wait"
     broker: Literal["auto", "embedded", "alpaca"] = "auto"
     feed: Literal["iex", "sip"] = "iex"
+    streams: Literal["auto", "on", "off"] = "auto"
     speed: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 60.0
     keep_checkpoints: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     database_url: str = ""
+    log_file: Path | None = None
     home: Path = Path()
     api_key: SecretStr = Field(SecretStr(""), validation_alias=_names("alpaca_api_key", "apca_api_key_id"))
     api_secret: SecretStr = Field(SecretStr(""), validation_alias=_names("alpaca_api_secret", "apca_api_secret_key"))
@@ -137,6 +148,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database's URL; a file in the state directory unless one is named."""
         return self.database_url or f"sqlite:///{self.state_dir / 'gambler.sqlite3'}"
+
+    @property
+    def halt_file(self) -> Path:
+        """While it exists nothing is entered."""
+        return self.state_dir / "HALT"
 
     @property
     def state_dir(self) -> Path:

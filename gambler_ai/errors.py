@@ -14,6 +14,7 @@
     │   ├── NoActiveSession       exit 5   the call needs one
     │   └── CheckpointCorrupt     exit 5   no checkpoint or journal row verifies
     ├── RecoveryHalted            exit 6   a person must look before anything is traded
+    ├── LimitBreached             exit 6   an order beyond the session's limits was stopped where it is stored
     ├── TryAgainLater             exit 75  the market is closed, or an outage outlasted patience
     └── StrategyFailed            exit 1   plug-in code raised: its proposals are denied
     IllegalTransition                      a programmer's error: never caught, crash and resume
@@ -102,6 +103,18 @@ class RecoveryHalted(GamblerError):
     """A person must look before anything is traded; the text says at what."""
 
     exit_code = 6
+
+
+class LimitBreached(GamblerError):
+    """An order beyond the session's limits had passed review; nothing of it was stored or sent."""
+
+    exit_code = 6
+
+    def __init__(self, what: str, limit: str) -> None:
+        super().__init__(
+            f"{what} goes beyond {limit}; it was neither stored nor sent",
+            hint="this is a fault of the program: please report it; --resume goes on from what is stored",
+        )
 
 
 class TryAgainLater(GamblerError):

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from gambler_ai.app.venue import Venue
@@ -19,10 +20,11 @@ from gambler_ai.core.ports import Strategy
 from gambler_ai.core.risk import RiskLimits
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
-from gambler_ai.storage import journal
+from gambler_ai.storage import journal, limits
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
 from gambler_ai.strategies.momentum import Momentum
+from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.reporter import Reporter
@@ -40,6 +42,9 @@ def plan_of(settings: Settings) -> Plan:
         strategy=Momentum.name, stop_loss_pct=settings.stop_loss_pct,
         take_profit_pct=settings.take_profit_pct, position_size=settings.position_size,
         keep_checkpoints=settings.keep_checkpoints, speed=settings.speed, feed=settings.feed,
+        on_exit=settings.on_exit, when_closed=settings.when_closed, max_positions=settings.max_positions,
+        max_order_value=settings.max_order_value, max_orders_per_day=settings.max_orders_per_day,
+        max_daily_loss=settings.max_daily_loss,
     )  # fmt: skip
 
 
@@ -80,19 +85,23 @@ def build_engine(database: Database, state: SessionState, instruments: dict[str,
 
     with database.read() as db:
         taken = journal.taken_symbols(db, state.account_id, state.session_id)
-    limits = RiskLimits(
-        position_size=state.plan.position_size, bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken
-    )
-    return Engine(state, strategy_of(state.plan), limits, instruments, known_ids)
+        used = limits.elsewhere(db, state.account_id, state.session_id)
+    risk = RiskLimits(
+        bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken, held_elsewhere=used.held,
+        entries_elsewhere=used.entries,
+    )  # fmt: skip
+    return Engine(state, strategy_of(state.plan), risk, instruments, known_ids)
 
 
 def build_runner(
-    database: Database, held: Lease, venue: Venue, engine: Engine, *, head: str, created: int, reporter: Reporter
-) -> Runner:
+    database: Database, held: Lease, venue: Venue, engine: Engine, *, head: str, created: int, reporter: Reporter,
+    halt_file: Path,
+) -> Runner:  # fmt: skip
     """The runner of a session whose account is ours."""
     ledger = Ledger(database, held, engine.state, head=head, created=created, wall=SystemClock())
     executor = Executor(venue.broker, venue.market_data, venue.feed)
-    return Runner(engine, ledger, venue.feed, executor, reporter, strategy_of(engine.state.plan).history)
+    door = Door(ledger, halt_file, venue.clock)
+    return Runner(engine, ledger, venue.feed, executor, reporter, door, strategy_of(engine.state.plan).history)
 
 
 @contextmanager
@@ -110,7 +119,7 @@ def signals(venue: Venue) -> Iterator[None]:
             os._exit(INTERRUPTED)
         asked = True
         name = signal.Signals(number).name
-        venue.feed.put(ev.HaltRequested(venue.clock.now(), f"stopped by {name}"))
+        venue.feed.put(ev.StopRequested(venue.clock.now(), f"stopped by {name}"))
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

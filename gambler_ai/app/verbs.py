@@ -30,12 +30,14 @@ from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.executor import Read, read_broker
 from gambler_ai.trading.recovery import Restored, restore
 from gambler_ai.trading.reporter import Reporter
-from gambler_ai.trading.runner import Runner, expected
+from gambler_ai.trading.runner import DURATION, MARKET_CLOSED, Runner, expected
 
 #: Settings that a resume may change: flag -> field of the plan. Every other difference is refused.
 OPERATIONAL = {
     "duration": "duration_s", "interval": "interval_s", "checkpoint_interval": "checkpoint_interval_s",
-    "speed": "speed", "keep_checkpoints": "keep_checkpoints",
+    "speed": "speed", "keep_checkpoints": "keep_checkpoints", "on_exit": "on_exit", "when_closed": "when_closed",
+    "max_positions": "max_positions", "max_order_value": "max_order_value",
+    "max_orders_per_day": "max_orders_per_day", "max_daily_loss": "max_daily_loss",
 }  # fmt: skip
 #: The status of a session that ended before its time: killed (it still says running) or stopped.
 UNFINISHED = frozenset({"created", "running", "stopped"})
@@ -128,7 +130,7 @@ class App:
         account_id = venue.broker.account_id()
         instruments = instruments_of(venue, plan)
         market = venue.broker.market()
-        if not market.is_open:
+        if not market.is_open and plan.when_closed == "exit":
             raise _closed(market)
         held = lease.acquire(self.database, account_id, session_id, lease.signature(self._wall.now()), self._wall)
         try:
@@ -145,7 +147,10 @@ class App:
         except BaseException:
             held.close()
             raise
-        return build_runner(self.database, held, venue, engine, head=journal.GENESIS, created=0, reporter=self._watcher)
+        return build_runner(
+            self.database, held, venue, engine, head=journal.GENESIS, created=0, reporter=self._watcher,
+            halt_file=self._settings.halt_file,
+        )  # fmt: skip
 
     def _interrupted(self) -> SessionInfo | None:
         with self.database.read() as db:
@@ -189,6 +194,7 @@ class App:
             runner = build_runner(
                 self.database, held, venue, build_engine(self.database, restored.state, instruments),
                 head=restored.head, created=info.checkpoints, reporter=self._watcher,
+                halt_file=self._settings.halt_file,
             )  # fmt: skip
             yield venue, runner
         finally:
@@ -290,8 +296,9 @@ class App:
         with self._minded(venue, runner):
             runner.begin(*facts)
             reason = runner.trade()
-            runner.end("finished" if reason == "duration" else "stopped", runner.state.halted or reason)
-        if reason == "market closed":
+            runner.wind_down()
+            runner.end("finished" if reason == DURATION else "stopped", runner.state.stopping or reason)
+        if reason == MARKET_CLOSED:
             assert runner.market is not None
             raise _closed(runner.market)
 

@@ -52,6 +52,7 @@ def account(body: Json) -> Account:
     return Account(
         cash=number(body["cash"]), equity=equity, portfolio_value=maybe(body.get("portfolio_value")) or equity,
         buying_power=number(body["buying_power"]), currency=str(body.get("currency") or "USD"),
+        last_equity=maybe(body.get("last_equity")),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 TRADING = "Trading"
+LIMITS = "Limits and endings"
 RESUME = "Resume and reconcile"
 PLACE = "Broker and state"
 
@@ -44,6 +45,40 @@ PositionSize = Annotated[
     str | None,
     _option("--position-size", "Dollars a position. Default 10000.", TRADING),
 ]
+Strategy = Annotated[
+    str | None,
+    _option(
+        "--strategy", "A built-in, an installed one, package.module:Class or file.py:Class. Default momentum.", TRADING
+    ),
+]
+Parameter = Annotated[
+    list[str] | None,
+    _option("--set", "A parameter of the strategy: --set lookback=8. Once for each.", TRADING, metavar="NAME=VALUE"),
+]
+MaxPositions = Annotated[
+    int | None,
+    _option("--max-positions", "No entry beyond so many positions.", LIMITS),
+]
+MaxOrderValue = Annotated[
+    str | None,
+    _option("--max-order-value", "No entry worth more dollars than this.", LIMITS),
+]
+MaxOrdersPerDay = Annotated[
+    int | None,
+    _option("--max-orders-per-day", "No more entries in one market day, over all sessions of the account.", LIMITS),
+]
+MaxDailyLoss = Annotated[
+    str | None,
+    _option("--max-daily-loss", "No entry for the rest of a day that has lost so many dollars.", LIMITS),
+]
+OnExit = Annotated[
+    str | None,
+    _option("--on-exit", "When it ends: keep positions and stops, cancel entries, or flatten. Default keep.", LIMITS),
+]
+WhenClosed = Annotated[
+    str | None,
+    _option("--when-closed", "While the market is closed: wait for it, or exit with 75. Default wait.", LIMITS),
+]
 CheckpointInterval = Annotated[
     float | None,
     _option("--checkpoint-interval", "Seconds of session time between checkpoints. Default 30.", RESUME),
@@ -79,6 +114,10 @@ Broker = Annotated[
 Feed = Annotated[
     str | None,
     _option("--feed", "Alpaca's data feed: iex (free plan) or sip. Default iex.", PLACE),
+]
+Streams = Annotated[
+    str | None,
+    _option("--streams", "Wake up on the broker's streams: auto, on, off. It is polled all the same.", PLACE),
 ]
 Speed = Annotated[
     float | None,

@@ -23,6 +23,12 @@ def run(
     stop_loss_pct: options.StopLossPct = None,
     take_profit_pct: options.TakeProfitPct = None,
     position_size: options.PositionSize = None,
+    max_positions: options.MaxPositions = None,
+    max_order_value: options.MaxOrderValue = None,
+    max_orders_per_day: options.MaxOrdersPerDay = None,
+    max_daily_loss: options.MaxDailyLoss = None,
+    on_exit: options.OnExit = None,
+    when_closed: options.WhenClosed = None,
     checkpoint_interval: options.CheckpointInterval = None,
     keep_checkpoints: options.KeepCheckpoints = None,
     resume: options.Resume = False,
@@ -43,7 +49,9 @@ def run(
         "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe,
         "stop_loss_pct": stop_loss_pct, "take_profit_pct": take_profit_pct, "position_size": position_size,
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
-        "feed": feed, "speed": speed, "database_url": database_url,
+        "feed": feed, "speed": speed, "database_url": database_url, "max_positions": max_positions,
+        "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
+        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new]

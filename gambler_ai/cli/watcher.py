@@ -15,6 +15,7 @@ from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
 from gambler_ai.cli.show import trades_table
 from gambler_ai.core import events as ev
+from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.orders import Purpose
@@ -131,6 +132,21 @@ class ConsoleWatcher:
                 Text.assemble((f"{render.clock_time(info.at)}  ", QUIET), f"Checkpoint #{info.number} created")
             )
 
+    def caught_up(self, report: CatchUp) -> None:
+        if not self._quiet:
+            for name, text, style in catch_up_lines(report):
+                self._out.print(render.pair(name, text, style))
+
+    def waiting(self, market: ev.MarketReport, state: SessionState) -> None:
+        opens = f"{market.next_open.astimezone(render.NEW_YORK):%A %F %H:%M} New York"
+        away = render.span(market.next_open - state.last_at)
+        self._out.print(render.pair("Closed", f"the market opens {opens}, in {away}; waiting (Ctrl+C stops)", WARN))
+
+    def stream(self, change: ev.StreamChanged) -> None:
+        if not self._quiet:
+            word, style = ("stream", "") if change.up else ("stream", WARN)
+            self._say(change, (word, "", f"{change.stream}: {change.reason}", style))
+
     def stopping(self, reason: str) -> None:
         if reason == RECONCILED:
             self._out.print(_agreement(self._differences))
@@ -204,6 +220,19 @@ class ConsoleWatcher:
 
     def _line(self, name: str, value: str) -> None:
         self._out.print(f"  {name}: {value}")
+
+
+def catch_up_lines(report: CatchUp) -> list[tuple[str, str, str]]:
+    """What a resume found out, as name, text and style."""
+    bars = "bars could not be read" if report.bars is None else f"{report.bars}{'+' * report.more} bars passed"
+    lines = [("Down for", f"{render.span(report.down)} of market time; {bars}, {report.fills} fills", "")]
+    for names, word, style in (
+        (report.stops, "stop filled meanwhile", WARN), (report.exits, "stop crossed while bare: closing now", BAD),
+        (report.rearmed, "stop and target set again", WARN),
+        (report.given_up, "entry never arrived and is stale: given up", WARN),
+    ):  # fmt: skip
+        lines += [("", f"{symbol}  {word}", style) for symbol in names]
+    return lines
 
 
 def _agreement(differences: int) -> Text:
@@ -288,6 +317,12 @@ _FACTS: dict[type, Callable[[Any], tuple[str, str, str, str]]] = {
     ev.Adjusted: lambda f: ("adjusted", f.symbol, f"quantity set to {render.qty(f.qty)}: {f.cause}", WARN),
     ev.Degraded: lambda f: ("degraded", "", f"{f.name}: {f.reason}; no entries until it works", BAD),
     ev.Restored: lambda f: ("restored", "", f"{f.name} works again", GOOD),
+    ev.TradingHalted: lambda f: ("halted", "", f"no entries: {f.source}: {f.reason}", WARN),
+    ev.TradingResumed: lambda f: ("resumed", "", f"{f.source}: {f.reason}", GOOD),
+    ev.ExitRequested: lambda f: ("leave", "" if f.symbol == ev.ALL else f.symbol, f.reason, WARN),
+    ev.Adopted: lambda f: ("adopted", f.symbol, f"{render.qty(f.qty)} @ {render.price(f.price)}: {f.reason}", WARN),
+    ev.IntentResolved: lambda f: ("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
+    ev.RequestTaken: lambda f: ("asked", "", f"{f.kind}: {f.answer}", STRONG),
     ev.PlanChanged: lambda f: ("plan", "", ", ".join(f"{k} {a} to {b}" for k, (a, b) in f.changes.items()), ""),
 }
 
@@ -303,5 +338,11 @@ _ALWAYS: frozenset[type] = frozenset(
         ev.Adjusted,
         ev.Degraded,
         ev.Restored,
+        ev.TradingHalted,
+        ev.TradingResumed,
+        ev.ExitRequested,
+        ev.Adopted,
+        ev.IntentResolved,
+        ev.RequestTaken,
     }
 )

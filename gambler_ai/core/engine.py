@@ -6,15 +6,16 @@ an `IntentPlanned` or `ResendPlanned` may be sent, a `CancelPlanned` may be aske
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct, field
 
+from gambler_ai.core import control, reconcile, risk
 from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
-from gambler_ai.core import reconcile, risk
 from gambler_ai.core.model import BarFrame, Instrument, MarketView, Proposal, Side
 from gambler_ai.core.orders import (
     OrderIntent,
@@ -60,7 +61,7 @@ class Engine:
         self._limits = limits
         self._instruments = instruments
         self._known_ids = known_ids
-        self._market: ev.MarketReport | None = None
+        self._report: ev.BrokerReport | None = None
         self._suspects: dict[tuple[str, str, str, str], datetime] = {}  # differences of the last reading -> first seen
         self._told: frozenset[tuple[str, ...]] = frozenset()
         self._out = Decisions()
@@ -81,7 +82,7 @@ class Engine:
     @property
     def market(self) -> ev.MarketReport | None:
         """The broker's clock as of the last reading."""
-        return self._market
+        return self._report.market if self._report is not None else None
 
     def _emit(self, fact: ev.Fact) -> None:
         self._out.changes.merge(apply(self.state, fact))
@@ -93,22 +94,26 @@ class Engine:
         self._restore(ev.MARKET_DATA)
         fresh = _fresh_bars(event.frame, self.state.bars)
         view = MarketView(event.at, event.frame, event.trades, frozenset(self.state.positions))
-        proposals = [p for p in self._proposals(view) if p.symbol in fresh]
-        for proposal in proposals:
-            self._review(proposal, event)
+        for proposal in self._proposals(view):
+            if proposal.symbol in fresh:
+                self._review(proposal, event)
         self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh))
 
     def _proposals(self, view: MarketView) -> list[Proposal]:
+        """What the strategy wants. What it raises, or returns that is no proposal, denies this scan and no more."""
         try:
-            return list(self._strategy.propose(view))
+            return [check_proposal(p, self.state.plan.symbols) for p in self._strategy.propose(view)]
         except Exception as error:
-            text = f"{self._strategy.name}: {type(error).__name__}: {error}"
-            self._emit(ev.Denied(view.at, "*", Side.BUY, risk.Code.STRATEGY_FAILED, text[:300]))
+            text = f"strategy {self._strategy.name}: {type(error).__name__}: {error}"
+            self._emit(ev.Denied(view.at, ev.ALL, Side.BUY, risk.Code.STRATEGY_FAILED, text[:300]))
             return []
 
     def _review(self, proposal: Proposal, event: ev.BarsClosed) -> None:
+        if proposal.exit:
+            self._leave(proposal, event.at)
+            return
         trade = event.trades.get(proposal.symbol)
-        verdict = risk.review(proposal, self.state, event.at, self._limits, self._market, self._instruments, trade)
+        verdict = risk.review(proposal, self.state, event.at, self._limits, self.market, self._instruments, trade)
         if isinstance(verdict, risk.Denial):
             self._emit(ev.Denied(event.at, proposal.symbol, proposal.side, verdict.code, verdict.context))
             return
@@ -122,7 +127,15 @@ class Engine:
             ref_price=verdict.ref_price, stop_price=verdict.stop_price, target_price=verdict.target_price,
             position_id=coid, reason=proposal.reason, decided_at=event.at, valid_until=valid,
             body=bracket_body(coid, symbol, side, verdict.qty, verdict.target_price, verdict.stop_price),
+            market_day=state.day,
         )))  # fmt: skip
+
+    def _leave(self, proposal: Proposal, at: datetime) -> None:
+        """The strategy wants to be out; the next reading of the broker, which is asked for, begins it."""
+        held = self.state.positions.get(proposal.symbol)
+        if held is not None and held.strategy == self._strategy.name and not prot.why_left(self.state, held.symbol):
+            self._emit(ev.ExitRequested(at, held.symbol, proposal.reason))
+            self._out.look_again = True
 
     # -- the broker's answers ---------------------------------------------------------------------
 
@@ -148,12 +161,36 @@ class Engine:
         if event.name not in self.state.degraded:
             self._emit(ev.Degraded(event.at, event.name, event.reason))
 
-    def _halt(self, event: ev.HaltRequested) -> None:
-        if not self.state.halted:
-            self._emit(event)
-
     def _timer(self, event: ev.TimerElapsed) -> None:
         """Time passed; what is due is the shell's to ask for."""
+
+    def _woken(self, event: ev.Woken | ev.StreamChanged) -> None:
+        """Nothing is known by it; the shell looks sooner."""
+
+    # -- what people ask --------------------------------------------------------------------------
+
+    def _stop(self, event: ev.StopRequested) -> None:
+        if not self.state.stopping:
+            self._emit(event)
+
+    def _requested(self, event: ev.Requested) -> None:
+        for fact in control.take(self.state, event.request, event.at, self._report):
+            self._emit(fact)
+        self._out.look_again = True
+
+    def _halt_file(self, event: ev.HaltFileSeen) -> None:
+        if event.reason is not None and ev.HALT_FILE not in self.state.halts:
+            self._emit(ev.TradingHalted(event.at, ev.HALT_FILE, event.reason))
+        elif event.reason is None and ev.HALT_FILE in self.state.halts:
+            self._emit(ev.TradingResumed(event.at, ev.HALT_FILE, "the file is gone"))
+
+    def leave_all(self, at: datetime, why: str) -> Decisions:
+        """Ask for everything to be closed, unless that is asked for already."""
+        return self.record() if ev.ALL in self.state.exits else self.record(ev.ExitRequested(at, ev.ALL, why))
+
+    def cancel_entries(self, at: datetime, why: str) -> Decisions:
+        """Ask for a cancel of each entry that rests; protection is not touched."""
+        return self.record(*prot.entry_cancels(self.state, at, why))
 
     def _restore(self, name: str) -> None:
         if name in self.state.degraded:
@@ -163,11 +200,9 @@ class Engine:
 
     def _broker_reported(self, event: ev.BrokerReported) -> None:
         state, report, at = self.state, event.report, event.at
-        self._market = report.market
+        self._report = report
         self._restore(ev.BROKER)
-        moved = report.account.cash != state.account.cash
-        if moved or (event.reconcile and report.account != state.account):
-            self._emit(ev.AccountReported(at, report.account))
+        self._day_and_account(event)
         for order in (*report.orders, *(r for r in report.lookups.values() if r is not None)):
             if order.client_order_id in state.intents:
                 self._order_seen(at, order)
@@ -185,6 +220,22 @@ class Engine:
             self._out.look_again |= not event.reconcile
         for step in prot.plan(state, at, report.market.is_open, theirs):
             self._emit(step)
+        for symbol in prot.left(state):
+            self._emit(ev.ExitDone(at, symbol))
+
+    def _day_and_account(self, event: ev.BrokerReported) -> None:
+        state, market, account, at = self.state, event.report.market, event.report.account, event.at
+        moved = account.cash != state.account.cash or (event.reconcile and account != state.account)
+        if moved:
+            self._emit(ev.AccountReported(at, account))
+        day = market.next_close.date().isoformat()
+        if market.is_open and day != state.day:
+            self._emit(ev.DayOpened(at, day))
+            if ev.DAILY_LOSS in state.halts:
+                self._emit(ev.TradingResumed(at, ev.DAILY_LOSS, f"another day, {day}"))
+        loss = risk.daily_loss(state) if moved and market.is_open else ""
+        if loss and ev.DAILY_LOSS not in state.halts:
+            self._emit(ev.TradingHalted(at, ev.DAILY_LOSS, loss))
 
     def _mark(self, at: datetime, report: ev.BrokerReport) -> None:
         """The broker's own prices for what we hold, so that marks and its equity tell the same."""
@@ -197,7 +248,7 @@ class Engine:
         record = self.state.intents.get(report.client_order_id)
         if record is None or not (record.status in _WAITING or reconcile.is_news(self.state, report)):
             return
-        if not reconcile.is_as_asked(record, report):
+        if not record.resolved and not reconcile.is_as_asked(record, report):
             if record.status is not Status.DISPUTED:
                 text = f"the broker holds {report.side} {report.qty:f} {report.symbol} under this id"
                 self._emit(ev.IntentDisputed(at, report.client_order_id, text))
@@ -234,7 +285,8 @@ class Engine:
             held = self.state.positions.get(intent.symbol)
             return held is not None and abs(held.qty) == intent.qty and held.exit_side is intent.side
         in_time = intent.valid_until is not None and at <= intent.valid_until
-        return in_time and market.is_open and not self.state.halted
+        stopped = self.state.stopping or self.state.halts or ev.ALL in self.state.exits
+        return in_time and market.is_open and not stopped
 
     def _reconcile(self, at: datetime, report: ev.BrokerReport) -> None:
         strangers = {o.client_order_id for o in report.orders if o.client_order_id not in self.state.intents}
@@ -281,8 +333,29 @@ _STEPS: dict[type, Callable[[Engine, Any], None]] = {
     ev.SubmitUnanswered: Engine._submit_unanswered,
     ev.CancelAnswered: Engine._cancel_answered,
     ev.TimerElapsed: Engine._timer,
-    ev.HaltRequested: Engine._halt,
+    ev.StopRequested: Engine._stop,
+    ev.Requested: Engine._requested,
+    ev.HaltFileSeen: Engine._halt_file,
+    ev.Woken: Engine._woken,
+    ev.StreamChanged: Engine._woken,
 }
+
+
+def check_proposal(proposal: Any, symbols: Collection[str]) -> Proposal:
+    """A strategy's proposal, if it is one.
+
+    Raises:
+        ValueError: it is none, or its symbol, stop or target makes no sense.
+    """
+    if not isinstance(proposal, Proposal):
+        raise ValueError(f"{proposal!r:.80} is not a Proposal")
+    if proposal.symbol not in symbols:
+        raise ValueError(f"{proposal.symbol!r:.40} is not one of this session's symbols")
+    for name in ("stop_loss_pct", "take_profit_pct"):
+        value = getattr(proposal, name)
+        if value is not None and not (isinstance(value, Decimal) and 0 < value < 100):
+            raise ValueError(f"{name} of {value!r:.40} is not a Decimal between 0 and 100")
+    return proposal
 
 
 def _fresh_bars(frame: BarFrame, decided: Mapping[str, datetime]) -> dict[str, datetime]:

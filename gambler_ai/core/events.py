@@ -191,16 +191,90 @@ class Restored(_Fact, frozen=True, tag=True):
     name: str
 
 
-class HaltRequested(_Fact, frozen=True, tag=True):
-    """No new entries from here on: a signal, a person, or a rule."""
+class StopRequested(_Fact, frozen=True, tag=True):
+    """This run is to end: a signal."""
 
     reason: str
+
+
+class HaltRequested(_Fact, frozen=True, tag=True):
+    """What `StopRequested` was called before schema 0002; only replayed."""
+
+    reason: str
+
+
+class TradingHalted(_Fact, frozen=True, tag=True):
+    """No entries until `TradingResumed` from the same source, whatever is restarted meanwhile."""
+
+    source: str
+    reason: str
+
+
+class TradingResumed(_Fact, frozen=True, tag=True):
+    """What ``source`` had halted may go on."""
+
+    source: str
+    reason: str
+
+
+class ExitRequested(_Fact, frozen=True, tag=True):
+    """Out of a symbol at market; `ALL` also takes entries that still rest. It stands until `ExitDone`."""
+
+    symbol: str
+    reason: str
+
+
+class ExitDone(_Fact, frozen=True, tag=True):
+    """Nothing is held or rests any more where an exit was asked for."""
+
+    symbol: str
+
+
+class Adopted(_Fact, frozen=True, tag=True):
+    """A quantity that another opened is ours from here on, with the plan's stop and target."""
+
+    symbol: str
+    qty: Decimal
+    price: Decimal
+    reason: str
+
+
+class IntentResolved(_Fact, frozen=True, tag=True):
+    """A person says what became of an order nobody could tell of: `GONE`, or as the broker has it."""
+
+    client_order_id: str
+    verdict: str
+    reason: str
+
+
+class DayOpened(_Fact, frozen=True, tag=True):
+    """The first reading of a market day, which is named by the date of its close."""
+
+    day: str
+
+
+class RequestTaken(_Fact, frozen=True, tag=True):
+    """What came of something a person asked for."""
+
+    request_id: str
+    kind: str
+    answer: str
+
+
+#: Every symbol, in an exit.
+ALL = "*"
+#: What a halt comes from.
+PERSON, HALT_FILE, DAILY_LOSS = "person", "HALT file", "daily loss"
+#: What a person may say of an order nobody can tell of.
+GONE, AT_BROKER = "gone", "broker"
 
 
 Fact = (
     RunStarted | RunEnded | PlanChanged | ParametersSet | IntentPlanned | ResendPlanned | IntentUnknown | LookupMissed
     | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported | Marked
     | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
+    | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
+    | RequestTaken
 )  # fmt: skip
 
 
@@ -315,7 +389,60 @@ class TimerElapsed:
     at: datetime
 
 
+class Request(Struct, frozen=True):
+    """What a person asks of a session: ``kind`` is one of `REQUESTS`, ``argument`` a symbol, an order's id, or ""."""
+
+    id: str
+    kind: str
+    argument: str
+    reason: str
+    asked_by: str = ""
+
+
+#: What can be asked.
+HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE = "halt", "resume-trading", "flatten", "adopt", "resolve"
+REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE)
+
+
+@dataclass(frozen=True)
+class Requested:
+    """A person asked for something."""
+
+    at: datetime
+    request: Request
+
+
+@dataclass(frozen=True)
+class HaltFileSeen:
+    """The HALT file is there (its first line is the reason), or it is not (None)."""
+
+    at: datetime
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Woken:
+    """A stream of the broker's says that something has happened; what it was is read."""
+
+    at: datetime
+    stream: str
+    what: str
+
+
+@dataclass(frozen=True)
+class StreamChanged:
+    """A stream is up, or it is not and why. Nothing depends on it but how soon we look."""
+
+    at: datetime
+    stream: str
+    up: bool
+    reason: str
+
+
+#: The streams.
+TRADE_UPDATES, PRICES = "trade updates", "prices"
+
 Input = (
     BarsClosed | BrokerReported | BrokerFailed | SubmitAnswered | SubmitRefused | SubmitUnanswered
-    | CancelAnswered | TimerElapsed | HaltRequested
+    | CancelAnswered | TimerElapsed | StopRequested | Requested | HaltFileSeen | Woken | StreamChanged
 )  # fmt: skip

@@ -96,6 +96,7 @@ class Account(Struct, frozen=True):
     portfolio_value: Decimal = ZERO
     buying_power: Decimal = ZERO
     currency: str = "USD"
+    last_equity: Decimal | None = None  # at the last close
 
 
 class Position(Struct, frozen=True):
@@ -159,14 +160,19 @@ class ClosedTrade(Struct, frozen=True):
 
 
 class Proposal(Struct, frozen=True):
-    """An order nobody has reviewed yet: a strategy's opinion, with its stop and target in percent."""
+    """An order nobody has reviewed yet: a strategy's opinion.
+
+    Stop and target are percent of the price; without them the session's own hold. ``exit``: out of the symbol
+    at market, whichever side is held.
+    """
 
     symbol: str
     side: Side
     signal_at: datetime
     reason: str
-    stop_loss_pct: Decimal
-    take_profit_pct: Decimal
+    stop_loss_pct: Decimal | None = None
+    take_profit_pct: Decimal | None = None
+    exit: bool = False
 
 
 @dataclass(frozen=True)

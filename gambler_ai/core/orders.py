@@ -135,6 +135,7 @@ class OrderIntent(Struct, frozen=True):
     decided_at: datetime
     valid_until: datetime | None
     body: str
+    market_day: str = ""  # of an entry: the day its limits count
 
     @property
     def body_sha256(self) -> str:
@@ -151,6 +152,7 @@ class IntentRecord(Struct, frozen=True):
     first_miss_at: datetime | None = None
     watch_until: datetime | None = None  # VOID only
     refused: bool = False  # when it was sent again
+    resolved: bool = False  # a person said: whatever the broker holds under this id is ours
     settled_at: datetime | None = None  # since when nothing more is expected of it
     order_ids: tuple[str, ...] = ()  # what the broker made of it: the order, and its legs
     note: str = ""

@@ -44,6 +44,13 @@ def book(position: Position | None, fill: Fill, opening: Position, exit_reason: 
     return Booking(flipped, closed, realized)
 
 
+def adopt(position: Position | None, opening: Position, qty: Decimal, price: Decimal) -> Position:
+    """Take a quantity that another opened into our books, at the broker's price for it."""
+    if position is not None:
+        return _increased(position, qty, price)
+    return replace(opening, qty=qty, avg_entry_price=price, entry_qty=qty, entry_value=qty * price)
+
+
 def adjust(position: Position, qty: Decimal, price: Decimal | None, at: datetime, cause: str) -> Booking:
     """Set a position to the broker's ``qty`` without a fill of ours (same side, smaller, or zero).
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
-from gambler_ai.core.events import CancelPlanned, IntentPlanned
+from gambler_ai.core.events import ALL, CancelPlanned, IntentPlanned
 from gambler_ai.core.model import ZERO, Position, is_sane_price, round_price
 from gambler_ai.core.orders import (
     IN_FLIGHT,
@@ -60,7 +60,11 @@ def plan(
     for an order against shares that are gone opens a position the other way.
     """
     cases = [c for c in _cases(state) if theirs is None or is_there(c.position, theirs)]
-    return [*_orphans(state, at), *(step for case in cases for step in _plan_one(case, at, market_open))]
+    return [
+        *_orphans(state, at),
+        *_unwanted_entries(state, at),
+        *(step for case in cases for step in _plan_one(case, at, market_open)),
+    ]
 
 
 def is_there(position: Position, theirs: Mapping[str, Decimal]) -> bool:
@@ -103,8 +107,15 @@ def _judge(case: _Case) -> tuple[Protection, str]:
     return Protection.NAKED, f"a stop covers {covered:f} of {held:f}"
 
 
+def why_left(state: SessionState, symbol: str) -> str:
+    """Why a position in ``symbol`` is to be closed, "" if it is to be kept."""
+    return state.exits.get(symbol) or state.exits.get(ALL, "")
+
+
 def _plan_one(case: _Case, at: datetime, market_open: bool) -> list[CancelPlanned | IntentPlanned]:
     position = case.position
+    if market_open and why_left(case.state, position.symbol):  # a closed market takes no exit: protection stays
+        return _leave(case, at)
     if _stop_qty(case) == abs(position.qty):
         return []
     entry = _entry_live(case)
@@ -115,14 +126,57 @@ def _plan_one(case: _Case, at: datetime, market_open: bool) -> list[CancelPlanne
         return []
     if _exit_on_its_way(case, at):
         return []
-    resting = [o for o in _live_exits(case) if not _parent_live(case.state, o)]
+    resting = _resting(case)
     if resting:
-        return [
-            CancelPlanned(at, o.order_id, "covers another quantity than is held") for o in resting if _may_ask(o, at)
-        ]
-    if position.decided_at is not None and at - position.decided_at < _pause(position):
+        return _cancels(resting, at, "covers another quantity than is held")
+    return [] if _too_soon(position, at) else _rearm(case.state, position, at, market_open)
+
+
+def _leave(case: _Case, at: datetime) -> list[CancelPlanned | IntentPlanned]:
+    """Out at market: first whatever holds the shares has to go."""
+    why = why_left(case.state, case.position.symbol)
+    if (entry := _entry_live(case)) is not None:
+        return _cancels([entry], at, why)
+    if _exit_on_its_way(case, at):
         return []
-    return _rearm(case.state, position, at, market_open)
+    resting = _resting(case)
+    if resting:
+        return _cancels(resting, at, why)
+    return [] if _too_soon(case.position, at) else [_exit_intent(case.state, case.position, at, why)]
+
+
+def _resting(case: _Case) -> list[Order]:
+    return [o for o in _live_exits(case) if not _parent_live(case.state, o)]
+
+
+def _cancels(orders: list[Order], at: datetime, why: str) -> list[CancelPlanned | IntentPlanned]:
+    return [CancelPlanned(at, o.order_id, why) for o in orders if _may_ask(o, at)]
+
+
+def _unwanted_entries(state: SessionState, at: datetime) -> list[CancelPlanned]:
+    """Entries that rest although everything is to be closed."""
+    return entry_cancels(state, at, state.exits[ALL]) if ALL in state.exits else []
+
+
+def entry_cancels(state: SessionState, at: datetime, why: str) -> list[CancelPlanned]:
+    """Asking for a cancel of each entry that rests."""
+    return [
+        CancelPlanned(at, o.order_id, why) for o in state.orders.values()
+        if o.is_live and o.role is Role.ENTRY and o.status is not Status.PENDING_CANCEL and _may_ask(o, at)
+    ]  # fmt: skip
+
+
+def left(state: SessionState) -> list[str]:
+    """Symbols (or `ALL`) that were to be left and are: nothing held, nothing resting, nothing on its way."""
+    if not state.exits:
+        return []
+    open_ = set(state.positions) | state.filling()
+    open_ |= {r.intent.symbol for r in state.intents.values() if not r.status.is_final}
+    return [symbol for symbol in state.exits if not (open_ if symbol == ALL else symbol in open_)]
+
+
+def _too_soon(position: Position, at: datetime) -> bool:
+    return position.decided_at is not None and at - position.decided_at < _pause(position)
 
 
 def _pause(position: Position) -> timedelta:
@@ -156,25 +210,45 @@ def _rearm(
     crossed = mark is not None and is_sane_price(mark) and (
         mark <= stop if position.qty > 0 else mark >= stop
     )  # fmt: skip
-    purpose = Purpose.EXIT if crossed else Purpose.PROTECT
+    symbol, side = position.symbol, position.exit_side
+    if crossed:
+        return [_exit_intent(state, position, at, "stop crossed while bare")]
+    if qty == qty.to_integral_value(rounding=ROUND_DOWN):
+
+        def oco(coid: str) -> str:
+            return oco_body(coid, symbol, side, qty, target, stop)
+
+        return [_planned(state, position, at, Purpose.PROTECT, "re-armed", oco)]
+    if not market_open:  # a fraction takes a plain day stop only, so it is re-armed every day
+        return []
+
+    def day_stop(coid: str) -> str:
+        return stop_body(coid, symbol, side, qty, stop)
+
+    return [_planned(state, position, at, Purpose.PROTECT, "re-armed for the day", day_stop)]
+
+
+def _exit_intent(state: SessionState, position: Position, at: datetime, why: str) -> IntentPlanned:
+    def body(coid: str) -> str:
+        return market_body(coid, position.symbol, position.exit_side, abs(position.qty))
+
+    return _planned(state, position, at, Purpose.EXIT, why, body)
+
+
+def _planned(
+    state: SessionState, position: Position, at: datetime, purpose: Purpose, why: str, body: Callable[[str], str]
+) -> IntentPlanned:
+    """An order for a position, under the id of the decision; ``body`` makes its bytes from that."""
+    stop, target = stop_and_target(state, position)
     decision = position_decision_id(purpose, position.position_id, position.decisions)
     coid = client_order_id(state.account_id, state.session_id, decision)
-    whole = qty == qty.to_integral_value(rounding=ROUND_DOWN)
-    if crossed:
-        body, why = market_body(coid, position.symbol, position.exit_side, qty), "stop crossed while bare"
-    elif whole:
-        body, why = oco_body(coid, position.symbol, position.exit_side, qty, target, stop), "re-armed"
-    elif market_open:  # a fraction takes a plain day stop only, so it is re-armed every day
-        body, why = stop_body(coid, position.symbol, position.exit_side, qty, stop), "re-armed for the day"
-    else:
-        return []
-    intent = OrderIntent(
+    return IntentPlanned(at, OrderIntent(
         client_order_id=coid, decision_id=decision, attempt=0, purpose=purpose, strategy=position.strategy,
-        symbol=position.symbol, side=position.exit_side, qty=qty, ref_price=mark or position.avg_entry_price,
+        symbol=position.symbol, side=position.exit_side, qty=abs(position.qty),
+        ref_price=state.marks.get(position.symbol) or position.avg_entry_price,
         stop_price=stop, target_price=target, position_id=position.position_id, reason=why, decided_at=at,
-        valid_until=None, body=body,
-    )  # fmt: skip
-    return [IntentPlanned(at, intent)]
+        valid_until=None, body=body(coid),
+    ))  # fmt: skip
 
 
 def stop_and_target(state: SessionState, position: Position) -> tuple[Decimal, Decimal]:

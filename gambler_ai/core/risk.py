@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from gambler_ai.core.events import MarketReport
+from gambler_ai.core.events import ALL, MarketReport
 from gambler_ai.core.model import ZERO, Instrument, Proposal, Side, Trade, is_sane_price, round_price
 from gambler_ai.core.orders import IN_FLIGHT, Purpose, Status
 from gambler_ai.core.state import SessionState
@@ -36,15 +36,20 @@ class Code(StrEnum):
     NOT_SHORTABLE = "not_shortable"
     NO_BUYING_POWER = "no_buying_power"
     STRATEGY_FAILED = "strategy_failed"
+    MAX_POSITIONS = "max_positions"
+    MAX_ORDER_VALUE = "max_order_value"
+    MAX_ORDERS_PER_DAY = "max_orders_per_day"
 
 
 class RiskLimits(Struct, frozen=True):
-    """What one entry may use and how fresh the market must be."""
+    """How fresh the market must be, and what other sessions of the account use; a plan has the rest."""
 
-    position_size: Decimal
     bar_interval: timedelta
     #: Symbols in which another session of this account has an entry under way -> that session.
     taken: dict[str, str] = {}
+    #: Positions that other sessions of the account hold, and entries they have sent, by market day.
+    held_elsewhere: int = 0
+    entries_elsewhere: dict[str, int] = {}
     entry_cutoff: timedelta = timedelta(minutes=5)
     stale_bars: int = 2
 
@@ -70,7 +75,7 @@ def review(
     instruments: Mapping[str, Instrument], trade: Trade | None,
 ) -> Approved | Denial:  # fmt: skip
     """Approve ``proposal`` with a size, stop and target, or say why not."""
-    denial = _gate(state, at, limits, market) or _symbol(proposal, state, limits, instruments)
+    denial = _gate(state, at, limits, market) or _symbol(proposal, state, limits, instruments) or _counts(state, limits)
     if denial is not None:
         return denial
     bar_end = proposal.signal_at + limits.bar_interval
@@ -80,12 +85,16 @@ def review(
         return Denial(Code.STALE_DATA, "no trade recent enough to price it")
     if not is_sane_price(trade.price):
         return Denial(Code.ABSURD_PRICE, f"last trade at {trade.price}")
-    return _sized(proposal, state, limits, trade.price)
+    return _sized(proposal, state, trade.price)
 
 
 def _gate(state: SessionState, at: datetime, limits: RiskLimits, market: MarketReport | None) -> Denial | None:
-    if state.halted:
-        return Denial(Code.HALTED, state.halted)
+    if state.stopping:
+        return Denial(Code.HALTED, state.stopping)
+    if state.halts:
+        return Denial(Code.HALTED, "; ".join(f"{k}: {v}" for k, v in sorted(state.halts.items())))
+    if ALL in state.exits:
+        return Denial(Code.HALTED, f"closing everything: {state.exits[ALL]}")
     if state.degraded:
         return Denial(Code.DEGRADED, "; ".join(f"{k}: {v}" for k, v in sorted(state.degraded.items())))
     if market is None or not market.is_open:
@@ -119,18 +128,57 @@ def _symbol(
     return None
 
 
-def _sized(proposal: Proposal, state: SessionState, limits: RiskLimits, price: Decimal) -> Approved | Denial:
+def _counts(state: SessionState, limits: RiskLimits) -> Denial | None:
+    plan = state.plan
+    held = limits.held_elsewhere + len(state.positions.keys() | entering(state))
+    if plan.max_positions is not None and held >= plan.max_positions:
+        return Denial(Code.MAX_POSITIONS, f"{held} held or being opened, {plan.max_positions} allowed")
+    sent = limits.entries_elsewhere.get(state.day, 0) + state.day_entries
+    if plan.max_orders_per_day is not None and sent >= plan.max_orders_per_day:
+        return Denial(Code.MAX_ORDERS_PER_DAY, f"{sent} entries sent on {state.day}, {plan.max_orders_per_day} allowed")
+    return None
+
+
+def entering(state: SessionState) -> set[str]:
+    """Symbols with an entry that may still open a position."""
+    return {
+        r.intent.symbol for r in state.intents.values()
+        if r.intent.purpose is Purpose.ENTRY and not r.status.is_final
+    }  # fmt: skip
+
+
+def daily_loss(state: SessionState) -> str:
+    """Why no entry may follow today, "" while the day's loss is within the plan.
+
+    The day's loss is against the equity the broker states for the last close, which no restart of ours can move;
+    against the session's first where it states none.
+    """
+    base = state.account.last_equity or state.initial_equity
+    if state.plan.max_daily_loss is None or base is None:
+        return ""
+    lost = base - state.account.equity
+    if lost < state.plan.max_daily_loss:
+        return ""
+    return f"{lost:,.2f} lost on {state.day}, {state.plan.max_daily_loss:,.2f} allowed"
+
+
+def _sized(proposal: Proposal, state: SessionState, price: Decimal) -> Approved | Denial:
+    plan = state.plan
     cost = price * (SHORT_MARGIN if proposal.side is Side.SELL else 1)
-    budget = min(limits.position_size, state.account.buying_power * BUYING_POWER_USED - reserved(state))
+    budget = min(plan.position_size, state.account.buying_power * BUYING_POWER_USED - reserved(state))
     qty = (max(budget, ZERO) / cost).to_integral_value(rounding=ROUND_DOWN)
     if qty < 1:
         return Denial(Code.NO_BUYING_POWER, f"{max(budget, ZERO):.2f} buys no whole share at {price}")
+    if plan.max_order_value is not None and qty * price > plan.max_order_value:
+        return Denial(Code.MAX_ORDER_VALUE, f"{qty * price:,.2f} dollars, {plan.max_order_value:,.2f} allowed")
     sign = proposal.side.sign
+    stop = proposal.stop_loss_pct if proposal.stop_loss_pct is not None else plan.stop_loss_pct
+    target = proposal.take_profit_pct if proposal.take_profit_pct is not None else plan.take_profit_pct
     return Approved(
         qty=qty,
         ref_price=price,
-        stop_price=round_price(price * (1 - sign * proposal.stop_loss_pct / 100)),
-        target_price=round_price(price * (1 + sign * proposal.take_profit_pct / 100)),
+        stop_price=round_price(price * (1 - sign * stop / 100)),
+        target_price=round_price(price * (1 + sign * target / 100)),
     )
 
 

@@ -10,7 +10,9 @@ from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt
 
 #: Raised when SessionState changes its shape; an upgrade step for each older one belongs in this file.
-STATE_VERSION = 1
+STATE_VERSION = 2
+#: Version 1 had fewer fields, and one whose meaning ended with its run: the decoder's defaults make it the newer one.
+_READABLE = frozenset({1, STATE_VERSION})
 
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _decoder = msgspec.json.Decoder(SessionState)
@@ -27,7 +29,7 @@ def load(payload: bytes, version: int) -> SessionState:
     Raises:
         CheckpointCorrupt: the version is not ours or the bytes are not a state.
     """
-    if version != STATE_VERSION:
+    if version not in _READABLE:
         raise CheckpointCorrupt(f"state version {version} is not one this program reads ({STATE_VERSION})")
     try:
         return _decoder.decode(payload)

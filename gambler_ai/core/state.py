@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -52,6 +53,14 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     keep_checkpoints: int
     speed: float
     feed: str
+    strategy_parameters: dict[str, Any] = {}
+    strategy_sha256: str = ""  # of the source, for one that comes from a file
+    on_exit: str = "keep"
+    when_closed: str = "exit"  # what sessions did that were planned before there was a choice
+    max_positions: int | None = None
+    max_order_value: Decimal | None = None
+    max_orders_per_day: int | None = None
+    max_daily_loss: Decimal | None = None
 
 
 class SessionState(Struct):
@@ -78,7 +87,11 @@ class SessionState(Struct):
     marks: dict[str, Decimal] = field(default_factory=dict)
     bars: dict[str, datetime] = field(default_factory=dict)  # newest bar decided on
     degraded: dict[str, str] = field(default_factory=dict)
-    halted: str = ""
+    stopping: str = ""  # why this run is to end
+    halts: dict[str, str] = field(default_factory=dict)  # what halts entries -> why
+    exits: dict[str, str] = field(default_factory=dict)  # symbol to be left, or ALL -> why
+    day: str = ""  # the market day of the last reading
+    day_entries: int = 0
     last_fill_at: datetime | None = None
     fills: int = 0
     closed_trades: int = 0
@@ -131,6 +144,7 @@ class Changes(Struct):
     orders: dict[str, Order] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
     closed: list[ClosedTrade] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)  # request -> what came of it
 
     def merge(self, other: Changes) -> None:
         """Add what a later fact touched."""
@@ -139,6 +153,7 @@ class Changes(Struct):
         self.orders.update(other.orders)
         self.fills += other.fills
         self.closed += other.closed
+        self.answers.update(other.answers)
 
 
 def apply(state: SessionState, fact: ev.Fact) -> Changes:
@@ -162,7 +177,7 @@ def evolve(state: SessionState, facts: Iterable[ev.Fact]) -> Changes:
 
 
 def _run_started(state: SessionState, fact: ev.RunStarted, _: Changes) -> None:
-    state.status, state.end_reason, state.halted = "running", "", ""
+    state.status, state.end_reason, state.stopping = "running", "", ""
     state.run_started_at, state.run_budget_s = fact.at, fact.budget_s
     state.last_at = max(state.last_at, fact.at)
 
@@ -172,8 +187,11 @@ def _run_ended(state: SessionState, fact: ev.RunEnded, _: Changes) -> None:
 
 
 def _plan_changed(state: SessionState, fact: ev.PlanChanged, _: Changes) -> None:
-    kinds = {"keep_checkpoints": int}
-    values = {name: kinds.get(name, float)(after) for name, (_before, after) in fact.changes.items()}
+    kinds = {f.name: f.type for f in msgspec.structs.fields(Plan)}
+    values = {
+        name: None if after == "None" else msgspec.convert(after, kinds[name], strict=False)
+        for name, (_before, after) in fact.changes.items()
+    }
     state.plan = replace(state.plan, **values)
 
 
@@ -184,6 +202,7 @@ def _parameters_set(state: SessionState, fact: ev.ParametersSet, _: Changes) -> 
 def _intent_planned(state: SessionState, fact: ev.IntentPlanned, changes: Changes) -> None:
     intent = fact.intent
     _put_intent(state, changes, IntentRecord(intent=intent, sent_at=fact.at))
+    state.day_entries += intent.purpose is Purpose.ENTRY
     position = state.positions.get(intent.symbol)
     if intent.purpose is not Purpose.ENTRY and position is not None:
         state.positions[intent.symbol] = replace(position, decisions=position.decisions + 1, decided_at=fact.at)
@@ -344,8 +363,57 @@ def _restored(state: SessionState, fact: ev.Restored, _: Changes) -> None:
     state.degraded.pop(fact.name, None)
 
 
-def _halt_requested(state: SessionState, fact: ev.HaltRequested, _: Changes) -> None:
-    state.halted = fact.reason
+def _stop_requested(state: SessionState, fact: ev.StopRequested | ev.HaltRequested, _: Changes) -> None:
+    state.stopping = fact.reason
+
+
+def _trading_halted(state: SessionState, fact: ev.TradingHalted, _: Changes) -> None:
+    state.halts[fact.source] = fact.reason
+
+
+def _trading_resumed(state: SessionState, fact: ev.TradingResumed, _: Changes) -> None:
+    state.halts.pop(fact.source, None)
+
+
+def _exit_requested(state: SessionState, fact: ev.ExitRequested, _: Changes) -> None:
+    state.exits[fact.symbol] = fact.reason
+
+
+def _exit_done(state: SessionState, fact: ev.ExitDone, _: Changes) -> None:
+    state.exits.pop(fact.symbol, None)
+
+
+def _day_opened(state: SessionState, fact: ev.DayOpened, _: Changes) -> None:
+    state.day, state.day_entries = fact.day, 0
+
+
+def _adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
+    """It gets an id of its own making: no order of ours opened it."""
+    opening = Position(
+        symbol=fact.symbol, qty=ZERO, avg_entry_price=fact.price, entry_at=fact.at,
+        position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", strategy=state.plan.strategy,
+        reason=fact.reason,
+    )  # fmt: skip
+    held = state.positions.get(fact.symbol)
+    state.positions[fact.symbol] = portfolio.adopt(held, opening, fact.qty, fact.price)
+    state.foreign = {s: q for s, q in state.foreign.items() if s != fact.symbol}
+    changes.symbols.add(fact.symbol)
+
+
+def _intent_resolved(state: SessionState, fact: ev.IntentResolved, changes: Changes) -> None:
+    """A person's word may follow any status."""
+    record = state.intents[fact.client_order_id]
+    note = f"{fact.verdict}: {fact.reason}"
+    if fact.verdict == ev.GONE:
+        record = replace(record, status=Status.VOID, note=note, watch_until=None)
+    else:
+        record = replace(record, status=Status.UNKNOWN, note=note, settled_at=None, resolved=True, watch_until=None)
+    _put_intent(state, changes, record)
+    _note_settled(state, fact.client_order_id, fact.at)
+
+
+def _request_taken(_state: SessionState, fact: ev.RequestTaken, changes: Changes) -> None:
+    changes.answers[fact.request_id] = fact.answer
 
 
 def _noted(_state: SessionState, _fact: ev.Fact, _changes: Changes) -> None:
@@ -398,5 +466,14 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.Reconciled: _noted,
     ev.Degraded: _degraded,
     ev.Restored: _restored,
-    ev.HaltRequested: _halt_requested,
+    ev.HaltRequested: _stop_requested,
+    ev.StopRequested: _stop_requested,
+    ev.TradingHalted: _trading_halted,
+    ev.TradingResumed: _trading_resumed,
+    ev.ExitRequested: _exit_requested,
+    ev.ExitDone: _exit_done,
+    ev.Adopted: _adopted,
+    ev.IntentResolved: _intent_resolved,
+    ev.DayOpened: _day_opened,
+    ev.RequestTaken: _request_taken,
 }

@@ -138,7 +138,7 @@ def _intent_row(state: SessionState, record: IntentRecord) -> dict[str, Any]:
         "strategy": i.strategy, "symbol": i.symbol, "side": i.side.value, "qty": i.qty,
         "stop_price": i.stop_price, "target_price": i.target_price, "status": record.status.value,
         "reason": i.reason, "note": record.note, "decided_at": i.decided_at, "body": i.body,
-        "body_sha256": i.body_sha256,
+        "body_sha256": i.body_sha256, "market_day": i.market_day or None,
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 #: The newest migration. A database at any other revision is not touched.
-SCHEMA_HEAD = "0001"
+SCHEMA_HEAD = "0002"
 
 
 class Exact(TypeDecorator[Decimal]):
@@ -146,6 +146,7 @@ intents = sa.Table(
     sa.Column("decided_at", Utc, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("body_sha256", sa.String(64), nullable=False),
+    sa.Column("market_day", _WORD, nullable=True),  # entries only: the day its limits count
     sa.UniqueConstraint("account_id", "session_id", "decision_id", "attempt", name="uq_intents_decision"),
 )
 
@@ -158,6 +159,7 @@ sa.Index(
     unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN,
 )  # fmt: skip
 sa.Index("ix_intents_session_id", intents.c.session_id)
+sa.Index("ix_intents_day", intents.c.account_id, intents.c.market_day)
 
 orders = sa.Table(
     "orders",
@@ -270,3 +272,19 @@ checkpoints = sa.Table(
     sa.Column("active_positions", sa.Integer, nullable=False),
     sa.Column("closed_trades", sa.Integer, nullable=False),
 )
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("account_id", _ID, nullable=False),
+    _session(),
+    sa.Column("kind", _WORD, nullable=False),
+    sa.Column("argument", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("asked_by", sa.String(255), nullable=False),
+    sa.Column("asked_at", Utc, nullable=False),  # wall clock
+    sa.Column("taken_at", Utc, nullable=True),  # wall clock; null until a runner has taken it
+    sa.Column("answer", sa.Text, nullable=False),
+)
+sa.Index("ix_requests_open", requests.c.session_id, requests.c.taken_at)

@@ -25,6 +25,15 @@ class Feed(Protocol):
     @property
     def clock(self) -> Clock: ...
 
+    @property
+    def rate(self) -> float:
+        """Session seconds a wall second, 0 for as many as it takes."""
+        ...
+
+    def skip_to(self, instant: datetime) -> None:
+        """Move a market that is ours to move; one that moves by itself is waited for."""
+        ...
+
     def put(self, item: Input | BaseException) -> None:
         """Hand in an input from any thread or a signal handler; an exception is raised by `next`."""
         ...
@@ -71,15 +80,18 @@ class WallFeed(_Queue):
     def __init__(self, clock: Clock, rate: float = 1.0) -> None:
         super().__init__()
         self.clock = clock
-        self._rate = rate
+        self.rate = rate
+
+    def skip_to(self, instant: datetime) -> None:
+        """Nothing to do: this market comes there by itself."""
 
     def follow(self, instant: datetime) -> None:
         """The broker said it is ``instant``: after a sleeping laptop, ours lags behind."""
-        if isinstance(self.clock, MarketClock) and instant - self.clock.now() > LAG * self._rate:
+        if isinstance(self.clock, MarketClock) and instant - self.clock.now() > LAG * self.rate:
             self.clock.move_to(instant)
 
     def next(self, until: datetime, *, busy: bool) -> Input:
-        left_s = (until - self.clock.now()).total_seconds() / self._rate
+        left_s = (until - self.clock.now()).total_seconds() / self.rate
         item = self.poll(None if busy and left_s <= 0 else max(0.0, left_s))
         return item if item is not None else TimerElapsed(max(until, self.clock.now()))
 
@@ -95,7 +107,7 @@ class PacedFeed(_Queue):
         super().__init__()
         self.clock = clock
         self._advance = advance
-        self._speed = speed
+        self.rate = speed
         self._due_s = clock.monotonic()
         self._down_since_s: float | None = None
 
@@ -120,7 +132,7 @@ class PacedFeed(_Queue):
     def _pace(self, until: datetime) -> Input | None:
         """Sleep what ``speed`` leaves over; whatever comes in meanwhile goes first."""
         now_s = self.clock.monotonic()
-        span_s = (until - self.clock.now()).total_seconds() / self._speed if self._speed else 0.0
+        span_s = (until - self.clock.now()).total_seconds() / self.rate if self.rate else 0.0
         due_s = max(self._due_s + span_s, now_s)
         item = self.poll(due_s - now_s)
         if item is None:

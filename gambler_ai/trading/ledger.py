@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from gambler_ai import crashpoints
 from gambler_ai.clock import Clock
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.events import Fact, FillReported, IntentPlanned, OrderUpdated
-from gambler_ai.core.orders import Purpose
+from gambler_ai.core.events import Fact, FillReported, IntentPlanned, OrderUpdated, Request
+from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
-from gambler_ai.storage import checkpoints, journal, sessions
+from gambler_ai.storage import checkpoints, journal, limits, requests, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
@@ -42,6 +42,7 @@ class Ledger:
         Raises:
             SessionLeased: another runner has taken over; nothing was written.
             StorageError: it could not be written; crash and resume.
+            LimitBreached: an entry goes beyond the plan's limits; nothing was written.
         """
         if not decisions.facts:
             return
@@ -53,6 +54,9 @@ class Ledger:
             self._head = journal.append(
                 db, self._state, decisions.facts, decisions.changes, self._head, self._lease.token
             )
+            limits.check(db, self._state, entries_of(decisions.facts))
+            for request_id, answer in decisions.changes.answers.items():
+                requests.answer(db, request_id, answer, self._wall.now())
             sessions.update(db, self._state, head=self._head, checkpoints=self.created, wall=self._wall.now())
         for kind in kinds:
             crashpoints.hit(f"{kind}.after_commit")
@@ -79,6 +83,11 @@ class Ledger:
         self.pruned += count
         return count
 
+    def requests(self) -> list[Request]:
+        """What people have asked of this session and nobody has taken, oldest first."""
+        with self._database.read() as db:
+            return requests.waiting(db, self._state.session_id)
+
     def release(self) -> None:
         """Give the account back."""
         with self._database.write() as db:
@@ -88,6 +97,11 @@ class Ledger:
     def drop(self) -> None:
         """Free the machine's lock without a word to the database."""
         self._lease.close()
+
+
+def entries_of(facts: list[Fact]) -> list[OrderIntent]:
+    """The entries that ``facts`` plan."""
+    return [f.intent for f in facts if isinstance(f, IntentPlanned) and f.intent.purpose is Purpose.ENTRY]
 
 
 def crash_kinds(facts: list[Fact]) -> list[str]:

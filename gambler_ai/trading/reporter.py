@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
+from gambler_ai.core.events import MarketReport, StreamChanged
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage.checkpoints import CheckpointInfo
 
@@ -21,6 +23,18 @@ class Reporter(Protocol):
         ...
 
     def checkpointed(self, info: CheckpointInfo) -> None: ...
+
+    def caught_up(self, report: CatchUp) -> None:
+        """A resume has settled what happened while nobody ran the session."""
+        ...
+
+    def waiting(self, market: MarketReport, state: SessionState) -> None:
+        """The market is closed and is waited for."""
+        ...
+
+    def stream(self, change: StreamChanged) -> None:
+        """A stream of the broker's came up or went down."""
+        ...
 
     def stopping(self, reason: str) -> None: ...
 

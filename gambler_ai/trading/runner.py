@@ -7,11 +7,15 @@ from datetime import datetime, timedelta
 
 from gambler_ai import crashpoints
 from gambler_ai.core import events as ev
+from gambler_ai.core.catchup import bars_passed, caught_up
 from gambler_ai.core.engine import Decisions, Engine
 from gambler_ai.core.orders import IN_FLIGHT, Status
 from gambler_ai.core.reconcile import HALTING
+from gambler_ai.core.risk import entering
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import BrokerError, BrokerUnreachable, GamblerError, RecoveryHalted
+from gambler_ai.trading.agenda import Agenda
+from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Cancel, Executor, Read, Request, Scan, Submit
 from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.ledger import Ledger
@@ -23,6 +27,13 @@ ORDERS_LIVE = timedelta(days=90)
 #: Session time between two readings of the broker, and between two comparisons with our books.
 POLL = timedelta(seconds=15)
 RECONCILE = timedelta(seconds=60)
+#: The same while the market is closed and nothing moves.
+IDLE_POLL = timedelta(seconds=60)
+#: Wall seconds between two looks at what people ask; session time between them at most.
+LOOK_S = 2.0
+LOOK_MAX = timedelta(seconds=60)
+#: Session time that leaving with --on-exit cancel or flatten may take.
+WIND_DOWN = timedelta(minutes=3)
 #: Readings at a start until two in a row agree; more than that and the market is moving under us.
 SETTLE_ROUNDS = 6
 #: Wall seconds a first signal may take to settle what is in flight (RECOVERY_PROTOCOL 2.3, signals).
@@ -37,7 +48,7 @@ class Runner:
     """Runs one session until its time is up, somebody stops it, or the market closes."""
 
     def __init__(
-        self, engine: Engine, ledger: Ledger, feed: Feed, executor: Executor, reporter: Reporter,
+        self, engine: Engine, ledger: Ledger, feed: Feed, executor: Executor, reporter: Reporter, door: Door,
         history: int,
     ) -> None:  # fmt: skip
         self._engine = engine
@@ -45,10 +56,14 @@ class Runner:
         self._feed = feed
         self._executor = executor
         self._reporter = reporter
+        self._door = door
         self._history = history
-        self._due: dict[str, datetime] = {}
+        self._agenda: Agenda | None = None  # None until the loop has begun
+        self._scans: Agenda | None = None
         self._asked: set[type] = set()
+        self._again: set[type] = set()  # readings wanted while one was in flight
         self._failure: ev.BrokerFailed | None = None
+        self._brought: list[Decisions] = []  # what this run has come to so far, until it is told
 
     @property
     def state(self) -> SessionState:
@@ -77,6 +92,7 @@ class Runner:
             BrokerError: it could not be asked.
             RecoveryHalted: what it holds needs a person.
         """
+        since, decided = self.state.last_at, dict(self.state.bars)
         self._executor.start()
         restart = [
             ev.IntentUnknown(self._feed.clock.now(), coid, "restarted before the answer was stored")
@@ -86,19 +102,83 @@ class Runner:
         self._finish(self._engine.record(*facts, *restart))
         crashpoints.hit("recovery.replayed")
         self._settle()
+        self._answer_the_door()
         crashpoints.hit("recovery.settled")
+        if any(isinstance(fact, ev.RunStarted) and fact.resumed for fact in facts):
+            self._tell_what_happened(since, decided)
+        self._brought = []
 
     def trade(self) -> str:
-        """Run until there is a reason to stop; returns it: "duration", "signal" or "market closed"."""
+        """Run until there is a reason to stop; returns it: "duration", "signal" or "market closed".
+
+        With ``when_closed`` "wait" a closed market is waited for, and its time does not count.
+        """
         self._reporter.started(self.state)
+        while True:
+            reason = self._trade_while_open()
+            if reason != MARKET_CLOSED or self.plan.when_closed == "exit":
+                return reason
+            left_s = self.state.remaining_s
+            reason = self._wait_for_open()
+            if reason:
+                return reason
+            now = self._feed.clock.now()
+            self._finish(self._engine.record(ev.RunStarted(now, left_s, resumed=True, token=self.token)))
+
+    def _trade_while_open(self) -> str:
         now = self._feed.clock.now()
-        self._due = {name: self._next_due(name, now) for name in ("poll", "reconcile", "checkpoint")}
-        self._due["scan"] = self._next_due("scan", now - timedelta(microseconds=1))
+        every = {
+            "poll": POLL, "reconcile": RECONCILE, "look": self._look_every,
+            "checkpoint": timedelta(seconds=self.plan.checkpoint_interval_s),
+        }  # fmt: skip
+        self._agenda = Agenda(self.state.started_at, every, now)
+        self._scans = Agenda(self.state.started_at, {"scan": timedelta(seconds=self.plan.interval_s)}, now - _MOMENT)
         end = now + timedelta(seconds=self.state.remaining_s)
         while not (reason := self._reason_to_stop(end)):
             self._ask_for_what_is_due()
-            self._take(self._feed.next(min(*self._due.values(), end), busy=self._executor.busy))
+            until = min(self._agenda.next, self._scans.next, end)
+            self._take(self._feed.next(until, busy=self._executor.busy))
         return reason
+
+    def _wait_for_open(self) -> str:
+        """Until the market opens ("") or a signal comes. Books are compared meanwhile, and people heard."""
+        market = self._engine.market
+        assert market is not None
+        self._scans = None
+        self._reporter.waiting(market, self.state)
+        self._feed.skip_to(market.next_open)
+        now = self._feed.clock.now()
+        self._agenda = Agenda(self.state.started_at, {"reconcile": IDLE_POLL, "look": self._look_every}, now)
+        self._agenda.by("reconcile", now)
+        while not self.state.stopping:
+            market = self._engine.market or market
+            if market.is_open and not self._executor.busy:
+                return ""
+            if market.next_open > self._feed.clock.now():
+                self._agenda.sooner("reconcile", market.next_open)
+            self._ask_for_what_is_due()
+            self._take(self._feed.next(self._agenda.next, busy=self._executor.busy))
+        return SIGNAL
+
+    def wind_down(self) -> None:
+        """What ``on_exit`` asks for: cancel entries, or close everything; for as long as `WIND_DOWN`."""
+        wanted, now = self.plan.on_exit, self._feed.clock.now()
+        market = self._engine.market
+        if wanted == "keep" or market is None or not market.is_open:
+            return
+        why = f"the session ends (--on-exit {wanted})"
+        start = self._engine.cancel_entries if wanted == "cancel" else self._engine.leave_all
+        self._finish(start(now, why))
+        self._scans = None
+        self._agenda = Agenda(now, {"reconcile": timedelta(seconds=5)}, now)
+        while self._feed.clock.now() < now + WIND_DOWN and not self._is_wound_down(wanted):
+            self._ask_for_what_is_due()
+            self._take(self._feed.next(self._agenda.next, busy=self._executor.busy))
+
+    def _is_wound_down(self, wanted: str) -> bool:
+        if self._executor.busy:
+            return False
+        return ev.ALL not in self.state.exits if wanted == "flatten" else not entering(self.state)
 
     def end(self, status: str, reason: str) -> None:
         """Settle what is in flight, write the last checkpoint, and give the account back."""
@@ -125,12 +205,41 @@ class Runner:
     def _take(self, event: ev.Input) -> None:
         if isinstance(event, _ANSWERS):
             self._executor.answered()
-            self._asked -= {_reading_of(event)}
+            self._read_again(_reading_of(event))
         if isinstance(event, ev.BrokerFailed) and event.name == ev.BROKER:
             self._failure = event
         if isinstance(event, ev.BrokerReported):
             self._feed.follow(event.report.market.at)
+        if isinstance(event, ev.Woken | ev.StreamChanged):
+            self._wake(event)
         self._finish(self._engine.step(event))
+
+    def _wake(self, event: ev.Woken | ev.StreamChanged) -> None:
+        """A stream says that something happened, or begins to listen: look now, whatever it was."""
+        if isinstance(event, ev.StreamChanged):
+            self._reporter.stream(event)
+        if isinstance(event, ev.StreamChanged) and not event.up:
+            return
+        kind = Scan if event.stream == ev.PRICES else Read
+        if kind in self._asked:
+            self._again.add(kind)
+        else:
+            self._hurry(kind)
+
+    def _read_again(self, kind: type | None) -> None:
+        """A reading has ended; if another was wanted meanwhile, it is due now."""
+        if kind is not None:
+            self._asked.discard(kind)
+            if kind in self._again:
+                self._again.discard(kind)
+                self._hurry(kind)
+
+    def _hurry(self, kind: type) -> None:
+        now = self._feed.clock.now()
+        if kind is Scan and self._scans is not None:
+            self._scans.by("scan", now)
+        elif kind is Read and self._agenda is not None:
+            self._agenda.by("poll", now)
 
     def _finish(self, decisions: Decisions) -> None:
         """Commit, act, tell: in that order and no other."""
@@ -140,14 +249,16 @@ class Runner:
             if request is not None:
                 self._executor.ask(request)
         self._reporter.took(decisions, self.state)
+        if self._agenda is None:
+            self._brought.append(decisions)
         halting = [d for d in decisions.discrepancies if d.kind in HALTING]
         if halting:
             raise RecoveryHalted(
                 f"{halting[0].symbol}: {halting[0].kind} ({halting[0].order_id}): {halting[0].cause}",
                 hint="stop the other program, or give this one an account of its own",
             )
-        if decisions.look_again and self._due:
-            self._due["reconcile"] = self._feed.clock.now() + timedelta(seconds=1)
+        if decisions.look_again and self._agenda is not None:
+            self._agenda.sooner("reconcile", self._feed.clock.now() + timedelta(seconds=1))
 
     def _request(self, fact: ev.Fact) -> Request | None:
         """What a committed fact allows to be sent."""
@@ -161,46 +272,40 @@ class Runner:
 
     # -- what is due ------------------------------------------------------------------------------
 
-    def _every(self, name: str) -> timedelta:
-        return {
-            "poll": POLL,
-            "reconcile": RECONCILE,
-            "scan": timedelta(seconds=self.plan.interval_s),
-            "checkpoint": timedelta(seconds=self.plan.checkpoint_interval_s),
-        }[name]
-
-    def _next_due(self, name: str, after: datetime) -> datetime:
-        """The first instant after ``after`` on the session's own grid: a resume keeps the beat, and skips."""
-        every, origin = self._every(name), self.state.started_at
-        return origin + ((after - origin) // every + 1) * every
+    @property
+    def _look_every(self) -> timedelta:
+        """`LOOK_S` of wall time as session time; not so often that a market that is moved would crawl."""
+        rate = self._feed.rate
+        return min(timedelta(seconds=LOOK_S * max(1.0, rate)), LOOK_MAX) if rate else LOOK_MAX
 
     def _ask_for_what_is_due(self) -> None:
+        assert self._agenda is not None
         now = self._feed.clock.now()
-        reconcile = self._is_due("reconcile", now)
-        if self._is_due("poll", now) or reconcile:
+        if self._agenda.take("look", now):
+            self._answer_the_door()
+        reconcile = self._agenda.take("reconcile", now)
+        if self._agenda.take("poll", now) or reconcile:
             self._ask_read(reconcile)
-        if self._is_due("scan", now):
+        if self._scans is not None and self._scans.take("scan", now):
             self._ask_scan()
-        if self._is_due("checkpoint", now):
+        if self._agenda.take("checkpoint", now):
             self._checkpoint()
             if self._ledger.created % PRUNE_EVERY == 0:
                 self._ledger.prune(self.plan.keep_checkpoints)
 
-    def _is_due(self, name: str, now: datetime) -> bool:
-        if now < self._due[name]:
-            return False
-        self._due[name] = self._next_due(name, now)
-        return True
+    def _answer_the_door(self) -> None:
+        for event in self._door.look():
+            self._take(event)
 
     def _ask_read(self, reconcile: bool) -> None:
         if Read in self._asked:  # a slow broker: the one in flight will do, but a comparison is not lost
-            if reconcile:
-                self._due["reconcile"] = self._feed.clock.now() + POLL
+            if reconcile and self._agenda is not None:
+                self._agenda.by("reconcile", self._feed.clock.now() + POLL)
             return
         state = self.state
         self._asked.add(Read)
         since = state.orders_since()
-        if not self._due:  # the loop has not begun
+        if self._agenda is None:  # the loop has not begun
             since = min(since, self._feed.clock.now() - ORDERS_LIVE)
         self._executor.ask(Read(since, state.fills_since(), tuple(expected(state)), reconcile))
 
@@ -214,13 +319,15 @@ class Runner:
         self._reporter.checkpointed(self._ledger.checkpoint())
 
     def _reason_to_stop(self, end: datetime) -> str:
+        if self.state.stopping:
+            return SIGNAL
         if self._executor.busy:
-            return "signal" if self.state.halted else ""
-        if self.state.halted:
-            return "signal"
+            return ""
+        if self._feed.clock.now() >= end:
+            return DURATION
         if self._engine.market is not None and not self._engine.market.is_open:
-            return "market closed"
-        return "duration" if self._feed.clock.now() >= end else ""
+            return MARKET_CLOSED
+        return ""
 
     # -- settling ---------------------------------------------------------------------------------
 
@@ -243,6 +350,24 @@ class Runner:
         if self._failure is not None:
             raise _unreachable(self._failure)
         return self.state.seq != before or self._executor.busy
+
+    def _tell_what_happened(self, since: datetime, decided: dict[str, datetime]) -> None:
+        facts = [fact for decisions in self._brought for fact in decisions.facts]
+        closed = [trade for decisions in self._brought for trade in decisions.changes.closed]
+        now = self._feed.clock.now()
+        self._reporter.caught_up(caught_up(since, now, self.state, facts, closed, self._bars_passed(decided)))
+
+    def _bars_passed(self, decided: dict[str, datetime]) -> tuple[int, bool] | None:
+        """How many bars nobody decided on. They are only counted here: the first scan is the loop's."""
+        self._ask_scan()
+        while Scan in self._asked:
+            event = self._feed.next(self._feed.clock.now(), busy=True)
+            if isinstance(event, ev.BarsClosed):
+                self._executor.answered()
+                self._asked.discard(Scan)
+                return bars_passed(event.frame, decided)
+            self._take(event)
+        return None
 
     def _settle_for(self, patience_s: float) -> None:
         """Wait for answers and look up what is unknown, for at most ``patience_s`` wall seconds."""
@@ -267,6 +392,11 @@ class Runner:
     def _anything_open(self) -> bool:
         return any(record.settled_at is None for record in self.state.intents.values())
 
+
+#: Why a run ends.
+DURATION, SIGNAL, MARKET_CLOSED = "duration", "signal", "market closed"
+#: So that a scan is due at once when a run begins on the grid.
+_MOMENT = timedelta(microseconds=1)
 
 _ANSWERS = (
     ev.BarsClosed, ev.BrokerReported, ev.BrokerFailed, ev.SubmitAnswered, ev.SubmitRefused,

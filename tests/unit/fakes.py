@@ -34,10 +34,11 @@ AT = datetime(2008, 10, 7, 14, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
 CLOSE = datetime(2008, 10, 7, 20, 0, tzinfo=UTC)
 SESSION, ACCOUNT = "s-1", "acc-1"
 FIVE = timedelta(minutes=5)
+DAY = "2008-10-07"
 MARKET = ev.MarketReport(AT, is_open=True, next_open=CLOSE + timedelta(hours=17, minutes=30), next_close=CLOSE)
 SHUT = ev.MarketReport(AT, is_open=False, next_open=CLOSE, next_close=CLOSE + timedelta(hours=6))
 MONEY = Account(cash=D(100_000), equity=D(100_000), portfolio_value=D(100_000), buying_power=D(200_000))
-LIMITS = RiskLimits(position_size=D(10_000), bar_interval=FIVE)
+LIMITS = RiskLimits(bar_interval=FIVE)
 
 
 def after(**duration: float) -> datetime:
@@ -200,7 +201,7 @@ class Desk:
         self.facts: list[ev.Fact] = []
         every = {s: Instrument(s) for s in ("AAPL", "MSFT", "IBM")}
         self.engine = Engine(
-            state if state is not None else make_state(), self.strategy, limits,
+            state if state is not None else make_state(day=DAY), self.strategy, limits,
             every if instruments is None else instruments, lambda ids: ids & self.known,
         )  # fmt: skip
 

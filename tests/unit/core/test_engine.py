@@ -18,6 +18,7 @@ from gambler_ai.core.state import evolve
 from tests.unit.fakes import (
     ACCOUNT,
     AT,
+    DAY,
     FIVE,
     MONEY,
     SESSION,
@@ -120,7 +121,7 @@ def test_a_strategy_that_raises_is_denied_and_the_session_goes_on():
     assert kinds(decisions) == ["Denied", "Marked"]
     denied = only(ev.Denied, decisions)
     assert (denied.symbol, denied.code) == ("*", Code.STRATEGY_FAILED)
-    assert denied.context.startswith("momentum: ValueError: xxx")
+    assert denied.context.startswith("strategy momentum: ValueError: xxx")
     assert len(denied.context) == 300
     desk.strategy.proposals = [wish(signal_at=AT)]
     assert "IntentPlanned" in kinds(desk.step(bars_closed(AT + FIVE)))
@@ -129,7 +130,7 @@ def test_a_strategy_that_raises_is_denied_and_the_session_goes_on():
 @pytest.mark.parametrize(
     ("disturb", "code"),
     [
-        (ev.HaltRequested(AT, "SIGTERM"), Code.HALTED),
+        (ev.StopRequested(AT, "SIGTERM"), Code.HALTED),
         (ev.BrokerFailed(AT, "broker", "502"), Code.DEGRADED),
         (reported(market=SHUT), Code.MARKET_CLOSED),
     ],
@@ -170,9 +171,9 @@ def test_a_failure_is_told_once_and_so_is_its_end():
 
 def test_a_halt_is_told_once_and_a_timer_and_a_cancel_answer_tell_nothing():
     desk = Desk()
-    assert kinds(desk.step(ev.HaltRequested(AT, "SIGINT"))) == ["HaltRequested"]
-    assert kinds(desk.step(ev.HaltRequested(AT, "SIGTERM"))) == []
-    assert desk.state.halted == "SIGINT"
+    assert kinds(desk.step(ev.StopRequested(AT, "SIGINT"))) == ["StopRequested"]
+    assert kinds(desk.step(ev.StopRequested(AT, "SIGTERM"))) == []
+    assert desk.state.stopping == "SIGINT"
     assert desk.step(ev.TimerElapsed(AT)).facts == []
     assert desk.step(ev.CancelAnswered(AT, "o", "no")).facts == []
 
@@ -270,14 +271,14 @@ LATE = AT + 2 * FIVE + timedelta(seconds=1)  # the signal has expired
     "wanted",
     [
         {"market": SHUT, "at": after(minutes=1)},
-        {"halted": "SIGTERM", "at": after(minutes=1)},
+        {"stopping": "SIGTERM", "at": after(minutes=1)},
         {"at": LATE},
     ],
     ids=["closed", "halted", "expired"],
 )
 def test_nothing_is_sent_again_that_is_no_longer_wanted(wanted):
     desk = unknown(Desk())
-    desk.state.halted = str(wanted.pop("halted", ""))
+    desk.state.stopping = str(wanted.pop("stopping", ""))
     assert kinds(desk.step(missed(wanted.pop("at"), **wanted))) == ["LookupMissed"]
 
 
@@ -299,7 +300,7 @@ def test_it_is_given_up_after_all_three_criteria_and_no_sooner():
 
 def test_it_is_not_given_up_before_it_was_quiet_long_enough():
     desk = unknown(Desk())
-    desk.state.halted = "SIGTERM"
+    desk.state.stopping = "SIGTERM"
     for seconds in (1, 6, 11, 29):
         assert kinds(desk.step(missed(after(seconds=seconds)))) == ["LookupMissed"]
     assert "IntentVoided" in kinds(desk.step(missed(AT + VOID_QUIET)))
@@ -469,6 +470,6 @@ def test_a_replay_of_everything_an_engine_wrote_is_its_state():
     for seconds in (0, 1):
         desk.step(reported(after(hours=1, seconds=seconds), reconcile=True, orders=[parent]))
     desk.step(bars_closed(after(hours=1)))
-    replayed = make_state()
+    replayed = make_state(day=DAY)
     evolve(replayed, desk.facts)
     assert snapshot.dump(replayed) == snapshot.dump(desk.state)

@@ -19,6 +19,7 @@ from gambler_ai.core.state import evolve
 from tests.unit.fakes import (
     AT,
     CLOSE,
+    DAY,
     FIVE,
     LIMITS,
     MARKET,
@@ -28,6 +29,7 @@ from tests.unit.fakes import (
     bracket_of,
     entry,
     fill_of,
+    make_plan,
     make_state,
     wish,
 )
@@ -41,8 +43,8 @@ def review(proposal=None, *, state=None, at=AT, limits=LIMITS, market=MARKET, tr
     return risk.review(proposal or wish(), state or make_state(), at, limits, market, KNOWN, trade)
 
 
-def with_intent(status: Status):
-    intent = entry()
+def with_intent(status: Status, symbol: str = "AAPL"):
+    intent = entry(symbol)
     return make_state(intents={intent.client_order_id: IntentRecord(intent=intent, status=status)})
 
 
@@ -63,7 +65,22 @@ def resting():
 
 
 DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
-    "halted": ({"state": make_state(halted="SIGTERM")}, Code.HALTED, "SIGTERM"),
+    "halted": ({"state": make_state(stopping="SIGTERM")}, Code.HALTED, "SIGTERM"),
+    "halted by a person": ({"state": make_state(halts={"person": "lunch"})}, Code.HALTED, "person: lunch"),
+    "closing": ({"state": make_state(exits={"*": "enough"})}, Code.HALTED, "closing everything: enough"),
+    "positions": (
+        {"state": make_state(plan=make_plan(max_positions=3), intents=with_intent(Status.UNKNOWN, "MSFT").intents),
+         "limits": replace(LIMITS, held_elsewhere=2)}, Code.MAX_POSITIONS, "3 held or being opened, 3 allowed",
+    ),
+    "orders of the day": (
+        {"state": make_state(plan=make_plan(max_orders_per_day=5), day=DAY, day_entries=2),
+         "limits": replace(LIMITS, entries_elsewhere={DAY: 3, "2008-10-06": 9})}, Code.MAX_ORDERS_PER_DAY,
+        "5 entries sent on 2008-10-07, 5 allowed",
+    ),
+    "order value": (
+        {"state": make_state(plan=make_plan(max_order_value=D("9999.99")))}, Code.MAX_ORDER_VALUE,
+        "10,000.00 dollars, 9,999.99 allowed",
+    ),
     "degraded": (
         {"state": make_state(degraded={"market data": "timeout", "broker": "502"})}, Code.DEGRADED,
         "broker: 502; market data: timeout",
@@ -128,8 +145,12 @@ def test_each_code_is_tried_here_or_in_the_engine():
          "trade": Trade("AAPL", D(100), CLOSE - FIVE)},
         {"state": make_state(foreign={"IBM": D(5)})},
         {"limits": replace(LIMITS, taken={"IBM": "s-2"})},
+        {"state": make_state(plan=make_plan(max_order_value=D(10_000), max_positions=1, max_orders_per_day=1))},
+        {"state": make_state(plan=make_plan(max_orders_per_day=1), day=DAY),
+         "limits": replace(LIMITS, entries_elsewhere={"2008-10-06": 9})},
     ],
-    ids=["last instant of the signal", "last instant before the cutoff", "foreign elsewhere", "taken elsewhere"],
+    ids=["last instant of the signal", "last instant before the cutoff", "foreign elsewhere", "taken elsewhere",
+         "the last of each limit", "the limit of another day"],
 )  # fmt: skip
 def test_the_last_moment_that_is_allowed_is_allowed(allowed):
     assert isinstance(review(**allowed), Approved)
@@ -170,9 +191,8 @@ def test_what_is_in_flight_is_reserved_and_what_the_broker_counts_is_not():
     st.integers(0, 10**8).map(lambda c: D(c) / 100), st.integers(1, 10**8).map(lambda c: D(c) / 100),
 )  # fmt: skip
 def test_no_entry_costs_more_than_its_share_of_what_is_there(side, price, power, size):
-    state = make_state(account=Account(buying_power=power))
-    limits = replace(LIMITS, position_size=size)
-    verdict = review(wish(side=side), state=state, limits=limits, trade=Trade("AAPL", price, AT))
+    state = make_state(account=Account(buying_power=power), plan=make_plan(position_size=size))
+    verdict = review(wish(side=side), state=state, trade=Trade("AAPL", price, AT))
     cost = price * (risk.SHORT_MARGIN if side is Side.SELL else 1)
     budget = min(size, power * risk.BUYING_POWER_USED)
     if isinstance(verdict, Approved):

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gambler_ai.clock import ManualClock
+from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
+from gambler_ai.core.events import MarketReport, StreamChanged
 from gambler_ai.core.model import Account
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage import journal, lease, sessions
@@ -22,6 +24,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.words: list[str] = []
+        self.catch_ups: list[CatchUp] = []
         self._on: dict[str, Callable[[], None]] = {}
 
     def on(self, word: str, act: Callable[[], None]) -> None:
@@ -38,6 +41,17 @@ class Notes:
 
     def checkpointed(self, info: CheckpointInfo) -> None:
         self.words.append(f"checkpoint {info.number}")
+
+    def caught_up(self, report: CatchUp) -> None:
+        self.words.append("caught up")
+        self.catch_ups.append(report)
+
+    def waiting(self, market: MarketReport, state: SessionState) -> None:
+        self.words.append("waiting")
+        self._on.pop("waiting", lambda: None)()
+
+    def stream(self, change: StreamChanged) -> None:
+        self.words.append(f"{change.stream} {'up' if change.up else 'down'}")
 
     def stopping(self, reason: str) -> None:
         self.words.append(f"stopping: {reason}")

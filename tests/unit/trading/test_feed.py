@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from gambler_ai.clock import ManualClock, MarketClock
-from gambler_ai.core.events import HaltRequested, TimerElapsed
+from gambler_ai.core.events import StopRequested, TimerElapsed
 from gambler_ai.errors import BrokerUnreachable, TryAgainLater
 from gambler_ai.trading.feed import LAG, PATIENCE_S, PacedFeed, WallFeed
 from tests.unit.fakes import AT, after
@@ -41,7 +41,7 @@ class Market:
         return min(to, self.holds_at) if self.holds_at else to
 
 
-HALT = HaltRequested(AT, "SIGTERM")
+HALT = StopRequested(AT, "SIGTERM")
 
 
 def paced(speed: float = 0.0) -> tuple[PacedFeed, Stepped, Market]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ from gambler_ai.exchange.transport import ExchangeSession
 from gambler_ai.storage import checkpoints, journal, lease, sessions, views
 from gambler_ai.storage.database import Database
 from gambler_ai.strategies.momentum import Momentum
+from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.feed import PacedFeed
 from gambler_ai.trading.ledger import Ledger
@@ -64,7 +66,8 @@ COID = ENTRY.client_order_id
 class Session:
     """One session on an exchange in memory, from 9:30 of the default day."""
 
-    def __init__(self, folder: Path, minutes: float, faults: FaultPlan | None = None) -> None:
+    def __init__(self, folder: Path, minutes: float, faults: FaultPlan | None = None, **plan: Any) -> None:
+        self.halt_file = folder / "HALT"
         self.database = Database(f"sqlite:///{folder / 'gambler.sqlite3'}")
         self.database.prepare()
         self.exchange = Exchange.open(None)
@@ -73,7 +76,7 @@ class Session:
         self.data = AlpacaMarketData(self.exchange.key_id, self.exchange.secret_key, self.wire.url, "iex", self.wire)
         self.feed = PacedFeed(ManualClock(self.exchange.now()), self.exchange.advance, 0.0)
         self.notes = Notes()
-        self.plan = make_plan(duration_s=minutes * 60.0)
+        self.plan = make_plan(duration_s=minutes * 60.0, **plan)
         now = self.exchange.now()
         self.state = SessionState(
             session_id=SESSION, account_id=self.broker.account_id(), plan=self.plan, started_at=now, last_at=now
@@ -88,10 +91,11 @@ class Session:
         ledger = Ledger(self.database, held_, state, head=info.journal_hash, created=info.checkpoints, wall=wall)
         strategy = Momentum(stop_loss_pct=plan.stop_loss_pct, take_profit_pct=plan.take_profit_pct)
         known = {s: i for s, i in self.broker.instruments(plan.symbols).items() if i is not None}
-        limits = RiskLimits(position_size=plan.position_size, bar_interval=timedelta(seconds=plan.timeframe_s))
+        limits = RiskLimits(bar_interval=timedelta(seconds=plan.timeframe_s))
         engine = Engine(state, strategy, limits, known, self.known_ids)
         executor = Executor(self.broker, self.data, self.feed)
-        return Runner(engine, ledger, self.feed, executor, self.notes, strategy.history)
+        door = Door(ledger, self.halt_file, self.feed.clock)
+        return Runner(engine, ledger, self.feed, executor, self.notes, door, strategy.history)
 
     def known_ids(self, ids: set[str]) -> set[str]:
         with self.database.read() as db:
@@ -157,7 +161,7 @@ def test_a_run_cut_in_two_trades_as_if_it_had_not_been(on_exchange):
     """Abandoned with an open position, restored from rows, and gone on with: same trades, no second order."""
     session = on_exchange(60)
     runner = session.begun()
-    session.notes.on("FillReported", lambda: session.feed.put(ev.HaltRequested(session.feed.clock.now(), "SIGTERM")))
+    session.notes.on("FillReported", lambda: session.feed.put(ev.StopRequested(session.feed.clock.now(), "SIGTERM")))
     assert runner.trade() == "signal"
     runner.abandon()
     assert "AAPL" in session.state.positions
@@ -211,7 +215,8 @@ class Bench:
         known = {s: Instrument(s) for s in state.plan.symbols}
         self.engine = Engine(state, Told(*wishes), LIMITS, known, lambda ids: set())
         self.executor = Executor(self.broker, self.broker, self.feed)
-        self.runner = Runner(self.engine, self.ledger, self.feed, self.executor, self.notes, 1)
+        door = Door(self.ledger, Path("nowhere/HALT"), self.feed.clock)
+        self.runner = Runner(self.engine, self.ledger, self.feed, self.executor, self.notes, door, 1)
 
     def begin(self) -> None:
         self.runner.begin(ev.RunStarted(AT, 120.0, resumed=False, token=self.runner.token))
@@ -323,7 +328,7 @@ def test_a_read_that_fails_while_running_is_endured(bench):
 def test_a_signal_stops_it(bench):
     one = bench()
     one.begin()
-    one.feed.put(ev.HaltRequested(AT, "SIGTERM: stopping"))
+    one.feed.put(ev.StopRequested(AT, "SIGTERM: stopping"))
     assert one.runner.trade() == "signal"
     one.runner.end("stopped", "signal")
     assert (one.runner.state.status, one.runner.state.end_reason) == ("stopped", "signal")
@@ -354,7 +359,7 @@ def test_an_order_left_unknown_at_a_signal_is_looked_up_before_the_end(bench):
     one.broker.by_id = {COID: bracket_of(ENTRY, "new")}
 
     def then_a_signal(*given):
-        one.feed.put(ev.HaltRequested(AT, "SIGTERM"))
+        one.feed.put(ev.StopRequested(AT, "SIGTERM"))
 
     one.notes.on("IntentUnknown", then_a_signal)
     assert one.runner.trade() == "signal"
@@ -413,7 +418,7 @@ def test_an_order_that_stays_unknown_at_a_signal_is_looked_up_at_the_brokers_pac
     one = bench(wish())
     one.begin()
     one.broker.raises["submit"] = OutcomeUnknown("read timeout")
-    one.notes.on("IntentUnknown", lambda: one.feed.put(ev.HaltRequested(AT, "SIGTERM")))
+    one.notes.on("IntentUnknown", lambda: one.feed.put(ev.StopRequested(AT, "SIGTERM")))
     assert one.runner.trade() == "signal"
     pauses: list[float] = []
 

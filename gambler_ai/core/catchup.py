@@ -1,0 +1,73 @@
+"""What happened while nobody ran the session: drawn from the facts that a restart came to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+
+import numpy as np
+from msgspec import Struct
+
+from gambler_ai.core import events as ev
+from gambler_ai.core.model import BarFrame, ClosedTrade
+from gambler_ai.core.orders import Purpose, Role
+from gambler_ai.core.state import SessionState
+
+
+class CatchUp(Struct, frozen=True):
+    """Session time from the last stored fact to the restart, and what it brought.
+
+    ``bars`` is how many closed without being decided on (of the symbol with most; ``more`` when the strategy's
+    history does not reach further back), None when the prices could not be read.
+    """
+
+    since: datetime
+    until: datetime
+    bars: int | None
+    more: bool
+    fills: int
+    closed: tuple[ClosedTrade, ...]
+    stops: tuple[str, ...]  # symbols whose stop was filled meanwhile
+    exits: tuple[str, ...]  # symbols whose stop was crossed while nothing rested for them: closed now
+    rearmed: tuple[str, ...]
+    given_up: tuple[str, ...]  # symbols of entries that never arrived and are not wanted any more
+    differences: int
+
+    @property
+    def down(self) -> timedelta:
+        """How long nobody ran it."""
+        return self.until - self.since
+
+
+def caught_up(
+    since: datetime, until: datetime, state: SessionState, facts: Collection[ev.Fact],
+    closed: Collection[ClosedTrade], bars: tuple[int, bool] | None,
+) -> CatchUp:  # fmt: skip
+    """The report; ``facts`` and ``closed`` are what the restart came to, ``state`` is the one after it."""
+    intents = [f.intent for f in facts if isinstance(f, ev.IntentPlanned)]
+    fills = [f.fill for f in facts if isinstance(f, ev.FillReported)]
+    orders = {f.order_id: state.orders.get(f.order_id) for f in fills}
+    voided = [state.intents[f.client_order_id].intent.symbol for f in facts if isinstance(f, ev.IntentVoided)]
+    return CatchUp(
+        since=since, until=until, bars=None if bars is None else bars[0], more=bool(bars and bars[1]),
+        fills=len(fills), closed=tuple(closed),
+        stops=_names(o.symbol for o in orders.values() if o is not None and o.role is Role.STOP),
+        exits=_names(i.symbol for i in intents if i.purpose is Purpose.EXIT),
+        rearmed=_names(i.symbol for i in intents if i.purpose is Purpose.PROTECT),
+        given_up=_names(voided), differences=sum(isinstance(f, ev.Reconciled) for f in facts),
+    )  # fmt: skip
+
+
+def bars_passed(frame: BarFrame, decided: Mapping[str, datetime]) -> tuple[int, bool]:
+    """How many bars of ``frame`` are newer than what was decided on, and whether there may be more."""
+    most, more = 0, False
+    for column, symbol in enumerate(frame.symbols):
+        if symbol in decided:
+            newer = int(np.count_nonzero(frame.times[:, column] > decided[symbol].timestamp()))
+            if newer > most:
+                most, more = newer, newer == len(frame)
+    return most, more
+
+
+def _names(symbols: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(symbols)))

@@ -1,0 +1,112 @@
+"""What a person may ask of a session, and the facts it comes to. Each ends in a `RequestTaken` with an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from gambler_ai.core import events as ev
+from gambler_ai.core.orders import Status
+from gambler_ai.core.state import SessionState
+
+#: Statuses in which a person's word on an order is wanted.
+RESOLVABLE = frozenset({Status.UNKNOWN, Status.VOID, Status.DISPUTED})
+_DONE = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+
+Answer = tuple[list[ev.Fact], str]
+
+
+def take(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> list[ev.Fact]:
+    """The facts of ``request``; ``report`` is the last reading of the broker, None before the first.
+
+    What cannot be done is answered with "refused: ..." and changes nothing.
+    """
+    facts, answer = _TAKE[request.kind](state, request, at, report)
+    return [*facts, ev.RequestTaken(at, request.id, request.kind, answer)]
+
+
+def _halt(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
+    if ev.PERSON in state.halts:
+        return [], f"was halted already: {state.halts[ev.PERSON]}"
+    return [ev.TradingHalted(at, ev.PERSON, _why(request))], "no entries from here on; stops and targets stay"
+
+
+def _resume_trading(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
+    if ev.ALL in state.exits:
+        return [], "refused: everything is still being closed"
+    others = "; ".join(f"{source}: {why}" for source, why in sorted(state.halts.items()) if source != ev.PERSON)
+    still = f"; still halted by {others}" if others else ""
+    if ev.PERSON not in state.halts:
+        return [], f"was not halted{still}"
+    return [ev.TradingResumed(at, ev.PERSON, _why(request))], f"entries are allowed again{still}"
+
+
+def _flatten(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> Answer:
+    symbol, why = request.argument or ev.ALL, f"flatten: {_why(request)}"
+    if symbol in state.exits or ev.ALL in state.exits:
+        return [], "is being closed already"
+    if symbol != ev.ALL:
+        if symbol not in state.positions:
+            return [], f"refused: no position in {symbol}"
+        return [ev.ExitRequested(at, symbol, why)], f"closing {state.positions[symbol].qty:f} {symbol}{_when(report)}"
+    facts: list[ev.Fact] = [ev.ExitRequested(at, ev.ALL, why)]
+    if ev.PERSON not in state.halts:
+        facts.insert(0, ev.TradingHalted(at, ev.PERSON, why))
+    return facts, f"closing {len(state.positions)} positions, no entries from here on{_when(report)}"
+
+
+def _when(report: ev.BrokerReport | None) -> str:
+    if report is None or report.market.is_open:
+        return ""
+    return f" when the market opens ({report.market.next_open:%F %R} UTC); until then stops and targets stay"
+
+
+def _adopt(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> Answer:
+    symbol = request.argument
+    qty = state.foreign.get(symbol)
+    theirs = {p.symbol: p for p in report.positions} if report is not None else {}
+    if not qty or symbol not in theirs:
+        return [], f"refused: the account holds nothing in {symbol} that is not ours already"
+    held = state.positions.get(symbol)
+    if held is not None and (held.qty > 0) != (qty > 0):
+        return [], f"refused: {qty:f} {symbol} are on the other side of ours"
+    resting = _strangers(state, symbol, report)
+    if resting:
+        return [], f"refused: another's order rests in {symbol} and holds its shares; cancel {resting[0]} first"
+    fact = ev.Adopted(at, symbol, qty, theirs[symbol].avg_entry_price, _why(request))
+    return [fact], f"{qty:f} {symbol} are ours from here on, with a stop and a target"
+
+
+def _strangers(state: SessionState, symbol: str, report: ev.BrokerReport | None) -> list[str]:
+    orders = report.orders if report is not None else ()
+    return [
+        o.order_id for order in orders for o in (order, *order.legs)
+        if o.symbol == symbol and o.status not in _DONE and o.order_id not in state.orders
+        and order.client_order_id not in state.intents
+    ]  # fmt: skip
+
+
+def _resolve(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
+    coid, _blank, verdict = request.argument.partition(" ")
+    record = state.intents.get(coid)
+    if record is None or record.status not in RESOLVABLE:
+        what = "it is settled" if record is None else f"it is {record.status}"
+        return [], f"refused: {coid} needs nobody's word: {what}"
+    if verdict == ev.GONE and any(o.is_live or o.filled_qty for o in state.orders_of(record)):
+        return [], f"refused: the broker has shown an order under {coid}; say broker, and its word is taken"
+    said = "it never arrived" if verdict == ev.GONE else "whatever the broker holds under this id is taken"
+    return [ev.IntentResolved(at, coid, verdict, _why(request))], said
+
+
+def _why(request: ev.Request) -> str:
+    by = f" ({request.asked_by})" if request.asked_by else ""
+    return f"{request.reason or 'no reason given'}{by}"
+
+
+_TAKE: dict[str, Callable[[SessionState, ev.Request, datetime, ev.BrokerReport | None], Answer]] = {
+    ev.HALT: _halt,
+    ev.RESUME_TRADING: _resume_trading,
+    ev.FLATTEN: _flatten,
+    ev.ADOPT: _adopt,
+    ev.RESOLVE: _resolve,
+}
