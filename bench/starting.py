@@ -72,7 +72,8 @@ class Doorbell:
     def wait_for(self, command: list[str], env: dict[str, str]) -> float:
         """Milliseconds from the start of a process to its first request under /v2; it is killed then."""
         begun = perf_counter()
-        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        none = subprocess.DEVNULL
+        process = subprocess.Popen(command, env=env, stdin=none, stdout=none, stderr=none)
         try:
             while not self._rings():
                 pass
