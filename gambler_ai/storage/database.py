@@ -11,7 +11,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -215,7 +214,18 @@ def upsert(db: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     """Insert ``rows``, or overwrite the ones whose primary key is there."""
     if not rows:
         return
-    insert: Any = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(table)
+    insert: Any = _insert_of(db.dialect.name)(table)
     keys = [c.name for c in table.primary_key]
     rest = {name: insert.excluded[name] for name in rows[0] if name not in keys}
     db.execute(insert.on_conflict_do_update(index_elements=keys, set_=rest), rows)
+
+
+def _insert_of(dialect: str) -> Any:
+    """The dialect's own insert; the other dialect is not imported, which takes as long as opening a database."""
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+    return postgresql_insert
