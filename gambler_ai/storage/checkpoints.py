@@ -13,8 +13,11 @@ from gambler_ai.core import snapshot
 from gambler_ai.core.model import Account
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError
+from gambler_ai.storage import statements
 from gambler_ai.storage.tables import checkpoints as table
 from gambler_ai.storage.tables import journal
+
+_ADD = statements.insert(table)
 
 
 class CheckpointInfo(Struct, frozen=True):
@@ -51,7 +54,7 @@ def create(db: Connection, state: SessionState, number: int, head: str, wall: da
         "buying_power": state.account.buying_power, "cash": state.account.cash,
         "active_positions": len(state.positions), "closed_trades": state.closed_trades,
     }  # fmt: skip
-    db.execute(table.insert(), row)
+    _ADD.run(db, row)
     return _info(row)
 
 

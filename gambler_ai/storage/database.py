@@ -164,7 +164,11 @@ def _on_connect(connection: Any, _record: object) -> None:
 def _on_begin(db: Connection) -> None:
     # A reader that said IMMEDIATE would keep the writer out.
     read_only = db.get_execution_options().get("read_only", False)
-    db.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    cursor = db.connection.cursor()  # the driver's own: this is in front of every transaction
+    try:
+        cursor.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    finally:
+        cursor.close()
 
 
 def _sqlite_path(url: sa.URL) -> Path | None:
@@ -208,24 +212,3 @@ def _advice(text: str) -> str:
     if "full" in text:
         return "free some disk space, then --resume"
     return ""
-
-
-def upsert(db: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    """Insert ``rows``, or overwrite the ones whose primary key is there."""
-    if not rows:
-        return
-    insert: Any = _insert_of(db.dialect.name)(table)
-    keys = [c.name for c in table.primary_key]
-    rest = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-    db.execute(insert.on_conflict_do_update(index_elements=keys, set_=rest), rows)
-
-
-def _insert_of(dialect: str) -> Any:
-    """The dialect's own insert; the other dialect is not imported, which takes as long as opening a database."""
-    if dialect == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-        return sqlite_insert
-    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-    return postgresql_insert

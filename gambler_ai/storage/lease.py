@@ -19,7 +19,8 @@ from sqlalchemy.engine import Connection
 
 from gambler_ai.clock import Clock
 from gambler_ai.errors import SessionLeased
-from gambler_ai.storage.database import Database, upsert
+from gambler_ai.storage import statements
+from gambler_ai.storage.database import Database
 from gambler_ai.storage.tables import lease as table
 
 #: Wall time an owner on another machine may be silent; longer than our longest blocking call.
@@ -29,6 +30,9 @@ LEASE_TTL = timedelta(seconds=60)
 #: Tries to take the machine's lock, and wall seconds between them.
 TAKE_TRIES = 10
 TAKE_PAUSE_S = 0.05
+
+_RENEW = statements.update(table, ["until"], {"account_id": "account", "token": "own"})
+_TAKE = statements.upsert(table)
 
 
 class Lease:
@@ -46,12 +50,8 @@ class Lease:
         Raises:
             SessionLeased: another runner has taken the account over.
         """
-        row = db.execute(
-            table.update()
-            .where(table.c.account_id == self.account_id, table.c.token == self.token)
-            .values(until=self._clock.now() + LEASE_TTL)
-        )
-        if row.rowcount != 1:
+        until = self._clock.now() + LEASE_TTL
+        if _RENEW.run(db, {"until": until, "account": self.account_id, "own": self.token}) != 1:
             owner = db.execute(sa.select(table.c.owner).where(table.c.account_id == self.account_id)).scalar()
             raise SessionLeased(f"this runner was replaced: the account is now held by {owner or 'nobody'}")
 
@@ -117,10 +117,10 @@ def _take_row(db: Connection, account_id: str, session_id: str, owner: str, cloc
         raise SessionLeased(f"account {account_id} is traded by {row.owner}", hint="stop that one first")
     token = row.token + 1 if row is not None else 1
     now = clock.now()
-    upsert(db, table, [{
+    _TAKE.run(db, {
         "account_id": account_id, "token": token, "session_id": session_id, "owner": owner,
         "acquired_at": now, "until": now + LEASE_TTL, "released": False,
-    }])  # fmt: skip
+    })  # fmt: skip
     return int(token)
 
 

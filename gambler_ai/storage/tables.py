@@ -154,9 +154,7 @@ _OPEN = sa.text(
     "purpose = 'entry' AND status IN ('planned', 'unknown', 'working', 'partially_filled',"
     " 'pending_cancel', 'pending_replace', 'disputed')"
 )
-_OPEN_ENTRY = sa.Index(
-    "uq_intents_open_entry", intents.c.account_id, intents.c.symbol, unique=True, sqlite_where=_OPEN
-)
+_OPEN_ENTRY = sa.Index("uq_intents_open_entry", intents.c.account_id, intents.c.symbol, unique=True, sqlite_where=_OPEN)
 
 
 @sa.event.listens_for(metadata, "before_create")
