@@ -44,8 +44,7 @@ class Books:
 
     def save(self, facts: list[ev.Fact]) -> None:
         """Apply and store facts and the checkpoint that is due with them, and prune when the loop does."""
-        self.commit(facts)
-        self.ledger.checkpoint()
+        self.ledger.commit(Decisions(facts, evolve(self.state, facts)), checkpoint=True)
         if self.ledger.created % PRUNE_EVERY == 0:
             self.ledger.prune(self.state.plan.keep_checkpoints)
 
