@@ -35,10 +35,10 @@ def checkpoints(folder: Path, rounds: int) -> Iterator[Row]:
 def _at_size(path: Path, count: int, rounds: int) -> Iterator[Row]:
     what = f"save, {count:,} positions, {min(CHANGED, count)} changed"
     with books.session(books.sqlite_url(path), count) as mine, floors.tiny_commit(path.with_suffix(".floor")) as tiny:
-        ours, floor = interleave(lambda: saving(mine), lambda: tiny, rounds, lambda: fold(path))
+        ours, floor = interleave(lambda: saving(mine), lambda: tiny, rounds)
         yield medians(f"{what}: p50", ours, floor, "ms", P50_GOAL)
-        yield tails(f"{what}: p99", ours, floor, "ms", P99_GOAL, f"{rounds} rounds; the log folded between them")
-        ours, floor = interleave(lambda: saving(mine, busy=True), lambda: tiny, rounds, lambda: fold(path))
+        yield tails(f"{what}: p99", ours, floor, "ms", P99_GOAL, f"{rounds} rounds")
+        ours, floor = interleave(lambda: saving(mine, busy=True), lambda: tiny, rounds)
         yield medians(f"{what} and their rows: p50", ours, floor, "ms", P50_GOAL)
         yield written(f"{what}: bytes", mine, path, BYTES_GOAL if count == POSITIONS[-1] else None)
 
@@ -48,12 +48,7 @@ def with_history(folder: Path, rounds: int) -> Iterator[Row]:
     plain, old = folder / "plain.sqlite3", history.database(folder)
     books.create(books.sqlite_url(plain), history.POSITIONS)
     with books.reopened(books.sqlite_url(plain)) as young, books.reopened(books.sqlite_url(old)) as mine:
-
-        def between() -> None:
-            fold(plain)
-            fold(old)
-
-        ours, floor = interleave(lambda: saving(mine), lambda: saving(young), rounds, between)
+        ours, floor = interleave(lambda: saving(mine), lambda: saving(young), rounds)
     yield medians(f"save with {history.SAID} over none: p50", ours, floor, "ms", HISTORY_GOAL)
 
 
@@ -77,13 +72,6 @@ def saving(mine: Books, *, busy: bool = False) -> Step:
     """The next save, its facts drawn beforehand: deciding is not saving."""
     facts: list[ev.Fact] = mine.adjusted(CHANGED) if busy else mine.marked(CHANGED)
     return lambda: mine.save(facts)
-
-
-def fold(path: Path) -> None:
-    """Fold the write-ahead log back, between two rounds."""
-    db = sqlite3.connect(path)
-    db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    db.close()
 
 
 def written(name: str, mine: Books, path: Path, goal: float | None) -> Row:
