@@ -58,8 +58,10 @@ def append(
     return head
 
 
-def read(db: Connection, session_id: str, after_seq: int, head: str) -> Iterator[tuple[Fact, str]]:
-    """The facts after ``after_seq``, oldest first, each with its hash.
+def read(
+    db: Connection, session_id: str, after_seq: int, head: str, last_seq: int | None = None
+) -> Iterator[tuple[Fact, str]]:
+    """The facts after ``after_seq``, oldest first, each with its hash; up to ``last_seq`` if it is given.
 
     Raises:
         CheckpointCorrupt: a row is missing, changed, or not a fact.
@@ -69,6 +71,8 @@ def read(db: Connection, session_id: str, after_seq: int, head: str) -> Iterator
         .where(t.journal.c.session_id == session_id, t.journal.c.seq > after_seq)
         .order_by(t.journal.c.seq)
     )
+    if last_seq is not None:
+        query = query.where(t.journal.c.seq <= last_seq)
     expected = after_seq
     for row in db.execute(query):
         expected += 1

@@ -28,6 +28,7 @@ class Ledger:
         self._state = state
         self._head = head
         self._wall = wall
+        self._whole: CheckpointInfo | None = None  # the newest whole checkpoint that we have written ourselves
         self.created = created
         self.pruned = 0
 
@@ -61,10 +62,12 @@ class Ledger:
                 requests.answer(db, request_id, answer, wall)
             info = None
             if checkpoint:
-                info = checkpoints.create(db, self._state, created, self._head, wall)
+                info = checkpoints.create(db, self._state, created, self._head, wall, self._whole)
                 crashpoints.hit("checkpoint.inside")
             sessions.update(db, self._state, head=self._head, checkpoints=created, wall=wall)
         self.created = created
+        if info is not None and info.is_whole:
+            self._whole = info
         for kind in kinds:
             crashpoints.hit(f"{kind}.after_commit")
         if checkpoint:
@@ -82,7 +85,7 @@ class Ledger:
         before: datetime | None = self._wall.now() - older_than if older_than is not None else None
         with self._database.write() as db:
             self._lease.renew(db)
-            count = checkpoints.prune(db, self._state.session_id, keep, before)
+            count = checkpoints.prune(db, self._state.session_id, keep, before, self._whole)
             crashpoints.hit("prune.inside")
         self.pruned += count
         return count

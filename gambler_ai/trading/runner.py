@@ -40,8 +40,8 @@ SETTLE_ROUNDS = 6
 STOP_PATIENCE_S = 8.0
 #: Wall seconds between two looks for the same order meanwhile.
 LOOK_AGAIN_S = 1.0
-#: A checkpoint adds one; pruning this often keeps the file bounded during the session as well.
-PRUNE_EVERY = 10
+#: Checkpoints between two prunes, which keep the file bounded during the session as well: an hour of them as a rule.
+PRUNE_EVERY = 120
 
 
 class Runner:
