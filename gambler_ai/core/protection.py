@@ -25,6 +25,8 @@ from gambler_ai.core.orders import (
 )
 from gambler_ai.core.state import SessionState
 
+#: Why a position is left at market when its stop comes too late.
+CROSSED = "stop crossed while bare"
 #: Session time an entry may stay partly filled: its stop wakes only when it is whole.
 ENTRY_DEADLINE = timedelta(seconds=60)
 #: Session time a cancel may be pending before the shares it holds count as bare (BEHAVIOUR 10.10).
@@ -137,12 +139,12 @@ def _leave(case: _Case, at: datetime) -> list[CancelPlanned | IntentPlanned]:
     why = why_left(case.state, case.position.symbol)
     if (entry := _entry_live(case)) is not None:
         return _cancels([entry], at, why)
-    if _exit_on_its_way(case, at):
+    decided_at = case.position.decided_at
+    # Before the protection goes, not between that and the exit: the pause must find the position covered.
+    if _exit_on_its_way(case, at) or (decided_at is not None and at - decided_at < REARM_PAUSE):
         return []
     resting = _resting(case)
-    if resting:
-        return _cancels(resting, at, why)
-    return [] if _too_soon(case.position, at) else [_exit_intent(case.state, case.position, at, why)]
+    return _cancels(resting, at, why) if resting else [_exit_intent(case.state, case.position, at, why)]
 
 
 def _resting(case: _Case) -> list[Order]:
@@ -212,7 +214,7 @@ def _rearm(
     )  # fmt: skip
     symbol, side = position.symbol, position.exit_side
     if crossed:
-        return [_exit_intent(state, position, at, "stop crossed while bare")]
+        return [_exit_intent(state, position, at, CROSSED)]
     if qty == qty.to_integral_value(rounding=ROUND_DOWN):
 
         def oco(coid: str) -> str:
