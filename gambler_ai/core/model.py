@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # a restore needs no array, and importing numpy takes longer than the restore
+    import numpy as np
+    from numpy.typing import NDArray
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
