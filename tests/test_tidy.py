@@ -43,8 +43,12 @@ BANNED_IN_TESTS = {
 }
 BUILTINS = {"eval", "exec", "print"}
 
-# The top of the CLI, the plug-in boundary, and the worker thread that hands what it caught to the main one.
-MAY_CATCH_ALL = {"gambler_ai/cli/main.py", "gambler_ai/core/engine.py", "gambler_ai/trading/executor.py"}
+# The top of the CLI, both plug-in boundaries (a strategy's code is loaded, then asked), and the worker thread that
+# hands what it caught to the main one.
+MAY_CATCH_ALL = {
+    "gambler_ai/cli/main.py", "gambler_ai/core/engine.py", "gambler_ai/core/proposals.py",
+    "gambler_ai/strategies/loader.py", "gambler_ai/trading/executor.py",
+}  # fmt: skip
 UNFINISHED = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented" + "Error"]))
 
 

@@ -94,6 +94,12 @@ class ConsoleWatcher:
         self._line("Last known portfolio value", render.dollars(state.account.portfolio_value))
         self._line("Remaining", render.span(timedelta(seconds=state.remaining_s or state.plan.duration_s)))
 
+    def strategy_changed(self, plan: Plan) -> None:
+        path = plan.strategy.rpartition(":")[0]
+        self._out.print(
+            Text(f"  {path} is not the code this session traded with so far; it goes on with the new", WARN)
+        )
+
     def planned(self, decisions: Decisions) -> None:
         if not decisions.discrepancies:
             self._out.print(Text("Books and broker agree. Nothing was changed.", GOOD))
@@ -243,11 +249,19 @@ def _agreement(differences: int) -> Text:
 
 def _strategy_line(plan: Plan) -> str:
     size = render.dollars(plan.position_size)
-    return f"{plan.strategy}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size} a position"
+    given = ", ".join(f"{name} {_value(value)}" for name, value in plan.strategy_parameters.items())
+    named = f"{plan.strategy} ({given})" if given else plan.strategy
+    return f"{named}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size} a position"
+
+
+def _value(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _is_needed(fact: Any) -> bool:
     """Whether it is told with --quiet as well."""
+    if isinstance(fact, ev.Denied):
+        return fact.symbol == ev.ALL
     return type(fact) in _ALWAYS or (isinstance(fact, ev.IntentPlanned) and fact.intent.purpose is not Purpose.ENTRY)
 
 
@@ -288,6 +302,8 @@ def _fill(fact: ev.FillReported) -> tuple[str, str, str, str]:
 
 
 def _denied(fact: ev.Denied) -> tuple[str, str, str, str]:
+    if fact.symbol == ev.ALL:  # not a proposal: the strategy itself failed
+        return "denied", "", fact.context, BAD
     return "denied", fact.symbol, f"{fact.side}: {fact.code.replace('_', ' ')} ({fact.context})", QUIET
 
 
