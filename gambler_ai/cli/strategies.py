@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gambler_ai.cli import run
+from gambler_ai.cli import wiring
 
 app = typer.Typer(help="Strategies: built in, installed, your own.", no_args_is_help=True)
 
@@ -67,7 +67,7 @@ def new(
     except OSError as error:
         raise ConfigError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
     strategy, test = written
-    program = run.CALLED_AS or _program()
+    program = wiring.CALLED_AS or _program()
     typer.echo(f"Written: {strategy}, {test}")
     typer.echo(f"Run it:  {program} --symbols AAPL,MSFT --strategy {shlex.quote(str(strategy))}")
     typer.echo(f"Test it: {_tester(program)} {shlex.quote(str(test.resolve()))}")
