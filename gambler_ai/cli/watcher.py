@@ -13,7 +13,7 @@ from gambler_ai import __version__
 from gambler_ai.app.venue import EMBEDDED, Venue
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
-from gambler_ai.cli.show import trades_table
+from gambler_ai.cli.show import strategy_line, trades_table
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
@@ -69,7 +69,7 @@ class ConsoleWatcher:
         plan = state.plan
         self._out.print(render.pair("Session", state.session_id, STRONG))
         self._out.print(render.pair("Symbols", ",".join(plan.symbols)))
-        self._out.print(render.pair("Strategy", _strategy_line(plan)))
+        self._out.print(render.pair("Strategy", strategy_line(plan)))
         self._out.print(render.pair("Plan", _plan_line(plan)))
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None:
@@ -259,17 +259,6 @@ def _agreement(differences: int) -> Text:
     if not differences:
         return Text("Books and broker agree.", GOOD)
     return Text(f"{differences} differences, each explained above and stored.", WARN)
-
-
-def _strategy_line(plan: Plan) -> str:
-    size = render.dollars(plan.position_size)
-    given = ", ".join(f"{name} {_value(value)}" for name, value in plan.strategy_parameters.items())
-    named = f"{plan.strategy} ({given})" if given else plan.strategy
-    return f"{named}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size} a position"
-
-
-def _value(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _is_needed(fact: Any) -> bool:

@@ -254,6 +254,8 @@ def _attribute(module: ModuleType, name: str, spec: str) -> type[Strategy]:
 def _usable(cls: type[Strategy], spec: str) -> type[Strategy]:
     if cls.propose is Strategy.propose:
         raise ConfigError(f"strategy {spec}: {cls.__name__} has no propose(self, view)")
+    if not cls.__struct_config__.frozen:
+        raise ConfigError(f"strategy {spec}: {cls.__name__} must stay frozen: only its parameters outlive a restart")
     name: Any = cls.name
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(f"strategy {spec}: name must be 1 to 40 letters, digits, dots, _ or - (got {name!r:.60})")

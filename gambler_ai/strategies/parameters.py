@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -76,7 +77,7 @@ def plain(strategy: Strategy) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in msgspec.structs.fields(cls):
         try:
-            found[field.encode_name] = msgspec.json.decode(msgspec.json.encode(getattr(strategy, field.name)))
+            found[field.encode_name] = _json(getattr(strategy, field.name))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"strategy {cls.name}: parameter {field.name} cannot be stored: {error}") from None
     if make(cls, found) != strategy:
@@ -108,10 +109,7 @@ def _convert(cls: type[Strategy], field: kinds.Field, value: Any) -> None:
 
 
 def _is_finite(value: Any) -> bool:
-    try:
-        return not isinstance(value, str) and math.isfinite(value)
-    except TypeError:
-        return True
+    return not isinstance(value, float | Decimal) or math.isfinite(value)
 
 
 def _split(field: kinds.Field, value: Any) -> Any:
@@ -150,4 +148,9 @@ def _bounds(kind: kinds.Type) -> str:
 
 def _default(field: kinds.Field) -> Any:
     value = field.default_factory() if field.default_factory is not NODEFAULT else field.default
-    return None if value is NODEFAULT else msgspec.json.decode(msgspec.json.encode(value))
+    return None if value is NODEFAULT else _json(value)
+
+
+def _json(value: Any) -> Any:
+    """As it will be read back; a set in the same order every time."""
+    return msgspec.json.decode(msgspec.json.encode(value, order="deterministic"))
