@@ -17,6 +17,12 @@ from gambler_ai.strategies import Strategy, loader
 _ANEW = "leave the flag out to resume, or start another session with --new"
 
 
+class Onlooker(Strategy, frozen=True):
+    """For a run that compares and protects: it needs nobody's opinion, and no file that may be gone."""
+
+    history: int = 100  # bars that are counted, to tell what passed meanwhile
+
+
 def chosen(settings: Settings) -> tuple[Plan, Strategy]:
     """The plan of a fresh session, and the strategy it names.
 

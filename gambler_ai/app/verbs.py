@@ -17,7 +17,7 @@ from gambler_ai.app.assembly import (
     plan_of,
     signals,
 )
-from gambler_ai.app.strategies import chosen, stored_strategy
+from gambler_ai.app.strategies import Onlooker, chosen, stored_strategy
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.clock import SystemClock
 from gambler_ai.config import Settings
@@ -354,7 +354,7 @@ class App:
     def _carry_out(self, info: SessionInfo) -> None:
         """Run the session for as long as it takes to do what is asked of it."""
         status = "stopped" if info.status in UNFINISHED else info.status
-        with self._reopened(info, Strategy()) as (venue, runner):
+        with self._reopened(info, Onlooker()) as (venue, runner):
             started = ev.RunStarted(venue.clock.now(), runner.state.remaining_s, resumed=True, token=runner.token)
             with self._minded(venue, runner):
                 runner.begin(started)
@@ -397,7 +397,7 @@ class App:
         if dry_run:
             return self._compare(info)
         status = "stopped" if info.status in UNFINISHED else info.status
-        with self._reopened(info, Strategy()) as (venue, runner):  # it compares, and needs nobody's opinion
+        with self._reopened(info, Onlooker()) as (venue, runner):
             budget_s = runner.state.remaining_s
             started = ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=runner.token)
             with self._minded(venue, runner):
@@ -431,7 +431,7 @@ class App:
 
     def _show_difference(self, venue: Venue, state: SessionState) -> bool:
         """Two readings on a state nobody keeps: what both show is what a reconciliation would act on."""
-        engine = build_engine(self.database, state, {}, Strategy())
+        engine = build_engine(self.database, state, {}, Onlooker())
         decisions = Decisions()
         facts: list[ev.Fact] = []
         for _ in range(2):

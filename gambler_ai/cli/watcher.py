@@ -342,7 +342,7 @@ _FACTS: dict[type, Callable[[Any], tuple[str, str, str, str]]] = {
     ev.Adopted: lambda f: ("adopted", f.symbol, f"{render.qty(f.qty)} @ {render.price(f.price)}: {f.reason}", WARN),
     ev.IntentResolved: lambda f: ("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
     ev.RequestTaken: lambda f: ("asked", "", f"{f.kind}: {f.answer}", STRONG),
-    ev.PlanChanged: lambda f: ("plan", "", ", ".join(f"{k} {a} to {b}" for k, (a, b) in f.changes.items()), ""),
+    ev.PlanChanged: lambda f: ("plan", "", ", ".join(f"{k} {a:.16} to {b:.16}" for k, (a, b) in f.changes.items()), ""),
 }
 
 #: What a reconciliation does, besides noting differences.

@@ -1,6 +1,7 @@
 """A strategy from a user's file trades, fails, is killed and goes away, and the session outlives all of it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from textwrap import dedent
 
 import pytest
 
-from tests.recovery.harness import Ended, World, audit, entries
+from gambler_ai.core.risk import Code
+from tests.recovery.harness import ROOT, Ended, World, audit, entries
 
 #: Buys and sells on the bars it is told to (minutes after 13:30 UTC), and breaks on purpose after some minute.
 SCRIPTED = '''
@@ -52,6 +54,14 @@ def check_error(ended: Ended, *words: str) -> None:
     assert len(ended.err.strip().splitlines()) <= 2, ended
     for word in words:
         assert word in ended.err, ended
+
+
+def pytest_in(world: World, file: str) -> str:
+    """What pytest says of a user's test, in a process of its own."""
+    command = [sys.executable, "-m", "pytest", "-q", file]
+    ended = subprocess.run(command, cwd=world.folder, env=world.env(), capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
 
 
 def plan(world: World) -> dict[str, object]:
@@ -218,12 +228,8 @@ def test_strategies_are_listed_shown_and_begun(make_world):
     command = next(line for line in made.splitlines() if line.startswith("Run it:")).split()[3:]
     bare.run(*command, "--speed", "0", "--duration", "60").ok()
     assert [t["symbol"] for t in bare.show()["trades"]] == ["MSFT"]
-    tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "own/test_my_cross.py"],
-        cwd=bare.folder, env=bare.env(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert tested.returncode == 0, tested.stdout
-    assert "3 passed" in tested.stdout
+    tested = pytest_in(bare, "own/test_my_cross.py")
+    assert "3 passed" in tested
 
 
 @pytest.mark.parametrize(
@@ -249,3 +255,26 @@ def test_a_wrong_name_is_one_line_and_nothing_is_overwritten(make_world, args: l
     check_error(bare.run("strategies", *args), *words)
     assert sorted(path.name for path in bare.folder.iterdir()) == before
     assert (bare.folder / "mine.py").read_text() == dedent(SCRIPTED)
+
+
+def test_the_guide_does_what_it_says(make_world):
+    bare: World = make_world(exchange=False)
+    guide = (ROOT / "docs/STRATEGIES.md").read_text()
+    mine, test = re.findall(r"```python\n(from .*?)```", guide, re.DOTALL)
+    write(bare, mine, "dips.py")
+    write(bare, test, "test_dips.py")
+    tested = pytest_in(bare, "test_dips.py")
+    assert "1 passed" in tested
+    [line] = re.findall(r"^scripts/run (--strategy .*)$", guide, re.MULTILINE)
+    assert "down" in bare.run(*line.split()).ok().out
+    (table,) = re.findall(r"```toml\n(strategy.*?)```", guide, re.DOTALL)
+    (bare.folder / "gambler.toml").write_text(table)
+    bare.run("--new", "--duration", "1", "--speed", "0").ok()
+    newest = bare.rows("SELECT plan FROM sessions ORDER BY id DESC")[0]
+    assert json.loads(newest["plan"])["strategy_parameters"] == {"fall_pct": 0.5}
+
+
+def test_the_guide_names_every_code():
+    guide = (ROOT / "docs/STRATEGIES.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", guide, re.MULTILINE)
+    assert {str(code) for code in Code} <= set(re.findall(r"`(\w+)`", " ".join(rows)))
