@@ -25,16 +25,26 @@ from websockets.legacy import client as websockets_client
 from gambler_ai.broker.fence import STREAM_HOST, TRADING_HOST, check_url, printable
 from gambler_ai.core.events import PRICES, TRADE_UPDATES, Input, StreamChanged, Woken
 
-#: Wall seconds for a connection to be open, authenticated and listening.
-OPEN_TIMEOUT_S = 15.0
-#: The first pause after a failure and the longest; each is twice the one before, less up to half of it by chance.
-BACKOFF_MIN_S, BACKOFF_MAX_S = 1.0, 60.0
-#: A connection that lasted this long has worked: the next failure begins with the first pause again.
-STEADY_S = 60.0
-#: Prices may be silent for so long while the market is open; minute bars are due every minute (BEHAVIOUR 8).
-PRICES_SILENCE_S = 150.0
-#: Wall seconds between two wake-ups of one stream, so that a storm of messages stays a few readings.
-WAKE_PAUSE_S = 0.25
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall seconds of everything that is waited for."""
+
+    #: For a connection to be open, authenticated and listening.
+    open_timeout_s: float = 15.0
+    #: The first pause after a failure and the longest; each is twice the one before, less up to half by chance.
+    backoff_min_s: float = 1.0
+    backoff_max_s: float = 60.0
+    #: A connection that lasted this long has worked: the next failure begins with the first pause again.
+    steady_s: float = 60.0
+    #: Prices may be silent for so long while the market is open; minute bars are due every minute (BEHAVIOUR 8).
+    silence_s: float = 150.0
+    #: Between two wake-ups of one stream, so that a storm of messages stays a few readings.
+    wake_pause_s: float = 0.25
+    #: Between two looks at the clock while nothing comes.
+    look_s: float = 5.0
+
+
 #: Alpaca's free feed takes no more symbols (BEHAVIOUR 8, error 405); as wake-ups some do for all.
 SYMBOLS_MAX = 30
 #: Wall seconds to wait for the thread when the session ends.
@@ -119,7 +129,7 @@ class AlpacaStreams:
 
     def __init__(
         self, key: str, secret: str, *, trading_url: str, data_url: str, feed: str, symbols: Sequence[str],
-        put: Callable[[Input], None], now: Callable[[], datetime], seed: int,
+        put: Callable[[Input], None], now: Callable[[], datetime], seed: int, timing: Timing | None = None,
     ) -> None:  # fmt: skip
         """``put`` takes what is heard, ``now`` is session time, ``seed`` chooses the jitter of the pauses.
 
@@ -129,8 +139,8 @@ class AlpacaStreams:
         trading_url = check_url(trading_url, TRADING_HOST, ("wss", "ws"))
         data_url = check_url(data_url, STREAM_HOST, ("wss", "ws"))
         self._put, self._now = put, now
+        self._timing = timing or Timing()
         self._rng = np.random.default_rng(seed)
-        self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._again = {TRADE_UPDATES: asyncio.Event(), PRICES: asyncio.Event()}
         self._market_open = False
@@ -147,11 +157,12 @@ class AlpacaStreams:
             stream.subscribe_bars(_ignore, *symbols[:SYMBOLS_MAX])
             return stream
 
-        self._watches = [_Watch(TRADE_UPDATES, trading, None), _Watch(PRICES, prices, PRICES_SILENCE_S)]
+        self._watches = [_Watch(TRADE_UPDATES, trading, None), _Watch(PRICES, prices, self._timing.silence_s)]
         self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
 
     def start(self) -> None:
         """Begin to connect."""
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
 
     def stop(self) -> None:
@@ -193,28 +204,30 @@ class AlpacaStreams:
         stream = watch.make()
         begun_s = self._loop.time()
         try:
-            await asyncio.wait_for(self._unless_stopped(stream.open()), OPEN_TIMEOUT_S)
+            await asyncio.wait_for(self._unless_stopped(stream.open()), self._timing.open_timeout_s)
             if self._stopped.is_set():
                 return "stopped"
             self._again[watch.name].clear()
             self._tell(watch, up=True, reason="listening")
             return await self._listen(watch, stream)
         except TimeoutError:
-            return f"no answer for {OPEN_TIMEOUT_S:.0f} s"
+            return f"no answer for {self._timing.open_timeout_s:.0f} s"
         except Exception as error:
             return printable(str(error) or type(error).__name__, 120)
         finally:
-            watch.failures = 1 if self._loop.time() - begun_s >= STEADY_S else watch.failures + 1
+            watch.failures = 1 if self._loop.time() - begun_s >= self._timing.steady_s else watch.failures + 1
             await _closed(stream)
 
     async def _listen(self, watch: _Watch, stream: Any) -> str:
-        last_s = woken_s = self._loop.time()
+        last_s = self._loop.time()
+        woken_s = last_s - self._timing.wake_pause_s
         receiving: asyncio.Task[str] | None = None
         pending = ""
         try:
             while not self._stopped.is_set():
                 receiving = receiving or self._loop.create_task(stream.receive())
-                await self._any_of(receiving, self._again[watch.name], WAKE_PAUSE_S if pending else 5.0)
+                timeout_s = self._timing.wake_pause_s if pending else self._timing.look_s
+                await self._any_of(receiving, self._again[watch.name], timeout_s)
                 now_s = self._loop.time()
                 if self._again[watch.name].is_set():
                     return "it did not tell what was read"
@@ -222,7 +235,7 @@ class AlpacaStreams:
                     heard, receiving = receiving.result(), None
                     if heard:
                         pending, last_s = heard, now_s
-                if pending and now_s - woken_s >= WAKE_PAUSE_S:
+                if pending and now_s - woken_s >= self._timing.wake_pause_s:
                     self._put(Woken(self._now(), watch.name, pending))
                     pending, woken_s = "", now_s
                 if watch.silence_s is not None and self._market_open and now_s - last_s > self._patience_s(watch):
@@ -239,7 +252,8 @@ class AlpacaStreams:
         return watch.silence_s * float(2 ** min(watch.failures, 3))
 
     def _pause_s(self, watch: _Watch) -> float:
-        whole = min(BACKOFF_MIN_S * 2.0 ** min(watch.failures - 1, 10), BACKOFF_MAX_S)
+        timing = self._timing
+        whole = min(timing.backoff_min_s * 2.0 ** min(watch.failures - 1, 10), timing.backoff_max_s)
         return whole * (1.0 - 0.5 * float(self._rng.random()))
 
     def _tell(self, watch: _Watch, *, up: bool, reason: str) -> None:
