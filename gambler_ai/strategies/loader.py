@@ -195,7 +195,7 @@ def _from_file(path: str, name: str) -> Found:
     sha256 = hashlib.sha256(source).hexdigest()
     module = _executed(path, source, sha256)
     cls = _attribute(module, name, path) if name else _only_class(module, path)
-    return Found(f"{path}:{cls.__name__}", cls, f"file {path}", sha256)
+    return Found(f"{path}:{name or cls.__name__}", cls, f"file {path}", sha256)
 
 
 class _Source(SourceFileLoader):
