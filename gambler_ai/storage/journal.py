@@ -17,6 +17,7 @@ from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import statements
 from gambler_ai.storage import tables as t
+from gambler_ai.storage.database import fitting
 from gambler_ai.storage.statements import Statement
 
 #: The hash before the first row.
@@ -116,8 +117,8 @@ def taken_symbols(db: Connection, account_id: str, session_id: str) -> dict[str,
 
 def _write_rows(db: Connection, state: SessionState, changes: Changes) -> None:
     sid = state.session_id
-    _run(db, _PUT_INTENT, [_intent_row(state, r) for r in changes.intents.values()])
-    _run(db, _PUT_ORDER, [_order_row(sid, o) for o in changes.orders.values()])
+    _run(db, _PUT_INTENT, [fitting(t.intents, _intent_row(state, r)) for r in changes.intents.values()])
+    _run(db, _PUT_ORDER, [fitting(t.orders, _order_row(sid, o)) for o in changes.orders.values()])
     _run(db, _ADD_FILL, [_fill_row(sid, f) for f in changes.fills])
     touched = {symbol: state.positions.get(symbol) for symbol in sorted(changes.symbols)}
     _run(db, _PUT_POSITION, [_position_row(sid, p) for p in touched.values() if p is not None])
@@ -137,7 +138,7 @@ def _write_discrepancies(db: Connection, state: SessionState, fact: Reconciled) 
         | msgspec.structs.asdict(item)
         for number, item in enumerate(fact.discrepancies, 1)
     ]
-    _run(db, _ADD_DISCREPANCY, rows)
+    _run(db, _ADD_DISCREPANCY, [fitting(t.discrepancies, row) for row in rows])
 
 
 def _intent_row(state: SessionState, record: IntentRecord) -> dict[str, Any]:

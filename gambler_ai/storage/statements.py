@@ -84,7 +84,7 @@ def upsert(table: sa.Table) -> Statement:
     names, keys = [c.name for c in table.c], [c.name for c in table.primary_key]
 
     def build(dialect: str) -> Any:
-        statement = _insert_of(dialect)(table)
+        statement = insert_of(dialect)(table)
         rest = {name: statement.excluded[name] for name in names if name not in keys}
         return statement.on_conflict_do_update(index_elements=keys, set_=rest)
 
@@ -105,7 +105,7 @@ def _equal(table: sa.Table, where: Mapping[str, str]) -> list[sa.ColumnElement[b
     return [table.c[column] == sa.bindparam(name, type_=table.c[column].type) for column, name in where.items()]
 
 
-def _insert_of(dialect: str) -> Any:
+def insert_of(dialect: str) -> Any:
     """The dialect's own insert; the other dialect is not imported, which takes as long as opening a database."""
     if dialect == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as sqlite_insert

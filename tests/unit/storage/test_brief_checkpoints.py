@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import sqlalchemy as sa
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
@@ -57,7 +56,9 @@ class Books:
 
     def damage(self, statement: str) -> None:
         with self.database.write() as db:
-            db.execute(sa.text(statement))
+            if db.dialect.name == "postgresql":  # it writes bytes another way
+                statement = statement.replace("x'", r"'\x")
+            db.exec_driver_sql(statement)
 
 
 @pytest.fixture

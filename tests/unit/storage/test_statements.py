@@ -77,7 +77,7 @@ def test_they_are_part_of_the_transaction(scratched):
 def test_what_the_driver_raises_is_explained_in_one_line_without_values(scratched):
     with scratched.write() as db:
         INSERT.run(db, row())
-        with pytest.raises(DBAPIError):
+        with pytest.raises(DBAPIError), db.begin_nested():
             INSERT.run(db, row())
     with pytest.raises(StorageError) as caught, scratched.write() as db:
         INSERT.run(db, row(qty="987654321"))
