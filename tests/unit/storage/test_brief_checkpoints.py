@@ -57,7 +57,7 @@ class Books:
     def damage(self, statement: str) -> None:
         with self.database.write() as db:
             if db.dialect.name == "postgresql":  # it writes bytes another way
-                statement = statement.replace("x'", r"'\x")
+                statement = statement.replace(" x'", r" '\x")
             db.exec_driver_sql(statement)
 
 
