@@ -213,6 +213,7 @@ class Runner:
         if isinstance(event, ev.Woken | ev.StreamChanged):
             self._wake(event)
         self._finish(self._engine.step(event))
+        self._reporter.ticked(self.state, self._feed.clock.now())
 
     def _wake(self, event: ev.Woken | ev.StreamChanged) -> None:
         """A stream says that something happened, or begins to listen: look now, whatever it was."""

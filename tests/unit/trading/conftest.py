@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import pytest
 
@@ -38,6 +39,9 @@ class Notes:
         for fact in decisions.facts:
             self.words.append(type(fact).__name__)
             self._on.pop(self.words[-1], lambda: None)()
+
+    def ticked(self, state: SessionState, at: datetime) -> None:
+        """Not written down: there would be nothing else."""
 
     def checkpointed(self, info: CheckpointInfo) -> None:
         self.words.append(f"checkpoint {info.number}")
