@@ -30,8 +30,8 @@ class RegionConsole(Console):
         """Neither hide it nor show it: whoever is killed cannot show it again."""
         return False
 
-    @property
-    def size(self) -> ConsoleDimensions:  # type: ignore[misc]  # nobody sets ours
+    @property  # type: ignore[misc]  # nobody sets ours
+    def size(self) -> ConsoleDimensions:
         """The terminal's own, now: COLUMNS and LINES of the environment say how large it once was."""
         try:
             return ConsoleDimensions(*os.get_terminal_size(self.file.fileno()))
