@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, TextIO
 from urllib.parse import quote
@@ -90,8 +90,11 @@ class RecordWatcher:
         self._session = info.id
         self._tell(records.resumed(info, restored))
 
-    def planned(self, decisions: Decisions) -> None:
-        self._tell(records.planned(decisions))
+    def other_account(self, info: SessionInfo, account_id: str) -> None:
+        self._tell(records.other_account(info, account_id))
+
+    def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:
+        self._tell(records.planned(found, facts))
 
     def started(self, state: SessionState) -> None:
         self._tell(records.started(state))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -100,13 +100,24 @@ class LineWatcher:
         self._line("Last known portfolio value", render.dollars(state.account.portfolio_value))
         self._line("Remaining", render.span(timedelta(seconds=state.remaining_s or state.plan.duration_s)))
 
-    def planned(self, decisions: Decisions) -> None:
-        if not decisions.discrepancies:
+    def other_account(self, info: SessionInfo, account_id: str) -> None:
+        self._out.print(Text(
+            f"Session {info.id} is unfinished and belongs to account {info.account_id}; these keys open {account_id}."
+            f"\nA paper account that was reset is a new one. Be done with it: gambler-ai sessions close {info.id}", WARN
+        ))  # fmt: skip
+
+    def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:
+        if not found:
             self._out.print(Text("Books and broker agree. Nothing was changed.", GOOD))
-            return
-        self._out.print(Text(f"{len(decisions.discrepancies)} differences; nothing was changed:", WARN))
-        for item in decisions.discrepancies:
-            self._out.print(Text(render.printable(words.discrepancy(item))))
+        else:
+            self._out.print(Text(f"{len(found)} differences; nothing was changed:", WARN))
+            for item in found:
+                self._out.print(Text(render.printable(words.discrepancy(item))))
+        would = [told for fact in facts if words.is_action(fact) for told in words.told(fact)]
+        if would:
+            self._out.print(Text("A reconciliation would", STRONG))
+        for told in would:
+            self._out.print(Text.assemble("  ", (f"{told.word:<9}", told.style), f"{told.symbol:<6}", told.text))
 
     # -- while it runs ----------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -60,7 +60,9 @@ class LiveWatcher:
     def resumed(self, info: SessionInfo, restored: Restored) -> None:
         self._watched = replace(self._watched, checkpoint=restored.checkpoint, stored=self._stored(info.id))
 
-    def planned(self, decisions: Decisions) -> None: ...
+    def other_account(self, info: SessionInfo, account_id: str) -> None: ...
+
+    def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None: ...
 
     def caught_up(self, report: CatchUp) -> None: ...
 

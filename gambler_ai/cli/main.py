@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gambler_ai import __version__
-from gambler_ai.cli import db, exchange, run, sessions
+from gambler_ai.cli import control, db, exchange, orders, reconcile, run, sessions, wiring
 from gambler_ai.errors import ConfigError, GamblerError
 
 EPILOG = """Exit codes: 0 done or stopped gracefully; 1 a fault of this program; 2 a wrong option or setting;
@@ -27,7 +27,7 @@ class Root(TyperGroup):
         first = args[0].partition("=")[0] if args else ""
         if not ctx.resilient_parsing and (not args or (first.startswith("-") and first not in _ROOT_OPTIONS)):
             args = ["run", *args]
-        run.AS_JSON = args[0] == "run" and "--json" in args
+        wiring.AS_JSON = args[0] == "run" and "--json" in args
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -42,6 +42,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 app.command("run", epilog=EPILOG)(run.run)
+app.command("halt")(control.halt)
+app.command("resume-trading")(control.resume_trading)
+app.command("flatten")(control.flatten)
+app.command("reconcile")(reconcile.reconcile)
+app.add_typer(orders.app, name="orders")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(db.app, name="db")
@@ -64,7 +69,7 @@ def root(
 
 def main(program: str = "") -> None:
     """Run the program and end the process with its exit code. ``program`` is how it was called."""
-    run.CALLED_AS = program
+    wiring.CALLED_AS = program
     try:
         sys.exit(app(prog_name="gambler-ai", standalone_mode=False))
     except GamblerError as error:
@@ -84,7 +89,7 @@ def _fail(kind: str, message: str, hint: str, code: int) -> NoReturn:
 
     from gambler_ai.cli.render import BAD, QUIET, console, printable
 
-    if run.AS_JSON and not run.ERROR_TOLD:
+    if wiring.AS_JSON and not wiring.ERROR_TOLD:
         from gambler_ai.cli import json_lines, records
 
         json_lines.to_stream(sys.stdout, json_lines.Encoder())(records.error(kind, message, hint, code))

@@ -6,7 +6,7 @@ released, keeps its meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -15,7 +15,6 @@ from gambler_ai import __version__
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
-from gambler_ai.core.engine import Decisions
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.protection import protections
 from gambler_ai.core.state import Plan, SessionState
@@ -28,8 +27,8 @@ from gambler_ai.trading.recovery import Restored
 Record = dict[str, Any]
 
 
-def of_fact(fact: ev.Fact, state: SessionState) -> Record | None:
-    """A fact that matters to a program; None for the others."""
+def of_fact(fact: ev.Fact, state: SessionState | None = None) -> Record | None:
+    """A fact that matters to a program; None for the others. ``state`` knows the symbol of an order's id."""
     kind = _KINDS.get(type(fact))
     if kind is None:
         return None
@@ -63,8 +62,17 @@ def resumed(info: SessionInfo, restored: Restored) -> Record:
     }  # fmt: skip
 
 
-def planned(decisions: Decisions) -> Record:
-    return {"kind": "planned", "differences": _plain(decisions.discrepancies)}
+def other_account(info: SessionInfo, account_id: str) -> Record:
+    """An unfinished session belongs to another account than these keys open."""
+    return {
+        "kind": "other_account", "account": account_id, "other_session": info.id, "other_account": info.account_id,
+    }  # fmt: skip
+
+
+def planned(found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> Record:
+    """What a reconciliation would come to; nothing was changed."""
+    would = [record for fact in facts if (record := of_fact(fact)) is not None]
+    return {"kind": "planned", "differences": _plain(list(found)), "would": would}
 
 
 def caught_up(report: CatchUp) -> Record:
@@ -133,40 +141,40 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _fields(fact: ev.Fact, _state: SessionState) -> Record:
+def _fields(fact: ev.Fact, _state: SessionState | None) -> Record:
     """Its own fields, without the journal's tag."""
     return {name: value for name, value in _plain(fact).items() if name not in ("type", "at")}
 
 
-def _with_symbol(fact: Any, state: SessionState) -> Record:
-    record = state.intents.get(getattr(fact, "client_order_id", ""))
-    order = state.orders.get(getattr(fact, "order_id", ""))
+def _with_symbol(fact: Any, state: SessionState | None) -> Record:
+    record = state.intents.get(getattr(fact, "client_order_id", "")) if state is not None else None
+    order = state.orders.get(getattr(fact, "order_id", "")) if state is not None else None
     symbol = record.intent.symbol if record is not None else order.symbol if order is not None else None
     return {"symbol": symbol, **_fields(fact, state)}
 
 
-def _intent(fact: ev.IntentPlanned, _state: SessionState) -> Record:
+def _intent(fact: ev.IntentPlanned, _state: SessionState | None) -> Record:
     fields: Record = _plain(fact.intent)
     del fields["body"]  # its bytes: all that they say stands beside them
     return fields
 
 
-def _order(fact: ev.OrderUpdated, _state: SessionState) -> Record:
+def _order(fact: ev.OrderUpdated, _state: SessionState | None) -> Record:
     fields: Record = _plain(fact.report)
     return fields
 
 
-def _fill(fact: ev.FillReported, state: SessionState) -> Record:
-    order = state.orders.get(fact.fill.order_id)
+def _fill(fact: ev.FillReported, state: SessionState | None) -> Record:
+    order = state.orders.get(fact.fill.order_id) if state is not None else None
     return {**_plain(fact.fill), "client_order_id": order and order.intent_id}
 
 
-def _account(fact: ev.AccountReported, _state: SessionState) -> Record:
+def _account(fact: ev.AccountReported, _state: SessionState | None) -> Record:
     fields: Record = _plain(fact.account)
     return fields
 
 
-def _asked(fact: ev.RequestTaken, _state: SessionState) -> Record:
+def _asked(fact: ev.RequestTaken, _state: SessionState | None) -> Record:
     return {"request_id": fact.request_id, "request": fact.kind, "answer": fact.answer}
 
 
@@ -186,7 +194,7 @@ def _positions(state: SessionState) -> list[Record]:
 
 
 #: Fact -> its kind, and what it holds.
-_KINDS: dict[type, tuple[str, Callable[[Any, SessionState], Record]]] = {
+_KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.IntentPlanned: ("intent", _intent),
     ev.OrderUpdated: ("order", _order),
     ev.FillReported: ("fill", _fill),
@@ -217,5 +225,5 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState], Record]]] = {
 #: Every kind there is.
 KINDS = frozenset(name for name, _ in _KINDS.values()) | {
     "closed", "opening", "created", "resumed", "planned", "caught_up", "started", "checkpoint", "stream", "waiting",
-    "stopping", "ended", "error", "ready",
+    "other_account", "stopping", "ended", "error", "ready",
 }  # fmt: skip

@@ -54,6 +54,8 @@ def _print_open(out: Console, state: SessionState) -> None:
 
 def catch_up_lines(report: CatchUp) -> list[tuple[str, str, str]]:
     """What a resume found out, as name, text and style."""
+    if not report.down and not report.fills and not report.bars:
+        return []
     bars = "bars could not be read" if report.bars is None else f"{report.bars}{'+' * report.more} bars passed"
     lines = [("Down for", f"{render.span(report.down)} of market time; {bars}, {report.fills} fills", "")]
     for names, word, style in (

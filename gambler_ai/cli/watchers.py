@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from gambler_ai.app.venue import Venue
 from gambler_ai.app.verbs import Watcher
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.events import MarketReport, StreamChanged
+from gambler_ai.core.events import Discrepancy, Fact, MarketReport, StreamChanged
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
@@ -34,9 +34,13 @@ class Watchers:
         for each in self._all:
             each.resumed(info, restored)
 
-    def planned(self, decisions: Decisions) -> None:
+    def other_account(self, info: SessionInfo, account_id: str) -> None:
         for each in self._all:
-            each.planned(decisions)
+            each.other_account(info, account_id)
+
+    def planned(self, found: Collection[Discrepancy], facts: Collection[Fact]) -> None:
+        for each in self._all:
+            each.planned(found, facts)
 
     def started(self, state: SessionState) -> None:
         for each in self._all:

@@ -24,13 +24,16 @@ class Told(NamedTuple):
     style: str
 
 
-def told(fact: ev.Fact, state: SessionState) -> list[Told]:
-    """``fact`` in words that are safe on a terminal, a line each; none for one nobody needs to read."""
+def told(fact: ev.Fact, state: SessionState | None = None) -> list[Told]:
+    """``fact`` in words that are safe on a terminal, a line each; none for one nobody needs to read.
+
+    ``state`` knows the symbol where the fact only has an order's id.
+    """
     say = _FACTS.get(type(fact))
     if say is None:
         return []
     lines = say(fact)
-    symbol = _symbol(fact, state)
+    symbol = _symbol(fact, state) if state is not None else ""
     return [
         Told(line.word, render.printable(line.symbol or symbol), render.printable(line.text), line.style)
         for line in (lines if isinstance(lines, list) else [lines])
@@ -57,6 +60,11 @@ def is_needed(fact: ev.Fact) -> bool:
 def is_decision(fact: ev.Fact) -> bool:
     """Whether it says what we want or do not want, rather than what came of it."""
     return type(fact) in _DECISIONS
+
+
+def is_action(fact: ev.Fact) -> bool:
+    """Whether it is something a reconciliation does, besides noting differences."""
+    return type(fact) in _ACTIONS
 
 
 def discrepancy(d: ev.Discrepancy) -> str:
@@ -144,5 +152,9 @@ _ALWAYS = frozenset({
     ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.IntentUnknown, ev.IntentVoided, ev.CancelPlanned,
     ev.Adjusted, ev.Degraded, ev.Restored, ev.TradingHalted, ev.TradingResumed, ev.ExitRequested, ev.Adopted,
     ev.IntentResolved, ev.RequestTaken,
+})  # fmt: skip
+_ACTIONS = frozenset({
+    ev.FillReported, ev.IntentPlanned, ev.ResendPlanned, ev.IntentVoided, ev.IntentDisputed, ev.CancelPlanned,
+    ev.Adjusted,
 })  # fmt: skip
 _DECISIONS = frozenset({ev.IntentPlanned, ev.Denied, ev.CancelPlanned, ev.ResendPlanned, ev.ExitRequested})

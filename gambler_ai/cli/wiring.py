@@ -1,0 +1,91 @@
+"""An App for a command: its settings read, its output a console, its questions asked where somebody can answer."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+#: How the program was called, when it was not by its own name.
+CALLED_AS = ""
+#: Whether `run` was asked for objects, and whether the error that ends the program is among them already.
+AS_JSON = False
+ERROR_TOLD = False
+#: Given on the command line, but nothing a session could disagree with.
+NOT_OF_A_PLAN = frozenset({"database_url", "log_file"})
+
+
+def make_app(given: dict[str, Any], config: Path | None = None, *, to_stderr: bool = False) -> Any:
+    """An App that tells in lines; ``given`` is what the command line said."""
+    from gambler_ai.app.verbs import App
+    from gambler_ai.cli.lines import Detail, LineWatcher
+    from gambler_ai.cli.render import console
+    from gambler_ai.config import load
+    from gambler_ai.storage import views
+
+    settings = load(given, config)
+    watcher = LineWatcher(
+        console(stderr=to_stderr), lambda session_id: _read(app, views.closed_trades, session_id),
+        resume_command=_resume_command(given, config, settings.program), detail=Detail.FULL,
+    )  # fmt: skip
+    app = App(settings, _of_the_plan(given), watcher, None)
+    return app
+
+
+@contextmanager
+def watched_app(
+    given: dict[str, Any], config: Path | None, *, plain: bool, as_json: bool, quiet: bool,
+    confirm: Callable[[Any], bool],
+) -> Iterator[Any]:  # fmt: skip
+    """An App that is watched as the command line and the settings say; ``confirm`` is asked only on a terminal.
+
+    Raises:
+        ConfigError: what was asked for excludes itself, or the log file cannot be written.
+    """
+    global ERROR_TOLD  # noqa: PLW0603 (for main, which has nothing else in common with us)
+    from gambler_ai.app.verbs import App
+    from gambler_ai.cli.watching import Books, Output, watching
+    from gambler_ai.config import load
+    from gambler_ai.storage import checkpoints, views
+
+    output = Output(plain=plain, as_json=as_json, quiet=quiet)
+    output.check()
+    settings = load(given, config)
+    books = Books(
+        closed=lambda session_id: _read(app, views.closed_trades, session_id),
+        stored=lambda session_id: _read(app, checkpoints.stored, session_id)[0],
+    )
+    with watching(settings, output, books, _resume_command(given, config, settings.program)) as watcher:
+        ERROR_TOLD = as_json  # from here on, by the watcher
+        app = App(settings, _of_the_plan(given), watcher, confirm if is_interactive() and not as_json else None)
+        yield app
+
+
+def _of_the_plan(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in NOT_OF_A_PLAN}
+
+
+def _read(app: Any, query: Callable[[Any, str], Any], session_id: str) -> Any:
+    with app.database.read() as db:
+        return query(db, session_id)
+
+
+def is_interactive() -> bool:
+    """Whether a person can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _resume_command(given: dict[str, Any], config: Path | None, program: str) -> str:
+    """The command that resumes, with the options that say where the state is; an id goes behind it."""
+    parts = ["gambler-ai"]
+    if "database_url" in given:
+        from gambler_ai.storage.database import Database
+
+        parts += ["--database-url", Database.shown(given["database_url"])]
+    if config is not None:
+        parts += ["--config", str(config)]
+    called = shlex.join(parts).replace("gambler-ai", CALLED_AS or program, 1)
+    return f"{called} --resume-session"
