@@ -38,22 +38,24 @@ class Encoder:
 
     def line(self, record: Record) -> str:
         """``record`` as one line, without its end."""
-        text = msgspec.json.encode(_shortened(record)).decode()
+        return msgspec.json.encode(self._clean(record)).decode().translate(_CONTROLS)
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict):
+            return {key: self._clean(item) for key, item in value.items()}
+        return [self._clean(item) for item in value] if isinstance(value, list | tuple) else value
+
+    def _text(self, text: str) -> str:
+        """Masked before it is cut: half a secret is one as well."""
         for secret in self._secrets:
             text = text.replace(secret, MASKED)
-        return text.translate(_CONTROLS)
+        return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
 
 
 def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()[1:-1]
-
-
-def _shortened(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= TEXT_MAX else value[: TEXT_MAX - 1] + "…"
-    if isinstance(value, dict):
-        return {key: _shortened(item) for key, item in value.items()}
-    return [_shortened(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def to_stream(stream: TextIO, encoder: Encoder) -> Callable[[Record], None]:

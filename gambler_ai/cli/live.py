@@ -107,9 +107,8 @@ class LiveWatcher:
         self._watched = replace(self._watched, streams=tuple(streams))
 
     def stopping(self, reason: str) -> None:
-        self._watched = replace(self._watched, stopping=reason)
         if self._view is not None:
-            self._view = replace(self._view, watched=self._watched)
+            self._view = self._view.stopping(reason)
 
     # -- when it is over --------------------------------------------------------------------------
 

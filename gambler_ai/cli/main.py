@@ -92,7 +92,8 @@ def _fail(kind: str, message: str, hint: str, code: int) -> NoReturn:
     if wiring.AS_JSON and not wiring.ERROR_TOLD:
         from gambler_ai.cli import json_lines, records
 
-        json_lines.to_stream(sys.stdout, json_lines.Encoder())(records.error(kind, message, hint, code))
+        nowhere = {"at": None, "session": None, "token": None}
+        json_lines.to_stream(sys.stdout, json_lines.Encoder())(records.error(kind, message, hint, code) | nowhere)
     err = console(stderr=True)
     err.print(Text.assemble(("error: ", BAD), printable(message)))
     if hint:

@@ -130,7 +130,7 @@ def of_error(failure: BaseException) -> Record:
 
 def ready(database: str) -> Record:
     """--init-db has made it."""
-    return {"kind": "ready", "database": database}
+    return {"kind": "ready", "at": None, "database": database, "session": None, "token": None}
 
 
 def stopping(reason: str) -> Record:

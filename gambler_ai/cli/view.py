@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,6 +15,8 @@ from gambler_ai.core.protection import Protection, protections
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage.checkpoints import CheckpointInfo
 
+#: The name of the notice that the session comes to its end.
+STOPPING = "Stopping"
 #: The worst first, so that a list that is cut never hides a position without a stop.
 _ORDER = {Protection.NAKED: 0, Protection.GUARDED: 1, Protection.PROTECTED: 2}
 
@@ -63,7 +65,6 @@ class Watched:
     streams: tuple[tuple[str, bool, str], ...] = ()  # name, up, why
     opens: datetime | None = None  # while the market is closed
     left_s: float = 0.0  # session time that was left when it closed
-    stopping: str = ""
     last: tuple[tuple[datetime, Told], ...] = ()  # decisions and denials, newest last
 
 
@@ -83,6 +84,11 @@ class View:
     notices: tuple[Notice, ...]
     watched: Watched
 
+    def stopping(self, reason: str) -> View:
+        """The same while the session comes to its end."""
+        others = (notice for notice in self.notices if notice.name != STOPPING)
+        return replace(self, notices=(Notice(STOPPING, reason, WARN), *others))
+
     def left_s(self, now: datetime) -> float:
         """Session time left at ``now``; while the market is closed it stands still."""
         passed_s = 0.0 if self.watched.opens else (now - self.at).total_seconds()
@@ -98,7 +104,7 @@ def view_of(state: SessionState, at: datetime, watched: Watched) -> View:
         at=at, session_id=state.session_id, remaining_s=left_s,
         budget_s=state.run_budget_s or state.plan.duration_s, account=state.account,
         initial_equity=state.initial_equity, realized=state.realized_pnl, closed_trades=state.closed_trades,
-        rows=rows, notices=tuple(_notices(state, rows, watched)), watched=watched,
+        rows=rows, notices=tuple(_notices(state, rows)), watched=watched,
     )  # fmt: skip
 
 
@@ -112,10 +118,9 @@ def _rows(state: SessionState) -> tuple[Row, ...]:
     return tuple(sorted(found, key=lambda row: (_ORDER[row.status], row.symbol)))
 
 
-def _notices(state: SessionState, rows: tuple[Row, ...], watched: Watched) -> list[Notice]:
+def _notices(state: SessionState, rows: tuple[Row, ...]) -> list[Notice]:
     """The gravest first."""
-    stopping = watched.stopping or state.stopping
-    found = [Notice("Stopping", stopping, WARN)] if stopping else []
+    found = [Notice(STOPPING, state.stopping, WARN)] if state.stopping else []
     found += [Notice("NAKED", f"{r.symbol}: {r.why}", BAD) for r in rows if r.status is Protection.NAKED]
     found += [Notice("Degraded", f"{n}: {why}; no entries until it works", BAD) for n, why in state.degraded.items()]
     found += [Notice("Halted", f"no entries: {by}: {why}", WARN) for by, why in state.halts.items()]
