@@ -140,6 +140,13 @@ def test_a_closed_market_says_when_it_opens_and_no_time_passes():
     assert line_of(lines, "Time left").endswith("30m of 1h")
 
 
+def test_a_picture_that_is_drawn_later_has_less_time_left_unless_the_market_is_closed():
+    for opens, left in ((None, "50m of 1h"), (AT + timedelta(hours=17), "30m of 1h")):
+        view = view_of(holding(0), AT, Watched(opens=opens, left_s=1800.0))
+        lines = screen.draw(view, PLACE, after(minutes=10), 0.0, 80, 23)
+        assert line_of([line.plain for line in lines], "Time left").endswith(left)
+
+
 def test_checkpoint_and_streams():
     watched = Watched(CHECKPOINT, AT, 7, streams=(("prices", False, "refused"), ("trade updates", True, "")))
     lines = draw(holding(0), watched, seconds=20)

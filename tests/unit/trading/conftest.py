@@ -26,6 +26,7 @@ class Notes:
     def __init__(self) -> None:
         self.words: list[str] = []
         self.catch_ups: list[CatchUp] = []
+        self.ticks: list[datetime] = []
         self._on: dict[str, Callable[[], None]] = {}
 
     def on(self, word: str, act: Callable[[], None]) -> None:
@@ -41,7 +42,7 @@ class Notes:
             self._on.pop(self.words[-1], lambda: None)()
 
     def ticked(self, state: SessionState, at: datetime) -> None:
-        """Not written down: there would be nothing else."""
+        self.ticks.append(at)
 
     def checkpointed(self, info: CheckpointInfo) -> None:
         self.words.append(f"checkpoint {info.number}")
