@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, TextIO
@@ -24,12 +25,10 @@ from gambler_ai.trading.recovery import Restored
 MASKED = "***"
 #: Characters of a text of others' that are kept.
 TEXT_MAX = 2_000
-#: JSON leaves these as they are; a terminal that shows the file would obey them.
-_CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F))}
 
 
 class Encoder:
-    """Objects to lines: no secret, no control character, no text without end."""
+    """Objects to lines of ASCII: no secret, no control character, no text without end."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """``secrets`` are masked wherever they appear, also as JSON or an address would spell them."""
@@ -38,7 +37,8 @@ class Encoder:
 
     def line(self, record: Record) -> str:
         """``record`` as one line, without its end."""
-        return msgspec.json.encode(self._clean(record)).decode().translate(_CONTROLS)
+        text = json.dumps(self._clean(msgspec.to_builtins(record)), separators=(",", ":"))
+        return text.replace("\x7f", "\\u007f")  # the one control character among ASCII that JSON lets pass
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -55,7 +55,7 @@ class Encoder:
 
 
 def _quoted(text: str) -> str:
-    return msgspec.json.encode(text).decode()[1:-1]
+    return json.dumps(text)[1:-1]
 
 
 def to_stream(stream: TextIO, encoder: Encoder) -> Callable[[Record], None]:

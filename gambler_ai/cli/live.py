@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,6 +20,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.errors import StorageError
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored
@@ -58,7 +60,8 @@ class LiveWatcher:
     def created(self, state: SessionState) -> None: ...
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None:
-        self._watched = replace(self._watched, checkpoint=restored.checkpoint, stored=self._stored(info.id))
+        self._watched = replace(self._watched, checkpoint=restored.checkpoint)
+        self._count(info.id)
 
     def other_account(self, info: SessionInfo, account_id: str) -> None: ...
 
@@ -132,9 +135,14 @@ class LiveWatcher:
         self._taken_s = self._wall.monotonic()
         before, info = self._view, self._watched.checkpoint
         if info is not None and (before is None or before.watched.checkpoint != info):
-            self._watched = replace(self._watched, stored=self._stored(state.session_id))
+            self._count(state.session_id)
         self._watched = replace(self._watched, last=tuple(self._last))
         self._view = view_of(state, at, self._watched)
+
+    def _count(self, session_id: str) -> None:
+        """Count the checkpoints; a database that cannot be read now is no reason to end a session."""
+        with suppress(StorageError):
+            self._watched = replace(self._watched, stored=self._stored(session_id))
 
     def _draw(self) -> list[Text]:
         assert self._view is not None

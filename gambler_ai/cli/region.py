@@ -1,7 +1,8 @@
 """A region of lines at the bottom of a terminal that is drawn anew while what is printed scrolls away above it.
 
 Nothing of the terminal is changed for it: no alternate screen, no hidden cursor, no mode of the line. So there is
-nothing to restore, and no end of the process (an error, a second Ctrl+C, kill -9) can leave the terminal spoiled.
+nothing to restore, and no end of the process (an error, a second Ctrl+C, kill -9) can leave the terminal spoiled. The
+price: when a terminal is made lower, what it pushes into its history of an older picture stays there.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.model import Side
 from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.errors import StorageError
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from tests.terminal import Terminal
 from tests.unit.fakes import AT, MONEY, SHUT, after, make_state
@@ -157,6 +158,19 @@ def test_at_full_speed_a_redraw_has_one_picture_and_history_costs_nothing(
     live.ticked(state, AT)
     assert live._view is not None
     assert len(live._view.watched.last) == 50
+
+
+def test_a_database_that_cannot_be_read_ends_no_session(console: RegionConsole, wall: Wall, state: SessionState):
+    def locked(_session: str) -> int:
+        raise StorageError("database is locked")
+
+    live = LiveWatcher(console, locked, wall)
+    live.started(state)
+    live.checkpointed(CheckpointInfo(3, AT, AT, 5, MONEY, 0, 0, 9, "00"))
+    wall.seconds += 1
+    live.ticked(state, AT)
+    assert "Checkpoint  #3, 0s ago, 0 stored" in seen(live)
+    live.close(None)
 
 
 def test_the_same_decision_again_is_counted(live: LiveWatcher, wall: Wall, state: SessionState):

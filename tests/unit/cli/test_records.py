@@ -136,9 +136,10 @@ def test_no_secret_however_it_is_spelled():
 
 
 def test_a_text_without_end_ends_and_no_control_character_gets_through():
-    nasty = "\x1b[2J\n\x7f\x9b\u2028\u202e"
+    nasty = "\x1b[2J\n\x7f\x9b\u2028\u202eé…"
     text = Encoder().line({"kind": "x", "a": nasty, "b": ["y" * 9_999], "c": {"d": "z" * 9_999}})
     assert text.isprintable()
+    assert text.isascii(), "no encoding of stdout can lose a line"
     back = json.loads(text)
     assert back["a"] == nasty
     assert len(back["b"][0]) == len(back["c"]["d"]) == TEXT_MAX
