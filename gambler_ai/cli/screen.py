@@ -87,8 +87,8 @@ def _market(view: View, place: Place, now: datetime) -> Text:
     opens = view.watched.opens
     if opens is None:
         return pair("Market", Text.assemble(time, ("open", GOOD), f", {render.pace(place.pace)}"))
-    away = f"opens {opens.astimezone(render.NEW_YORK):%a %H:%M}, in {render.span(opens - now)}"
-    return pair("Market", Text.assemble(time, ("closed", WARN), f"; {away}"))
+    until = f" until {opens.astimezone(render.NEW_YORK):%a %H:%M}, in {render.span(opens - now)}"
+    return pair("Market", Text.assemble(time, ("closed", WARN), until))
 
 
 def _time_left(view: View, now: datetime, pace: float, width: int) -> Text:

@@ -136,11 +136,11 @@ def test_a_closed_market_is_told_until_the_run_goes_on(live: LiveWatcher, wall: 
     live.waiting(SHUT, state)
     wall.seconds += 1
     live.ticked(state, AT)
-    assert any("closed; opens" in line for line in seen(live))
+    assert any("closed until" in line for line in seen(live))
     live.took(Decisions([ev.RunStarted(AT, 60.0, resumed=True, token=1)]), state)
     wall.seconds += 1
     live.ticked(state, AT)
-    assert not any("closed; opens" in line for line in seen(live))
+    assert not any("closed until" in line for line in seen(live))
 
 
 def test_at_full_speed_a_redraw_has_one_picture_and_history_costs_nothing(

@@ -136,7 +136,7 @@ def replace_pace(pace: float) -> Place:
 def test_a_closed_market_says_when_it_opens_and_no_time_passes():
     opens = AT + timedelta(hours=17, minutes=30)
     lines = draw(holding(0), Watched(opens=opens, left_s=1800.0), hours=10)
-    assert line_of(lines, "Market").endswith("New York, closed; opens Wed 03:30, in 7h 30m")
+    assert line_of(lines, "Market").endswith("New York, closed until Wed 03:30, in 7h 30m")
     assert line_of(lines, "Time left").endswith("30m of 1h")
 
 
