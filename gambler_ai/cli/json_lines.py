@@ -21,6 +21,8 @@ from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored
 
+#: Characters below which a "secret" is a word that stands everywhere.
+SECRET_MIN = 4
 #: What stands where a secret stood.
 MASKED = "***"
 #: Characters of a text of others' that are kept.
@@ -32,7 +34,7 @@ class Encoder:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """``secrets`` are masked wherever they appear, also as JSON or an address would spell them."""
-        spelled = {form for s in secrets if s for form in (s, _quoted(s), quote(s, safe=""))}
+        spelled = {form for s in secrets if len(s) >= SECRET_MIN for form in (s, _quoted(s), quote(s, safe=""))}
         self._secrets = sorted(spelled, key=len, reverse=True)
 
     def line(self, record: Record) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from rich.text import Text
 
@@ -89,7 +90,10 @@ def watching(settings: Settings, output: Output, books: Books, resume_command: s
 
 def _secrets(settings: Settings) -> list[str]:
     hidden = (settings.api_key, settings.api_secret, settings.exchange_token)
-    return [secret.get_secret_value() for secret in hidden]
+    password = ""
+    with suppress(ValueError):  # no address at all: the database says so
+        password = urlsplit(settings.database).password or ""
+    return [*(secret.get_secret_value() for secret in hidden), password, unquote(password)]
 
 
 def _log(settings: Settings, encoder: Encoder) -> LogFile:

@@ -32,6 +32,7 @@ def make_app(given: dict[str, Any], config: Path | None = None, *, to_stderr: bo
         resume_command=_resume_command(given, config, settings.program), detail=Detail.FULL,
     )  # fmt: skip
     app = App(settings, _of_the_plan(given), watcher, None)
+    _tell_upgrade(app.upgraded)
     return app
 
 
@@ -61,6 +62,7 @@ def watched_app(
     with watching(settings, output, books, _resume_command(given, config, settings.program)) as watcher:
         ERROR_TOLD = as_json  # from here on, by the watcher
         app = App(settings, _of_the_plan(given), watcher, confirm if is_interactive() and not as_json else None)
+        _tell_upgrade(app.upgraded)
         yield app
 
 
@@ -71,6 +73,24 @@ def _of_the_plan(given: dict[str, Any]) -> dict[str, Any]:
 def _read(app: Any, query: Callable[[Any, str], Any], session_id: str) -> Any:
     with app.database.read() as db:
         return query(db, session_id)
+
+
+def open_database(url: str | None, config: Path | None = None) -> Any:
+    """The database of the settings, or the one at ``url``, with our schema."""
+    from gambler_ai.config import load
+    from gambler_ai.storage.database import Database
+
+    database = Database(load({} if url is None else {"database_url": url}, config).database)
+    _tell_upgrade(database.prepare())
+    return database
+
+
+def _tell_upgrade(said: str) -> None:
+    """Not on standard output: that may be a program's."""
+    from gambler_ai.cli.render import console
+
+    if said:
+        console(stderr=True).print(said)
 
 
 def is_interactive() -> bool:

@@ -13,7 +13,7 @@ from gambler_ai.storage.checkpoints import CheckpointInfo
 from tests.unit.fakes import AT, MONEY, entry, make_state
 
 LONG = "it was not there " * 12
-FACTS = [
+FACTS: list[ev.Fact] = [
     ev.IntentPlanned(AT, entry()),
     ev.Denied(AT, "MSFT", Side.BUY, "position_open", "10 held"),
     ev.Reconciled(AT, tuple(ev.Discrepancy("leg missing", s, "10", "0", "gone", "re-armed") for s in ("AAPL", "IBM"))),
