@@ -16,9 +16,10 @@ from gambler_ai.app.assembly import (
     plan_of,
     signals,
 )
+from gambler_ai.app.home import make_private
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.clock import SystemClock
-from gambler_ai.config import Settings
+from gambler_ai.config import Settings, check_together
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.state import Plan, SessionState
@@ -77,6 +78,7 @@ class App:
         self._watcher = watcher
         self._confirm = confirm
         self._wall = SystemClock()
+        make_private(settings.state_dir)
         self.database = Database(settings.database)
         self.database.prepare()
 
@@ -103,7 +105,9 @@ class App:
         Raises:
             RecoveryHalted: there is an interrupted session and nobody to ask.
             TryAgainLater: the market is closed.
+            ConfigError: settings that cannot work together.
         """
+        check_together(self._settings)
         interrupted = None if new else self._interrupted()
         if interrupted is not None and self._agreed(interrupted):
             self.resume(interrupted.id)

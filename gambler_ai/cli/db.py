@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
+
+from gambler_ai.cli.common import Config, DatabaseUrl, reading
 
 app = typer.Typer(help="The database.", no_args_is_help=True)
 
@@ -15,16 +15,11 @@ def group() -> None:
 
 
 @app.command()
-def upgrade(
-    database_url: Annotated[
-        str | None, typer.Option("--database-url", help="sqlite:///PATH; default as for run.")
-    ] = None,
-) -> None:
+def upgrade(database_url: DatabaseUrl = None, config: Config = None) -> None:
     """Bring the schema to the one this program needs."""
-    from gambler_ai.config import load
     from gambler_ai.storage.database import Database
 
-    database = Database(load({} if database_url is None else {"database_url": database_url}).database)
+    database = Database(reading(database_url, config).settings.database)
     before = database.revision()
     database.upgrade()
     database.check()

@@ -160,7 +160,7 @@ def test_a_value_that_cannot_be_is_told_in_one_line(name, value, says):
         ("duration = -1", "gambler.toml: duration: must be greater than 0"),
         ("duration = ", "is not valid TOML"),
         ("nonsense = 1", "no setting 'nonsense'"),
-        ('api_secret = "x"', "no setting 'api_secret'"),
+        ('api_secret = "x"', "api_secret is a secret"),
         ('crash_at = "x"', "no setting 'crash_at'"),
         ("[duration]\nx = 1", "gambler.toml: duration"),
     ],
