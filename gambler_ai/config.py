@@ -209,6 +209,19 @@ def read(given: Mapping[str, Any], config: Path | None = None) -> Reading:
     Raises:
         ConfigError: a value is not allowed, a file cannot be read, or others can read the secrets file.
     """
+    found = _read_open(given, config)
+    settings, secrets_file = found.settings, _secrets_file(found.settings)
+    if secrets_file is None:
+        return found
+    kept = {n: v for n, v in _read_secrets(secrets_file).items() if found.sources[n] == DEFAULT}
+    return Reading(
+        settings.model_copy(update=kept), {**found.sources, **dict.fromkeys(kept, str(secrets_file))},
+        found.config_file, secrets_file,
+    )  # fmt: skip
+
+
+def _read_open(given: Mapping[str, Any], config: Path | None) -> Reading:
+    """Without the secrets file: where that is, is a setting."""
     path = _config_file(config)
     values = _read_config(path) if path is not None else {}
     try:
@@ -219,12 +232,7 @@ def read(given: Mapping[str, Any], config: Path | None = None) -> Reading:
         name = next((n for n in Settings.model_fields if f'"{n}"' in str(error)), "settings")
         raise ConfigError(f"GAMBLER_{name.upper()} is not valid JSON", hint='write {"name": value}') from None
     sources = {name: _source(name, given, values, str(path)) for name in Settings.model_fields}
-    secrets_file = _secrets_file(settings)
-    if secrets_file is not None:
-        kept = {n: v for n, v in _read_secrets(secrets_file).items() if sources[n] == DEFAULT}
-        settings = settings.model_copy(update=kept)
-        sources |= dict.fromkeys(kept, str(secrets_file))
-    return Reading(settings, sources, path, secrets_file)
+    return Reading(settings, sources, path, None)
 
 
 def database_url() -> str:
@@ -256,7 +264,7 @@ def looked_for(config: Path | None = None) -> list[tuple[str, Path]]:
         ConfigError: the settings, which say where the state is, cannot be read.
     """
     secrets = os.environ.get(SECRETS_VARIABLE)
-    settings = load({}, config)
+    settings = _read_open({}, config).settings
     return [
         ("configuration", (_named_config(config) or Path(CONFIG_FILE)).absolute()),
         ("secrets", Path(secrets).expanduser() if secrets else settings.state_dir / SECRETS_FILE),

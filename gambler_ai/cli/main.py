@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gambler_ai import __version__
-from gambler_ai.cli import db, exchange, run, sessions
+from gambler_ai.cli import config, db, doctor, exchange, run, sessions
 from gambler_ai.errors import ConfigError, GamblerError
 
 EPILOG = """Exit codes: 0 done or stopped gracefully; 1 a fault of this program; 2 a wrong option or setting;
@@ -44,6 +44,8 @@ app.command("run", epilog=EPILOG)(run.run)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(db.app, name="db")
+app.add_typer(config.app, name="config")
+app.command("doctor")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:
