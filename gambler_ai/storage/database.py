@@ -23,27 +23,24 @@ BUSY_TIMEOUT_MS = 4_000
 #: Pages in the write-ahead log before a commit folds it back; the default makes that commit 9x slower.
 AUTOCHECKPOINT_PAGES = 4_000
 
-_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": BUSY_TIMEOUT_MS}
+#: What makes a commit safe, as SQLite reads it back.
+PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": BUSY_TIMEOUT_MS}
 
 
 class Database:
     """One database by URL. Created empty (and private) if it is a file that is not there."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self.url = make_url(url)
-        except (ArgumentError, ValueError) as error:
-            name = "the database URL" if "@" in url else repr(url[:80])  # it may hold a password
-            raise ConfigError(
-                f"{name} is not a database URL",
-                hint="examples: sqlite:////var/lib/gambler.sqlite3, postgresql+psycopg://user@host/name",
-            ) from error
-        self.path = _sqlite_path(self.url)
+        self.url = parsed(url)
+        self.path = sqlite_path(self.url)
         if self.path is not None:
             self.url = self.url.set(database=str(self.path))
-            _prepare_file(self.path)
+            self._prepare(self.path)
         self.engine = self._engine()
         self._reader = self.engine.execution_options(read_only=True)
+
+    def _prepare(self, path: Path) -> None:
+        _prepare_file(path)
 
     @staticmethod
     def shown(url: str) -> str:
@@ -67,8 +64,8 @@ class Database:
                 f"database URL {self.name!r} cannot be used: {text}", hint="use sqlite:///PATH"
             ) from error
         if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _on_connect)
-            event.listen(engine, "begin", _on_begin)
+            event.listen(engine, "connect", on_connect)
+            event.listen(engine, "begin", on_begin)
         return engine
 
     @contextmanager
@@ -144,7 +141,7 @@ class Database:
 
     def _check_pragmas(self) -> None:
         with self.read() as db:
-            for name, wanted in _PRAGMAS.items():
+            for name, wanted in PRAGMAS.items():
                 found = db.execute(sa.text(f"PRAGMA {name}")).scalar()
                 if found != wanted and self.path is not None:
                     raise StorageError(
@@ -153,22 +150,41 @@ class Database:
                     )
 
 
-def _on_connect(connection: Any, _record: object) -> None:
+def on_connect(connection: Any, _record: object) -> None:
+    """Settings of a connection that SQLite does not keep in the file."""
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
-    pragmas = {name: value for name, value in _PRAGMAS.items() if name != "journal_mode"}
+    pragmas = {name: value for name, value in PRAGMAS.items() if name != "journal_mode"}
     for name, value in (*pragmas.items(), ("wal_autocheckpoint", AUTOCHECKPOINT_PAGES), ("fullfsync", 1)):
         cursor.execute(f"PRAGMA {name}={value}")
     cursor.close()
 
 
-def _on_begin(db: Connection) -> None:
+def on_begin(db: Connection) -> None:
+    """A transaction, of the kind that it was asked for."""
     # A reader that said IMMEDIATE would keep the writer out.
     read_only = db.get_execution_options().get("read_only", False)
     db.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-def _sqlite_path(url: sa.URL) -> Path | None:
+def parsed(url: str) -> sa.URL:
+    """A database's URL.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as error:
+        name = "the database URL" if "@" in url else repr(url[:80])  # it may hold a password
+        raise ConfigError(
+            f"{name} is not a database URL",
+            hint="examples: sqlite:////var/lib/gambler.sqlite3, postgresql+psycopg://user@host/name",
+        ) from error
+
+
+def sqlite_path(url: sa.URL) -> Path | None:
+    """The file of an SQLite database; None for every other."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
     return Path(url.database).expanduser()

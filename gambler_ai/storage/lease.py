@@ -100,12 +100,10 @@ def acquire(database: Database, account_id: str, session_id: str, owner: str, cl
 
 
 def is_held(database: Database, account_id: str) -> bool:
-    """Whether somebody alive holds the account now."""
+    """Whether somebody alive holds the account now. Writes nothing."""
     lock = _HostLock(database.path, account_id)
     if lock.decides:
-        taken = lock.take()
-        lock.close()
-        return not taken
+        return lock.is_taken()
     with database.read() as db:
         row = db.execute(sa.select(table).where(table.c.account_id == account_id)).one_or_none()
         return row is not None and not row.released and row.until > _database_now(db)
@@ -154,6 +152,21 @@ class _HostLock:
             return False
         self._descriptor = descriptor
         return True
+
+    def is_taken(self) -> bool:
+        """Whether somebody has it; a file that is not there nobody has."""
+        assert self._path is not None
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def sign(self, owner: str) -> None:
         """Write who holds it into the file: the row that says so as well comes a moment later."""

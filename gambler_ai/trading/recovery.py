@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
 from gambler_ai.core.state import SessionState, apply
@@ -37,12 +39,17 @@ def restore(database: Database, info: SessionInfo) -> Restored:
         CheckpointCorrupt: the journal does not verify, or does not reach where the session was.
     """
     with database.read() as db:
-        base = checkpoints.newest(db, info.id, empty_state(info), journal.GENESIS)
-        state, head, replayed = base.state, base.head, 0
-        for fact, row_hash in journal.read(db, info.id, state.seq, head):
-            apply(state, fact)
-            state.seq += 1
-            head, replayed = row_hash, replayed + 1
+        return restore_in(db, info)
+
+
+def restore_in(db: Any, info: SessionInfo) -> Restored:
+    """The same in a transaction of the caller's, in which ``info`` was read."""
+    base = checkpoints.newest(db, info.id, empty_state(info), journal.GENESIS)
+    state, head, replayed = base.state, base.head, 0
+    for fact, row_hash in journal.read(db, info.id, state.seq, head):
+        apply(state, fact)
+        state.seq += 1
+        head, replayed = row_hash, replayed + 1
     if (state.seq, head) != (info.seq, info.journal_hash):
         raise CheckpointCorrupt(
             f"the journal of session {info.id} ends at row {state.seq}, its session at row {info.seq}",
