@@ -59,7 +59,7 @@ def text_of(name: str) -> str:
 def settings_table() -> str:
     """All settings as a Markdown table."""
     lines = ["| setting | option | environment | default | what it is |", "|---|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    for name in Settings.model_fields:
         if name in HIDDEN:
             continue
         option = _option_of(name)
@@ -67,7 +67,7 @@ def settings_table() -> str:
         variable = ", ".join(f"`{v}`" for v in variables(name))
         what = text_of(name) + (" Secret." if is_secret(name) else "")
         shown = name if name in in_file() else f"{name} (not in a file)"
-        lines.append(f"| {shown} | {flag} | {variable} | {_default(name, field.default)} | {what} |")
+        lines.append(f"| {shown} | {flag} | {variable} | {_default(name)} | {what} |")
     return "\n".join(lines) + "\n"
 
 
@@ -129,7 +129,7 @@ def _plain(name: str) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _default(name: str, default: Any) -> str:
+def _default(name: str) -> str:
     if is_secret(name) or name == "home":
         return "-"
     value = _plain(name)

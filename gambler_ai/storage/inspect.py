@@ -1,8 +1,8 @@
 """Looking at a database without changing it: what it is, whether it is whole, who holds what.
 
-SQLite is opened read-only. With a write-ahead log beside it (a runner is at work, or was killed) the log is read too, and
-SQLite needs the -shm file for that: it makes it again if somebody took it away. Without a log the file alone is the
-whole database; it is read as immutable, since SQLite would otherwise leave an empty log and a -shm file behind.
+SQLite is opened read-only. With a write-ahead log beside it (a runner is at work, or was killed) the log is read too,
+and SQLite needs the -shm file for that: it makes it again if somebody took it away. Without a log the file alone is
+the whole database; it is read as immutable, since SQLite would otherwise leave an empty log and a -shm file behind.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ class ReadOnly(Database):
         """Whether a write-ahead log lies beside it."""
         return self.path is not None and _beside(self.path, "-wal").exists()
 
+    @property
+    def was_overtaken(self) -> bool:
+        """Whether it was read as immutable, and somebody has begun to write: what was read may be wrong."""
+        return self._immutable and self.has_log
+
     def _prepare(self, path: Path) -> None:
         if path.is_symlink():
             raise StorageError(f"{path} is a symbolic link", hint="name the file itself")
@@ -49,10 +54,11 @@ class ReadOnly(Database):
             raise StorageError(f"there is no database {path}")
 
     def _engine(self) -> Engine:
-        path = self.path
+        path, self._immutable = self.path, False
         if path is None:
             return super()._engine()
-        how = "mode=ro" if self.has_log else "mode=ro&immutable=1"
+        self._immutable = not self.has_log
+        how = "mode=ro&immutable=1" if self._immutable else "mode=ro"
         name = f"file:{quote(str(path.absolute()))}?{how}"
         engine = sa.create_engine(self.url, hide_parameters=True, creator=lambda: sqlite3.connect(name, uri=True))
         event.listen(engine, "connect", on_connect)
@@ -124,8 +130,8 @@ def check_chain(db: Connection, info: SessionInfo) -> None:
         CheckpointCorrupt: a row does not verify, or the last one is not the one the session names.
     """
     seq, head = 0, journal.GENESIS
-    for _fact, head in journal.read(db, info.id, 0, journal.GENESIS):
-        seq += 1
+    for _fact, row_hash in journal.read(db, info.id, seq, head):
+        seq, head = seq + 1, row_hash
     if (seq, head) != (info.seq, info.journal_hash):
         raise CheckpointCorrupt(f"the journal of session {info.id} ends at row {seq}, its session at row {info.seq}")
 

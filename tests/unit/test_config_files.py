@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def secrets(home):
     """The place of the secrets file, and a way to fill it."""
-    path = home / "gambler_ai" / "secrets.toml"
+    path = Path(home) / "gambler_ai" / "secrets.toml"
     path.parent.mkdir(mode=0o700)
 
     def fill(text: str = KEYS, mode: int = 0o600) -> Path:

@@ -201,15 +201,14 @@ def _restored(database: ReadOnly, info: SessionInfo) -> Iterator[Row]:
         yield ok("checkpoint", f"session {info.id}: {shown} verifies, {restored.replayed} journal rows after it")
     yield _chain(database, info, fix)
     halts = "; ".join(f"{what}: {why}" for what, why in restored.state.halts.items())
-    yield (
-        warn("halts", f"session {info.id}: {halts}", "it enters nothing until they are lifted")
-        if halts
-        else ok("halts", "none")
-    )
+    if halts:
+        yield warn("halts", f"session {info.id}: {halts}", "it enters nothing until they are lifted")
+    else:
+        yield ok("halts", "none")
 
 
 def _chain(database: ReadOnly, info: SessionInfo, fix: str) -> Row:
-    from gambler_ai.storage import sessions
+    from gambler_ai.storage import inspect, sessions
 
     try:
         with database.read() as db:
