@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,7 +17,7 @@ from gambler_ai.config import Settings, timeframe_s
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Engine
 from gambler_ai.core.model import Instrument
-from gambler_ai.core.ports import Strategy
+from gambler_ai.core.ports import Strategy, Streams
 from gambler_ai.core.risk import RiskLimits
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
@@ -29,6 +30,7 @@ from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.runner import Runner
+from gambler_ai.trading.wakeups import NoStreams, Wakeups
 
 #: What a second signal ends with.
 INTERRUPTED = 130
@@ -101,7 +103,12 @@ def build_runner(
     ledger = Ledger(database, held, engine.state, head=head, created=created, wall=SystemClock())
     executor = Executor(venue.broker, venue.market_data, venue.feed)
     door = Door(ledger, halt_file, venue.clock)
-    return Runner(engine, ledger, venue.feed, executor, reporter, door, strategy_of(engine.state.plan).history)
+    plan = engine.state.plan
+    streams: Streams = NoStreams()
+    if venue.streams is not None:
+        streams = venue.streams(plan.symbols, zlib.crc32(engine.state.session_id.encode()))
+    wakeups = Wakeups(streams, timedelta(seconds=plan.timeframe_s))
+    return Runner(engine, ledger, venue.feed, executor, reporter, door, wakeups, history=strategy_of(plan).history)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from gambler_ai.app.home import refuse_link
 from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.config import PAPER_HOST, PAPER_URL, Settings
-from gambler_ai.core.ports import Broker, MarketData
+from gambler_ai.core.ports import Broker, MarketData, Streams
 from gambler_ai.errors import BrokerAuthError, ConfigError
 from gambler_ai.trading.feed import Feed, PacedFeed, WallFeed
 
@@ -32,6 +32,7 @@ class Venue:
     speed: float = 1.0
     labels: dict[str, str] = field(default_factory=dict)
     skip_to: Callable[[datetime], None] | None = None
+    streams: Callable[[Sequence[str], int], Streams] | None = None  # for these symbols, with this seed
     on_close: Callable[[], None] = lambda: None
     discard: Callable[[], None] = lambda: None
 
@@ -103,12 +104,34 @@ def open_alpaca(settings: Settings) -> Venue:
     broker, data = _clients(key, secret, settings.trading_url, settings.data_url, settings.feed)
     url = settings.trading_url.rstrip("/")
     if urlsplit(url).hostname == PAPER_HOST:
-        return Venue(ALPACA, PAPER_URL, broker, data, _wall_feed(broker), "Alpaca paper account")
+        feed = _wall_feed(broker)
+        streams = _streams(settings, feed)
+        return Venue(ALPACA, PAPER_URL, broker, data, feed, "Alpaca paper account", streams=streams)
     feed, speed, labels, skip_to = _loopback_feed(settings, broker)
     return Venue(
         ALPACA, url, broker, data, feed, f"paper account at {url}", speed=speed, labels=labels,
-        skip_to=skip_to,
+        skip_to=skip_to, streams=_streams(settings, feed),
     )  # fmt: skip
+
+
+def _streams(settings: Settings, feed: Feed) -> Callable[[Sequence[str], int], Streams] | None:
+    """What makes the streams of a session; None when they are off.
+
+    A market that is moved by us does nothing between two of our own readings, so there they are off unless wanted.
+    """
+    if settings.streams == "off" or (settings.streams == "auto" and isinstance(feed, PacedFeed)):
+        return None
+
+    def make(symbols: Sequence[str], seed: int) -> Streams:
+        from gambler_ai.broker.streams import AlpacaStreams
+
+        return AlpacaStreams(
+            settings.api_key.get_secret_value(), settings.api_secret.get_secret_value(),
+            trading_url=settings.trading_stream_url, data_url=settings.data_stream_url, feed=settings.feed,
+            symbols=symbols, put=feed.put, now=feed.clock.now, seed=seed,
+        )  # fmt: skip
+
+    return make
 
 
 def _check_streams(settings: Settings) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from gambler_ai import crashpoints
+from gambler_ai.app.asking import ANSWER_PATIENCE_S, NEED_BROKER, Asked, wait_for_answer, whoami
 from gambler_ai.app.assembly import (
     build_engine,
     build_runner,
@@ -22,13 +23,14 @@ from gambler_ai.clock import SystemClock
 from gambler_ai.config import Settings, check_together
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.state import Plan, SessionState
-from gambler_ai.errors import ConfigError, RecoveryHalted, TryAgainLater
-from gambler_ai.storage import journal, lease, sessions
+from gambler_ai.core.state import Plan, SessionState, apply
+from gambler_ai.errors import ConfigError, RecoveryHalted, SessionLeased, TryAgainLater
+from gambler_ai.storage import journal, lease, requests, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.executor import Read, read_broker
+from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import Restored, restore
 from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.runner import DURATION, MARKET_CLOSED, Runner, expected
@@ -53,7 +55,13 @@ class Watcher(Reporter, Protocol):
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None: ...
 
-    def planned(self, decisions: Decisions) -> None: ...
+    def other_account(self, info: SessionInfo, account_id: str) -> None:
+        """An unfinished session belongs to another account than these keys open."""
+        ...
+
+    def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:
+        """What a reconciliation would come to: the differences it found, and everything it would write and send."""
+        ...
 
 
 class App:
@@ -108,16 +116,15 @@ class App:
             ConfigError: settings that cannot work together.
         """
         check_together(self._settings)
-        interrupted = None if new else self._interrupted()
+        plan = plan_of(self._settings)
+        session_id = sessions.new_id(self._wall.now())
+        venue = open_alpaca(self._settings) if self.kind == ALPACA else None
+        interrupted = None if new else self._interrupted(venue)
         if interrupted is not None and self._agreed(interrupted):
             self.resume(interrupted.id)
             return
-        session_id = sessions.new_id(self._wall.now())
-        plan = plan_of(self._settings)
-        if self.kind == EMBEDDED:
+        if venue is None:
             venue = open_embedded(self._settings, session_id, fresh=True)
-        else:
-            venue = open_alpaca(self._settings)
         try:
             self._watcher.opening(venue, self.database.name, plan)
             runner = self._create(venue, session_id, plan)
@@ -156,10 +163,15 @@ class App:
             halt_file=self._settings.halt_file,
         )  # fmt: skip
 
-    def _interrupted(self) -> SessionInfo | None:
+    def _interrupted(self, venue: Venue | None) -> SessionInfo | None:
+        """The newest session of this account that ended before its time; one of another account is only mentioned."""
+        where = venue.trading_url if venue is not None else None
+        account_id = venue.broker.account_id() if venue is not None else None
         with self.database.read() as db:
-            where = self._settings.trading_url.rstrip("/") if self.kind == ALPACA else None
-            info = sessions.newest_open(db, self.kind, where)
+            info = sessions.newest_open(db, self.kind, where, account_id)
+            newest = sessions.newest_open(db, self.kind, where)
+        if account_id is not None and newest is not None and newest.account_id != account_id:
+            self._watcher.other_account(newest, account_id)
         if info is None or info.status not in UNFINISHED or lease.is_held(self.database, info.account_id):
             return None
         return info
@@ -256,7 +268,8 @@ class App:
             if account_id != info.account_id:
                 raise RecoveryHalted(
                     f"session {info.id} belongs to account {info.account_id}, these keys to {account_id}",
-                    hint="a paper account that was reset is a new one: use the old keys, or start with --new",
+                    hint="a paper account that was reset is a new one, and nothing of the old one can be reached;"
+                    f" then: gambler-ai sessions close {info.id}, and start afresh",
                 )
             if venue.skip_to is not None and state.last_at > venue.clock.now():
                 venue.skip_to(state.last_at)
@@ -316,22 +329,68 @@ class App:
             runner.abandon()
             raise
 
+    # -- what people ask of a session -------------------------------------------------------------
+
+    def ask(self, session_id: str | None, kind: str, argument: str, reason: str) -> Asked:
+        """Ask something of a session: its runner takes it; without one, what needs the broker is done here and now.
+
+        Raises:
+            SessionNotFound: there is none.
+            BrokerError: nobody runs it and the broker cannot be asked; the request waits for the next start.
+        """
+        info = self._find(session_id)
+        with self.database.write() as db:
+            request_id = requests.add(db, info, kind, argument, reason, whoami(), self._wall.now())
+        if not lease.is_held(self.database, info.account_id) and kind in NEED_BROKER:
+            self._carry_out(info)
+        patience_s = ANSWER_PATIENCE_S if lease.is_held(self.database, info.account_id) else 0.0
+        return Asked(info.id, wait_for_answer(self.database, request_id, self._wall, patience_s))
+
+    def _carry_out(self, info: SessionInfo) -> None:
+        """Run the session for as long as it takes to do what is asked of it."""
+        status = "stopped" if info.status in UNFINISHED else info.status
+        with self._reopened(info) as (venue, runner):
+            started = ev.RunStarted(venue.clock.now(), runner.state.remaining_s, resumed=True, token=runner.token)
+            with self._minded(venue, runner):
+                runner.begin(started)
+                runner.finish_exits()
+                runner.end(status, "as asked")
+
+    def close(self, session_id: str, reason: str) -> SessionInfo:
+        """Be done with a session that will not be resumed, without asking its broker anything.
+
+        Raises:
+            SessionNotFound: there is none.
+            SessionLeased: it runs.
+        """
+        info = self._find(session_id)
+        held = lease.acquire(self.database, info.account_id, info.id, lease.signature(self._wall.now()), self._wall)
+        try:
+            restored = restore(self.database, info)
+            ledger = Ledger(
+                self.database, held, restored.state, head=restored.head, created=info.checkpoints, wall=self._wall
+            )
+            ended = ev.RunEnded(restored.state.last_at, sessions.CLOSED, reason or "closed by a person")
+            ledger.commit(Decisions(facts=[ended], changes=apply(restored.state, ended)))
+            ledger.release()
+        finally:
+            held.close()
+        return info
+
     # -- reconcile only ---------------------------------------------------------------------------
 
-    def reconcile(self, session_id: str | None, *, dry_run: bool) -> None:
-        """Compare a session with its broker, heal our books and its protection, and stop.
+    def reconcile(self, session_id: str | None, *, dry_run: bool) -> bool:
+        """Compare a session with its broker, heal our books and its protection, and stop. True if they agreed.
 
         With ``dry_run`` nothing is written and nothing sent: what would be is shown.
         """
         with self.database.read() as db:
             known = session_id is not None or sessions.newest_open(db) is not None
         if not known and self.kind == ALPACA:
-            self._compare_without_session()
-            return
+            return self._compare_without_session()
         info = self._find(session_id)
         if dry_run:
-            self._compare(info)
-            return
+            return self._compare(info)
         status = "stopped" if info.status in UNFINISHED else info.status
         with self._reopened(info) as (venue, runner):
             budget_s = runner.state.remaining_s
@@ -339,35 +398,44 @@ class App:
             with self._minded(venue, runner):
                 runner.begin(started)
                 runner.end(status, "reconciled")
+        return True
 
-    def _compare(self, info: SessionInfo) -> None:
+    def _compare(self, info: SessionInfo) -> bool:
+        if info.broker == EMBEDDED and lease.is_held(self.database, info.account_id):
+            raise SessionLeased(
+                f"session {info.id} runs now, and its exchange with it; it compares itself every minute",
+                hint="see what it found: gambler-ai sessions show " + info.id,
+            )
         restored = restore(self.database, info)
         venue = self._reopen(info, restored.state)
         try:
             self._watcher.opening(venue, self.database.name, restored.state.plan)
             self._watcher.resumed(info, restored)
-            self._show_difference(venue, restored.state)
+            return self._show_difference(venue, restored.state)
         finally:
             venue.on_close()
 
-    def _compare_without_session(self) -> None:
+    def _compare_without_session(self) -> bool:
         venue = open_alpaca(self._settings)
         now = venue.clock.now()
         plan = plan_of(self._settings)
         account_id = venue.broker.account_id()
         self._watcher.opening(venue, self.database.name, plan)
         empty = SessionState(session_id="none", account_id=account_id, plan=plan, started_at=now, last_at=now)
-        self._show_difference(venue, empty)
+        return self._show_difference(venue, empty)
 
-    def _show_difference(self, venue: Venue, state: SessionState) -> None:
+    def _show_difference(self, venue: Venue, state: SessionState) -> bool:
         """Two readings on a state nobody keeps: what both show is what a reconciliation would act on."""
         engine = build_engine(self.database, state, {})
-        request = Read(state.orders_since(), state.fills_since(), tuple(expected(state)), reconcile=True)
         decisions = Decisions()
+        facts: list[ev.Fact] = []
         for _ in range(2):
+            request = Read(state.orders_since(), state.fills_since(), tuple(expected(state)), reconcile=True)
             report = read_broker(venue.broker, request)
             decisions = engine.step(ev.BrokerReported(venue.clock.now(), report, reconcile=True))
-        self._watcher.planned(decisions)
+            facts += decisions.facts
+        self._watcher.planned(decisions.discrepancies, facts)
+        return not decisions.discrepancies
 
 
 def _closed(market: ev.MarketReport) -> TryAgainLater:

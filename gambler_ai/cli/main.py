@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gambler_ai import __version__
-from gambler_ai.cli import config, db, doctor, exchange, run, sessions
+from gambler_ai.cli import config, control, db, doctor, exchange, orders, reconcile, run, sessions, wiring
 from gambler_ai.errors import ConfigError, GamblerError
 
 EPILOG = """Exit codes: 0 done or stopped gracefully; 1 a fault of this program; 2 a wrong option or setting;
@@ -41,6 +41,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 app.command("run", epilog=EPILOG)(run.run)
+app.command("halt")(control.halt)
+app.command("resume-trading")(control.resume_trading)
+app.command("flatten")(control.flatten)
+app.command("reconcile")(reconcile.reconcile)
+app.add_typer(orders.app, name="orders")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(db.app, name="db")
@@ -65,7 +70,7 @@ def root(
 
 def main(program: str = "") -> None:
     """Run the program and end the process with its exit code. ``program`` is how it was called."""
-    run.CALLED_AS = program
+    wiring.CALLED_AS = program
     try:
         sys.exit(app(prog_name="gambler-ai", standalone_mode=False))
     except GamblerError as error:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from gambler_ai.cli import options
-
-#: How the program was called, when it was not by its own name.
-CALLED_AS = ""
+from gambler_ai.cli.wiring import make_app
 
 
 def run(
@@ -38,6 +33,7 @@ def run(
     new: options.New = False,
     broker: options.Broker = None,
     feed: options.Feed = None,
+    streams: options.Streams = None,
     speed: options.Speed = None,
     database_url: options.DatabaseUrl = None,
     config: options.Config = None,
@@ -49,15 +45,14 @@ def run(
         "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe,
         "stop_loss_pct": stop_loss_pct, "take_profit_pct": take_profit_pct, "position_size": position_size,
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
-        "feed": feed, "speed": speed, "database_url": database_url, "max_positions": max_positions,
+        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "max_positions": max_positions,
         "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
         "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new]
     _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only)
-    program = _program(given, config)
-    runner = _app(given, config, program, quiet=quiet)
+    runner = make_app(given, config, quiet=quiet, confirm=_ask)
     if init_db:
         _say_ready(runner)
         if not given.keys() - {"database_url"} and not any(modes):
@@ -77,39 +72,6 @@ def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool) -> None:
         raise ConfigError("--resume, --resume-session, --reconcile-only and --new exclude each other")
     if dry_run and not reconcile_only:
         raise ConfigError("--dry-run goes with --reconcile-only")
-
-
-def _app(given: dict[str, Any], config: Path | None, program: str, *, quiet: bool) -> Any:
-    from gambler_ai.app.verbs import App
-    from gambler_ai.cli.render import console
-    from gambler_ai.cli.watcher import ConsoleWatcher
-    from gambler_ai.config import load
-    from gambler_ai.core.model import ClosedTrade
-    from gambler_ai.storage import views
-
-    settings = load(given, config)
-    called = program.replace("gambler-ai", CALLED_AS or settings.program, 1)
-
-    def closed(session_id: str) -> list[ClosedTrade]:
-        with app.database.read() as db:
-            return views.closed_trades(db, session_id)
-
-    watcher = ConsoleWatcher(console(), closed, resume_command=f"{called} --resume-session", quiet=quiet)
-    ask = _ask if sys.stdin.isatty() and sys.stdout.isatty() else None
-    app = App(settings, {k: v for k, v in given.items() if k != "database_url"}, watcher, ask)
-    return app
-
-
-def _program(given: dict[str, Any], config: Path | None) -> str:
-    """The command with the options that say where the state is."""
-    parts = ["gambler-ai"]
-    if "database_url" in given:
-        from gambler_ai.storage.database import Database
-
-        parts += ["--database-url", Database.shown(given["database_url"])]
-    if config is not None:
-        parts += ["--config", str(config)]
-    return shlex.join(parts)
 
 
 def _say_ready(runner: Any) -> None:

@@ -91,6 +91,26 @@ def checkpoints(
     render.console().print(rows)
 
 
+@app.command()
+def close(
+    session: SessionId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the journal.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+) -> None:
+    """Be done with a session that will not be resumed. Nothing at its broker is touched."""
+    from gambler_ai.cli.wiring import is_interactive, make_app
+    from gambler_ai.errors import ConfigError
+
+    if not yes and not is_interactive():
+        raise ConfigError("a closed session is not resumed any more", hint="say so with --yes")
+    if not yes:
+        typer.confirm(f"Close session {session}? It cannot be resumed afterwards", abort=True)
+    info = make_app({} if database_url is None else {"database_url": database_url}, config).close(session, reason)
+    typer.echo(f"Session {info.id} is closed.")
+
+
 def _session_json(info: Any, held: bool) -> dict[str, Any]:
     import msgspec
 

@@ -51,13 +51,14 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
 
 def _tables(document: dict[str, Any]) -> list[tuple[str, Any]]:
     makers: dict[str, tuple[str, Callable[[Any], Any]]] = {
-        "Positions": ("positions", _positions), "Round trips": ("trades", trades_table),
+        "Positions": ("positions", positions_table), "Round trips": ("trades", trades_table),
         "Orders": ("orders", _orders), "Differences found": ("discrepancies", _discrepancies),
     }  # fmt: skip
     return [(title, make(document[key])) for title, (key, make) in makers.items() if document[key]]
 
 
-def _positions(found: list[views.PositionRow]) -> Any:
+def positions_table(found: list[views.PositionRow]) -> Any:
+    """What is held, a line each."""
     rows = render.table(
         ("symbol", "left"), ("qty", "right"), ("entry", "right"), ("since", "left"), ("stop", "right"),
         ("target", "right"), ("strategy", "left"),
@@ -80,6 +81,20 @@ def trades_table(found: list[ClosedTrade]) -> Any:
         rows.add_row(
             t.symbol, t.side, render.qty(t.qty), render.price(t.entry_price), render.price(t.exit_price),
             Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), t.reason, render.span(t.duration),
+        )  # fmt: skip
+    return rows
+
+
+def intents_table(found: list[views.IntentRow]) -> Any:
+    """What was decided, a line each, with the order the broker made of it."""
+    rows = render.table(
+        ("market time", "left"), ("symbol", "left"), ("side", "left"), ("why", "left"), ("qty", "right"),
+        ("stop", "right"), ("target", "right"), ("status", "left"), ("client order id", "left"), ("note", "left"),
+    )  # fmt: skip
+    for i in found:
+        rows.add_row(
+            render.day_time(i.decided_at), i.symbol, i.side, i.purpose, render.qty(i.qty), render.price(i.stop_price),
+            render.price(i.target_price), i.status, i.client_order_id, i.note,
         )  # fmt: skip
     return rows
 

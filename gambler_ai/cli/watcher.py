@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
 
@@ -94,13 +94,25 @@ class ConsoleWatcher:
         self._line("Last known portfolio value", render.dollars(state.account.portfolio_value))
         self._line("Remaining", render.span(timedelta(seconds=state.remaining_s or state.plan.duration_s)))
 
-    def planned(self, decisions: Decisions) -> None:
-        if not decisions.discrepancies:
+    def other_account(self, info: SessionInfo, account_id: str) -> None:
+        self._out.print(Text(
+            f"Session {info.id} is unfinished and belongs to account {info.account_id}; these keys open {account_id}."
+            f"\nA paper account that was reset is a new one. Be done with it: gambler-ai sessions close {info.id}", WARN
+        ))  # fmt: skip
+
+    def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:
+        if not found:
             self._out.print(Text("Books and broker agree. Nothing was changed.", GOOD))
-            return
-        self._out.print(Text(f"{len(decisions.discrepancies)} differences; nothing was changed:", WARN))
-        for item in decisions.discrepancies:
-            self._out.print(_discrepancy(item))
+        else:
+            self._out.print(Text(f"{len(found)} differences; nothing was changed:", WARN))
+            for item in found:
+                self._out.print(_discrepancy(item))
+        would = [fact for fact in facts if isinstance(fact, _ACTIONS)]
+        if would:
+            self._out.print(Text("A reconciliation would", STRONG))
+        for fact in would:
+            word, symbol, text, style = _FACTS[type(fact)](fact)
+            self._out.print(Text.assemble("  ", (f"{word:<9}", style), f"{symbol:<6}", text))
 
     # -- while it runs ----------------------------------------------------------------------------
 
@@ -224,6 +236,8 @@ class ConsoleWatcher:
 
 def catch_up_lines(report: CatchUp) -> list[tuple[str, str, str]]:
     """What a resume found out, as name, text and style."""
+    if not report.down and not report.fills and not report.bars:
+        return []
     bars = "bars could not be read" if report.bars is None else f"{report.bars}{'+' * report.more} bars passed"
     lines = [("Down for", f"{render.span(report.down)} of market time; {bars}, {report.fills} fills", "")]
     for names, word, style in (
@@ -326,6 +340,11 @@ _FACTS: dict[type, Callable[[Any], tuple[str, str, str, str]]] = {
     ev.PlanChanged: lambda f: ("plan", "", ", ".join(f"{k} {a} to {b}" for k, (a, b) in f.changes.items()), ""),
 }
 
+#: What a reconciliation does, besides noting differences.
+_ACTIONS = (
+    ev.FillReported, ev.IntentPlanned, ev.ResendPlanned, ev.IntentVoided, ev.IntentDisputed, ev.CancelPlanned,
+    ev.Adjusted,
+)  # fmt: skip
 #: Told with --quiet as well.
 _ALWAYS: frozenset[type] = frozenset(
     {

@@ -11,6 +11,7 @@ from msgspec import Struct
 from gambler_ai.core import events as ev
 from gambler_ai.core.model import BarFrame, ClosedTrade
 from gambler_ai.core.orders import Purpose, Role
+from gambler_ai.core.protection import CROSSED
 from gambler_ai.core.state import SessionState
 
 
@@ -52,7 +53,7 @@ def caught_up(
         since=since, until=until, bars=None if bars is None else bars[0], more=bool(bars and bars[1]),
         fills=len(fills), closed=tuple(closed),
         stops=_names(o.symbol for o in orders.values() if o is not None and o.role is Role.STOP),
-        exits=_names(i.symbol for i in intents if i.purpose is Purpose.EXIT),
+        exits=_names(i.symbol for i in intents if i.reason == CROSSED),
         rearmed=_names(i.symbol for i in intents if i.purpose is Purpose.PROTECT),
         given_up=_names(voided), differences=sum(isinstance(f, ev.Reconciled) for f in facts),
     )  # fmt: skip

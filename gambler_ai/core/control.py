@@ -52,7 +52,8 @@ def _flatten(state: SessionState, request: ev.Request, at: datetime, report: ev.
     facts: list[ev.Fact] = [ev.ExitRequested(at, ev.ALL, why)]
     if ev.PERSON not in state.halts:
         facts.insert(0, ev.TradingHalted(at, ev.PERSON, why))
-    return facts, f"closing {len(state.positions)} positions, no entries from here on{_when(report)}"
+    count = f"{len(state.positions)} position{'' if len(state.positions) == 1 else 's'}"
+    return facts, f"closing {count}, no entries from here on{_when(report)}"
 
 
 def _when(report: ev.BrokerReport | None) -> str:

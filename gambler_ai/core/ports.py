@@ -63,6 +63,22 @@ class Broker(Protocol):
         ...
 
 
+class Streams(Protocol):
+    """The broker's streams. What they tell is put into the feed as `Woken` and `StreamChanged`; nothing is booked."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def suspect(self, stream: str) -> None:
+        """A reading brought what ``stream`` should have told: it may be deaf."""
+        ...
+
+    def market(self, *, is_open: bool) -> None:
+        """Whether the market is open, so whether silence means anything."""
+        ...
+
+
 class MarketData(Protocol):
     """Prices. Raises as a broker's read does."""
 

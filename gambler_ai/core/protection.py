@@ -25,6 +25,8 @@ from gambler_ai.core.orders import (
 )
 from gambler_ai.core.state import SessionState
 
+#: Why a position is left at market when its stop comes too late.
+CROSSED = "stop crossed while bare"
 #: Session time an entry may stay partly filled: its stop wakes only when it is whole.
 ENTRY_DEADLINE = timedelta(seconds=60)
 #: Session time a cancel may be pending before the shares it holds count as bare (BEHAVIOUR 10.10).
@@ -212,7 +214,7 @@ def _rearm(
     )  # fmt: skip
     symbol, side = position.symbol, position.exit_side
     if crossed:
-        return [_exit_intent(state, position, at, "stop crossed while bare")]
+        return [_exit_intent(state, position, at, CROSSED)]
     if qty == qty.to_integral_value(rounding=ROUND_DOWN):
 
         def oco(coid: str) -> str:

@@ -20,7 +20,7 @@ from gambler_ai.core.events import (
 )
 from gambler_ai.core.model import CENT, ZERO, Fill, Position
 from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderReport
-from gambler_ai.core.protection import Protection, protections
+from gambler_ai.core.protection import Protection, protections, why_left
 from gambler_ai.core.state import SessionState
 
 
@@ -96,13 +96,14 @@ def diff(state: SessionState, report: BrokerReport, known_ids: Collection[str]) 
 
 
 def bare(state: SessionState) -> list[Discrepancy]:
-    """Positions without a stop at the broker for all of them, and without an order that will see to it."""
+    """Positions to be kept, without a stop at the broker for all of them or an order that will see to it."""
     return [
         Discrepancy(
             kind=Kind.LEG_MISSING, symbol=position.symbol, ours=f"{position.qty:f}", broker=why,
             cause="no stop rests at the broker for all of it", action="NAKED: stop and target re-armed",
         )
-        for position, status, why in protections(state) if status is Protection.NAKED
+        for position, status, why in protections(state)
+        if status is Protection.NAKED and not why_left(state, position.symbol)
     ]  # fmt: skip
 
 

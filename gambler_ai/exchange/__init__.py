@@ -30,9 +30,29 @@ How the composition root uses it (import from the modules named; this package im
     TradingClient(exchange.key_id, exchange.secret_key, paper=True, url_override=server.url)
     StockHistoricalDataClient(exchange.key_id, exchange.secret_key, url_override=server.url)
 
+    ws = server.url.replace("http", "ws")                   # alpaca-py's streams take the whole URL
+    TradingStream(exchange.key_id, exchange.secret_key, paper=True, url_override=ws + "/stream")
+    StockDataStream(exchange.key_id, exchange.secret_key, url_override=ws + "/v2/iex")   # or /v2/sip
+
     # the same app without a socket (simulation, unit tests): a requests.Session whose every request ends here
     session = ExchangeSession(create_app(exchange, token="t", faults=FaultPlan()), timeout=10.0)
     client._session = session                 # with url_override=session.url ("http://exchange.invalid")
+
+Streams. ``/stream`` (``trade_updates``): one message an event of an order, in the order in which they happened,
+after the commit that holds them, so no crash takes back what was told; nothing is told twice or later, so
+whoever was away reconciles by REST. An execution's ``execution_id`` is the end of its activity's id.
+``/v2/iex`` and ``/v2/sip``: one connection an account for both; ``b`` for every minute that closed, ``t``, ``q``
+and ``d`` the last of each step. A step is a request, an ``advance``, or, while somebody listens to a market
+that runs by itself, a look four times a second; a paced market says nothing between steps. A reader that is
+too slow is disconnected (``StreamLimits`` in ``streams``).
+
+A plan of faults is a list of rows, {"kind", "times": 1 | N | "always", ...}. For requests: 500, 503_html, 429,
+reset, garbage, hang, lost_reply, 504_after, not_found_for, position_late, accepted_only, with "method", "path",
+"contains", "symbol", "client_order_id", "seconds". For streams, with "stream" ("trade_updates" or "data"; neither
+is both): stream_cut (the connection is aborted), stream_mute (it stands, answers pings and says nothing for
+"seconds" of market time, or for good), stream_drop, stream_repeat (one message), each with "contains", "symbol",
+"client_order_id" (pieces of the message's JSON; a cut or mute without them acts at once on the first connection
+that listens); stream_refuse with "at": "connect" (HTTP 503) or "auth".
 
 A second opener of the same file gets ``ExchangeInUse`` (a SessionLeased, exit code 4).
 

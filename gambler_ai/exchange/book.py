@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from gambler_ai.exchange.accounts import Account, Position
+from gambler_ai.exchange.events import EventLog
 from gambler_ai.exchange.hashing import make_uuid
 from gambler_ai.exchange.instants import new_york
 from gambler_ai.exchange.numbers import ZERO
@@ -30,6 +31,7 @@ class Book:
         self.changed_positions: set[str] = set()
         self.account_changed = False
         self.saved_fills = 0
+        self.events = EventLog(account_seed)
 
     # what is there
 
@@ -92,6 +94,7 @@ class Book:
     def move(self, order: Order, status: str, us: int) -> None:
         order.move(status, us)
         self.touch(order)
+        self.events.note(order, self.legs(order))
 
     def fill(self, order: Order, qty: Decimal, price: Decimal, us: int) -> Fill:
         """Execute: the order, the position and the cash move together."""
@@ -100,7 +103,8 @@ class Book:
         if order.qty is None:  # a notional order learns its quantity when it fills
             order.qty = qty
         leaves = order.remaining
-        self.move(order, PARTIALLY_FILLED if leaves else FILLED, us)
+        order.move(PARTIALLY_FILLED if leaves else FILLED, us)
+        self.touch(order)
         seq = len(self.fills) + 1
         stamp = new_york(us)
         prefix = f"{stamp:%Y%m%d%H%M%S}{stamp.microsecond // 1000:03d}"
@@ -121,6 +125,7 @@ class Book:
         self.account.cash += -qty * price if order.side == BUY else qty * price
         self.account_changed = True
         self._apply(fill)
+        self.events.note_fill(order, self.legs(order), fill, self.position_qty(order.symbol))
         return fill
 
     def _apply(self, fill: Fill) -> None:

@@ -86,6 +86,8 @@ class Desk:
         order = self._write(ticket, now_us, reserve)
         if accepted_for_s:
             order.status, order.fills_from_us = ACCEPTED, now_us + int(accepted_for_s * SECOND)
+        for written in self._book.members(order):
+            self._book.events.note(written, self._book.legs(written))
         entity = order_entity(order, self._book.legs(order))
         if self._market.sessions.is_open(now_us):
             matching.meet(self._book, order, tick, now_us)
@@ -270,10 +272,11 @@ class Desk:
         new = self._changed(order, changes, now_us, figures)
         book = self._book
         old_leg_ids = order.leg_ids
-        book.move(order, REPLACED, now_us)
         order.replaced_by = new.id
+        book.move(order, REPLACED, now_us)
         new.leg_ids = old_leg_ids
         book.add(new)
+        book.events.note(new, book.legs(new))
         for leg_id in old_leg_ids:
             leg = book.orders[leg_id]
             leg.parent_id = new.id

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.errors import ConfigError
@@ -18,6 +18,7 @@ from gambler_ai.exchange.accounts import Account, Margins, margins
 from gambler_ai.exchange.book import Book
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
 from gambler_ai.exchange.desk import Desk
+from gambler_ai.exchange.events import OrderEvent
 from gambler_ai.exchange.hashing import letters, make_uuid
 from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
@@ -30,6 +31,19 @@ from gambler_ai.exchange.sessions import Session
 SAVE_INSTANT_EVERY = 15 * MINUTE  # market time; what a crash can take back of an idle market's clock
 
 
+class Listener(Protocol):
+    """Is told what happens, inside the step that made it happen: it must neither wait nor raise."""
+
+    def on_orders(self, events: Sequence[OrderEvent]) -> None:
+        """What happened to orders, oldest first; committed."""
+
+    def on_move(self, from_us: int, to_us: int) -> None:
+        """The market has been processed from one instant (excluded) to another (included)."""
+
+    def on_stop(self) -> None:
+        """Nothing more will happen: the exchange is closed, or a step has failed."""
+
+
 class Exchange:
     """Open one with ``Exchange.open``. What it has acknowledged is committed; a failed step stops it for
     good.
@@ -39,8 +53,9 @@ class Exchange:
         self._journal = journal
         self._lock = threading.RLock()
         self._broken = ""
+        self._listeners: tuple[Listener, ...] = ()
         self._saved_us = parse_rfc3339(meta["instant"])
-        self.now_us = self._saved_us
+        self.now_us = self._told_us = self._saved_us
         self.clock = clock
         self.speed = speed
         self.created_us = parse_rfc3339(meta["created"])
@@ -96,8 +111,13 @@ class Exchange:
         with self._lock:
             if not self._broken and (self.now_us > self._saved_us or self.book.has_changes):
                 self._commit()
-            self._broken = self._broken or "the exchange is closed"
+            self._stop(self._broken or "the exchange is closed")
             self._journal.close()
+
+    def _stop(self, why: str) -> None:
+        self._broken = why
+        for listener in self._listeners:
+            listener.on_stop()
 
     # time
 
@@ -134,16 +154,33 @@ class Exchange:
             except (Refusal, ConfigError):
                 raise
             except BaseException as error:
-                self._broken = f"{type(error).__name__}: {error}"
+                self._stop(f"{type(error).__name__}: {error}")
                 raise
+
+    def join(self, listener: Listener) -> None:
+        """Tell it what happens from now on; nothing that happened before."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def leave(self, listener: Listener) -> None:
+        """When this returns the listener is told nothing any more."""
+        with self._lock:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     def _commit_changes(self) -> None:
         if self.book.has_changes or self.now_us - self._saved_us >= SAVE_INSTANT_EVERY:
             self._commit()
+        from_us, self._told_us = self._told_us, self.now_us
+        if from_us < self.now_us:
+            for listener in self._listeners:
+                listener.on_move(from_us, self.now_us)
 
     def _commit(self, log: Mapping[str, Any] | None = None) -> None:
         self._journal.commit(self.book, {"instant": rfc3339(self.now_us)}, log)
         self._saved_us = self.now_us
+        events = self.book.events.take()
+        for listener in self._listeners if events else ():
+            listener.on_orders(events)
 
     def _catch_up(self) -> None:
         target = to_us(self.clock.now())
@@ -199,6 +236,11 @@ class Exchange:
         self.book.roll_over(found.equity, found.maintenance, found.gross_cost)
 
     # figures
+
+    def authorizes(self, key_id: bytes, secret: bytes) -> bool:
+        """Are these the account's keys? Takes as long whatever is wrong with them."""
+        known = secrets.compare_digest(key_id, self.key_id.encode())
+        return secrets.compare_digest(secret, self.secret_key.encode()) and known
 
     @property
     def is_open(self) -> bool:

@@ -132,7 +132,7 @@ def _wake_legs(book: Book, entry: Order) -> None:
         leg.waiting = False
         if leg.role != STOP_LOSS or entry.order_class == OTO:
             assert entry.filled_us is not None
-            leg.move(NEW, entry.filled_us)
+            book.move(leg, NEW, entry.filled_us)
         book.touch(leg)
 
 

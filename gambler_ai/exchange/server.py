@@ -20,6 +20,7 @@ from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import AFTER, BEFORE, UNHANDLED, Fault, FaultPlan
 from gambler_ai.exchange.hashing import make_uuid
 from gambler_ai.exchange.routes import CONTROL_PREFIX, EXCEPTION_HANDLERS, ROUTES
+from gambler_ai.exchange.streams import MAX_MESSAGE, StreamHub, StreamLimits, stream_routes
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -55,7 +56,7 @@ class Gate:
         self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http":  # a websocket: only the streams take one, and they authenticate by message
             await self._app(scope, receive, send)
             return
         self._count += 1
@@ -93,8 +94,7 @@ class Gate:
                 return None
             return b'{"code":40110000,"message":"X-Exchange-Token is missing or wrong"}'
         key_id, secret = headers.get(b"apca-api-key-id", b""), headers.get(b"apca-api-secret-key", b"")
-        known = secrets.compare_digest(key_id, self._exchange.key_id.encode())
-        if secrets.compare_digest(secret, self._exchange.secret_key.encode()) and known:
+        if self._exchange.authorizes(key_id, secret):
             return None
         return b'{"code":40110000,"message":"request is not authorized"}'
 
@@ -167,10 +167,11 @@ async def _hang_up(scope: Scope, receive: Receive) -> None:
         pass
 
 
-def create_app(exchange: Exchange, token: str, faults: FaultPlan) -> Starlette:
+def create_app(exchange: Exchange, token: str, faults: FaultPlan, limits: StreamLimits | None = None) -> Starlette:
     """The whole API. ``token`` opens the control routes."""
+    streams = stream_routes(StreamHub(exchange, faults, limits))
     gate = Middleware(Gate, exchange=exchange, token=token, faults=faults)
-    app = Starlette(routes=ROUTES, middleware=[gate], exception_handlers=EXCEPTION_HANDLERS)
+    app = Starlette(routes=[*ROUTES, *streams], middleware=[gate], exception_handlers=EXCEPTION_HANDLERS)
     app.state.exchange = exchange
     app.state.faults = faults
     return app
@@ -203,6 +204,7 @@ class ExchangeServer:
         faults: FaultPlan | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        limits: StreamLimits | None = None,
     ) -> None:
         if host not in LOOPBACK:
             raise ConfigError(f"the exchange binds to loopback only, not to {host}")
@@ -210,6 +212,7 @@ class ExchangeServer:
         self.token = token or secrets.token_hex(16)
         self.faults = faults or FaultPlan()
         self._host, self._port = host, port
+        self._limits = limits
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -226,11 +229,11 @@ class ExchangeServer:
         except OSError as error:
             listener.close()
             raise ConfigError(f"cannot bind {self._host}:{self._port}: {error.strerror}") from error
-        app = create_app(self.exchange, self.token, self.faults)
+        app = create_app(self.exchange, self.token, self.faults, self._limits)
         config = uvicorn.Config(
-            _with_abort(app), http="h11", ws="none", lifespan="off", loop="asyncio", log_config=None,
-            log_level="critical", access_log=False, proxy_headers=False, server_header=False,
-            date_header=False, timeout_keep_alive=300, timeout_graceful_shutdown=2,
+            _with_abort(app), http="h11", ws="websockets-sansio", ws_max_size=MAX_MESSAGE, lifespan="off",
+            loop="asyncio", log_config=None, log_level="critical", access_log=False, proxy_headers=False,
+            server_header=False, date_header=False, timeout_keep_alive=300, timeout_graceful_shutdown=2,
         )  # fmt: skip
         self._socket, self._server = listener, uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="exchange", daemon=True)

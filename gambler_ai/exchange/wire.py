@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from gambler_ai.exchange.assets import ASSETS, Asset
+from gambler_ai.exchange.events import OrderEvent
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import plain, rounded
 from gambler_ai.exchange.orders import FILLED, Fill, Order
@@ -95,6 +96,21 @@ def activity_entity(fill: Fill) -> dict[str, Any]:
         "cum_qty": plain(fill.cum_qty),
         "order_status": fill.status,
     }
+
+
+def trade_update_entity(event: OrderEvent) -> dict[str, Any]:
+    """The ``data`` of a trade update; price, qty and position_qty for executions only (BEHAVIOUR 7)."""
+    entity: dict[str, Any] = {
+        "event": event.name,
+        "execution_id": event.id,
+        "timestamp": rfc3339(event.at_us),
+        "order": order_entity(event.order, event.legs),
+    }
+    if event.fill is not None and event.position_qty is not None:
+        entity["price"] = plain(rounded(event.fill.price))
+        entity["qty"] = plain(event.fill.qty)
+        entity["position_qty"] = plain(event.position_qty)
+    return entity
 
 
 def asset_entity(asset: Asset) -> dict[str, Any]:

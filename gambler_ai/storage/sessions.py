@@ -20,8 +20,8 @@ from gambler_ai.storage.tables import sessions as table
 #: Ids name files and rows; nothing else passes (RECOVERY_PROTOCOL 4.6).
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-#: Ended and done with: nothing left to run, nothing held.
-COMPLETED = "completed"
+#: Ended and done with: nothing left to run, nothing held; or closed by a person, whatever there was.
+COMPLETED, CLOSED = "completed", "closed"
 #: What a session made by a script has where a runner's names its broker.
 SCRIPT = "script"
 
@@ -103,19 +103,22 @@ def find(db: Connection, prefix: str) -> SessionInfo:
 
 
 def newest_open(
-    db: Connection, broker: str | None = None, trading_url: str | None = None, *, scripts: bool = False
-) -> SessionInfo | None:
-    """The newest session that is not completed, on ``broker`` at ``trading_url`` if they are named.
+    db: Connection, broker: str | None = None, trading_url: str | None = None, account_id: str | None = None, *,
+    scripts: bool = False,
+) -> SessionInfo | None:  # fmt: skip
+    """The newest session that is not done with, on ``broker`` at ``trading_url`` in an account if they are named.
 
     A script's own sessions have no broker: only with ``scripts`` are they among them.
     """
-    query = sa.select(table).where(table.c.status != COMPLETED)
+    query = sa.select(table).where(table.c.status.not_in((COMPLETED, CLOSED)))
     if not scripts:
         query = query.where(table.c.broker != SCRIPT)
     if broker is not None:
         query = query.where(table.c.broker == broker)
     if trading_url is not None:
         query = query.where(table.c.trading_url == trading_url)
+    if account_id is not None:
+        query = query.where(table.c.account_id == account_id)
     row = db.execute(query.order_by(table.c.created_at.desc(), table.c.id).limit(1)).mappings().one_or_none()
     return None if row is None else _info(dict(row))
 

@@ -34,6 +34,22 @@ class OrderRow(Struct, frozen=True):
     submitted_at: datetime
 
 
+class IntentRow(Struct, frozen=True):
+    """A decision and how far it has come."""
+
+    client_order_id: str
+    decided_at: datetime
+    purpose: str
+    symbol: str
+    side: str
+    qty: Decimal
+    stop_price: Decimal | None
+    target_price: Decimal | None
+    status: str
+    reason: str
+    note: str
+
+
 class PositionRow(Struct, frozen=True):
     """A position as last written."""
 
@@ -71,6 +87,19 @@ def orders(db: Connection, session_id: str, limit: int = 1_000) -> list[OrderRow
     """The newest ``limit`` orders, oldest first."""
     rows = _newest(db, t.orders, session_id, t.orders.c.submitted_at, limit)
     return [OrderRow(**_only(row, OrderRow)) for row in rows]
+
+
+def intents(db: Connection, session_id: str, limit: int = 100, *, only_open: bool = False) -> list[IntentRow]:
+    """The newest ``limit`` intents, oldest first; ``only_open``: those whose end, or whose legs' end, is not known."""
+    done = ("filled", "canceled", "expired", "rejected", "replaced", "denied")
+    live = sa.select(t.orders.c.intent_id).where(
+        t.orders.c.session_id == session_id, t.orders.c.status.not_in(done)
+    )  # fmt: skip
+    query = sa.select(t.intents).where(t.intents.c.session_id == session_id)
+    if only_open:
+        query = query.where(sa.or_(t.intents.c.status.not_in(done), t.intents.c.client_order_id.in_(live)))
+    rows = db.execute(query.order_by(t.intents.c.decided_at.desc(), t.intents.c.client_order_id).limit(limit))
+    return [IntentRow(**_only(dict(row), IntentRow)) for row in reversed(rows.mappings().all())]
 
 
 def positions(db: Connection, session_id: str) -> list[PositionRow]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import Struct
 
 from gambler_ai.core.state import SessionState, apply
 from gambler_ai.errors import CheckpointCorrupt
-from gambler_ai.storage import checkpoints, journal
+from gambler_ai.storage import checkpoints, journal, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
@@ -33,23 +31,21 @@ def empty_state(info: SessionInfo) -> SessionState:
 
 
 def restore(database: Database, info: SessionInfo) -> Restored:
-    """The session as it was when its last transaction committed.
+    """The session as it was when its last transaction committed; of ``info`` only the id counts.
+
+    Row, checkpoint and journal are read in one transaction: its runner may write meanwhile.
 
     Raises:
         CheckpointCorrupt: the journal does not verify, or does not reach where the session was.
     """
     with database.read() as db:
-        return restore_in(db, info)
-
-
-def restore_in(db: Any, info: SessionInfo) -> Restored:
-    """The same in a transaction of the caller's, in which ``info`` was read."""
-    base = checkpoints.newest(db, info.id, empty_state(info), journal.GENESIS)
-    state, head, replayed = base.state, base.head, 0
-    for fact, row_hash in journal.read(db, info.id, state.seq, head):
-        apply(state, fact)
-        state.seq += 1
-        head, replayed = row_hash, replayed + 1
+        info = sessions.find(db, info.id)
+        base = checkpoints.newest(db, info.id, empty_state(info), journal.GENESIS)
+        state, head, replayed = base.state, base.head, 0
+        for fact, row_hash in journal.read(db, info.id, state.seq, head):
+            apply(state, fact)
+            state.seq += 1
+            head, replayed = row_hash, replayed + 1
     if (state.seq, head) != (info.seq, info.journal_hash):
         raise CheckpointCorrupt(
             f"the journal of session {info.id} ends at row {state.seq}, its session at row {info.seq}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ from gambler_ai.trading.executor import Cancel, Executor, Read, Request, Scan, S
 from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.reporter import Reporter
+from gambler_ai.trading.wakeups import Wakeups
 
 #: How far back the first reading of a run goes: as long as an order can rest (BEHAVIOUR 3, gtc), so that
 #: one that another database left is seen.
@@ -49,7 +51,7 @@ class Runner:
 
     def __init__(
         self, engine: Engine, ledger: Ledger, feed: Feed, executor: Executor, reporter: Reporter, door: Door,
-        history: int,
+        wakeups: Wakeups, history: int,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._ledger = ledger
@@ -57,6 +59,7 @@ class Runner:
         self._executor = executor
         self._reporter = reporter
         self._door = door
+        self._wakeups = wakeups
         self._history = history
         self._agenda: Agenda | None = None  # None until the loop has begun
         self._scans: Agenda | None = None
@@ -102,7 +105,8 @@ class Runner:
         self._finish(self._engine.record(*facts, *restart))
         crashpoints.hit("recovery.replayed")
         self._settle()
-        self._answer_the_door()
+        if self._answer_the_door():
+            self._settle()
         crashpoints.hit("recovery.settled")
         if any(isinstance(fact, ev.RunStarted) and fact.resumed for fact in facts):
             self._tell_what_happened(since, decided)
@@ -113,6 +117,7 @@ class Runner:
 
         With ``when_closed`` "wait" a closed market is waited for, and its time does not count.
         """
+        self._wakeups.begin(self._feed.clock.now())
         self._reporter.started(self.state)
         while True:
             reason = self._trade_while_open()
@@ -163,25 +168,37 @@ class Runner:
     def wind_down(self) -> None:
         """What ``on_exit`` asks for: cancel entries, or close everything; for as long as `WIND_DOWN`."""
         wanted, now = self.plan.on_exit, self._feed.clock.now()
-        market = self._engine.market
-        if wanted == "keep" or market is None or not market.is_open:
+        if wanted == "keep" or not self._is_open:
             return
         why = f"the session ends (--on-exit {wanted})"
-        start = self._engine.cancel_entries if wanted == "cancel" else self._engine.leave_all
-        self._finish(start(now, why))
+        if wanted == "flatten":
+            self._finish(self._engine.leave_all(now, why))
+            self.finish_exits()
+        else:
+            self._finish(self._engine.cancel_entries(now, why))
+            self._until(lambda: not entering(self.state))
+
+    def finish_exits(self) -> None:
+        """See exits that were asked for through, for as long as `WIND_DOWN`; while the market is closed they wait."""
+        if self._is_open:
+            self._until(lambda: not self.state.exits)
+
+    @property
+    def _is_open(self) -> bool:
+        return self._engine.market is not None and self._engine.market.is_open
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        """Read the broker and act on it, without prices and so without new entries."""
+        now = self._feed.clock.now()
         self._scans = None
         self._agenda = Agenda(now, {"reconcile": timedelta(seconds=5)}, now)
-        while self._feed.clock.now() < now + WIND_DOWN and not self._is_wound_down(wanted):
+        while self._feed.clock.now() < now + WIND_DOWN and (self._executor.busy or not done()):
             self._ask_for_what_is_due()
             self._take(self._feed.next(self._agenda.next, busy=self._executor.busy))
 
-    def _is_wound_down(self, wanted: str) -> bool:
-        if self._executor.busy:
-            return False
-        return ev.ALL not in self.state.exits if wanted == "flatten" else not entering(self.state)
-
     def end(self, status: str, reason: str) -> None:
         """Settle what is in flight, write the last checkpoint, and give the account back."""
+        self._wakeups.end()
         self._reporter.stopping(reason)
         self._settle_for(STOP_PATIENCE_S)
         crashpoints.hit("stop.before_checkpoint")
@@ -196,6 +213,7 @@ class Runner:
 
     def abandon(self) -> None:
         """Let go without settling, after an error: what is stored is what a resume starts from."""
+        self._wakeups.end()
         self._executor.stop(0.0)
         with suppress(GamblerError):  # the kernel frees the lock in any case
             self._ledger.release()
@@ -212,19 +230,20 @@ class Runner:
             self._feed.follow(event.report.market.at)
         if isinstance(event, ev.Woken | ev.StreamChanged):
             self._wake(event)
-        self._finish(self._engine.step(event))
+        decisions = self._engine.step(event)
+        self._finish(decisions)
+        if isinstance(event, ev.BrokerReported):
+            self._wakeups.was_read(decisions, event.report)
 
     def _wake(self, event: ev.Woken | ev.StreamChanged) -> None:
         """A stream says that something happened, or begins to listen: look now, whatever it was."""
         if isinstance(event, ev.StreamChanged):
             self._reporter.stream(event)
-        if isinstance(event, ev.StreamChanged) and not event.up:
-            return
-        kind = Scan if event.stream == ev.PRICES else Read
-        if kind in self._asked:
-            self._again.add(kind)
-        else:
-            self._hurry(kind)
+        for kind, wanted in ((Read, self._wakeups.wants_read(event)), (Scan, self._wakeups.wants_scan(event))):
+            if wanted and kind in self._asked:
+                self._again.add(kind)
+            elif wanted:
+                self._hurry(kind)
 
     def _read_again(self, kind: type | None) -> None:
         """A reading has ended; if another was wanted meanwhile, it is due now."""
@@ -293,9 +312,12 @@ class Runner:
             if self._ledger.created % PRUNE_EVERY == 0:
                 self._ledger.prune(self.plan.keep_checkpoints)
 
-    def _answer_the_door(self) -> None:
-        for event in self._door.look():
+    def _answer_the_door(self) -> bool:
+        """Take what people ask; True when somebody asked for something."""
+        found = self._door.look()
+        for event in found:
             self._take(event)
+        return any(isinstance(event, ev.Requested) for event in found)
 
     def _ask_read(self, reconcile: bool) -> None:
         if Read in self._asked:  # a slow broker: the one in flight will do, but a comparison is not lost
@@ -325,9 +347,7 @@ class Runner:
             return ""
         if self._feed.clock.now() >= end:
             return DURATION
-        if self._engine.market is not None and not self._engine.market.is_open:
-            return MARKET_CLOSED
-        return ""
+        return "" if self._engine.market is None or self._is_open else MARKET_CLOSED
 
     # -- settling ---------------------------------------------------------------------------------
 

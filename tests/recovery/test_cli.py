@@ -132,7 +132,7 @@ def test_wrong_keys(world: World):
 
 def test_a_closed_market_says_when_it_opens(make_world):
     world: World = make_world("--at", "2008-10-07T18:00")
-    ended = world.trade()
+    ended = world.trade("--when-closed", "exit")
     check_error(ended, 75, "closed", "2008-10-08 13:30")
     assert world.rows("SELECT * FROM sessions") == []
 

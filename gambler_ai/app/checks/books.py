@@ -164,7 +164,7 @@ def _exchange_files(found: list[SessionInfo], settings: Settings) -> Row:
     if not missing:
         return ok("exchange files", f"{len(open_)}, all there" if open_ else "none needed")
     text = f"the account of session {missing[0].id} is gone: {exchange_file(settings, missing[0].id)}"
-    fix = "put the file back, or start anew with --new"
+    fix = f"put the file back, or be done with it: gambler-ai sessions close {missing[0].id}"
     if missing[0] is found[0]:  # it is what --resume would take
         return fail("exchange files", text, fix, STORAGE)
     return warn("exchange files", text, fix)
@@ -180,14 +180,11 @@ def _newest(database: ReadOnly, found: list[SessionInfo]) -> Iterator[Row]:
 
 
 def _restored(database: ReadOnly, info: SessionInfo) -> Iterator[Row]:
-    from gambler_ai.storage import sessions
-    from gambler_ai.trading.recovery import restore_in
+    from gambler_ai.trading.recovery import restore
 
     fix = "keep the database as it is; start again with --new, positions are reconciled from the broker"
     try:
-        with database.read() as db:
-            info = sessions.find(db, info.id)  # in the transaction in which all of it is read: it may be running
-            restored = restore_in(db, info)
+        restored = restore(database, info)
     except GamblerError as error:
         yield fail("checkpoint", error.message, fix, STORAGE)
         yield from (skip(name, "the session cannot be restored") for name in ("journal", "halts"))
@@ -202,7 +199,7 @@ def _restored(database: ReadOnly, info: SessionInfo) -> Iterator[Row]:
     yield _chain(database, info, fix)
     halts = "; ".join(f"{what}: {why}" for what, why in restored.state.halts.items())
     if halts:
-        yield warn("halts", f"session {info.id}: {halts}", "it enters nothing until they are lifted")
+        yield warn("halts", f"session {info.id}: {halts}", "it enters nothing until: gambler-ai resume-trading")
     else:
         yield ok("halts", "none")
 

@@ -34,6 +34,7 @@ from gambler_ai.trading.feed import PacedFeed
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.runner import LOOK_AGAIN_S, ORDERS_LIVE, STOP_PATIENCE_S, Runner, expected
+from gambler_ai.trading.wakeups import NoStreams, Wakeups
 from tests.unit.fakes import (
     AT,
     LIMITS,
@@ -95,7 +96,8 @@ class Session:
         engine = Engine(state, strategy, limits, known, self.known_ids)
         executor = Executor(self.broker, self.data, self.feed)
         door = Door(ledger, self.halt_file, self.feed.clock)
-        return Runner(engine, ledger, self.feed, executor, self.notes, door, strategy.history)
+        wakeups = Wakeups(NoStreams(), timedelta(seconds=plan.timeframe_s))
+        return Runner(engine, ledger, self.feed, executor, self.notes, door, wakeups, strategy.history)
 
     def known_ids(self, ids: set[str]) -> set[str]:
         with self.database.read() as db:
@@ -216,7 +218,8 @@ class Bench:
         self.engine = Engine(state, Told(*wishes), LIMITS, known, lambda ids: set())
         self.executor = Executor(self.broker, self.broker, self.feed)
         door = Door(self.ledger, Path("nowhere/HALT"), self.feed.clock)
-        self.runner = Runner(self.engine, self.ledger, self.feed, self.executor, self.notes, door, 1)
+        wakeups = Wakeups(NoStreams(), timedelta(minutes=5))
+        self.runner = Runner(self.engine, self.ledger, self.feed, self.executor, self.notes, door, wakeups, 1)
 
     def begin(self) -> None:
         self.runner.begin(ev.RunStarted(AT, 120.0, resumed=False, token=self.runner.token))

@@ -1,0 +1,54 @@
+"""Asking something of a session: who asks, and waiting for the runner's answer."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+
+from msgspec import Struct
+
+from gambler_ai.clock import Clock
+from gambler_ai.core import events as ev
+from gambler_ai.storage import requests
+from gambler_ai.storage.database import Database
+
+#: What is of no use before the broker has heard of it; the rest waits for the next start if nobody runs the session.
+NEED_BROKER = frozenset({ev.FLATTEN, ev.ADOPT, ev.RESOLVE})
+#: Wall seconds a runner is given to answer, and between two looks for its answer.
+ANSWER_PATIENCE_S = 30.0
+LOOK_S = 0.2
+
+
+class Asked(Struct, frozen=True):
+    """What came of a request; ``answer`` is empty while nobody has taken it."""
+
+    session_id: str
+    answer: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether it could not be done."""
+        return self.answer.startswith("refused")
+
+
+def whoami() -> str:
+    """Who asks, for the journal."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user need not be in the list
+        name = str(os.getuid())
+    return f"{name} on {socket.gethostname()}"
+
+
+def wait_for_answer(database: Database, request_id: str, clock: Clock, patience_s: float) -> str:
+    """The answer to a request, "" if there is none after ``patience_s`` wall seconds."""
+    deadline_s = clock.monotonic() + patience_s
+    while True:
+        with database.read() as db:
+            row = requests.find(db, request_id)
+        if row is not None and row.taken_at is not None:
+            return row.answer
+        if clock.monotonic() >= deadline_s:
+            return ""
+        clock.sleep(LOOK_S)

@@ -1,0 +1,80 @@
+"""`orders`: ours, open or settled; and a person's word on one that nobody can tell of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gambler_ai.cli.control import Json, Reason, SessionId, ask, given
+from gambler_ai.cli.options import Config, DatabaseUrl
+
+app = typer.Typer(help="Orders of a session.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Orders of a session."""
+
+
+@app.command("list")
+def list_(
+    session: SessionId = None,
+    every: Annotated[bool, typer.Option("--all", help="Settled ones too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 100,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Intents and what the broker made of them; open ones unless --all."""
+    import msgspec
+
+    from gambler_ai.cli import render
+    from gambler_ai.cli.show import intents_table
+    from gambler_ai.config import load
+    from gambler_ai.storage import sessions, views
+    from gambler_ai.storage.database import Database
+
+    database = Database(load(given(database_url), config).database)
+    database.prepare()
+    with database.read() as db:
+        info = sessions.find(db, session) if session is not None else sessions.newest_open(db)
+        if info is None:
+            raise sessions.nothing_to_resume(db)
+        found = views.intents(db, info.id, limit, only_open=not every)
+    database.close()
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    out = render.console()
+    out.print(render.pair("Session", info.id, render.STRONG))
+    if not found:
+        out.print("No order." if every else "No open order. All of them: --all")
+        return
+    out.print(intents_table(found))
+    unclear = [row for row in found if row.status in ("disputed", "void", "unknown")]
+    if unclear:
+        out.print(
+            f"A person may say what became of one: gambler-ai orders resolve {unclear[0].client_order_id} --as gone"
+        )
+
+
+@app.command()
+def resolve(
+    client_order_id: Annotated[str, typer.Argument(help="As `orders list` shows it.", metavar="CLIENT_ORDER_ID")],
+    verdict: Annotated[
+        str, typer.Option("--as", help="gone: it never arrived. broker: whatever the broker holds under it is ours.")
+    ],
+    session: Annotated[str | None, typer.Option("--session", help="Default the newest unfinished.")] = None,
+    reason: Reason = "",
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Say what became of an order that is unknown, void or disputed; its symbol takes entries again."""
+    from gambler_ai.core.events import AT_BROKER, GONE
+    from gambler_ai.errors import ConfigError
+
+    if verdict not in (AT_BROKER, GONE):
+        raise ConfigError(f"--as {verdict!r} is neither {GONE} nor {AT_BROKER}")
+    ask("resolve", session, f"{client_order_id} {verdict}", reason, database_url, config, as_json=as_json)
