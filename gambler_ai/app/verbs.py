@@ -107,8 +107,8 @@ class App:
 
     # -- a fresh session --------------------------------------------------------------------------
 
-    def start(self, *, new: bool) -> None:
-        """Run a fresh session; or resume the interrupted one, if the user says so.
+    def start(self, *, new: bool, go_on: bool = False) -> None:
+        """Run a fresh session; or resume the interrupted one, if the user says so or ``go_on`` does for them.
 
         Raises:
             RecoveryHalted: there is an interrupted session and nobody to ask.
@@ -120,7 +120,7 @@ class App:
         session_id = sessions.new_id(self._wall.now())
         venue = open_alpaca(self._settings) if self.kind == ALPACA else None
         interrupted = None if new else self._interrupted(venue)
-        if interrupted is not None and self._agreed(interrupted):
+        if interrupted is not None and (go_on or self._agreed(interrupted)):
             self.resume(interrupted.id)
             return
         if venue is None:

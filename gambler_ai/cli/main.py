@@ -25,9 +25,20 @@ class Root(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first = args[0].partition("=")[0] if args else ""
-        if not ctx.resilient_parsing and (not args or (first.startswith("-") and first not in _ROOT_OPTIONS)):
+        bare = not args and not ctx.resilient_parsing  # a shell that completes the first word has not said it yet
+        if bare or (first.startswith("-") and first not in _ROOT_OPTIONS):
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The commands and the program's own options, and those of `run`."""
+        found = super().shell_complete(ctx, incomplete)
+        if not incomplete.startswith("-"):
+            return found
+        command = self.commands["run"]
+        known = {item.value for item in found}
+        run_context = type(ctx)(command, info_name="run", parent=ctx, resilient_parsing=True)
+        return found + [item for item in command.shell_complete(run_context, incomplete) if item.value not in known]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The program's help with that of `run` below it: it is what most people look for."""

@@ -7,10 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from gambler_ai.cli.common import Config, DatabaseUrl, Json, open_database, print_json
+from gambler_ai.cli.completion import session_ids
 
 app = typer.Typer(help="Sessions and their checkpoints.", no_args_is_help=True)
 
-SessionId = Annotated[str, typer.Argument(help="The session, or the beginning of its id.", metavar="ID")]
+SessionId = Annotated[
+    str, typer.Argument(help="The session, or the beginning of its id.", metavar="ID", autocompletion=session_ids)
+]
 
 
 @app.command("list")

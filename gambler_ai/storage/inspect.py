@@ -34,6 +34,7 @@ class ReadOnly(Database):
     """A database that is there, looked at.
 
     Raises:
+        ConfigError: that is no database's URL.
         StorageError: it is not there, or is a link.
     """
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from gambler_ai.app.checks.row import STORAGE, Row, fail, failed, ok, skip, warn
 from gambler_ai.app.venue import ALPACA, EMBEDDED, exchange_file
 from gambler_ai.config import Settings
 from gambler_ai.errors import GamblerError, SchemaMismatch, StorageError
-
-if TYPE_CHECKING:
-    from gambler_ai.storage.inspect import ReadOnly
-    from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.storage import inspect, lease, sessions
+from gambler_ai.storage.inspect import ReadOnly
+from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.storage.tables import SCHEMA_HEAD
+from gambler_ai.trading.recovery import restore
 
 #: Rows that need a database with our schema.
 ROWS = ("binding", "sessions", "exchange files", "checkpoint", "journal", "halts", "lease")
@@ -22,13 +22,12 @@ ROWS = ("binding", "sessions", "exchange files", "checkpoint", "journal", "halts
 UNFINISHED = ("created", "running", "stopped")
 #: Sessions that are looked at, newest first.
 SESSIONS_MAX = 50
+OVER = (sessions.COMPLETED, sessions.CLOSED)
 NAMED_MAX = 3
 
 
 def books(settings: Settings, account_id: str | None) -> Iterator[Row]:
     """The database and everything in it. ``account_id``: what the keys belong to, if the broker has said."""
-    from gambler_ai.storage.inspect import ReadOnly
-
     try:
         path = sqlite_file(settings)
         if path is not None and not path.exists() and not path.is_symlink():
@@ -56,16 +55,11 @@ def sqlite_file(settings: Settings) -> Path | None:
     Raises:
         ConfigError: it has no database's URL.
     """
-    from gambler_ai.storage.inspect import file_of
-
-    return file_of(settings.database)
+    return inspect.file_of(settings.database)
 
 
-def _stored(database: ReadOnly) -> Any:
+def _stored(database: ReadOnly) -> Generator[Row, None, bool]:
     """Rows for the database itself; returns whether its sessions can be read."""
-    from gambler_ai.storage import inspect
-    from gambler_ai.storage.tables import SCHEMA_HEAD
-
     try:
         server = inspect.server(database)
         revision = database.revision()
@@ -89,7 +83,7 @@ def _schema(name: str, revision: str | None, head: str, *, has_log: bool) -> Row
     return fail("database", f"{name}: schema {revision}, this program needs {head}", fix, SchemaMismatch)
 
 
-def _durability(server: Any) -> Row:
+def _durability(server: inspect.Server) -> Row:
     wrong = [f"{name} is {found}, not {wanted}" for name, (found, wanted) in server.settings.items() if found != wanted]
     if wrong:
         fix = "a commit may be lost with the power: mend the server's settings; SQLite: gambler-ai db upgrade"
@@ -98,8 +92,6 @@ def _durability(server: Any) -> Row:
 
 
 def _integrity(database: ReadOnly) -> Row:
-    from gambler_ai.storage import inspect
-
     if database.path is None:
         return skip("integrity", "the server looks after its own")
     try:
@@ -113,8 +105,6 @@ def _integrity(database: ReadOnly) -> Row:
 
 
 def _sessions(database: ReadOnly, settings: Settings, account_id: str | None) -> Iterator[Row]:
-    from gambler_ai.storage import inspect, lease, sessions
-
     try:
         with database.read() as db:
             found = sessions.listed(db, SESSIONS_MAX)
@@ -159,7 +149,7 @@ def _unfinished(found: list[SessionInfo], held: set[str]) -> Row:
 
 
 def _exchange_files(found: list[SessionInfo], settings: Settings) -> Row:
-    open_ = [i for i in found if i.broker == EMBEDDED and i.status != "completed"]
+    open_ = [i for i in found if i.broker == EMBEDDED and i.status not in OVER]
     missing = [i for i in open_ if not exchange_file(settings, i.id).exists()]
     if not missing:
         return ok("exchange files", f"{len(open_)}, all there" if open_ else "none needed")
@@ -172,7 +162,7 @@ def _exchange_files(found: list[SessionInfo], settings: Settings) -> Row:
 
 def _newest(database: ReadOnly, found: list[SessionInfo]) -> Iterator[Row]:
     """The newest session that can be resumed: does what it would be restored from verify, and what halts it?"""
-    info = next((i for i in found if i.status != "completed"), None)
+    info = next((i for i in found if i.status not in OVER), None)
     if info is None:
         yield from (skip(name, "no session is open") for name in ("checkpoint", "journal", "halts"))
         return
@@ -180,8 +170,6 @@ def _newest(database: ReadOnly, found: list[SessionInfo]) -> Iterator[Row]:
 
 
 def _restored(database: ReadOnly, info: SessionInfo) -> Iterator[Row]:
-    from gambler_ai.trading.recovery import restore
-
     fix = "keep the database as it is; start again with --new, positions are reconciled from the broker"
     try:
         restored = restore(database, info)
@@ -205,8 +193,6 @@ def _restored(database: ReadOnly, info: SessionInfo) -> Iterator[Row]:
 
 
 def _chain(database: ReadOnly, info: SessionInfo, fix: str) -> Row:
-    from gambler_ai.storage import inspect, sessions
-
     try:
         with database.read() as db:
             info = sessions.find(db, info.id)

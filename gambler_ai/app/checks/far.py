@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gambler_ai.app.checks.row import BROKER, CONFIG, Row, fail, failed, ok, skip, warn
+from gambler_ai.broker.alpaca import AlpacaBroker, Standing
+from gambler_ai.broker.control import ExchangeClock, ExchangeControl
+from gambler_ai.broker.fence import STREAM_HOST, check_url
+from gambler_ai.broker.market_data import AlpacaMarketData
 from gambler_ai.clock import Clock
 from gambler_ai.config import PAPER_HOST, Reading, Settings, variables
+from gambler_ai.core.events import MarketReport
 from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused, ConfigError, GamblerError
-
-if TYPE_CHECKING:
-    from gambler_ai.broker.alpaca import AlpacaBroker, Standing
-    from gambler_ai.broker.control import ExchangeClock
-    from gambler_ai.broker.market_data import AlpacaMarketData
-    from gambler_ai.core.events import MarketReport
+from gambler_ai.exchange.exchange import Exchange
+from gambler_ai.exchange.faults import FaultPlan
+from gambler_ai.exchange.server import create_app
+from gambler_ai.exchange.transport import ExchangeSession
 
 #: Freshness is judged by the broker's clock, so a small difference harms nothing; a large one means a broken clock.
 SKEW_WARN_S = 2.0
@@ -43,10 +45,6 @@ def connect(settings: Settings) -> Far:
         ConfigError: an address that we do not trade at.
         BrokerUnreachable: an exchange on this machine does not answer.
     """
-    from gambler_ai.broker.alpaca import AlpacaBroker
-    from gambler_ai.broker.control import ExchangeControl
-    from gambler_ai.broker.market_data import AlpacaMarketData
-
     key, secret = settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
     broker = AlpacaBroker(key, secret, settings.trading_url)
     data = AlpacaMarketData(key, secret, settings.data_url, settings.feed)
@@ -169,8 +167,6 @@ def _skew(there: Far, skew_s: float) -> Row:
 
 
 def _streams(settings: Settings) -> Row:
-    from gambler_ai.broker.fence import STREAM_HOST, check_url
-
     if settings.streams == "off":
         return skip("streams", "switched off: the broker is polled")
     try:
@@ -187,13 +183,6 @@ def _streams(settings: Settings) -> Row:
 
 def embedded() -> Row:
     """Open an exchange in memory and ask it through alpaca-py, without a socket: the whole path, in this process."""
-    from gambler_ai.broker.alpaca import AlpacaBroker
-    from gambler_ai.broker.market_data import AlpacaMarketData
-    from gambler_ai.exchange.exchange import Exchange
-    from gambler_ai.exchange.faults import FaultPlan
-    from gambler_ai.exchange.server import create_app
-    from gambler_ai.exchange.transport import ExchangeSession
-
     exchange = Exchange.open(None)
     session = ExchangeSession(create_app(exchange, "", FaultPlan()))
     key, secret = exchange.key_id, exchange.secret_key
