@@ -112,7 +112,7 @@ def _sessions(database: ReadOnly, settings: Settings, account_id: str | None) ->
         accounts = {info.account_id for info in found} | {h.account_id for h in holders}
         held = {a for a in accounts if lease.is_held(database, a)}
     except (GamblerError, OSError) as error:
-        yield fail("sessions", str(error), "", STORAGE)
+        yield fail("sessions", str(error), "keep the database as it is; start on another with --database-url", STORAGE)
         yield from (skip(name, "the sessions cannot be read") for name in ROWS if name != "sessions")
         return
     yield _binding(found, settings, account_id)

@@ -45,9 +45,16 @@ def fail(name: str, found: str, fix: str, kind: type[GamblerError]) -> Row:
 
 
 def failed(name: str, error: GamblerError) -> Row:
-    """It ended in an error; one of ours that has a line for the user, and most often a hint."""
-    return Row(name, "fail", error.message, error.hint, error.exit_code)
+    """It ended in an error of ours, which has a line for the user and most often a hint."""
+    return Row(name, "fail", error.message, error.hint or _FIXES.get(error.exit_code, ""), error.exit_code)
 
+
+#: Where an error has no hint of its own.
+_FIXES = {
+    ConfigError.exit_code: "mend the setting that is named; see them all: gambler-ai config show",
+    BrokerError.exit_code: "nothing is lost by waiting; then look again: gambler-ai doctor",
+    StorageError.exit_code: "keep the database as it is; start on another with --database-url and --new",
+}
 
 #: The branches of the program's troubles; `fail` takes one.
 CONFIG, BROKER, STORAGE, PROGRAM = ConfigError, BrokerError, StorageError, GamblerError
