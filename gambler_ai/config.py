@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -343,10 +344,23 @@ def _check_names(path: Path, values: Mapping[str, Any]) -> None:
                 hint=f"put it in the environment ({variables('api_secret')[1]}) or in {SECRETS_FILE}, mode 0600,"
                 " in the state directory",
             )
+    if _holds_password(str(values.get("database_url", ""))):
+        raise ConfigError(
+            f"{path}: database_url holds a password, and no secret may be in a configuration file",
+            hint="put the URL in the environment (GAMBLER_DATABASE_URL), or the password in ~/.pgpass",
+        )
     allowed = in_file()
     unknown = sorted(set(values) - set(allowed))
     if unknown:
         raise ConfigError(f"{path}: no setting {unknown[0]!r}", hint=f"there are: {', '.join(sorted(allowed))}")
+
+
+def _holds_password(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "@" in url
+    return bool(parts.password) or "password=" in parts.query
 
 
 # -- the secrets file -----------------------------------------------------------------------------

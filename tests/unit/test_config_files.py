@@ -134,6 +134,14 @@ def test_a_configuration_file_with_a_secret_says_where_it_goes(folder, name, kin
     assert "MARKER" not in caught.value.message
 
 
+@pytest.mark.parametrize("url", ["postgresql+psycopg://me:MARKER@h/d", "postgresql://h/d?password=MARKER", "x://[@"])
+def test_a_password_in_a_url_is_a_secret_too(folder, url):
+    (folder / "gambler.toml").write_text(f'database_url = "{url}"\n')
+    refused("database_url holds a password", "GAMBLER_DATABASE_URL")
+    (folder / "gambler.toml").write_text('database_url = "postgresql+psycopg://me@h/d"\n')
+    assert load({}).database == "postgresql+psycopg://me@h/d"
+
+
 def test_a_variable_may_name_the_configuration_file_and_the_command_line_wins(folder, monkeypatch):
     (folder / "a.toml").write_text("duration = 1\n")
     (folder / "b.toml").write_text("duration = 2\n")

@@ -46,7 +46,9 @@ def books(settings: Settings, account_id: str | None) -> Iterator[Row]:
         else:
             yield from (skip(name, "the database cannot be read") for name in ROWS)
         if database.was_overtaken:
-            yield warn("database", "a session began to write while it was read", "look again: gambler-ai doctor")
+            yield warn(
+                "reading", "a session began to write while the database was read", "look again: gambler-ai doctor"
+            )
 
 
 def sqlite_file(settings: Settings) -> Path | None:

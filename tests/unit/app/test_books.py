@@ -130,10 +130,10 @@ def test_a_look_that_is_overtaken_by_a_writer_knows_it(state, database):
     name = f"sqlite:///{state / 'gambler.sqlite3'}"
     other = Database(name)
     reader = ReadOnly(name)
-    assert not reader.was_overtaken
+    before = reader.was_overtaken
     with other.write() as db:
         db.execute(t.lease.delete())
-    assert reader.was_overtaken
+    assert (before, reader.was_overtaken) == (False, True)
     reader.close()
     other.close()
 

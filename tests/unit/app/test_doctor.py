@@ -17,7 +17,7 @@ from gambler_ai.app.doctor import exit_code
 from gambler_ai.broker.control import ExchangeClock
 from gambler_ai.clock import ManualClock
 from gambler_ai.config import Settings
-from tests.unit.app.conftest import WELL
+from tests.unit.app.conftest import WELL, There
 from tests.unit.broker.conftest import Wire, broker_on, data_on
 from tests.unit.fakes import AT
 
@@ -56,7 +56,7 @@ def test_on_a_healthy_machine_without_anything_all_is_well_and_nothing_is_writte
     assert rows["embedded exchange"].status == "ok"
 
 
-def test_with_keys_all_is_well_too(look, keys, state, there):
+def test_with_keys_all_is_well_too(look, keys, state, there: There):
     rows = look()
     assert not_well(rows) == {}
     assert there.exchange.account_number in rows["account"].found
@@ -65,7 +65,7 @@ def test_with_keys_all_is_well_too(look, keys, state, there):
     assert rows["clock"].status == "ok"
 
 
-def test_no_part_of_a_secret_is_shown_and_of_a_key_four_letters(look, keys, there):
+def test_no_part_of_a_secret_is_shown_and_of_a_key_four_letters(look, keys, there: There):
     text = str(look())
     secret, key = there.exchange.secret_key, there.exchange.key_id
     assert f"{key[:4]}… from ALPACA_API_KEY" in text
@@ -73,14 +73,14 @@ def test_no_part_of_a_secret_is_shown_and_of_a_key_four_letters(look, keys, ther
     assert not any(secret[i : i + 5] in text for i in range(len(secret) - 4))
 
 
-def test_offline_the_broker_is_not_asked(look, keys, there):
+def test_offline_the_broker_is_not_asked(look, keys, there: There):
     rows = look(offline=True)
     assert there.asked == []
     assert {rows[n].status for n in ("account", "prices", "market", "clock", "binding")} == {"skip"}
     assert rows["embedded exchange"].status == "ok"  # no network in it
 
 
-def test_without_keys_the_broker_is_not_asked(look, there):
+def test_without_keys_the_broker_is_not_asked(look, there: There):
     assert look()["account"].status == "skip"
     assert there.asked == []
 
@@ -307,7 +307,7 @@ def test_wrong_keys_end_with_three_and_are_not_shown(look, keys, monkeypatch):
     assert "hunter2" not in str(rows)
 
 
-def test_a_broker_that_is_down_ends_with_three(look, keys, there):
+def test_a_broker_that_is_down_ends_with_three(look, keys, there: There):
     there.faults.replace([{"path": "/v2/account", "kind": "reset", "times": 9}])
     rows = look()
     assert not_well(rows) == {"account": "fail"}
@@ -345,7 +345,7 @@ def test_a_live_account_fails_as_a_wrong_setting(look, keys):
     ("ahead_s", "status"),
     [(0, "ok"), (-1.9, "ok"), (2.5, "warn"), (-2.5, "warn"), (29, "warn"), (31, "fail"), (-31, "fail")],
 )
-def test_a_clock_that_is_wrong(look, keys, there, ahead_s, status):
+def test_a_clock_that_is_wrong(look, keys, there: There, ahead_s, status):
     rows = look(clock=ManualClock(there.exchange.now() + timedelta(seconds=ahead_s)))
     assert rows["clock"].status == status
     if ahead_s:
@@ -353,7 +353,7 @@ def test_a_clock_that_is_wrong(look, keys, there, ahead_s, status):
     assert code(rows) == (3 if status == "fail" else 0)
 
 
-def test_the_time_of_an_exchange_of_ours_is_its_own(look, keys, there):
+def test_the_time_of_an_exchange_of_ours_is_its_own(look, keys, there: There):
     def connect(settings: Settings) -> Far:
         return replace(there.connect(settings), exchange=ExchangeClock(AT, 60.0, {}))
 
@@ -362,7 +362,7 @@ def test_the_time_of_an_exchange_of_ours_is_its_own(look, keys, there):
     assert rows["market"].status == "ok"
 
 
-def test_a_market_that_stands_still_fails_without_its_token(look, keys, there, monkeypatch):
+def test_a_market_that_stands_still_fails_without_its_token(look, keys, there: There, monkeypatch):
     def connect(settings: Settings) -> Far:
         return replace(there.connect(settings), exchange=ExchangeClock(AT, 0.0, {}))
 
@@ -373,13 +373,13 @@ def test_a_market_that_stands_still_fails_without_its_token(look, keys, there, m
     assert look(connect=connect)["market"].status == "ok"
 
 
-def test_a_closed_market_says_when_it_opens(look, keys, there):
+def test_a_closed_market_says_when_it_opens(look, keys, there: There):
     there.exchange.advance(there.exchange.now() + timedelta(hours=9))
     row = look()["market"]
     assert (row.status, row.found) == ("ok", "closed; opens Wed 2008-10-08 13:30 UTC")
 
 
-def test_a_clock_that_cannot_be_read(look, keys, there):
+def test_a_clock_that_cannot_be_read(look, keys, there: There):
     there.faults.replace([{"path": "/v2/clock", "kind": "500", "times": 9}])
     rows = look()
     assert not_well(rows) == {"market": "fail"}
@@ -389,7 +389,7 @@ def test_a_clock_that_cannot_be_read(look, keys, there):
 @pytest.mark.parametrize(
     "body", [{"message": "subscription does not permit querying recent SIP data"}, {"code": 4030, "message": "no"}]
 )
-def test_a_plan_without_sip_says_so(look, keys, there, body):
+def test_a_plan_without_sip_says_so(look, keys, there: There, body):
     def connect(settings: Settings) -> Far:
         return replace(there.connect(settings), data=data_on(Wire((403, body))))
 
@@ -400,14 +400,14 @@ def test_a_plan_without_sip_says_so(look, keys, there, body):
     assert look(connect=connect)["prices"].fix == "see the plan of your account"
 
 
-def test_a_symbol_without_a_trade_is_said(look, keys, there):
+def test_a_symbol_without_a_trade_is_said(look, keys, there: There):
     def connect(settings: Settings) -> Far:
         return replace(there.connect(settings), data=data_on(Wire((200, {"trades": {}}))))
 
     assert not_well(look(connect=connect)) == {"prices": "warn"}
 
 
-def test_prices_that_cannot_be_read_fail(look, keys, there):
+def test_prices_that_cannot_be_read_fail(look, keys, there: There):
     there.faults.replace([{"path": "/v2/stocks", "kind": "503_html", "times": 9}])
     assert not_well(look()) == {"prices": "fail"}
 
