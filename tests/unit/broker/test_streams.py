@@ -58,7 +58,7 @@ class Ear:
                 return found
 
     def both_up(self) -> None:
-        up = set()
+        up: set[str] = set()
         while up != {TRADE_UPDATES, PRICES}:
             found = self.until(lambda i: isinstance(i, StreamChanged))
             assert isinstance(found, StreamChanged)
