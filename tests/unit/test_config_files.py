@@ -88,14 +88,14 @@ def test_a_secrets_file_that_is_a_link_is_refused_even_to_a_good_one(secrets, fo
     path = secrets()
     path.rename(folder / "real.toml")
     path.symlink_to(folder / "real.toml")
-    refused("symbolic link")
+    refused("is a symbolic link")
 
 
 def test_a_link_to_nothing_is_not_a_missing_file(secrets, folder):
     path = secrets()
     path.unlink()
     path.symlink_to(folder / "nowhere")
-    refused("symbolic link")
+    refused("is a symbolic link")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -72,6 +72,12 @@ def test_the_options_of_run_are_offered_with_and_without_its_name(complete, line
     assert complete(line).split() == words
 
 
+def test_the_programs_own_options_are_among_them(complete):
+    found = complete("gambler-ai --").split()
+    assert {"--version", "--help", "--duration", "--resume-or-start"} <= set(found)
+    assert len(found) == len(set(found))
+
+
 @pytest.mark.parametrize(
     "line", [f"gambler-ai {words} " for words in ("--resume-session", "run --resume-session", "sessions show", "halt")]
 )
