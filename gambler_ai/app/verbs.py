@@ -88,7 +88,7 @@ class App:
         self._wall = SystemClock()
         make_private(settings.state_dir)
         self.database = Database(settings.database)
-        self.database.prepare()
+        self.upgraded = self.database.prepare()  # what was done to its schema, in one line
 
     @staticmethod
     def _arm(crash_at: str) -> None:

@@ -9,9 +9,11 @@ import typer
 
 if TYPE_CHECKING:
     from gambler_ai.config import Reading
-    from gambler_ai.storage.database import Database
 
-DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="sqlite:///PATH; default as for run.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database-url", help="sqlite:///PATH or postgresql+psycopg://HOST/NAME; default as for run."),
+]
 Config = Annotated[Path | None, typer.Option("--config", help="Settings from this file; default as for run.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 
@@ -21,15 +23,6 @@ def reading(database_url: str | None, config: Path | None) -> Reading:
     from gambler_ai.config import read
 
     return read({} if database_url is None else {"database_url": database_url}, config)
-
-
-def open_database(database_url: str | None, config: Path | None) -> Database:
-    """The database of a command, made ready."""
-    from gambler_ai.storage.database import Database
-
-    database = Database(reading(database_url, config).settings.database)
-    database.prepare()
-    return database
 
 
 def print_json(value: Any) -> None:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gambler_ai.cli.common import Config, DatabaseUrl, Json, open_database, print_json
+from gambler_ai.cli.common import Config, DatabaseUrl, Json, print_json
 from gambler_ai.cli.completion import session_ids
+from gambler_ai.cli.wiring import open_database
 
 app = typer.Typer(help="Sessions and their checkpoints.", no_args_is_help=True)
 

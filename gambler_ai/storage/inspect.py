@@ -8,6 +8,8 @@ the whole database; it is read as immutable, since SQLite would otherwise leave 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,10 @@ class ReadOnly(Database):
             raise StorageError(f"{path} is a symbolic link", hint="name the file itself")
         if not path.is_file():
             raise StorageError(f"there is no database {path}")
+
+    @contextmanager
+    def _untouched(self) -> Iterator[Engine]:
+        yield self._reader  # as all of it is
 
     def _engine(self) -> Engine:
         path, self._immutable = self.path, False

@@ -12,6 +12,7 @@ from gambler_ai.config import Settings
 from gambler_ai.errors import GamblerError, SchemaMismatch, StorageError
 from gambler_ai.storage import inspect, lease, sessions
 from gambler_ai.storage.inspect import ReadOnly
+from gambler_ai.storage.migrate import revisions
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.storage.tables import SCHEMA_HEAD
 from gambler_ai.trading.recovery import restore
@@ -44,7 +45,7 @@ def books(settings: Settings, account_id: str | None) -> Iterator[Row]:
         if whole:
             yield from _sessions(database, settings, account_id)
         else:
-            yield from (skip(name, "the database cannot be read") for name in ROWS)
+            yield from (skip(name, "its schema is not ours") for name in ROWS)
         if database.was_overtaken:
             yield warn(
                 "reading", "a session began to write while the database was read", "look again: gambler-ai doctor"
@@ -80,9 +81,10 @@ def _schema(name: str, revision: str | None, head: str, *, has_log: bool) -> Row
         return ok("database", f"{name}, empty: the schema will be made")
     if revision == head:
         return ok("database", f"{name}, schema {revision}{', a log beside it' if has_log else ''}")
-    older = revision < head  # revisions begin with a number
-    fix = "gambler-ai db upgrade" if older else "a newer program made it: use that one, or another --database-url"
-    return fail("database", f"{name}: schema {revision}, this program needs {head}", fix, SchemaMismatch)
+    found = f"{name}: schema {revision}, this program needs {head}"
+    if revision in revisions():
+        return warn("database", found, "the next start upgrades it, after a copy; or now: gambler-ai db upgrade")
+    return fail("database", found, "a newer program made it: use that one, or another --database-url", SchemaMismatch)
 
 
 def _durability(server: inspect.Server) -> Row:
