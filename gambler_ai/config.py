@@ -227,11 +227,14 @@ def _read_open(given: Mapping[str, Any], config: Path | None) -> Reading:
     values = _read_config(path) if path is not None else {}
     try:
         settings = Settings(**{**given, "_file": values})
+        if settings.strategy != values.get("strategy", settings.strategy):
+            # [parameters] of the file are those of the file's strategy, and this is another.
+            values = {name: value for name, value in values.items() if name != "parameters"}
+            settings = Settings(**{**given, "_file": values})
     except ValidationError as error:
         raise _explained(error, given, values, str(path)) from None
     except SettingsError as error:
-        name = next((n for n in Settings.model_fields if f'"{n}"' in str(error)), "settings")
-        raise ConfigError(f"GAMBLER_{name.upper()} is not valid JSON", hint='write {"name": value}') from None
+        raise ConfigError(f"GAMBLER_PARAMETERS must be a JSON object: {error.__cause__}") from None
     sources = {name: _source(name, given, values, str(path)) for name in Settings.model_fields}
     return Reading(settings, sources, path, None)
 

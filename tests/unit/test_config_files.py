@@ -188,7 +188,7 @@ def test_what_is_wrong_is_named_where_it_was_said(folder, monkeypatch):
 
 def test_a_variable_that_is_not_json_is_told(monkeypatch):
     monkeypatch.setenv("GAMBLER_PARAMETERS", "{")
-    refused("GAMBLER_PARAMETERS is not valid JSON")
+    refused("GAMBLER_PARAMETERS must be a JSON object")
 
 
 def test_where_the_files_are_looked_for(folder, home, monkeypatch):
