@@ -170,11 +170,14 @@ def entry_cancels(state: SessionState, at: datetime, why: str) -> list[CancelPla
 
 def left(state: SessionState) -> list[str]:
     """Symbols (or `ALL`) that were to be left and are: nothing held, nothing resting, nothing on its way."""
-    if not state.exits:
-        return []
-    open_ = set(state.positions) | state.filling()
-    open_ |= {r.intent.symbol for r in state.intents.values() if not r.status.is_final}
+    open_ = still_open(state) if state.exits else set()
     return [symbol for symbol in state.exits if not (open_ if symbol == ALL else symbol in open_)]
+
+
+def still_open(state: SessionState) -> set[str]:
+    """Symbols in which something is held, rests or is on its way."""
+    open_ = set(state.positions) | state.filling() | {o.symbol for o in state.orders.values() if o.is_live}
+    return open_ | {r.intent.symbol for r in state.intents.values() if not r.status.is_final}
 
 
 def _too_soon(position: Position, at: datetime) -> bool:

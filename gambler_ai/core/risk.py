@@ -47,8 +47,9 @@ class RiskLimits(Struct, frozen=True):
     bar_interval: timedelta
     #: Symbols in which another session of this account has an entry under way -> that session.
     taken: dict[str, str] = {}
-    #: Positions that other sessions of the account hold, and entries they have sent, by market day.
-    held_elsewhere: int = 0
+    #: Symbols that other sessions of the account hold or are opening -> that session; and the entries they have
+    #: sent, by market day.
+    elsewhere: dict[str, str] = {}
     entries_elsewhere: dict[str, int] = {}
     entry_cutoff: timedelta = timedelta(minutes=5)
     stale_bars: int = 2
@@ -130,7 +131,7 @@ def _symbol(
 
 def _counts(state: SessionState, limits: RiskLimits) -> Denial | None:
     plan = state.plan
-    held = limits.held_elsewhere + len(state.positions.keys() | entering(state))
+    held = len(state.positions.keys() | entering(state) | limits.elsewhere.keys())
     if plan.max_positions is not None and held >= plan.max_positions:
         return Denial(Code.MAX_POSITIONS, f"{held} held or being opened, {plan.max_positions} allowed")
     sent = limits.entries_elsewhere.get(state.day, 0) + state.day_entries

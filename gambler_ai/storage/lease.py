@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import socket
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -103,12 +104,20 @@ def is_held(database: Database, account_id: str) -> bool:
     """Whether somebody alive holds the account now."""
     lock = _HostLock(database.path, account_id)
     if lock.decides:
-        taken = lock.take()
+        taken = lock.take(fcntl.LOCK_SH)  # two that only look do not take each other for an owner
         lock.close()
         return not taken
     with database.read() as db:
         row = db.execute(sa.select(table).where(table.c.account_id == account_id)).one_or_none()
         return row is not None and not row.released and row.until > _database_now(db)
+
+
+def running(database: Database, session_ids: Collection[str]) -> list[str]:
+    """Which of these sessions somebody alive runs now."""
+    with database.read() as db:
+        where = (table.c.session_id.in_(session_ids), table.c.released.is_(False))
+        rows = db.execute(sa.select(table.c.account_id, table.c.session_id).where(*where)).all()
+    return [row.session_id for row in rows if is_held(database, row.account_id)]
 
 
 def _take_row(db: Connection, account_id: str, session_id: str, owner: str, clock: Clock, *, alone: bool) -> int:
@@ -142,13 +151,13 @@ class _HostLock:
         """Whether holding the lock proves that no other owner lives (a file is local to one machine)."""
         return self._path is not None
 
-    def take(self) -> bool:
+    def take(self, how: int = fcntl.LOCK_EX) -> bool:
         """True when it is ours now."""
         if self._path is None:
             return True
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False
