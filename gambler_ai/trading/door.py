@@ -35,14 +35,14 @@ def halt_reason(path: Path) -> str | None:
     """
     try:
         with open(path, encoding="utf-8", errors="replace", opener=_open) as file:
-            line = file.readline(REASON_MAX).strip()
+            line = file.readline(REASON_MAX)
     except FileNotFoundError:
         if not path.is_symlink():
             return None
         line = ""
     except OSError as error:
         return f"{path} cannot be read ({error.strerror})"
-    return "".join(c if c.isprintable() else " " for c in line) or f"{path} is there"
+    return "".join(c if c.isprintable() else " " for c in line).strip() or f"{path} is there"
 
 
 def _open(path: str, flags: int) -> int:
