@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
+from gambler_ai.core import model
 from gambler_ai.core.events import ALL, CancelPlanned, IntentPlanned
-from gambler_ai.core.model import ZERO, Position, is_sane_price, round_price
+from gambler_ai.core.model import ZERO, Position, is_sane_price
 from gambler_ai.core.orders import (
     IN_FLIGHT,
     Order,
@@ -259,10 +260,9 @@ def _planned(
 def stop_and_target(state: SessionState, position: Position) -> tuple[Decimal, Decimal]:
     """The position's own stop and target; the plan's percentages of its price where it has none."""
     sign = 1 if position.qty > 0 else -1
-    price = position.avg_entry_price
-    stop = position.stop_price or round_price(price * (1 - sign * state.plan.stop_loss_pct / 100))
-    target = position.target_price or round_price(price * (1 + sign * state.plan.take_profit_pct / 100))
-    return stop, target
+    plan = state.plan
+    stop, target = model.stop_and_target(position.avg_entry_price, sign, plan.stop_loss_pct, plan.take_profit_pct)
+    return position.stop_price or stop, position.target_price or target
 
 
 def _stop_qty(case: _Case) -> Decimal:

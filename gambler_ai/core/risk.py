@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from gambler_ai.core.events import ALL, MarketReport
-from gambler_ai.core.model import ZERO, Instrument, Proposal, Side, Trade, is_sane_price, round_price
+from gambler_ai.core.model import ZERO, Instrument, Proposal, Side, Trade, is_sane_price, stop_and_target
 from gambler_ai.core.orders import IN_FLIGHT, Purpose, Status
 from gambler_ai.core.state import SessionState
 
@@ -175,12 +175,8 @@ def _sized(proposal: Proposal, state: SessionState, price: Decimal) -> Approved 
     sign = proposal.side.sign
     stop = proposal.stop_loss_pct if proposal.stop_loss_pct is not None else plan.stop_loss_pct
     target = proposal.take_profit_pct if proposal.take_profit_pct is not None else plan.take_profit_pct
-    return Approved(
-        qty=qty,
-        ref_price=price,
-        stop_price=round_price(price * (1 - sign * stop / 100)),
-        target_price=round_price(price * (1 + sign * target / 100)),
-    )
+    stop_price, target_price = stop_and_target(price, sign, stop, target)
+    return Approved(qty=qty, ref_price=price, stop_price=stop_price, target_price=target_price)
 
 
 def reserved(state: SessionState) -> Decimal:

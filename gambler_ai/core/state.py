@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import portfolio
-from gambler_ai.core.model import ZERO, Account, ClosedTrade, Fill, Position
+from gambler_ai.core.model import ZERO, Account, ClosedTrade, Fill, Position, stop_and_target
 from gambler_ai.core.orders import (
     IntentRecord,
     Order,
@@ -393,11 +393,13 @@ def _day_opened(state: SessionState, fact: ev.DayOpened, _: Changes) -> None:
 
 
 def _adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
-    """It gets an id of its own making: no order of ours opened it."""
+    """It gets an id of its own making: no order of ours opened it. Beside ours it takes our stop and target."""
+    plan, sign = state.plan, 1 if fact.qty > 0 else -1
+    stop, target = stop_and_target(fact.price, sign, plan.stop_loss_pct, plan.take_profit_pct)
     opening = Position(
         symbol=fact.symbol, qty=ZERO, avg_entry_price=fact.price, entry_at=fact.at,
-        position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", strategy=state.plan.strategy,
-        reason=fact.reason,
+        position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", strategy=plan.strategy,
+        stop_price=stop, target_price=target, reason=fact.reason,
     )  # fmt: skip
     held = state.positions.get(fact.symbol)
     state.positions[fact.symbol] = portfolio.adopt(held, opening, fact.qty, fact.price)

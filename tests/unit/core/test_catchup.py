@@ -22,8 +22,8 @@ def test_a_stop_that_filled_meanwhile_is_told_with_its_round_trip():
     parent = bracket_of(entry(), limit="canceled", stop="filled")
     stop = replace(parent.legs[1], filled_qty=D(10), filled_avg_price=D(98))
     facts: list[ev.Fact] = [
-        ev.OrderUpdated(AT, replace(parent, legs=(parent.legs[0], stop))), ev.FillReported(AT, fill_of(stop, "10", "98")),
-        ev.Reconciled(AT, ()),
+        ev.OrderUpdated(AT, replace(parent, legs=(parent.legs[0], stop))),
+        ev.FillReported(AT, fill_of(stop, "10", "98")), ev.Reconciled(AT, ()),
     ]  # fmt: skip
     changes = evolve(desk.state, facts)
     told = caught_up(AT, after(hours=3), desk.state, facts, changes.closed, (36, True))
@@ -38,7 +38,8 @@ def test_what_was_done_about_it_is_told_by_symbol_once():
     facts: list[ev.Fact] = [
         ev.IntentPlanned(AT, entry("IBM")), ev.IntentUnknown(AT, entry("IBM").client_order_id, "?"),
         ev.IntentVoided(AT, entry("IBM").client_order_id, "?", AT + timedelta(days=4)),
-        ev.IntentPlanned(AT, protect("p-1")), ev.IntentPlanned(AT, protect("p-1", ordinal=1)), ev.IntentPlanned(AT, out),
+        ev.IntentPlanned(AT, protect("p-1")), ev.IntentPlanned(AT, protect("p-1", ordinal=1)),
+        ev.IntentPlanned(AT, out),
     ]  # fmt: skip
     evolve(state, facts)
     told = caught_up(AT, AT, state, facts, (), None)
