@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from gambler_ai.errors import StorageError
 from gambler_ai.storage import requests, sessions
 from tests.unit.fakes import AT, SESSION, after, make_state
 from tests.unit.storage.conftest import add
@@ -87,5 +88,5 @@ def test_a_request_that_is_not_there_is_none(database):
 def test_a_request_of_no_session_is_not_written(database, session):
     with database.read() as db:
         info = replace(sessions.find(db, session.session_id), id="nobody")
-    with pytest.raises(Exception, match="FOREIGN KEY|foreign key"), database.write() as db:
+    with pytest.raises(StorageError, match=r"(?i)foreign key"), database.write() as db:
         requests.add(db, info, "halt", "", "", "", AT)

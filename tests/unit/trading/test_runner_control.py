@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -179,11 +178,10 @@ def test_on_exit_cancel_cancels_entries_and_waits_until_they_are_gone(bench, sta
     one = bench(wish())
     resting(one)
 
-    def gone(order_id: str) -> None:
-        one.broker.calls.append(("cancel", (order_id,)))
+    def gone(_order_id: str) -> None:
         one.broker.report = reading(orders=[bracket_of(ENTRY, "canceled", limit="canceled", stop="canceled")])
 
-    one.broker.cancel = gone
+    one.broker.on["cancel"] = gone
     before = one.feed.clock.now()
     one.runner.wind_down("duration")
     assert len(one.broker.asked("cancel")) == 1
@@ -199,10 +197,10 @@ def test_on_exit_cancel_takes_back_an_entry_that_turns_up_meanwhile_and_sends_no
     one.notes.on("IntentUnknown", sigterm(one))
     assert one.runner.trade() == "signal"
 
-    def found(*_: Any) -> None:
+    def found() -> None:
         one.broker.by_id = {COID: bracket_of(ENTRY, "new")}
 
-    one.notes.on("LookupMissed", lambda: found())
+    one.notes.on("LookupMissed", found)
     one.runner.wind_down("signal")
     assert len(one.broker.asked("submit")) == 1
     assert {given[0] for given in one.broker.asked("cancel")} == {bracket_of(ENTRY).order_id}
@@ -266,14 +264,12 @@ class Streams:
 def timed(one: Bench, act: Callable[[int], None] = lambda _: None) -> list[datetime]:
     """When each reading was begun; ``act`` is called in the middle of the n-th."""
     times: list[datetime] = []
-    account = one.broker.account
 
-    def called():
+    def called() -> None:
         times.append(one.feed.clock.now())
         act(len(times))
-        return account()
 
-    one.broker.account = called
+    one.broker.on["account"] = called
     return times
 
 
