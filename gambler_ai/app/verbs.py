@@ -22,7 +22,7 @@ from gambler_ai.clock import SystemClock
 from gambler_ai.config import Settings
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.state import Plan, SessionState, apply
+from gambler_ai.core.state import Plan, SessionState, evolve
 from gambler_ai.errors import ConfigError, RecoveryHalted, SessionLeased, TryAgainLater
 from gambler_ai.storage import journal, lease, requests, sessions
 from gambler_ai.storage.database import Database
@@ -340,8 +340,7 @@ class App:
             BrokerError: nobody runs it and the broker cannot be asked; the request waits for the next start.
         """
         info = meant(self.database, session_id)
-        if kind != ev.RESOLVE:  # an order of a closed session may still keep its symbol from others
-            _refuse_closed(info)
+        _refuse_closed(info)
         with self.database.write() as db:
             request_id = requests.add(db, info, kind, argument, reason, whoami(), self._wall.now())
         if not lease.is_held(self.database, info.account_id) and kind in NEED_BROKER:
@@ -374,8 +373,8 @@ class App:
             ledger = Ledger(
                 self.database, held, restored.state, head=restored.head, created=info.checkpoints, wall=self._wall
             )
-            ended = ev.RunEnded(restored.state.last_at, sessions.CLOSED, reason or "closed by a person")
-            ledger.commit(Decisions(facts=[ended], changes=apply(restored.state, ended)))
+            facts = _closing(restored.state, reason or "closed by a person")
+            ledger.commit(Decisions(facts=facts, changes=evolve(restored.state, facts)))
             ledger.release()
         finally:
             held.close()
@@ -395,6 +394,7 @@ class App:
         info = meant(self.database, session_id)
         if dry_run:
             return self._compare(info)
+        _refuse_closed(info)
         status = "stopped" if info.status in UNFINISHED else info.status
         with self._reopened(info) as (venue, runner):
             budget_s = runner.state.remaining_s
@@ -445,6 +445,13 @@ class App:
 def _refuse_closed(info: SessionInfo) -> None:
     if info.status == sessions.CLOSED:
         raise ConfigError(f"session {info.id} was closed ({info.end_reason})", hint="start another one")
+
+
+def _closing(state: SessionState, why: str) -> list[ev.Fact]:
+    """The end of a session for good: what it had under way keeps no symbol from the next one."""
+    under_way = [coid for coid, record in state.intents.items() if not record.status.is_final]
+    gone = [ev.IntentResolved(state.last_at, coid, ev.GONE, "its session was closed") for coid in under_way]
+    return [*gone, ev.RunEnded(state.last_at, sessions.CLOSED, why)]
 
 
 def _closed(market: ev.MarketReport) -> TryAgainLater:
