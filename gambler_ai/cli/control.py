@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gambler_ai.cli.options import Config, DatabaseUrl
-from gambler_ai.cli.wiring import is_interactive, make_app
+from gambler_ai.cli.wiring import is_interactive, make_app, open_database
 
 SessionId = Annotated[
     str | None,
@@ -99,15 +99,12 @@ def _confirm(session: str | None, symbol: str, database_url: str | None, config:
     from gambler_ai.app.asking import meant
     from gambler_ai.cli import render
     from gambler_ai.cli.show import positions_table
-    from gambler_ai.config import load
     from gambler_ai.errors import ConfigError
     from gambler_ai.storage import views
-    from gambler_ai.storage.database import Database
 
     if not is_interactive():
         raise ConfigError("flatten closes positions at market", hint="say so with --yes")
-    database = Database(load(given(database_url), config).database)
-    database.prepare()
+    database = open_database(database_url, config)
     info = meant(database, session)
     with database.read() as db:
         held = [p for p in views.positions(db, info.id) if symbol in ("", p.symbol)]

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gambler_ai import __version__
-from gambler_ai.cli import control, db, exchange, orders, reconcile, run, sessions, wiring
+from gambler_ai.cli import control, db, exchange, orders, reconcile, run, sessions, strategies, wiring
 from gambler_ai.errors import ConfigError, GamblerError
 
 EPILOG = """Exit codes: 0 done or stopped gracefully; 1 a fault of this program; 2 a wrong option or setting;
@@ -47,6 +47,7 @@ app.command("flatten")(control.flatten)
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(orders.app, name="orders")
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(strategies.app, name="strategies")
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(db.app, name="db")
 

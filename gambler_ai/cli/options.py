@@ -125,7 +125,11 @@ Speed = Annotated[
 ]
 DatabaseUrl = Annotated[
     str | None,
-    _option("--database-url", "sqlite:///PATH; default a file in the state directory.", PLACE),
+    _option(
+        "--database-url",
+        "sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME; default a file in the state directory.",
+        PLACE,
+    ),
 ]
 Config = Annotated[
     Path | None,

@@ -54,6 +54,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     speed: float
     feed: str
     strategy_parameters: dict[str, Any] = {}
+    strategy_name: str = ""  # what its orders and positions are filed under
     strategy_sha256: str = ""  # of the source, for one that comes from a file
     on_exit: str = "keep"
     when_closed: str = "exit"  # what sessions did that were planned before there was a choice
@@ -398,8 +399,8 @@ def _adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
     stop, target = stop_and_target(fact.price, sign, plan.stop_loss_pct, plan.take_profit_pct)
     opening = Position(
         symbol=fact.symbol, qty=ZERO, avg_entry_price=fact.price, entry_at=fact.at,
-        position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", strategy=plan.strategy,
-        stop_price=stop, target_price=target, reason=fact.reason,
+        position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", reason=fact.reason,
+        strategy=plan.strategy_name or plan.strategy, stop_price=stop, target_price=target,
     )  # fmt: skip
     held = state.positions.get(fact.symbol)
     state.positions[fact.symbol] = portfolio.adopt(held, opening, fact.qty, fact.price)
