@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from gambler_ai.app.desk import Watcher
 from gambler_ai.app.notices import Notice
 from gambler_ai.app.venue import Venue
-from gambler_ai.app.verbs import Watcher
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.events import Discrepancy, Fact, MarketReport, StreamChanged

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from rich.text import Text
 
-from gambler_ai.app.verbs import Watcher
+from gambler_ai.app.desk import Watcher
 from gambler_ai.cli import render
 from gambler_ai.cli.json_lines import Encoder, RecordWatcher, to_stream
 from gambler_ai.cli.lines import Detail, LineWatcher

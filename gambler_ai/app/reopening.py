@@ -1,0 +1,88 @@
+"""An earlier session, taken over: its lease, its state as stored, and the broker that it is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gambler_ai import crashpoints
+from gambler_ai.app.assembly import build_engine, build_runner, instruments_of
+from gambler_ai.app.desk import Desk
+from gambler_ai.app.venue import EMBEDDED, Venue, open_alpaca, open_embedded
+from gambler_ai.config import Settings
+from gambler_ai.core.state import SessionState
+from gambler_ai.errors import ConfigError, RecoveryHalted
+from gambler_ai.storage import lease, sessions
+from gambler_ai.storage.lease import Lease
+from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.strategies import Strategy
+from gambler_ai.trading.recovery import Restored, restore
+from gambler_ai.trading.runner import Runner
+
+
+@contextmanager
+def reopened(desk: Desk, info: SessionInfo, strategy: Strategy) -> Iterator[tuple[Venue, Runner]]:
+    """A stored session on its broker with its lease; both are given back in the end."""
+    held, restored, venue = _take_over(desk, info)
+    try:
+        desk.watcher.opening(venue, desk.database.name, restored.state.plan)
+        desk.watcher.resumed(info, restored)
+        instruments = instruments_of(venue, restored.state.plan)
+        runner = build_runner(
+            desk.database, held, venue, build_engine(desk.database, restored.state, instruments, strategy),
+            head=restored.head, created=info.checkpoints, reporter=desk.watcher,
+            halt_file=desk.settings.halt_file,
+        )  # fmt: skip
+        yield venue, runner
+    finally:
+        venue.on_close()
+        held.close()
+
+
+def reopen(desk: Desk, info: SessionInfo, state: SessionState) -> Venue:
+    """The broker the session is bound to, at an instant not before the session's last."""
+    if info.broker == EMBEDDED:
+        venue = open_embedded(_paced(desk, state), info.id, fresh=False)
+    else:
+        venue = open_alpaca(_paced(desk, state))
+    try:
+        if venue.trading_url != info.trading_url:
+            raise ConfigError(
+                f"session {info.id} trades at {info.trading_url}, not at {venue.trading_url}",
+                hint=f"set ALPACA_TRADING_URL={info.trading_url}",
+            )
+        account_id = venue.broker.account_id()
+        if account_id != info.account_id:
+            raise RecoveryHalted(
+                f"session {info.id} belongs to account {info.account_id}, these keys to {account_id}",
+                hint="a paper account that was reset is a new one, and nothing of the old one can be reached;"
+                f" then: gambler-ai sessions close {info.id}, and start afresh",
+            )
+        if venue.skip_to is not None and state.last_at > venue.clock.now():
+            venue.skip_to(state.last_at)
+    except BaseException:
+        venue.on_close()
+        raise
+    return venue
+
+
+def _take_over(desk: Desk, info: SessionInfo) -> tuple[Lease, Restored, Venue]:
+    held = lease.acquire(desk.database, info.account_id, info.id, lease.signature(desk.wall.now()), desk.wall)
+    crashpoints.hit("recovery.leased")
+    try:
+        with desk.database.read() as db:
+            info = sessions.find(db, info.id)  # as the last owner left it
+        restored = restore(desk.database, info)
+        return held, restored, reopen(desk, info, restored.state)
+    except BaseException:
+        held.close()
+        raise
+
+
+def _paced(desk: Desk, state: SessionState) -> Settings:
+    """The settings with the session's own speed and feed, unless the command line gives another speed."""
+    values: dict[str, Any] = {"feed": state.plan.feed}
+    if "speed" not in desk.given:
+        values["speed"] = state.plan.speed
+    return desk.settings.model_copy(update=values)

@@ -1,0 +1,91 @@
+"""What a resume begins with, and which flags it takes."""
+
+from __future__ import annotations
+
+from gambler_ai.app.assembly import plan_of
+from gambler_ai.app.desk import Desk
+from gambler_ai.app.venue import Venue
+from gambler_ai.core import events as ev
+from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.errors import ConfigError
+from gambler_ai.storage import sessions
+from gambler_ai.storage.sessions import SessionInfo
+
+#: Settings that a resume may change: flag -> field of the plan. Every other difference is refused.
+OPERATIONAL = {
+    "duration": "duration_s", "interval": "interval_s", "checkpoint_interval": "checkpoint_interval_s",
+    "speed": "speed", "keep_checkpoints": "keep_checkpoints", "on_exit": "on_exit", "when_closed": "when_closed",
+    "max_positions": "max_positions", "max_order_value": "max_order_value",
+    "max_orders_per_day": "max_orders_per_day", "max_daily_loss": "max_daily_loss",
+}  # fmt: skip
+#: The status of a session that ended before its time: killed (it still says running) or stopped.
+UNFINISHED = frozenset({"created", "running", "stopped"})
+
+
+def refuse_conflicts(desk: Desk, info: SessionInfo) -> None:
+    """Refuse flags that would change what a session trades.
+
+    Raises:
+        ConfigError.
+    """
+    asked, stored = plan_of(desk.settings), info.plan
+    for flag, value in desk.given.items():
+        field = "timeframe_s" if flag == "timeframe" else flag
+        if flag in OPERATIONAL or flag == "strategy" or not hasattr(stored, field):
+            continue
+        if getattr(asked, field) != getattr(stored, field):
+            raise ConfigError(
+                f"--{flag.replace('_', '-')} {value} differs from what session {info.id} trades"
+                f" ({_shown(getattr(stored, field))})",
+                hint="leave the flag out to resume, or start another session with --new",
+            )
+
+
+def refuse_closed(info: SessionInfo) -> None:
+    """Refuse a session that a person was done with.
+
+    Raises:
+        ConfigError.
+    """
+    if info.status == sessions.CLOSED:
+        raise ConfigError(f"session {info.id} was closed ({info.end_reason})", hint="start another one")
+
+
+def status_after(info: SessionInfo) -> str:
+    """What a session is again when somebody has only looked after it."""
+    return "stopped" if info.status in UNFINISHED else info.status
+
+
+def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
+    """What the command line changes of a stored plan: field -> (before, after)."""
+    asked = plan_of(desk.settings)
+    pairs = {
+        field: (getattr(stored, field), getattr(asked, field))
+        for flag, field in OPERATIONAL.items()
+        if flag in desk.given
+    }
+    return {field: (str(a), str(b)) for field, (a, b) in pairs.items() if a != b}
+
+
+def resumption(desk: Desk, venue: Venue, state: SessionState, token: int, sha256: str) -> list[ev.Fact]:
+    """The facts a resume begins with. A market that we move stood still; its night is skipped."""
+    budget_s = state.remaining_s
+    if venue.skip_to is not None and state.run_started_at is not None:
+        # It may have moved once more than the last stored fact tells: that time was run.
+        budget_s = max(0.0, budget_s - (venue.clock.now() - state.last_at).total_seconds())
+    if venue.skip_to is not None:
+        market = venue.broker.market()
+        if not market.is_open:
+            venue.skip_to(market.next_open)
+    changes = changes_of(desk, state.plan)
+    if sha256 != state.plan.strategy_sha256:
+        changes["strategy_sha256"] = (state.plan.strategy_sha256, sha256)
+    if "duration_s" in changes or not budget_s:
+        budget_s = float(changes.get("duration_s", ("", str(state.plan.duration_s)))[1])
+    now = venue.clock.now()
+    facts: list[ev.Fact] = [ev.PlanChanged(now, changes)] if changes else []
+    return [*facts, ev.RunStarted(now, budget_s, resumed=True, token=token)]
+
+
+def _shown(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
