@@ -28,7 +28,7 @@ class Root(TyperGroup):
         bare = not args and not ctx.resilient_parsing  # a shell that completes the first word has not said it yet
         if bare or (first.startswith("-") and first not in _ROOT_OPTIONS):
             args = ["run", *args]
-        wiring.AS_JSON = args[0] == "run" and "--json" in args
+        wiring.AS_JSON = args[:1] == ["run"] and "--json" in args
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
