@@ -12,9 +12,9 @@ from gambler_ai.cli.wiring import is_interactive, make_app
 
 SessionId = Annotated[
     str | None,
-    typer.Argument(help="The session, or the beginning of its id. Default the newest unfinished.", metavar="[ID]"),
+    typer.Argument(help="The session, or the beginning of its id. Default the newest unfinished.", metavar="ID"),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the journal with your name.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the journal with your name.", metavar="TEXT")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -37,7 +37,7 @@ def resume_trading(
 
 def flatten(
     session: SessionId = None,
-    symbol: Annotated[str, typer.Option("--symbol", help="Close this one only, and go on trading.")] = "",
+    symbol: Annotated[str, typer.Option("--symbol", help="Close only this one; go on.", metavar="SYMBOL")] = "",
     reason: Reason = "", yes: Yes = False, database_url: DatabaseUrl = None, config: Config = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip

@@ -63,9 +63,16 @@ def list_(
 def resolve(
     client_order_id: Annotated[str, typer.Argument(help="As `orders list` shows it.", metavar="CLIENT_ORDER_ID")],
     verdict: Annotated[
-        str, typer.Option("--as", help="gone: it never arrived. broker: whatever the broker holds under it is ours.")
+        str,
+        typer.Option(
+            "--as",
+            help="gone: it never arrived. broker: whatever the broker holds under it is ours.",
+            metavar="VERDICT",
+        ),
     ],
-    session: Annotated[str | None, typer.Option("--session", help="Default the newest unfinished.")] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="Default the newest unfinished.", metavar="ID")
+    ] = None,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
     config: Config = None,
