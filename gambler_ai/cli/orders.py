@@ -71,7 +71,7 @@ def resolve(
         ),
     ],
     session: Annotated[
-        str | None, typer.Option("--session", help="Default the newest unfinished.", metavar="ID")
+        str | None, typer.Option("--session", help="Of this session. Default the newest unfinished.", metavar="ID")
     ] = None,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
