@@ -22,7 +22,7 @@ from gambler_ai.clock import SystemClock
 from gambler_ai.config import Settings
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.state import Plan, SessionState, apply
+from gambler_ai.core.state import Plan, SessionState, evolve
 from gambler_ai.errors import ConfigError, RecoveryHalted, SessionLeased, TryAgainLater
 from gambler_ai.storage import journal, lease, requests, sessions
 from gambler_ai.storage.database import Database
@@ -363,11 +363,15 @@ class App:
         held = lease.acquire(self.database, info.account_id, info.id, lease.signature(self._wall.now()), self._wall)
         try:
             restored = restore(self.database, info)
-            ledger = Ledger(
-                self.database, held, restored.state, head=restored.head, created=info.checkpoints, wall=self._wall
-            )
-            ended = ev.RunEnded(restored.state.last_at, sessions.CLOSED, reason or "closed by a person")
-            ledger.commit(Decisions(facts=[ended], changes=apply(restored.state, ended)))
+            state, why = restored.state, reason or "closed by a person"
+            ledger = Ledger(self.database, held, state, head=restored.head, created=info.checkpoints, wall=self._wall)
+            # What was under way is given up with it, so that its symbols are free for the next session.
+            facts: list[ev.Fact] = [
+                ev.IntentResolved(state.last_at, coid, ev.GONE, why)
+                for coid, record in state.intents.items() if not record.status.is_final
+            ]  # fmt: skip
+            facts.append(ev.RunEnded(state.last_at, sessions.CLOSED, why))
+            ledger.commit(Decisions(facts=facts, changes=evolve(state, facts)))
             ledger.release()
         finally:
             held.close()

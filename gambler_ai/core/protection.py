@@ -139,12 +139,12 @@ def _leave(case: _Case, at: datetime) -> list[CancelPlanned | IntentPlanned]:
     why = why_left(case.state, case.position.symbol)
     if (entry := _entry_live(case)) is not None:
         return _cancels([entry], at, why)
-    if _exit_on_its_way(case, at):
+    decided_at = case.position.decided_at
+    # Before the protection goes, not between that and the exit: the pause must find the position covered.
+    if _exit_on_its_way(case, at) or (decided_at is not None and at - decided_at < REARM_PAUSE):
         return []
     resting = _resting(case)
-    if resting:
-        return _cancels(resting, at, why)
-    return [] if _too_soon(case.position, at) else [_exit_intent(case.state, case.position, at, why)]
+    return _cancels(resting, at, why) if resting else [_exit_intent(case.state, case.position, at, why)]
 
 
 def _resting(case: _Case) -> list[Order]:

@@ -12,6 +12,7 @@ from gambler_ai.core.orders import OrderIntent
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import LimitBreached
 from gambler_ai.storage import tables as t
+from gambler_ai.storage.sessions import CLOSED
 
 
 class Usage(Struct, frozen=True):
@@ -25,7 +26,7 @@ def elsewhere(db: Connection, account_id: str, session_id: str) -> Usage:
     """What counts against the limits of a session although it is not its own."""
     positions = t.positions.join(t.sessions, t.sessions.c.id == t.positions.c.session_id)
     held = sa.select(sa.func.count()).select_from(positions).where(
-        t.sessions.c.account_id == account_id, t.sessions.c.id != session_id
+        t.sessions.c.account_id == account_id, t.sessions.c.id != session_id, t.sessions.c.status != CLOSED
     )  # fmt: skip
     day = t.intents.c.market_day
     entries = sa.select(day, sa.func.count()).where(
@@ -65,7 +66,7 @@ def _check_positions(db: Connection, state: SessionState, most: int) -> None:
     """Symbols held or being opened, in every session of the account."""
     open_ = ("planned", "unknown", "working", "partially_filled", "pending_cancel", "pending_replace", "disputed")
     held = sa.select(t.positions.c.symbol).join(t.sessions, t.sessions.c.id == t.positions.c.session_id).where(
-        t.sessions.c.account_id == state.account_id
+        t.sessions.c.account_id == state.account_id, t.sessions.c.status != CLOSED
     )  # fmt: skip
     opening = sa.select(t.intents.c.symbol).where(
         t.intents.c.account_id == state.account_id, t.intents.c.purpose == "entry", t.intents.c.status.in_(open_)

@@ -175,24 +175,24 @@ class Runner:
             self._finish(self._engine.leave_all(now, why))
             self.finish_exits()
         else:
-            self._finish(self._engine.cancel_entries(now, why))
-            self._until(lambda: not entering(self.state))
+            self._until(lambda: not entering(self.state), lambda at: self._engine.cancel_entries(at, why))
 
     def finish_exits(self) -> None:
         """See exits that were asked for through, for as long as `WIND_DOWN`; while the market is closed they wait."""
         if self._is_open:
-            self._until(lambda: not self.state.exits)
+            self._until(lambda: not self.state.exits, lambda _: Decisions())
 
     @property
     def _is_open(self) -> bool:
         return self._engine.market is not None and self._engine.market.is_open
 
-    def _until(self, done: Callable[[], bool]) -> None:
-        """Read the broker and act on it, without prices and so without new entries."""
+    def _until(self, done: Callable[[], bool], also: Callable[[datetime], Decisions]) -> None:
+        """Read the broker and act on it, without prices and so without new entries; ``also`` is asked each time."""
         now = self._feed.clock.now()
         self._scans = None
         self._agenda = Agenda(now, {"reconcile": timedelta(seconds=5)}, now)
         while self._feed.clock.now() < now + WIND_DOWN and (self._executor.busy or not done()):
+            self._finish(also(self._feed.clock.now()))
             self._ask_for_what_is_due()
             self._take(self._feed.next(self._agenda.next, busy=self._executor.busy))
 
