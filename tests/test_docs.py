@@ -1,7 +1,8 @@
 """The documents say what is so: commands run, links lead somewhere, each condition has its row and its test.
 
 A block marked ```sh is run; ```sh no-run is not (it needs keys, a network or a person). Blocks of one document run in
-order, in one scratch directory with a home of its own. Output is in blocks without a language.
+order, in one scratch directory with a home of its own. ```sh exit=2 expects that exit code, speed=60 a slower market
+than the usual one of these tests. Output is in blocks without a language.
 """
 
 import ast
@@ -134,6 +135,11 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
+def said(block: Block, name: str, default: int) -> int:
+    """A number that the fence of a block gives: ```sh exit=2."""
+    return next((int(word.partition("=")[2]) for word in block.words if word.startswith(f"{name}=")), default)
+
+
 def write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
     path.chmod(0o755)
@@ -154,11 +160,12 @@ def test_what_can_be_pasted_runs(path: Path, checkout: Path):
     for block in blocks(path):
         if block.language != "sh" or "no-run" in block.words:
             continue
+        wanted, speed = said(block, "exit", 0), said(block, "speed", SPEED)
         ended = subprocess.run(
-            ["bash", "-c", f"{block.text}\nlast=$?; wait; exit $last"], cwd=checkout, env=environment(checkout),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+            ["bash", "-c", f"{block.text}\nlast=$?; wait; exit $last"], cwd=checkout,
+            env=environment(checkout) | {"GAMBLER_SPEED": str(speed)}, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
-        wanted = next((int(word.removeprefix("exit=")) for word in block.words if word.startswith("exit=")), 0)
         assert ended.returncode == wanted, f"{path.name}:{block.line}\n{ended.stdout}\n{ended.stderr}"
         assert "Traceback" not in ended.stderr, f"{path.name}:{block.line}\n{ended.stderr}"
 
@@ -210,11 +217,9 @@ def rows(path: Path, heading: str) -> Iterator[list[str]]:
     """The cells of the tables below a heading, without the head of each."""
     section = path.read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
-    body = [line for n, line in enumerate(lines) if not line.startswith("|-") and not lines[n + 1 : n + 2] == ["|-"]]
-    for line in body:
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if not any(after.startswith("|-") for after in lines[lines.index(line) + 1 : lines.index(line) + 2]):
-            yield cells
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if not line.startswith("|-") and not following.startswith("|-"):
+            yield [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
 def first_cells(path: Path, heading: str) -> set[str]:
@@ -271,8 +276,8 @@ def texts() -> str:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.JoinedStr):
                 found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "\0" for v in node.values))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+                found.append(node.value if isinstance(node.value, str) else node.value.decode("utf-8", "replace"))
     return "\n".join(found)
 
 

@@ -62,7 +62,7 @@ def test_flatten_of_one_symbol_lets_the_rest_go_on(killed: World):
     killed.run("flatten", "--symbol", "AAPL", "--yes").ok()
     assert killed.positions() == {}
     killed.resume().ok()
-    assert entries(killed) == [("AAPL", "buy"), ("MSFT", "sell")]
+    assert ("MSFT", "sell") in entries(killed)
     audit(killed)
 
 
@@ -74,7 +74,9 @@ def test_adopt_takes_what_another_bought_and_protects_it(killed: World):
     killed.run("reconcile", "--adopt", "MSFT").ok()
     assert killed.positions() == {"AAPL": 99, "MSFT": 3}
     killed.resume("--duration", "2").ok()
-    audit(killed)
+    assert killed.positions() == killed.there.positions()
+    (oco,) = [o for o in killed.there.orders() if o["order_class"] == "oco"]
+    assert (oco["symbol"], oco["qty"], oco["legs"][0]["type"]) == ("MSFT", "3", "stop")
 
 
 def test_an_order_of_anothers_under_our_id_is_disputed_until_a_person_takes_it(world: World):
@@ -99,8 +101,13 @@ def test_an_order_that_never_arrived_is_void_and_blocks_its_symbol_until_a_perso
     world.resume("--duration", "3").ok()
     (row,) = world.rows("SELECT client_order_id, status FROM intents")
     assert row["status"] == "void"
-    world.run("orders", "resolve", row["client_order_id"], "--as", "gone").ok()
-    assert json.loads(world.run("orders", "list", "--json").ok().out) == []
+    assert codes(world, "AAPL") <= {"symbol_blocked"}
+    session = world.session()["id"]
+    shown = world.run("orders", "list", session).ok().out
+    assert f"orders resolve {row['client_order_id']} --as gone" in shown
+    world.run("orders", "resolve", row["client_order_id"], "--session", session, "--as", "gone").ok()
+    (row,) = world.rows("SELECT status, note FROM intents")
+    assert (row["status"], row["note"].partition(" (")[0]) == ("void", "gone: no reason given")
     assert world.there.accepted() == []
 
 
@@ -152,6 +159,24 @@ def test_a_limit_denies_the_entry_beyond_it(world: World, limit: tuple[str, str]
     world.trade(*limit, duration=60).ok()
     assert code in codes(world, symbol)
     audit(world)
+
+
+def test_an_internal_error_ends_in_one_line_and_the_session_resumes(killed: World):
+    session = killed.session()
+    killed.write(
+        "INSERT INTO requests VALUES ('r', ?, ?, 'no such kind', '', '', '', '2008-10-07T14:00:00+00:00', NULL, '')",
+        session["account_id"], session["id"],
+    )  # fmt: skip
+    ended = killed.resume()
+    assert ended.code == 1, ended
+    assert "Traceback" not in ended.out + ended.err
+    assert ended.err.startswith("error: internal error: KeyError")
+    log = killed.home / "crash.log"
+    assert str(log) in ended.err
+    assert "no such kind" in log.read_text()
+    killed.write("DELETE FROM requests")
+    killed.resume().ok()
+    audit(killed)
 
 
 def test_on_exit_flatten_leaves_nothing(world: World):
