@@ -24,6 +24,7 @@ POINTS: dict[str, str] = {
     "checkpoint.inside": "C15: a checkpoint is written and not committed",
     "checkpoint.after": "C15: it is committed",
     "prune.inside": "C16: old checkpoints are deleted and that is not committed",
+    "migration.inside": "C17: the schema was changed and that is not committed",
     "recovery.leased": "C14: the lease is taken and nothing was restored",
     "recovery.replayed": "C13: state is restored, the broker was not asked",
     "recovery.settled": "C13: the broker was asked and our books are healed",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from gambler_ai.errors import StorageError
 from gambler_ai.storage import migrate
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.tables import SCHEMA_HEAD, metadata
@@ -23,17 +24,34 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'migrated.sqlite3'}")
+def database(url: str) -> Iterator[Database]:
+    opened = Database(url)
     yield opened
     opened.close()
 
 
-def written(engine: sa.Engine) -> dict[str, str]:
+#: On Postgres: what its catalog says of a schema, as statements would.
+WRITTEN = """
+SELECT 'index ' || indexname, indexdef FROM pg_indexes WHERE schemaname = :schema
+UNION ALL SELECT 'constraint ' || conname, conrelid::regclass::text || ' ' || pg_get_constraintdef(oid)
+  FROM pg_constraint WHERE connamespace = CAST(:schema AS regnamespace)
+UNION ALL SELECT 'column ' || attrelid::regclass::text || '.' || attname,
+    format_type(atttypid, atttypmod) || ' ' || attnotnull || ' ' || coalesce(pg_get_expr(adbin, adrelid), '')
+  FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+  WHERE relnamespace = CAST(:schema AS regnamespace) AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+"""
+
+
+def written(engine: sa.Engine, schema: str = "public") -> dict[str, str]:
     """Every object of a database with the SQL that made it, its blanks and quotes evened out."""
     with engine.connect() as db:
-        rows = db.exec_driver_sql("SELECT type, name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version'").all()
-    return {f"{kind} {name}": re.sub(r"[\s\"]+", "", sql or "") for kind, name, sql in rows}
+        if engine.dialect.name == "postgresql":
+            rows = db.execute(sa.text(WRITTEN), {"schema": schema}).all()
+            found = {name.replace(f"{schema}.", ""): sql.replace(f"{schema}.", "") for name, sql in rows}
+            return {name: sql for name, sql in found.items() if "alembic_version" not in name}
+        made = "SELECT type || ' ' || name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version'"
+        return {name: re.sub(r"[\s\"]+", "", sql or "") for name, sql in db.exec_driver_sql(made).all()}
 
 
 def parts(sql: str) -> list[str]:
@@ -49,13 +67,25 @@ def test_migrated_schema_is_the_declared_one(database: Database) -> None:
         assert compare_metadata(context, metadata) == []
 
 
+def declared(database: Database) -> dict[str, str]:
+    """What SQLAlchemy makes of tables.py, beside what the migrations made."""
+    if database.engine.dialect.name == "postgresql":
+        with database.write() as db:
+            db.execute(sa.text("CREATE SCHEMA declared"))
+            db.execute(sa.text("SET LOCAL search_path = declared"))
+            metadata.create_all(db)
+        return written(database.engine, "declared")
+    engine = sa.create_engine("sqlite://")
+    metadata.create_all(engine)
+    found = written(engine)
+    engine.dispose()
+    return found
+
+
 def test_they_are_the_same_to_the_letter(database: Database) -> None:
     """compare_metadata sees neither CHECKs nor the WHERE of an index: the database's own words do."""
     database.upgrade()
-    declared = sa.create_engine("sqlite://")
-    metadata.create_all(declared)
-    ours, theirs = written(database.engine), written(declared)
-    declared.dispose()
+    ours, theirs = written(database.engine), declared(database)
     assert set(ours) == set(theirs)
     for name, sql in theirs.items():
         assert parts(ours[name]) == parts(sql), name
@@ -71,7 +101,7 @@ def test_the_program_wants_the_newest_migration_and_there_is_only_one() -> None:
 def test_down_to_nothing_and_up_again(database: Database) -> None:
     database.upgrade()
     before = written(database.engine)
-    migrate.downgrade(database.engine)
+    database.downgrade("base")
     assert written(database.engine) == {}
     assert database.revision() is None
     database.prepare()
@@ -88,23 +118,42 @@ def test_an_upgrade_that_is_done_does_nothing(database: Database) -> None:
 def test_a_migration_that_fails_leaves_nothing(database: Database) -> None:
     """It is one transaction: a name already taken stops it half way."""
     with database.write() as db:
-        db.execute(sa.text("CREATE TABLE fills (mine)"))
-    with pytest.raises(Exception, match="fills already exists"):
+        db.execute(sa.text("CREATE VIEW fills AS SELECT 1 AS mine"))
+    with pytest.raises(StorageError, match=r"fills\"? already exists"):
         database.upgrade()
-    assert set(written(database.engine)) == {"table fills"}
+    assert set(written(database.engine)) <= {"view fills"}
+    assert database.revision() is None
 
 
-def test_alembic_by_hand_finds_the_database_of_the_settings(home: Path) -> None:
-    home.mkdir(exist_ok=True)
+def test_two_starts_at_once_on_an_empty_database_both_find_it_made(database: Database) -> None:
+    other = Database(database.url.render_as_string(hide_password=False))
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(database.prepare), pool.submit(other.prepare)]:
+            assert done.result() == ""
+    other.close()
+    assert database.revision() == SCHEMA_HEAD
+
+
+def alembic(*args: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", "alembic.ini", "upgrade", "head"],
+        [sys.executable, "-m", "alembic", "-c", "alembic.ini", *args],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    made = home / "gambler_ai" / "gambler.sqlite3"
-    with sqlite3.connect(made) as db:
-        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA_HEAD,)]
-    db.close()
-    database = Database(f"sqlite:///{made}")
+
+
+def test_alembic_by_hand_finds_the_database_of_the_settings(
+    backend: str, url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = url
+    if backend == "sqlite":
+        where = f"sqlite:///{home / 'gambler_ai' / 'gambler.sqlite3'}"
+    else:
+        monkeypatch.setenv("GAMBLER_DATABASE_URL", url)
+    alembic("upgrade", "head")
+    database = Database(where)
     database.prepare()
+    alembic("downgrade", "base")
+    assert database.revision() is None
+    assert database.prepare() == ""
     database.close()

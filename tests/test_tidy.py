@@ -181,12 +181,13 @@ def test_no_modules_import_each_other():
 
 
 def test_locks_hold_what_the_project_asks_for_and_name_no_host():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, extras = settings["project"], settings["project"]["optional-dependencies"]
     runtime, dev = [(ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock")]
     pins = re.compile(r"^[a-z0-9._-]+==\S+", re.MULTILINE)
     assert set(pins.findall(runtime)) <= set(pins.findall(dev)), "the dev lock must do for the runtime too"
-    asked = [*project["dependencies"], *project["optional-dependencies"]["editable"]]
-    for lock, wanted in ((runtime, asked), (dev, asked + project["optional-dependencies"]["dev"])):
+    asked = [*project["dependencies"], *extras["postgres"], *settings["dependency-groups"]["editable"]]
+    for lock, wanted in ((runtime, asked), (dev, asked + extras["dev"])):
         assert "://" not in lock
         assert "file:" not in lock
         held = {pin.partition("==")[0] for pin in pins.findall(lock)}

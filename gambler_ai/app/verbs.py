@@ -86,7 +86,7 @@ class App:
         self._confirm = confirm
         self._wall = SystemClock()
         self.database = Database(settings.database)
-        self.database.prepare()
+        self.upgraded = self.database.prepare()  # what was done to its schema, in one line
 
     @staticmethod
     def _arm(crash_at: str) -> None:

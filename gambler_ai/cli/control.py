@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gambler_ai.cli.options import Config, DatabaseUrl
-from gambler_ai.cli.wiring import is_interactive, make_app
+from gambler_ai.cli.wiring import is_interactive, make_app, open_database
 
 SessionId = Annotated[
     str | None,
@@ -88,15 +88,12 @@ def _confirm(session: str | None, symbol: str, database_url: str | None, config:
     """Show what would be closed and ask; where nobody can answer, --yes is wanted."""
     from gambler_ai.cli import render
     from gambler_ai.cli.show import positions_table
-    from gambler_ai.config import load
     from gambler_ai.errors import ConfigError
     from gambler_ai.storage import sessions, views
-    from gambler_ai.storage.database import Database
 
     if not is_interactive():
         raise ConfigError("flatten closes positions at market", hint="say so with --yes")
-    database = Database(load(given(database_url), config).database)
-    database.prepare()
+    database = open_database(database_url, config)
     with database.read() as db:
         info = sessions.find(db, session) if session is not None else sessions.newest_open(db)
         if info is None:

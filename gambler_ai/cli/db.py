@@ -2,31 +2,89 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="The database.", no_args_is_help=True)
+app = typer.Typer(help="The database and its schema.", no_args_is_help=True)
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database-url", help="sqlite:///PATH or postgresql+psycopg://HOST/NAME; default as for run."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 
 
 @app.callback()
 def group() -> None:
-    """The database."""
+    """The database and its schema."""
 
 
 @app.command()
-def upgrade(
-    database_url: Annotated[
-        str | None, typer.Option("--database-url", help="sqlite:///PATH; default as for run.")
-    ] = None,
+def upgrade(database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+    """Bring the schema to the one this program needs; a copy is kept."""
+    database = _database(database_url)
+    changed = database.upgrade()
+    database.check()
+    _tell(database, changed, as_json=as_json)
+
+
+@app.command()
+def downgrade(
+    to: Annotated[str, typer.Option("--to", help="A revision, or base: nothing left.", metavar="REVISION|base")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
 ) -> None:
-    """Bring the schema to the one this program needs."""
+    """Take the schema back to an older one; what that has no room for is only in the copy that is kept."""
+    from gambler_ai.errors import ConfigError
+
+    database = _database(database_url)
+    if not yes:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise ConfigError("a downgrade deletes what the older schema has no room for", hint="say --yes to do it")
+        if not typer.confirm(f"Take {database.name} back to schema {to}? A copy is kept.", default=False):
+            typer.echo("Nothing was changed.")
+            raise typer.Exit(1)
+    _tell(database, database.downgrade(to), as_json=as_json)
+
+
+@app.command()
+def current(database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+    """Which schema the database has, and which one this program needs."""
+    from gambler_ai.storage.migrate import revisions
+
+    database = _database(database_url)
+    revision, known = database.revision(), revisions()
+    state = "current" if revision == known[-1] else "older" if revision in known else "unknown"
+    if revision is None:
+        state = "empty"
+    if as_json:
+        _print_json({"database": database.name, "revision": revision, "head": known[-1], "state": state})
+        return
+    typer.echo(f"{database.name}: schema {revision or 'none'} ({state}), this program needs {known[-1]}")
+
+
+def _tell(database: Any, changed: Any, *, as_json: bool) -> None:
+    revision = database.revision()
+    if as_json:
+        before, copy = (changed.before or None, changed.copy or None) if changed is not None else (revision, None)
+        _print_json({"database": database.name, "revision": revision, "before": before, "copy": copy})
+    elif changed is None:
+        typer.echo(f"{database.name}: schema {revision or 'none'} already")
+    else:
+        typer.echo(changed.line(database.name))
+
+
+def _database(url: str | None) -> Any:
     from gambler_ai.config import load
     from gambler_ai.storage.database import Database
 
-    database = Database(load({} if database_url is None else {"database_url": database_url}).database)
-    before = database.revision()
-    database.upgrade()
-    database.check()
-    after = database.revision()
-    typer.echo(f"{database.name}: schema {after}" + (" already" if before == after else f", was {before or 'empty'}"))
+    return Database(load({} if url is None else {"database_url": url}).database)
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.encode(value).decode())

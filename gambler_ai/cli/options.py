@@ -160,7 +160,12 @@ Speed = Annotated[
 ]
 DatabaseUrl = Annotated[
     str | None,
-    _option("--database-url", "sqlite:///PATH; default a file in the state directory.", PLACE, metavar="URL"),
+    _option(
+        "--database-url",
+        "sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME; default a file in the state directory.",
+        PLACE,
+        metavar="URL",
+    ),
 ]
 Config = Annotated[
     Path | None,

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from gambler_ai.cli.control import Json, Reason, SessionId, ask, given
+from gambler_ai.cli.control import Json, Reason, SessionId, ask
 from gambler_ai.cli.options import Config, DatabaseUrl
+from gambler_ai.cli.wiring import open_database
 
 app = typer.Typer(help="Orders of a session.", no_args_is_help=True)
 
@@ -31,12 +32,9 @@ def list_(
 
     from gambler_ai.cli import render
     from gambler_ai.cli.show import intents_table
-    from gambler_ai.config import load
     from gambler_ai.storage import sessions, views
-    from gambler_ai.storage.database import Database
 
-    database = Database(load(given(database_url), config).database)
-    database.prepare()
+    database = open_database(database_url, config)
     with database.read() as db:
         info = sessions.find(db, session) if session is not None else sessions.newest_open(db)
         if info is None:

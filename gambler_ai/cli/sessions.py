@@ -6,20 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
+from gambler_ai.cli.wiring import open_database
+
 app = typer.Typer(help="Sessions and their checkpoints.", no_args_is_help=True)
 
-DatabaseUrl = Annotated[str | None, typer.Option("--database-url", help="sqlite:///PATH; default as for run.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database-url", help="sqlite:///PATH or postgresql+psycopg://HOST/NAME; default as for run."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 SessionId = Annotated[str, typer.Argument(help="The session, or the beginning of its id.", metavar="ID")]
-
-
-def _database(url: str | None) -> Any:
-    from gambler_ai.config import load
-    from gambler_ai.storage.database import Database
-
-    database = Database(load({} if url is None else {"database_url": url}).database)
-    database.prepare()
-    return database
 
 
 def _print_json(value: Any) -> None:
@@ -36,7 +32,7 @@ def list_(database_url: DatabaseUrl = None, as_json: Json = False) -> None:
     from gambler_ai.cli import render
     from gambler_ai.storage import lease, sessions
 
-    database = _database(database_url)
+    database = open_database(database_url)
     with database.read() as db:
         found = sessions.listed(db)
     held = {info.account_id: lease.is_held(database, info.account_id) for info in found}
@@ -65,7 +61,7 @@ def show(session: SessionId, database_url: DatabaseUrl = None, as_json: Json = F
     from gambler_ai.cli.show import print_session, session_document
     from gambler_ai.storage import lease, sessions
 
-    database = _database(database_url)
+    database = open_database(database_url)
     with database.read() as db:
         info = sessions.find(db, session)
         document = session_document(db, info)
@@ -87,7 +83,7 @@ def checkpoints(
     from gambler_ai.cli import render
     from gambler_ai.storage import checkpoints, sessions
 
-    with _database(database_url).read() as db:
+    with open_database(database_url).read() as db:
         found = checkpoints.listed(db, sessions.find(db, session).id, limit)
     if as_json:
         _print_json(found)

@@ -36,7 +36,26 @@ def make_app(
     )
     ask = confirm if is_interactive() else None
     app = App(settings, {k: v for k, v in given.items() if k != "database_url"}, watcher, ask)
+    _tell_upgrade(app.upgraded)
     return app
+
+
+def open_database(url: str | None, config: Path | None = None) -> Any:
+    """The database of the settings, or the one at ``url``, with our schema."""
+    from gambler_ai.config import load
+    from gambler_ai.storage.database import Database
+
+    database = Database(load({} if url is None else {"database_url": url}, config).database)
+    _tell_upgrade(database.prepare())
+    return database
+
+
+def _tell_upgrade(said: str) -> None:
+    """Not on standard output: that may be a program's."""
+    from gambler_ai.cli.render import console
+
+    if said:
+        console(stderr=True).print(said)
 
 
 def is_interactive() -> bool:

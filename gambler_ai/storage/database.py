@@ -7,16 +7,25 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
 
 from gambler_ai.errors import ConfigError, SchemaMismatch, StorageError
+from gambler_ai.storage.explain import explained
+from gambler_ai.storage.postgres import DRIVER, SCHEMES
+from gambler_ai.storage.postgres import check as check_postgres
+from gambler_ai.storage.postgres import create_engine as create_postgres_engine
 from gambler_ai.storage.tables import SCHEMA_HEAD
+
+if TYPE_CHECKING:
+    from gambler_ai.storage.upgrade import Change
 
 #: A second writer gives up after this long, so that two starts at once are told apart within 5 s.
 BUSY_TIMEOUT_MS = 4_000
@@ -30,57 +39,61 @@ class Database:
     """One database by URL. Created empty (and private) if it is a file that is not there."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self.url = make_url(url)
-        except (ArgumentError, ValueError) as error:
-            name = "the database URL" if "@" in url else repr(url[:80])  # it may hold a password
-            raise ConfigError(
-                f"{name} is not a database URL",
-                hint="examples: sqlite:////var/lib/gambler.sqlite3, postgresql+psycopg://user@host/name",
-            ) from error
+        """``url`` names SQLite or Postgres.
+
+        Raises:
+            ConfigError: it is no URL, or of a database we do not know, or its driver is not installed.
+            StorageError: the file cannot be opened.
+        """
+        self.url = _parsed(url)
         self.path = _sqlite_path(self.url)
         if self.path is not None:
             self.url = self.url.set(database=str(self.path))
             _prepare_file(self.path)
         self.engine = self._engine()
         self._reader = self.engine.execution_options(read_only=True)
+        if self.engine.dialect.name == "postgresql":  # a transaction that reads sees one moment, as on SQLite
+            self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @staticmethod
     def shown(url: str) -> str:
         """A URL as it may be shown: without its password; as it is if it is none."""
         try:
-            return make_url(url).render_as_string(hide_password=True)
+            return _shown(make_url(url))
         except (ArgumentError, ValueError):
             return url
 
     @property
     def name(self) -> str:
         """The URL without its password."""
-        return self.url.render_as_string(hide_password=True)
+        return _shown(self.url)
 
     def _engine(self) -> Engine:
         try:
+            if self.url.drivername == DRIVER:
+                return create_postgres_engine(self.url)
             engine = sa.create_engine(self.url, hide_parameters=True)
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-            text = str(error).splitlines()[0]
+        except ImportError as error:  # psycopg without libpq raises one as well
             raise ConfigError(
-                f"database URL {self.name!r} cannot be used: {text}", hint="use sqlite:///PATH"
+                f"database {self.name} needs the driver psycopg, which is not installed",
+                hint="install the extra: pip install 'gambler-ai[postgres]'",
             ) from error
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _on_connect)
-            event.listen(engine, "begin", _on_begin)
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise ConfigError(f"database URL {self.name!r} cannot be used: {str(error).splitlines()[0]}") from error
+        event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "begin", _on_begin)
         return engine
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write; committed when the block ends, rolled back when it raises."""
-        with _explained(self.name), self.engine.begin() as db:
+        with explained(self.name), self.engine.begin() as db:
             yield db
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads; on SQLite it does not keep writers out."""
-        with _explained(self.name), self._reader.begin() as db:
+        with explained(self.name), self._reader.begin() as db:
             yield db
 
     def check(self) -> None:
@@ -94,53 +107,101 @@ class Database:
         if revision != SCHEMA_HEAD:
             raise SchemaMismatch(
                 f"{self.name} has schema {revision or 'none'}, this program needs {SCHEMA_HEAD}",
-                hint="run: gambler-ai db upgrade",
+                hint="run: gambler-ai db upgrade" if self._can_upgrade(revision) else "use the program that wrote it",
             )
+        self._check_server()
         if self.engine.dialect.name == "sqlite":
             self._check_pragmas()
         if self.path is not None and stat.S_IMODE(self.path.stat().st_mode) & 0o077:
             self.path.chmod(0o600)
 
     def revision(self) -> str | None:
-        """The schema revision, None when the database is empty."""
-        with self.read() as db:
-            tables = sa.inspect(db).get_table_names()
-            if "alembic_version" in tables:
-                return db.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-        if tables:
-            raise SchemaMismatch(
-                f"{self.name} holds other tables ({', '.join(sorted(tables)[:3])}), not ours",
-                hint="give a database of its own with --database-url",
-            )
-        return None
+        """The schema revision, None when the database is empty. Changes nothing, not even a log left by a kill.
 
-    def prepare(self) -> None:
-        """Bring an empty database to our schema; leave one that has it as it is; then `check`."""
+        Raises:
+            SchemaMismatch: it holds tables of somebody else's, or several schemas at once.
+        """
+        with explained(self.name), self._untouched() as engine, engine.begin() as db:
+            return revision_of(db, self.name)
+
+    def prepare(self) -> str:
+        """Bring the database to our schema, an older one after a copy; then `check`.
+
+        Returns one line that says what was upgraded and where the copy is, "" when nothing was.
+
+        Raises:
+            SchemaMismatch: its schema is newer, unknown, or somebody else's; nothing was changed.
+            SessionLeased: it needs an upgrade and a runner works on it.
+        """
+        self._check_server()
         revision = self.revision()
-        if revision is None:
-            self.upgrade()
+        said = ""
+        if revision != SCHEMA_HEAD and self._can_upgrade(revision):
+            changed = self.upgrade()
+            said = changed.line(self.name) if changed is not None and changed.before else ""
         elif revision == SCHEMA_HEAD:
             self._use_wal()
         self.check()
+        return said
 
-    def upgrade(self) -> None:
-        """Run the migrations that are missing."""
-        from gambler_ai.storage.migrate import upgrade
+    def upgrade(self) -> Change | None:
+        """Run the migrations that are missing, after a copy. None when none was.
 
+        Raises:
+            SchemaMismatch: its schema is newer, unknown, or somebody else's.
+        """
+        from gambler_ai.storage.upgrade import change
+
+        self._check_server()
+        if not self._can_upgrade(self.revision()):
+            self.check()
         self._use_wal()
-        with _explained(self.name):
-            upgrade(self.engine)
+        return change(self, SCHEMA_HEAD)
+
+    def downgrade(self, revision: str) -> Change | None:
+        """Go back to an older ``revision`` or to "base", after a copy. None when it is there already.
+
+        Raises:
+            ConfigError: no such revision, or a newer one.
+        """
+        from gambler_ai.storage.upgrade import change
+
+        if not self._can_upgrade(self.revision()):
+            self.check()
+        return change(self, revision, down=True)
+
+    @staticmethod
+    def _can_upgrade(revision: str | None) -> bool:
+        from gambler_ai.storage.migrate import revisions
+
+        return revision is None or revision == SCHEMA_HEAD or revision in revisions()
 
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
 
+    @contextmanager
+    def _untouched(self) -> Iterator[Engine]:
+        """A way to read that leaves no trace: on SQLite the last one to close a file writes its log back."""
+        if self.path is None:
+            yield self._reader
+            return
+        place = self.url.set(database=f"file:{quote(str(self.path))}", query={"mode": "ro", "uri": "true"})
+        engine = sa.create_engine(place, hide_parameters=True, poolclass=NullPool)
+        yield engine
+        engine.dispose()
+
     def _use_wal(self) -> None:
         """Write-ahead logging is kept in the file, so it is set on files of ours only, not at each connect."""
         if self.path is None:
             return
-        with _explained(self.name), closing(self.engine.raw_connection()) as connection:
+        with explained(self.name), closing(self.engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode=wal")
+
+    def _check_server(self) -> None:
+        if self.engine.dialect.name == "postgresql":
+            with self.read() as db:
+                check_postgres(db, self.name)
 
     def _check_pragmas(self) -> None:
         with self.read() as db:
@@ -151,6 +212,52 @@ class Database:
                         f"{self.name}: {name} is {found!r} and not {wanted!r}: a commit would not be safe here",
                         hint="put the database on a local disk (not a network share)",
                     )
+
+
+def revision_of(db: Connection, name: str) -> str | None:
+    """The schema revision that ``db`` sees, None when there is no table.
+
+    Raises:
+        SchemaMismatch: tables of somebody else's, or several schemas at once.
+    """
+    tables = set(sa.inspect(db).get_table_names())
+    if "alembic_version" in tables:
+        found = sorted(db.execute(sa.text("SELECT version_num FROM alembic_version")).scalars())
+        if len(found) > 1:
+            raise SchemaMismatch(
+                f"{name} has several schemas at once ({', '.join(found)})",
+                hint="a migration of another program's went wrong; restore a copy",
+            )
+        if found:
+            return str(found[0])
+    others = sorted(tables - {"alembic_version"})
+    if others:
+        raise SchemaMismatch(
+            f"{name} holds other tables ({', '.join(others[:3])}), not ours",
+            hint="give a database of its own with --database-url",
+        )
+    return None
+
+
+def _parsed(url: str) -> sa.URL:
+    example = "examples: sqlite:////var/lib/gambler.sqlite3, postgresql+psycopg://user@host/name"
+    try:
+        found = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        name = "the database URL" if "@" in url else repr(url[:80])  # it may hold a password
+        raise ConfigError(f"{name} is not a database URL", hint=example) from error
+    if found.drivername in SCHEMES:
+        return found.set(drivername=DRIVER)
+    if found.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise ConfigError(
+            f"database URL {_shown(found)!r} cannot be used: no support for {found.drivername}", hint=example
+        )
+    return found
+
+
+def _shown(url: sa.URL) -> str:
+    hidden = {name: "***" for name in url.query if "password" in name}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
 def _on_connect(connection: Any, _record: object) -> None:
@@ -189,26 +296,17 @@ def _prepare_file(path: Path) -> None:
         ) from error
 
 
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Whatever the database says, in one line, without statement or parameters."""
-    try:
-        yield
-    except DBAPIError as error:
-        text = str(error.orig).strip().splitlines()[0]
-        raise StorageError(f"database {name}: {text}", hint=_advice(text)) from error
-    except SQLAlchemyError as error:
-        raise StorageError(f"database {name}: {str(error).splitlines()[0]}") from error
+def fitting(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
+    """``row`` with texts of others as ``table`` can hold them; the journal has them whole.
 
-
-def _advice(text: str) -> str:
-    if "locked" in text:
-        return "another program holds it; try again, or see who: gambler-ai sessions list"
-    if "not a database" in text or "malformed" in text:
-        return "it is not an SQLite database or is damaged; keep the file, and give another with --database-url"
-    if "full" in text:
-        return "free some disk space, then --resume"
-    return ""
+    Postgres refuses a text that is too long, and NUL in any text; SQLite takes both. Keys are left as they are.
+    """
+    fitted = dict(row)
+    for name, value in row.items():
+        column = table.c[name]
+        if isinstance(value, str) and not column.primary_key:
+            fitted[name] = value.replace("\0", "\N{REPLACEMENT CHARACTER}")[: getattr(column.type, "length", None)]
+    return fitted
 
 
 def upsert(db: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:

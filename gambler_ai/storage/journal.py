@@ -16,7 +16,7 @@ from gambler_ai.core.orders import IntentRecord, Order
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import tables as t
-from gambler_ai.storage.database import upsert
+from gambler_ai.storage.database import fitting, upsert
 
 #: The hash before the first row.
 GENESIS = "0" * 64
@@ -103,9 +103,9 @@ def taken_symbols(db: Connection, account_id: str, session_id: str) -> dict[str,
 
 def _write_rows(db: Connection, state: SessionState, changes: Changes) -> None:
     sid = state.session_id
-    intents = [_intent_row(state, r) for r in changes.intents.values()]
+    intents = [fitting(t.intents, _intent_row(state, r)) for r in changes.intents.values()]
     upsert(db, t.intents, intents)
-    upsert(db, t.orders, [_order_row(sid, o) for o in changes.orders.values()])
+    upsert(db, t.orders, [fitting(t.orders, _order_row(sid, o)) for o in changes.orders.values()])
     if changes.fills:
         db.execute(t.fills.insert(), [_fill_row(sid, f) for f in changes.fills])
     for symbol in sorted(changes.symbols):
@@ -127,7 +127,7 @@ def _write_discrepancies(db: Connection, state: SessionState, fact: Reconciled) 
         | msgspec.structs.asdict(item)
         for number, item in enumerate(fact.discrepancies, 1)
     ]
-    db.execute(t.discrepancies.insert(), rows)
+    db.execute(t.discrepancies.insert(), [fitting(t.discrepancies, row) for row in rows])
 
 
 def _intent_row(state: SessionState, record: IntentRecord) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.engine import Engine
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
 
 
 def script_location() -> Path:
@@ -24,19 +25,14 @@ def config() -> Config:
     return settings
 
 
-def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the database to ``revision`` in one transaction."""
-    _run(engine, revision, command.upgrade)
+def revisions() -> list[str]:
+    """All revisions, oldest first."""
+    scripts = ScriptDirectory.from_config(config())
+    return [script.revision for script in reversed(list(scripts.walk_revisions()))]
 
 
-def downgrade(engine: Engine, revision: str = "base") -> None:
-    """Take it back to ``revision``."""
-    _run(engine, revision, command.downgrade)
-
-
-def _run(engine: Engine, revision: str, action: object) -> None:
+def run(db: Connection, revision: str, *, down: bool = False) -> None:
+    """Migrate inside the transaction of ``db``: up to ``revision``, or ``down`` to it."""
     settings = config()
-    with engine.begin() as connection:
-        settings.attributes["connection"] = connection
-        assert callable(action)
-        action(settings, revision)
+    settings.attributes["connection"] = db
+    (command.downgrade if down else command.upgrade)(settings, revision)

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from gambler_ai.core.state import SessionState, apply
 from gambler_ai.errors import CheckpointCorrupt
-from gambler_ai.storage import checkpoints, journal
+from gambler_ai.storage import checkpoints, journal, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
@@ -31,12 +31,15 @@ def empty_state(info: SessionInfo) -> SessionState:
 
 
 def restore(database: Database, info: SessionInfo) -> Restored:
-    """The session as it was when its last transaction committed.
+    """The session as it was when its last transaction committed; of ``info`` only the id counts.
+
+    Row, checkpoint and journal are read in one transaction: its runner may write meanwhile.
 
     Raises:
         CheckpointCorrupt: the journal does not verify, or does not reach where the session was.
     """
     with database.read() as db:
+        info = sessions.find(db, info.id)
         base = checkpoints.newest(db, info.id, empty_state(info), journal.GENESIS)
         state, head, replayed = base.state, base.head, 0
         for fact, row_hash in journal.read(db, info.id, state.seq, head):

@@ -14,7 +14,8 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlencode
+
+from sqlalchemy import Connection, NullPool, create_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-c", "from gambler_ai.cli.main import main; main()")
@@ -33,6 +36,21 @@ PATIENCE_S = 60.0
 GENESIS = "0" * 64
 ZERO = Decimal(0)
 FINAL = ("filled", "canceled", "expired", "rejected", "replaced", "done_for_day")
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """One transaction on a Postgres database."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as db:
+        yield db
+
+
+def as_text(value: Any) -> Any:
+    """A value of Postgres's as SQLite has it."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else value
 
 
 class Ended(NamedTuple):
@@ -235,6 +253,16 @@ class World:
         return self.home / "gambler.sqlite3"
 
     @property
+    def url(self) -> str:
+        """The Postgres database of this world; "" when it is the file."""
+        return self.base_env.get("GAMBLER_DATABASE_URL", "")
+
+    @property
+    def database_url(self) -> str:
+        """The program's database, whatever it is."""
+        return self.url or f"sqlite:///{self.database}"
+
+    @property
     def there(self) -> Exchange:
         assert self.exchange is not None
         return self.exchange
@@ -260,23 +288,38 @@ class World:
         return self.run("--resume", *args, **more)
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """Read the program's database, without the program."""
-        db = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        """Read the program's database, without the program. Numbers and instants as text, as SQLite keeps them."""
+        if self.url:
+            with connected(self.url) as db:
+                found = db.exec_driver_sql(query.replace("?", "%s"), values).mappings().all()
+                return [{name: as_text(value) for name, value in row.items()} for row in found]
+        file = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
         try:
-            db.row_factory = sqlite3.Row
-            return [dict(row) for row in db.execute(query, values)]
+            file.row_factory = sqlite3.Row
+            return [dict(row) for row in file.execute(query, values)]
         finally:
-            db.close()
+            file.close()
 
     def write(self, statement: str, *values: Any) -> int:
         """Spoil the program's database while nobody uses it. Returns how many rows it hit."""
-        db = sqlite3.connect(self.database)
+        if self.url:
+            with connected(self.url) as db:
+                return db.exec_driver_sql(statement.replace("?", "%s"), values).rowcount
+        file = sqlite3.connect(self.database)
         try:
-            count = db.execute(statement, values).rowcount
-            db.commit()
+            count = file.execute(statement, values).rowcount
+            file.commit()
             return count
         finally:
-            db.close()
+            file.close()
+
+    def content(self) -> dict[str, list[str]]:
+        """Everything the database holds, by table."""
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        if self.url:
+            tables = "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
+        names = sorted(row["name"] for row in self.rows(tables))
+        return {name: sorted(map(str, self.rows(f"SELECT * FROM {name}"))) for name in names}
 
     def session(self) -> dict[str, Any]:
         """The one session there is."""
@@ -398,11 +441,13 @@ def entries(world: World) -> list[tuple[str, str]]:
     ]
 
 
-def base_env(folder: Path) -> dict[str, str]:
-    """An environment with nothing of the developer's in it."""
+def base_env(folder: Path, database_url: str = "") -> dict[str, str]:
+    """An environment with nothing of the developer's in it; the database is a file, or the one named."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR")}
     kept |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     home = folder / "gambler"
+    if database_url:
+        kept["GAMBLER_DATABASE_URL"] = database_url
     return kept | {"HOME": str(folder), "GAMBLER_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sqlite3
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -11,15 +10,6 @@ import pytest
 from tests.recovery.harness import World, audit, entries
 
 ENTRIES = [("AAPL", "buy"), ("MSFT", "sell")]
-
-
-def content(world: World) -> list[str]:
-    """Everything the database holds."""
-    db = sqlite3.connect(f"file:{world.database}?mode=ro", uri=True)
-    try:
-        return list(db.iterdump())
-    finally:
-        db.close()
 
 
 def test_the_id_is_stored_before_it_is_sent(world: World):
@@ -51,10 +41,10 @@ def test_a_resume_goes_on_with_the_same_session_its_stop_and_its_target(world: W
 def test_reconcile_only_books_what_the_broker_holds(world: World):
     """(c) it raised ValueError as soon as the broker held anything."""
     world.trade(crash_at="submit.after:1").was_killed()
-    before = content(world)
+    before = world.content()
     shown = world.run("--reconcile-only", "--dry-run").ok()
     assert "Traceback" not in shown.err
-    assert content(world) == before
+    assert world.content() == before
     assert world.positions() == {}
     world.run("--reconcile-only").ok()
     assert world.positions() == {"AAPL": 99}
@@ -71,11 +61,11 @@ def test_reconcile_only_explains_what_was_closed_by_hand(world: World):
     world.there.hold("MSFT", "buy", "3")
     assert world.there.call("DELETE", "/v2/positions/AAPL")[0] == 200
     world.there.pass_time(minutes=2)
-    before = content(world)
+    before = world.content()
     shown = world.run("--reconcile-only", "--dry-run").ok()
     assert "gone at the broker" in shown.out
     assert "unknown at ours" in shown.out
-    assert content(world) == before
+    assert world.content() == before
     world.run("--reconcile-only").ok()
     assert world.positions() == {}
     kinds = {r["kind"] for r in world.rows("SELECT kind FROM discrepancies")}

@@ -24,7 +24,7 @@ IN_A_RESUME = [
 ]  # fmt: skip
 #: Points passed while what was filled of an entry is protected.
 WHILE_PROTECTING = ["cancel.after", "protect.before_commit", "protect.after_commit", "submit.after"]
-ELSEWHERE = ["prune.inside", "stop.before_checkpoint"]
+ELSEWHERE = ["prune.inside", "stop.before_checkpoint", "migration.inside"]
 
 
 def test_no_point_is_left_out():
@@ -73,6 +73,27 @@ def test_killed_after_a_signal(world: World):
     world.resume("--speed", "0").ok()
     audit(world)
     assert entries(world) == ENTRIES
+
+
+def test_killed_while_the_schema_changes(world: World):
+    world.trade(duration=12, crash_at="submit.after:1").was_killed()
+    world.run("db", "downgrade", "--to", "0001", "--yes").ok()
+    before = world.content()
+    assert before["alembic_version"] == ["{'version_num': '0001'}"]
+    world.resume(crash_at="migration.inside").was_killed()
+    assert world.content() == before
+    ended = world.resume().ok()
+    assert "schema 0002, was 0001; a copy of it as it was: " in ended.err
+    audit(world)
+    assert entries(world) == ENTRIES
+
+
+def test_killed_while_the_first_schema_is_made(make_world):
+    world: World = make_world(exchange=False, migrated=False)
+    world.trade(duration=12, crash_at="migration.inside").was_killed()
+    assert world.content() == {}
+    world.trade(duration=12).ok()
+    assert world.session()["status"] == "finished"
 
 
 @pytest.mark.parametrize("point", IN_A_RESUME)

@@ -1,4 +1,4 @@
-"""A database in a file, and a session in it."""
+"""A database of each kind, and a session in it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,8 @@ from tests.unit.fakes import AT, make_state
 
 
 @pytest.fixture
-def url(tmp_path) -> str:
-    return f"sqlite:///{tmp_path / 'state' / 'gambler.sqlite3'}"
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    opened = Database(url)
+def database(migrated_url: str) -> Iterator[Database]:
+    opened = Database(migrated_url)
     opened.prepare()
     yield opened
     opened.close()

@@ -96,7 +96,7 @@ def test_when_all_are_broken_it_is_the_empty_state_and_each_is_named(database, s
     [
         ("UPDATE checkpoints SET length = length + 1", "checksum"),
         ("UPDATE checkpoints SET payload = substr(payload, 1, 50)", "checksum"),
-        ("UPDATE checkpoints SET payload = x''", "checksum"),
+        ("UPDATE checkpoints SET payload = substr(payload, 1, 0)", "checksum"),
         ("UPDATE checkpoints SET sha256 = ''", "checksum"),
         ("UPDATE checkpoints SET state_version = 99", "state version 99"),
         ("UPDATE checkpoints SET seq = 7", "another session or place"),

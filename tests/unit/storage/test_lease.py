@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.errors import SessionLeased
-from gambler_ai.storage import lease, views
+from gambler_ai.storage import lease, locks, views
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
+from tests.databases import sqlite_only
 from tests.unit.fakes import AT
 
 CLOCK = ManualClock(AT)
@@ -102,6 +103,7 @@ def test_an_owner_whose_row_is_gone_is_told(database):
     held.close()
 
 
+@sqlite_only
 def test_the_lock_is_private_and_freed_when_acquiring_fails(database, tmp_path):
     held = acquire(database)
     [lock] = (tmp_path / "state").glob("*.lock")
@@ -149,14 +151,15 @@ class Sleeps(ManualClock):
             self._act()
 
 
+@sqlite_only
 def test_one_that_only_looked_is_waited_for_and_one_that_stays_for_half_a_second(database):
     held = acquire(database)
     stays = Sleeps()
     with pytest.raises(SessionLeased):
         lease.acquire(database, "acc-1", "s-1", "pid 2", stays)
-    assert stays.pauses == [lease.TAKE_PAUSE_S] * (lease.TAKE_TRIES - 1)
+    assert stays.pauses == [locks.TAKE_PAUSE_S] * (locks.TAKE_TRIES - 1)
     assert 0.4 <= sum(stays.pauses) <= 0.5
-    goes = Sleeps(lease.TAKE_TRIES - 1, held.close)
+    goes = Sleeps(locks.TAKE_TRIES - 1, held.close)
     second = lease.acquire(database, "acc-1", "s-1", "pid 2", goes)
-    assert (second.token, len(goes.pauses)) == (2, lease.TAKE_TRIES - 1)
+    assert (second.token, len(goes.pauses)) == (2, locks.TAKE_TRIES - 1)
     second.close()

@@ -61,8 +61,8 @@ class Notes:
 
 
 @pytest.fixture
-def database(tmp_path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'gambler.sqlite3'}")
+def database(migrated_url: str) -> Iterator[Database]:
+    opened = Database(migrated_url)
     opened.prepare()
     yield opened
     opened.close()

@@ -17,6 +17,7 @@ from gambler_ai.storage import lease, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.ledger import Ledger, crash_kinds
 from gambler_ai.trading.recovery import restore
+from tests.databases import refuse
 from tests.unit.fakes import AT, SESSION, D, after, bracket_of, entry, fill_of
 
 ENTRY = entry()
@@ -64,9 +65,7 @@ def test_nothing_to_say_is_nothing_written(database, ledger, state):
 def test_a_write_that_fails_leaves_nothing_behind(database, ledger, state, table):
     before = info(database)
     with database.write() as db:
-        verb = "UPDATE" if table == "sessions" else "INSERT"
-        fire = "SELECT RAISE(ABORT, 'disk on fire')"
-        db.execute(sa.text(f"CREATE TRIGGER no BEFORE {verb} ON {table} BEGIN {fire}; END"))
+        refuse(db, "UPDATE" if table == "sessions" else "INSERT", table, "disk on fire")
     with pytest.raises(StorageError, match="disk on fire"):
         write(ledger, state, *STORY)
     assert [count(database, t) for t in ("journal", "intents", "orders", "fills", "positions")] == [0] * 5
@@ -126,6 +125,15 @@ def test_a_session_that_never_wrote_comes_back_empty(database, state):
     assert (found.state, found.checkpoint, found.replayed) == (state, None, 0)
 
 
+def test_a_session_that_is_written_meanwhile_is_read_as_of_one_moment(database, ledger, state):
+    """Somebody looked its row up; then its runner wrote; then they restore it."""
+    write(ledger, state, *STORY[:2])
+    looked_up = info(database)
+    write(ledger, state, *STORY[2:])
+    found = restore(database, looked_up)
+    assert (found.state.seq, found.head) == (len(STORY), info(database).journal_hash)
+
+
 @pytest.mark.parametrize("cut", range(len(STORY) + 1))
 def test_checkpoint_and_replay_are_the_full_replay_and_the_live_state(database, ledger, state, cut):
     if cut:
@@ -151,7 +159,7 @@ def test_a_broken_checkpoint_is_named_and_the_journal_read_further(database, led
     write(ledger, state, *STORY[3:])
     ledger.checkpoint()
     with database.write() as db:
-        db.execute(sa.text("UPDATE checkpoints SET payload = x'00' WHERE number = 2"))
+        db.execute(sa.text("UPDATE checkpoints SET payload = substr(payload, 2) WHERE number = 2"))
     found = restore(database, info(database))
     assert found.checkpoint is not None
     assert (found.checkpoint.number, found.replayed, found.broken) == (1, 4, ("#2: its checksum does not match",))

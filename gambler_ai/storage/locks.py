@@ -1,0 +1,231 @@
+"""Locks that die with their owner: the kernel's on a file beside SQLite, the server's on a connection to Postgres.
+
+Either one tells at once whether an owner lives. Process ids are shown and never trusted: containers share them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from gambler_ai.clock import Clock
+from gambler_ai.errors import StorageError
+from gambler_ai.storage.explain import explained
+from gambler_ai.storage.postgres import has_word
+
+if TYPE_CHECKING:
+    from gambler_ai.storage.database import Database
+
+
+#: Tries to take a file's lock, and wall seconds between them.
+TAKE_TRIES = 10
+TAKE_PAUSE_S = 0.05
+
+
+class Lock(Protocol):
+    """One account's lock. ``decides``: whether holding it proves that no other owner lives."""
+
+    @property
+    def decides(self) -> bool: ...
+
+    def take(self, owner: str, clock: Clock) -> bool:
+        """True when it is ours now, under the name ``owner``. It waits for half a second.
+
+        Raises:
+            StorageError: on this way to the database it would hold nothing.
+        """
+        ...
+
+    def keep(self) -> bool:
+        """Whether it is still ours; one that was lost without anybody's doing is taken again."""
+        ...
+
+    def is_taken(self) -> bool:
+        """Whether somebody has it now."""
+        ...
+
+    def owner(self) -> str:
+        """Who has it, as far as can be told."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def lock_of(database: Database, account_id: str) -> Lock:
+    """The lock of ``account_id`` that goes with this kind of database."""
+    if database.engine.dialect.name == "postgresql":
+        return ServerLock(database, account_id)
+    return HostLock(database.path, account_id)
+
+
+class HostLock:
+    """`flock` on a file beside the SQLite database; without such a file it locks nothing."""
+
+    def __init__(self, path: Path | None, account_id: str) -> None:
+        name = hashlib.sha256(account_id.encode()).hexdigest()[:12]
+        self._path = path.with_name(f"{path.name}.{name}.lock") if path else None
+        self._descriptor: int | None = None
+
+    @property
+    def decides(self) -> bool:
+        return self._path is not None
+
+    def take(self, owner: str, clock: Clock) -> bool:
+        if self._path is None:
+            return True
+        tries = 1
+        while not self._flock():  # somebody who only looks holds it for a moment
+            if tries == TAKE_TRIES:
+                return False
+            clock.sleep(TAKE_PAUSE_S)
+            tries += 1
+        assert self._descriptor is not None
+        # The row that names the owner comes a moment later: until then the file does.
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, owner.encode(), 0)
+        return True
+
+    def keep(self) -> bool:
+        return True  # the kernel takes it from nobody
+
+    def is_taken(self) -> bool:
+        taken = not self._flock()
+        self.close()
+        return taken
+
+    def owner(self) -> str:
+        return self._path.read_text("utf-8", "replace") if self._path is not None else ""
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _flock(self) -> bool:
+        assert self._path is not None
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+
+#: What is locked, out of all that a database's programs may lock by number.
+_NAMESPACE = "gambler_ai account "
+#: `application_name` holds 63 bytes.
+_NAME_BYTES = 63
+#: The server's code for a lock that was not to be had in time.
+LOCK_TIMEOUT = "55P03"
+
+_SETTINGS = sa.text("SELECT set_config('application_name', :name, false), set_config('lock_timeout', '500ms', false)")
+_PID = sa.text("SELECT pg_backend_pid()")
+_HOLDER = sa.text("""
+SELECT activity.application_name FROM pg_locks AS locks JOIN pg_stat_activity AS activity USING (pid)
+WHERE locks.locktype = 'advisory' AND locks.granted AND locks.objsubid = 1 AND activity.datname = current_database()
+  AND locks.database = activity.datid AND locks.classid::bigint = :high AND locks.objid::bigint = :low
+""")
+
+
+class ServerLock:
+    """A session's advisory lock on a connection of its own, which the server frees when that connection ends.
+
+    Who has it is the connection's `application_name`, set before the lock is taken. The connection is idle all its
+    life, so anything to read on it means that it has ended: to see that costs no round trip.
+    """
+
+    decides = True
+
+    def __init__(self, database: Database, account_id: str) -> None:
+        digest = hashlib.sha256(f"{_NAMESPACE}{account_id}".encode()).digest()[:8]
+        self._key = int.from_bytes(digest, signed=True)
+        self._half_keys = {"high": int.from_bytes(digest[:4]), "low": int.from_bytes(digest[4:])}
+        self._database = database
+        self._connection: Connection | None = None
+        self._owner = ""
+
+    def take(self, owner: str, clock: Clock) -> bool:
+        self._owner = owner
+        return self._take()
+
+    def keep(self) -> bool:
+        if self._connection is None or self._is_alive(self._connection):
+            return True
+        self.close()
+        return self._take()
+
+    def _take(self) -> bool:
+        """Wait for it: the server's end of an owner's connection that was lost needs a moment to let go."""
+        with explained(self._database.name):
+            db = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            db.detach()
+            try:
+                name = self._owner.encode()[:_NAME_BYTES].decode("utf-8", "ignore")
+                db.execute(_SETTINGS, {"name": name})
+                self._refuse_pooler(db)
+                db.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
+            except OperationalError as error:
+                db.close()
+                if getattr(error.orig, "sqlstate", "") != LOCK_TIMEOUT:
+                    raise
+                return False
+            except BaseException:
+                db.close()
+                raise
+        self._connection = db
+        return True
+
+    def _refuse_pooler(self, db: Connection) -> None:
+        """Two connections are two of the server's, and stay the same ones, unless a pooler deals them out.
+
+        Raises:
+            StorageError: they are dealt out anew for each transaction, and a lock with them.
+        """
+        before = db.execute(_PID).scalar()
+        with self._database.engine.begin() as other:
+            is_shared = other.execute(_PID).scalar() == before or db.execute(_PID).scalar() != before
+        if is_shared:
+            raise StorageError(
+                f"{self._database.name} is reached through a pooler that shares connections between transactions:"
+                " the lock on the account would hold nothing",
+                hint="name the server itself in the URL, or set the pooler to session mode",
+            )
+
+    def is_taken(self) -> bool:
+        return self._holder() is not None
+
+    def owner(self) -> str:
+        return self._holder() or ""
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with suppress(SQLAlchemyError), closing(self._connection) as db:
+                # Said, and not left to the server: it notices the end of a connection a moment late.
+                db.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": self._key})
+            self._connection = None
+
+    def _holder(self) -> str | None:
+        with self._database.read() as db:
+            return db.execute(_HOLDER, self._half_keys).scalar()
+
+    @staticmethod
+    def _is_alive(db: Connection) -> bool:
+        try:
+            raw: Any = db.connection.dbapi_connection
+            if raw.closed:
+                return False
+            if has_word(raw):
+                db.execute(sa.text("SELECT 1"))  # it may be a mere notice
+        except SQLAlchemyError:
+            return False
+        return not db.invalidated
