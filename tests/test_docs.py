@@ -217,7 +217,7 @@ def rows(path: Path, heading: str) -> Iterator[list[str]]:
     """The cells of the tables below a heading, without the head of each."""
     section = path.read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in zip(lines, [*lines[1:], ""], strict=bool(lines)):
         if not line.startswith("|-") and not following.startswith("|-"):
             yield [cell.strip() for cell in line.strip("|").split(" | ")]
 
