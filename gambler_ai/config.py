@@ -21,6 +21,7 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from gambler_ai.errors import ConfigError
@@ -175,9 +176,15 @@ def load(given: dict[str, Any], config: Path | None = None) -> Settings:
     """
     values, name = _read_file(config)
     try:
-        return Settings(**{**given, "_file": values})
+        settings = Settings(**{**given, "_file": values})
+        if settings.strategy == values.get("strategy", settings.strategy):
+            return settings
+        # [parameters] of the file are those of the file's strategy, and this is another.
+        return Settings(**{**given, "_file": {k: v for k, v in values.items() if k != "parameters"}})
     except ValidationError as error:
         raise _explained(error, values, name) from None
+    except SettingsError as error:
+        raise ConfigError(f"GAMBLER_PARAMETERS must be a JSON object: {error.__cause__}") from None
 
 
 def database_url() -> str:

@@ -15,8 +15,7 @@
     │   └── CheckpointCorrupt     exit 5   no checkpoint or journal row verifies
     ├── RecoveryHalted            exit 6   a person must look before anything is traded
     ├── LimitBreached             exit 6   an order beyond the session's limits was stopped where it is stored
-    ├── TryAgainLater             exit 75  the market is closed, or an outage outlasted patience
-    └── StrategyFailed            exit 1   plug-in code raised: its proposals are denied
+    └── TryAgainLater             exit 75  the market is closed, or an outage outlasted patience
     IllegalTransition                      a programmer's error: never caught, crash and resume
 
 Each carries one line a user can act on. The exit codes are listed in ``--help``.
@@ -134,10 +133,6 @@ class TryAgainLater(GamblerError):
     """Nothing is wrong here; the market is closed or the other side is down."""
 
     exit_code = 75
-
-
-class StrategyFailed(GamblerError):
-    """A strategy raised; what it would have proposed is denied."""
 
 
 class IllegalTransition(Exception):

@@ -1,7 +1,7 @@
 """The documents say what is so: commands run, links lead somewhere, each condition has its row and its test.
 
 A block marked ```sh is run; ```sh no-run is not (it needs keys, a network or a person). Blocks of one document run in
-order, in one scratch directory with a home of its own. ```sh exit=2 expects that exit code, speed=60 a slower market
+order, in one scratch directory with a home of its own. A block below a line "`name.py`:" is written to that file. ```sh exit=2 expects that exit code, speed=60 a slower market
 than the usual one of these tests. Output is in blocks without a language.
 """
 
@@ -38,14 +38,15 @@ TROUBLES = ROOT / "docs/TROUBLESHOOTING.md"
 SPEED = 1800
 PATIENCE_S = 90
 
-_FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^(?:`([\w.]+)`:\n\n)?```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 
 
 class Block(NamedTuple):
-    """A fenced block of a document."""
+    """A fenced block of a document; ``file`` names what it is to be written to, "" for none."""
 
+    file: str
     language: str
     words: frozenset[str]
     text: str
@@ -56,7 +57,8 @@ class Block(NamedTuple):
 def blocks(path: Path) -> tuple[Block, ...]:
     text = path.read_text("utf-8")
     return tuple(
-        Block(m[1], frozenset(m[2].split()), m[3], text.count("\n", 0, m.start()) + 1) for m in _FENCE.finditer(text)
+        Block(m[1] or "", m[2], frozenset(m[3].split()), m[4], text.count("\n", 0, m.start(2)) + 1)
+        for m in _FENCE.finditer(text)
     )
 
 
@@ -69,8 +71,12 @@ def named(paths: list[Path]) -> list[object]:
     return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
 
 
-def with_blocks(*languages: str) -> list[object]:
-    return named([p for p in DOCUMENTS if any(b.language in languages and "no-run" not in b.words for b in blocks(p))])
+def to_run(path: Path, language: str) -> list[Block]:
+    return [b for b in blocks(path) if b.language == language and "no-run" not in b.words and not b.file]
+
+
+def with_blocks(language: str) -> list[object]:
+    return named([path for path in DOCUMENTS if to_run(path, language)])
 
 
 # -- commands -------------------------------------------------------------------------------------
@@ -129,6 +135,7 @@ def checkout(tmp_path: Path) -> Path:
     shims.mkdir()
     program = f'"{sys.executable}" -c "from gambler_ai.cli.main import main; main()" "$@"'
     write(folder / "scripts/run", f"#!/bin/sh\nexport GAMBLER_PROGRAM=scripts/run\nexec {program}\n")
+    write(folder / "scripts/test", f'#!/bin/sh\nexec "{sys.executable}" -m pytest -p no:cacheprovider "$@"\n')
     write(shims / "gambler-ai", f"#!/bin/sh\nexec {program}\n")
     for name in ("python", "python3"):
         write(shims / name, f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
@@ -139,6 +146,13 @@ def checkout(tmp_path: Path) -> Path:
 def said(block: Block, name: str, default: int) -> int:
     """A number that the fence of a block gives: ```sh exit=2."""
     return next((int(word.partition("=")[2]) for word in block.words if word.startswith(f"{name}=")), default)
+
+
+def write_files(path: Path, folder: Path) -> None:
+    """What a document shows as files, where its reader would have put it."""
+    for block in blocks(path):
+        if block.file:
+            (folder / block.file).write_text(block.text, "utf-8")
 
 
 def write(path: Path, text: str) -> None:
@@ -158,9 +172,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", with_blocks("sh"))
 def test_what_can_be_pasted_runs(path: Path, checkout: Path):
-    for block in blocks(path):
-        if block.language != "sh" or "no-run" in block.words:
-            continue
+    write_files(path, checkout)
+    for block in to_run(path, "sh"):
         wanted, speed = said(block, "exit", 0), said(block, "speed", SPEED)
         ended = subprocess.run(
             ["bash", "-c", f"{block.text}\nlast=$?; wait; exit $last"], cwd=checkout,
@@ -174,7 +187,7 @@ def test_what_can_be_pasted_runs(path: Path, checkout: Path):
 @pytest.mark.parametrize("path", with_blocks("python"))
 def test_each_python_block_runs(path: Path, checkout: Path):
     """In order and in one namespace, as a reader would paste them."""
-    code = "\n".join(b.text for b in blocks(path) if b.language == "python" and "no-run" not in b.words)
+    code = "\n".join(block.text for block in to_run(path, "python"))
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=checkout, env=environment(checkout), capture_output=True,
         text=True, timeout=PATIENCE_S, check=False,
@@ -189,10 +202,9 @@ def test_each_query_is_one_the_schema_knows(path: Path, checkout: Path):
     subprocess.run(program, cwd=checkout, env=environment(checkout), check=True, capture_output=True)
     db = sqlite3.connect(database)
     try:
-        for block in blocks(path):
-            if block.language == "sql":
-                for statement in filter(str.strip, block.text.split(";")):
-                    db.execute(statement).fetchall()
+        for block in to_run(path, "sql"):
+            for statement in filter(str.strip, block.text.split(";")):
+                db.execute(statement).fetchall()
     finally:
         db.close()
 

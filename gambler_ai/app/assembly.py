@@ -24,7 +24,6 @@ from gambler_ai.errors import ConfigError
 from gambler_ai.storage import journal, limits
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
-from gambler_ai.strategies.momentum import Momentum
 from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.ledger import Ledger
@@ -37,11 +36,11 @@ INTERRUPTED = 130
 
 
 def plan_of(settings: Settings) -> Plan:
-    """The plan of a fresh session."""
+    """The plan of a fresh session; its strategy as it is named, not yet loaded."""
     return Plan(
         symbols=settings.symbols, duration_s=settings.duration * 60, interval_s=settings.interval,
         checkpoint_interval_s=settings.checkpoint_interval, timeframe_s=timeframe_s(settings.timeframe),
-        strategy=Momentum.name, stop_loss_pct=settings.stop_loss_pct,
+        strategy=settings.strategy, stop_loss_pct=settings.stop_loss_pct,
         take_profit_pct=settings.take_profit_pct, position_size=settings.position_size,
         keep_checkpoints=settings.keep_checkpoints, speed=settings.speed, feed=settings.feed,
         on_exit=settings.on_exit, when_closed=settings.when_closed, max_positions=settings.max_positions,
@@ -55,13 +54,8 @@ def parameters_of(plan: Plan) -> dict[str, Any]:
     return {
         "strategy": plan.strategy, "stop_loss_pct": str(plan.stop_loss_pct),
         "take_profit_pct": str(plan.take_profit_pct), "position_size": str(plan.position_size),
-        "timeframe_s": plan.timeframe_s,
+        "timeframe_s": plan.timeframe_s, "parameters": dict(plan.strategy_parameters),
     }  # fmt: skip
-
-
-def strategy_of(plan: Plan) -> Strategy:
-    """The strategy a plan names."""
-    return Momentum(stop_loss_pct=plan.stop_loss_pct, take_profit_pct=plan.take_profit_pct)
 
 
 def instruments_of(venue: Venue, plan: Plan) -> dict[str, Instrument]:
@@ -78,7 +72,9 @@ def instruments_of(venue: Venue, plan: Plan) -> dict[str, Instrument]:
     return {symbol: instrument for symbol, instrument in found.items() if instrument is not None}
 
 
-def build_engine(database: Database, state: SessionState, instruments: dict[str, Instrument]) -> Engine:
+def build_engine(
+    database: Database, state: SessionState, instruments: dict[str, Instrument], strategy: Strategy
+) -> Engine:
     """The engine of a session, with what other sessions of the account have under way kept out of it."""
 
     def known_ids(ids: set[str]) -> set[str]:
@@ -92,7 +88,7 @@ def build_engine(database: Database, state: SessionState, instruments: dict[str,
         bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken, held_elsewhere=used.held,
         entries_elsewhere=used.entries,
     )  # fmt: skip
-    return Engine(state, strategy_of(state.plan), risk, instruments, known_ids)
+    return Engine(state, strategy, risk, instruments, known_ids)
 
 
 def build_runner(
@@ -108,7 +104,7 @@ def build_runner(
     if venue.streams is not None:
         streams = venue.streams(plan.symbols, zlib.crc32(engine.state.session_id.encode()))
     wakeups = Wakeups(streams, timedelta(seconds=plan.timeframe_s))
-    return Runner(engine, ledger, venue.feed, executor, reporter, door, wakeups, history=strategy_of(plan).history)
+    return Runner(engine, ledger, venue.feed, executor, reporter, door, wakeups, history=engine.history)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from gambler_ai.app.assembly import (
     plan_of,
     signals,
 )
+from gambler_ai.app.strategies import Onlooker, chosen, stored_strategy
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.clock import SystemClock
 from gambler_ai.config import Settings
@@ -28,6 +29,7 @@ from gambler_ai.storage import journal, lease, requests, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
 from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.strategies import Strategy
 from gambler_ai.trading.executor import Read, read_broker
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import Restored, restore
@@ -61,6 +63,8 @@ class Watcher(Reporter, Protocol):
     def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:
         """What a reconciliation would come to: the differences it found, and everything it would write and send."""
         ...
+
+    def strategy_changed(self, plan: Plan) -> None: ...
 
 
 class App:
@@ -112,7 +116,7 @@ class App:
             RecoveryHalted: there is an interrupted session and nobody to ask.
             TryAgainLater: the market is closed.
         """
-        plan = plan_of(self._settings)
+        plan, strategy = chosen(self._settings)
         session_id = sessions.new_id(self._wall.now())
         venue = open_alpaca(self._settings) if self.kind == ALPACA else None
         interrupted = None if new else self._interrupted(venue)
@@ -123,7 +127,7 @@ class App:
             venue = open_embedded(self._settings, session_id, fresh=True)
         try:
             self._watcher.opening(venue, self.database.name, plan)
-            runner = self._create(venue, session_id, plan)
+            runner = self._create(venue, session_id, plan, strategy)
         except BaseException:
             venue.discard()
             raise
@@ -133,7 +137,7 @@ class App:
         finally:
             venue.on_close()
 
-    def _create(self, venue: Venue, session_id: str, plan: Plan) -> Runner:
+    def _create(self, venue: Venue, session_id: str, plan: Plan, strategy: Strategy) -> Runner:
         account_id = venue.broker.account_id()
         instruments = instruments_of(venue, plan)
         market = venue.broker.market()
@@ -150,7 +154,7 @@ class App:
                     wall=self._wall.now(),
                 )  # fmt: skip
             self._watcher.created(state)
-            engine = build_engine(self.database, state, instruments)
+            engine = build_engine(self.database, state, instruments, strategy)
         except BaseException:
             held.close()
             raise
@@ -192,11 +196,14 @@ class App:
         """
         info = self._find(session_id)
         self._refuse_conflicts(info)
-        with self._reopened(info) as (venue, runner):
-            self._run(venue, runner, *self._resumption(venue, runner.state, runner.token))
+        loaded = stored_strategy(info, self._given)
+        with self._reopened(info, loaded.strategy) as (venue, runner):
+            if loaded.sha256 != runner.plan.strategy_sha256:
+                self._watcher.strategy_changed(runner.plan)
+            self._run(venue, runner, *self._resumption(venue, runner.state, runner.token, loaded.sha256))
 
     @contextmanager
-    def _reopened(self, info: SessionInfo) -> Iterator[tuple[Venue, Runner]]:
+    def _reopened(self, info: SessionInfo, strategy: Strategy) -> Iterator[tuple[Venue, Runner]]:
         """A stored session on its broker with its lease; both are given back in the end."""
         held, restored, venue = self._take_over(info)
         try:
@@ -204,7 +211,7 @@ class App:
             self._watcher.resumed(info, restored)
             instruments = instruments_of(venue, restored.state.plan)
             runner = build_runner(
-                self.database, held, venue, build_engine(self.database, restored.state, instruments),
+                self.database, held, venue, build_engine(self.database, restored.state, instruments, strategy),
                 head=restored.head, created=info.checkpoints, reporter=self._watcher,
                 halt_file=self._settings.halt_file,
             )  # fmt: skip
@@ -213,7 +220,7 @@ class App:
             venue.on_close()
             held.close()
 
-    def _resumption(self, venue: Venue, state: SessionState, token: int) -> list[ev.Fact]:
+    def _resumption(self, venue: Venue, state: SessionState, token: int, sha256: str) -> list[ev.Fact]:
         """The facts a resume begins with. A market that we move stood still; its night is skipped."""
         budget_s = state.remaining_s
         if venue.skip_to is not None:
@@ -223,6 +230,8 @@ class App:
             if not market.is_open:
                 venue.skip_to(market.next_open)
         changes = self._changes(state.plan)
+        if sha256 != state.plan.strategy_sha256:
+            changes["strategy_sha256"] = (state.plan.strategy_sha256, sha256)
         if "duration_s" in changes or not budget_s:
             budget_s = float(changes.get("duration_s", ("", str(state.plan.duration_s)))[1])
         now = venue.clock.now()
@@ -285,7 +294,7 @@ class App:
         asked, stored = plan_of(self._settings), info.plan
         for flag, value in self._given.items():
             field = "timeframe_s" if flag == "timeframe" else flag
-            if flag in OPERATIONAL or not hasattr(stored, field):
+            if flag in OPERATIONAL or flag == "strategy" or not hasattr(stored, field):
                 continue
             if getattr(asked, field) != getattr(stored, field):
                 raise ConfigError(
@@ -345,7 +354,7 @@ class App:
     def _carry_out(self, info: SessionInfo) -> None:
         """Run the session for as long as it takes to do what is asked of it."""
         status = "stopped" if info.status in UNFINISHED else info.status
-        with self._reopened(info) as (venue, runner):
+        with self._reopened(info, Onlooker()) as (venue, runner):
             started = ev.RunStarted(venue.clock.now(), runner.state.remaining_s, resumed=True, token=runner.token)
             with self._minded(venue, runner):
                 runner.begin(started)
@@ -392,7 +401,7 @@ class App:
         if dry_run:
             return self._compare(info)
         status = "stopped" if info.status in UNFINISHED else info.status
-        with self._reopened(info) as (venue, runner):
+        with self._reopened(info, Onlooker()) as (venue, runner):
             budget_s = runner.state.remaining_s
             started = ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=runner.token)
             with self._minded(venue, runner):
@@ -426,7 +435,7 @@ class App:
 
     def _show_difference(self, venue: Venue, state: SessionState) -> bool:
         """Two readings on a state nobody keeps: what both show is what a reconciliation would act on."""
-        engine = build_engine(self.database, state, {})
+        engine = build_engine(self.database, state, {}, Onlooker())
         decisions = Decisions()
         facts: list[ev.Fact] = []
         for _ in range(2):

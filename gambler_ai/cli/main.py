@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gambler_ai import __version__
-from gambler_ai.cli import control, db, exchange, orders, reconcile, run, sessions, wiring
+from gambler_ai.cli import control, db, exchange, orders, reconcile, run, sessions, strategies, wiring
 from gambler_ai.errors import EXIT_CODES, ConfigError, GamblerError
 
 EPILOG = "\n".join(["Exit codes", *(f"{code:>5}  {text}" for code, text in EXIT_CODES.items())])
@@ -57,6 +57,7 @@ app.command("flatten", rich_help_panel=SESSION)(control.flatten)
 app.command("reconcile", rich_help_panel=SESSION)(reconcile.reconcile)
 app.add_typer(sessions.app, name="sessions", rich_help_panel=LOOK)
 app.add_typer(orders.app, name="orders", rich_help_panel=LOOK)
+app.add_typer(strategies.app, name="strategies", rich_help_panel=LOOK)
 app.add_typer(exchange.app, name="exchange", rich_help_panel=KEEP)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)
 

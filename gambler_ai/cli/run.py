@@ -18,6 +18,8 @@ def run(
     stop_loss_pct: options.StopLossPct = None,
     take_profit_pct: options.TakeProfitPct = None,
     position_size: options.PositionSize = None,
+    strategy: options.Strategy = None,
+    parameter: options.Parameter = None,
     max_positions: options.MaxPositions = None,
     max_order_value: options.MaxOrderValue = None,
     max_orders_per_day: options.MaxOrdersPerDay = None,
@@ -48,6 +50,7 @@ def run(
         "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "max_positions": max_positions,
         "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
         "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed,
+        "strategy": strategy, "parameters": _parameters(parameter or []) or None,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new]
@@ -63,6 +66,21 @@ def run(
         runner.resume(resume_session)
     else:
         runner.start(new=new)
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    """``NAME=VALUE``, by name."""
+    from gambler_ai.errors import ConfigError
+
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set {text}: write NAME=VALUE, as in --set lookback=8")
+        if name.strip() in found:
+            raise ConfigError(f"--set {name.strip()} is given twice")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool) -> None:

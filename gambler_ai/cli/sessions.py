@@ -95,8 +95,8 @@ def checkpoints(
     for c in found:
         rows.add_row(
             str(c.number), render.day_time(c.at), str(c.seq), render.money(c.account.portfolio_value),
-            render.money(c.account.cash), str(c.active_positions), str(c.closed_trades), f"{c.length:,}",
-            c.sha256[:12],
+            render.money(c.account.cash), str(c.active_positions), str(c.closed_trades),
+            f"{c.length:,}" if c.is_whole else "brief", c.sha256[:12] if c.is_whole else "",
         )  # fmt: skip
     render.console().print(rows)
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from gambler_ai.cli import render
 from gambler_ai.core.model import ClosedTrade
+from gambler_ai.core.state import Plan
 from gambler_ai.storage import checkpoints, views
 from gambler_ai.storage.sessions import SessionInfo
 
@@ -36,6 +37,7 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
     out.print(render.pair("Session", f"{info.id}  {status}", render.STRONG))
     out.print(render.pair("Broker", f"{info.broker}, account {info.account_id}"))
     out.print(render.pair("Symbols", ",".join(info.plan.symbols)))
+    out.print(render.pair("Strategy", strategy_line(info.plan)))
     out.print(render.pair("Market time", f"{render.day_time(info.started_at)} to {render.day_time(info.last_at)}"))
     out.print(render.pair("Capital", render.dollars(info.initial_capital)))
     out.print(render.pair("Realized", render.money(info.realized_pnl, sign=True), render.pnl_style(info.realized_pnl)))
@@ -47,6 +49,18 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
         out.print()
         out.print(Text(title, render.STRONG))
         out.print(rows)
+
+
+def strategy_line(plan: Plan) -> str:
+    """The strategy with its parameters, its stop and target and its size."""
+    size = render.dollars(plan.position_size)
+    given = ", ".join(f"{name} {_value(value)}" for name, value in plan.strategy_parameters.items())
+    named = f"{plan.strategy} ({given})" if given else plan.strategy
+    return f"{named}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size} a position"
+
+
+def _value(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _tables(document: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -13,7 +13,7 @@ from gambler_ai import __version__
 from gambler_ai.app.venue import EMBEDDED, Venue
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
-from gambler_ai.cli.show import trades_table
+from gambler_ai.cli.show import strategy_line, trades_table
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
@@ -69,7 +69,7 @@ class ConsoleWatcher:
         plan = state.plan
         self._out.print(render.pair("Session", state.session_id, STRONG))
         self._out.print(render.pair("Symbols", ",".join(plan.symbols)))
-        self._out.print(render.pair("Strategy", _strategy_line(plan)))
+        self._out.print(render.pair("Strategy", strategy_line(plan)))
         self._out.print(render.pair("Plan", _plan_line(plan)))
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None:
@@ -93,6 +93,12 @@ class ConsoleWatcher:
             self._line("Checkpoint", f"#{checkpoint.number}, {render.day_time(checkpoint.at)}")
         self._line("Last known portfolio value", render.dollars(state.account.portfolio_value))
         self._line("Remaining", render.span(timedelta(seconds=state.remaining_s or state.plan.duration_s)))
+
+    def strategy_changed(self, plan: Plan) -> None:
+        path = plan.strategy.rpartition(":")[0]
+        self._out.print(
+            Text(f"  {path} is not the code this session traded with so far; it goes on with the new", WARN)
+        )
 
     def other_account(self, info: SessionInfo, account_id: str) -> None:
         self._out.print(Text(
@@ -255,13 +261,10 @@ def _agreement(differences: int) -> Text:
     return Text(f"{differences} differences, each explained above and stored.", WARN)
 
 
-def _strategy_line(plan: Plan) -> str:
-    size = render.dollars(plan.position_size)
-    return f"{plan.strategy}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size} a position"
-
-
 def _is_needed(fact: Any) -> bool:
     """Whether it is told with --quiet as well."""
+    if isinstance(fact, ev.Denied):
+        return fact.symbol == ev.ALL
     return type(fact) in _ALWAYS or (isinstance(fact, ev.IntentPlanned) and fact.intent.purpose is not Purpose.ENTRY)
 
 
@@ -302,6 +305,8 @@ def _fill(fact: ev.FillReported) -> tuple[str, str, str, str]:
 
 
 def _denied(fact: ev.Denied) -> tuple[str, str, str, str]:
+    if fact.symbol == ev.ALL:  # not a proposal: the strategy itself failed
+        return "denied", "", fact.context, BAD
     return "denied", fact.symbol, f"{fact.side}: {fact.code.replace('_', ' ')} ({fact.context})", QUIET
 
 
@@ -337,7 +342,7 @@ _FACTS: dict[type, Callable[[Any], tuple[str, str, str, str]]] = {
     ev.Adopted: lambda f: ("adopted", f.symbol, f"{render.qty(f.qty)} @ {render.price(f.price)}: {f.reason}", WARN),
     ev.IntentResolved: lambda f: ("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
     ev.RequestTaken: lambda f: ("asked", "", f"{f.kind}: {f.answer}", STRONG),
-    ev.PlanChanged: lambda f: ("plan", "", ", ".join(f"{k} {a} to {b}" for k, (a, b) in f.changes.items()), ""),
+    ev.PlanChanged: lambda f: ("plan", "", ", ".join(f"{k} {a:.16} to {b:.16}" for k, (a, b) in f.changes.items()), ""),
 }
 
 #: What a reconciliation does, besides noting differences.

@@ -19,7 +19,7 @@ def from_columns(
     """A frame of at most ``keep`` bars from one array (bars, 6: time, open, high, low, close, volume) a symbol.
 
     Bars that are not sane (not finite, not above zero, high below low) are left out: a strategy never
-    sees them (RECOVERY_PROTOCOL 2.3, feed).
+    sees them (RECOVERY_PROTOCOL 2.3, feed). The frame's arrays are read-only.
     """
     clean = {symbol: _sane(columns[symbol])[-keep:] for symbol in symbols}
     rows = max((len(c) for c in clean.values()), default=0)
@@ -30,6 +30,8 @@ def from_columns(
         if len(column):
             times[-len(column) :, i] = column[:, 0]
             values[:, -len(column) :, i] = column[:, 1:].T
+    for array in (times, values):  # every strategy sees the same frame: none may write into it
+        array.flags.writeable = False
     return BarFrame(symbols, interval, times, *values)
 
 

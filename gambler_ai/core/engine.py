@@ -6,9 +6,9 @@ an `IntentPlanned` or `ResendPlanned` may be sent, a `CancelPlanned` may be aske
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
@@ -28,6 +28,7 @@ from gambler_ai.core.orders import (
     observed,
 )
 from gambler_ai.core.ports import Strategy
+from gambler_ai.core.proposals import checked, failure
 from gambler_ai.core.state import Changes, SessionState, apply
 
 #: VOID needs all three, in session time (RECOVERY_PROTOCOL 2.1): quiet since the last possible byte,
@@ -80,6 +81,11 @@ class Engine:
         return self._out
 
     @property
+    def history(self) -> int:
+        """Closed bars the strategy wants to see of each symbol."""
+        return self._strategy.history
+
+    @property
     def market(self) -> ev.MarketReport | None:
         """The broker's clock as of the last reading."""
         return self._report.market if self._report is not None else None
@@ -93,7 +99,8 @@ class Engine:
     def _bars_closed(self, event: ev.BarsClosed) -> None:
         self._restore(ev.MARKET_DATA)
         fresh = _fresh_bars(event.frame, self.state.bars)
-        view = MarketView(event.at, event.frame, event.trades, frozenset(self.state.positions))
+        held = {symbol: position.qty for symbol, position in self.state.positions.items()}
+        view = MarketView(event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held))
         for proposal in self._proposals(view):
             if proposal.symbol in fresh:
                 self._review(proposal, event)
@@ -102,10 +109,10 @@ class Engine:
     def _proposals(self, view: MarketView) -> list[Proposal]:
         """What the strategy wants. What it raises, or returns that is no proposal, denies this scan and no more."""
         try:
-            return [check_proposal(p, self.state.plan.symbols) for p in self._strategy.propose(view)]
-        except Exception as error:
-            text = f"strategy {self._strategy.name}: {type(error).__name__}: {error}"
-            self._emit(ev.Denied(view.at, ev.ALL, Side.BUY, risk.Code.STRATEGY_FAILED, text[:300]))
+            return checked(self._strategy.propose(view), self.state.plan.symbols, view.at)
+        except (Exception, SystemExit) as error:
+            text = f"strategy {self._strategy.name}: {failure(error)}"
+            self._emit(ev.Denied(view.at, ev.ALL, Side.BUY, risk.Code.STRATEGY_FAILED, text))
             return []
 
     def _review(self, proposal: Proposal, event: ev.BarsClosed) -> None:
@@ -341,30 +348,13 @@ _STEPS: dict[type, Callable[[Engine, Any], None]] = {
 }
 
 
-def check_proposal(proposal: Any, symbols: Collection[str]) -> Proposal:
-    """A strategy's proposal, if it is one.
-
-    Raises:
-        ValueError: it is none, or its symbol, stop or target makes no sense.
-    """
-    if not isinstance(proposal, Proposal):
-        raise ValueError(f"{proposal!r:.80} is not a Proposal")
-    if proposal.symbol not in symbols:
-        raise ValueError(f"{proposal.symbol!r:.40} is not one of this session's symbols")
-    for name in ("stop_loss_pct", "take_profit_pct"):
-        value = getattr(proposal, name)
-        if value is not None and not (isinstance(value, Decimal) and 0 < value < 100):
-            raise ValueError(f"{name} of {value!r:.40} is not a Decimal between 0 and 100")
-    return proposal
-
-
 def _fresh_bars(frame: BarFrame, decided: Mapping[str, datetime]) -> dict[str, datetime]:
     """The newest closed bar of each symbol that has not been decided on yet."""
     fresh = {}
     for column, symbol in enumerate(frame.symbols):
         stamp = int(frame.times[-1, column]) if len(frame) else 0
         if stamp:
-            newest = datetime.fromtimestamp(stamp, UTC)
+            newest = frame.newest_at(column)
             if symbol not in decided or newest > decided[symbol]:
                 fresh[symbol] = newest
     return fresh

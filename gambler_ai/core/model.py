@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # a restore needs no array, and importing numpy takes longer than the restore
+    import numpy as np
+    from numpy.typing import NDArray
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
@@ -51,8 +54,8 @@ class BarFrame:
     """The newest closed bars of all symbols, right-aligned: row -1 holds each symbol's newest bar.
 
     ``times`` (left edge, epoch seconds, 0 where there is none) and the prices and volumes have the
-    shape (bars, symbols); missing cells are NaN. Right alignment keeps "five bars ago" true for a
-    symbol that had no trade in some minute.
+    shape (bars, symbols) and cannot be written to; missing cells are NaN. Right alignment keeps "five bars
+    ago" true for a symbol that had no trade in some minute.
     """
 
     symbols: tuple[str, ...]
@@ -66,6 +69,10 @@ class BarFrame:
 
     def __len__(self) -> int:
         return int(self.times.shape[0])
+
+    def newest_at(self, column: int) -> datetime:
+        """The left edge of a symbol's newest bar: what a signal on that bar is dated."""
+        return datetime.fromtimestamp(int(self.times[-1, column]), UTC)
 
 
 class Trade(Struct, frozen=True):
@@ -177,12 +184,15 @@ class Proposal(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class MarketView:
-    """What a strategy may look at: bars, last trades and which symbols are taken."""
+    """What a strategy may look at: bars, last trades, and what the session holds.
+
+    ``held`` is the signed quantity of each symbol with a position; short is negative.
+    """
 
     at: datetime
     frame: BarFrame
     trades: Mapping[str, Trade]
-    held: frozenset[str]
+    held: Mapping[str, Decimal]
 
 
 def round_price(price: Decimal) -> Decimal:

@@ -14,9 +14,13 @@ from gambler_ai.core.orders import OrderReport
 class Strategy(Protocol):
     """Opinions about the market. Pure: the same view gives the same proposals."""
 
-    name: str
-    #: Closed bars it wants to see of each symbol.
-    history: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def history(self) -> int:
+        """Closed bars it wants to see of each symbol."""
+        ...
 
     def propose(self, view: MarketView) -> Sequence[Proposal]: ...
 

@@ -54,6 +54,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     speed: float
     feed: str
     strategy_parameters: dict[str, Any] = {}
+    strategy_name: str = ""  # what its orders and positions are filed under
     strategy_sha256: str = ""  # of the source, for one that comes from a file
     on_exit: str = "keep"
     when_closed: str = "exit"  # what sessions did that were planned before there was a choice
@@ -391,8 +392,8 @@ def _adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
     """It gets an id of its own making: no order of ours opened it."""
     opening = Position(
         symbol=fact.symbol, qty=ZERO, avg_entry_price=fact.price, entry_at=fact.at,
-        position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", strategy=state.plan.strategy,
-        reason=fact.reason,
+        position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", reason=fact.reason,
+        strategy=state.plan.strategy_name or state.plan.strategy,
     )  # fmt: skip
     held = state.positions.get(fact.symbol)
     state.positions[fact.symbol] = portfolio.adopt(held, opening, fact.qty, fact.price)

@@ -1,4 +1,9 @@
-"""Checkpoints: the state as of a journal row, with a checksum. A cache of the journal, never the truth."""
+"""Checkpoints: the state as of a journal row, with a checksum. A cache of the journal, never the truth.
+
+A whole one holds the state. Writing a large state whole each time would cost what is held and not what has changed,
+so the ones that follow closely are brief: an empty payload, which says "the whole one before, and the journal from
+there to here". The journal's hashes prove both ends.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,20 @@ from sqlalchemy.engine import Connection
 
 from gambler_ai.core import snapshot
 from gambler_ai.core.model import Account
-from gambler_ai.core.state import SessionState
+from gambler_ai.core.state import SessionState, apply
 from gambler_ai.errors import CheckpointCorrupt, ConfigError
+from gambler_ai.storage import statements
+from gambler_ai.storage.journal import read
 from gambler_ai.storage.tables import checkpoints as table
 from gambler_ai.storage.tables import journal
+
+_ADD = statements.insert(table)
+_DROP = statements.delete(table, {"session_id": "session", "number": "which"})
+
+#: A state of fewer bytes than this is written whole at each checkpoint.
+SMALL = 16_384
+#: Journal rows between two whole ones: what a resume replays at most, a few milliseconds.
+WHOLE_EVERY = 500
 
 
 class CheckpointInfo(Struct, frozen=True):
@@ -30,6 +45,11 @@ class CheckpointInfo(Struct, frozen=True):
     length: int
     sha256: str
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds the state itself."""
+        return self.length > 0
+
 
 class Loaded(Struct, frozen=True):
     """A state, where it came from, and which newer checkpoints did not verify."""
@@ -40,9 +60,15 @@ class Loaded(Struct, frozen=True):
     broken: tuple[str, ...]
 
 
-def create(db: Connection, state: SessionState, number: int, head: str, wall: datetime) -> CheckpointInfo:
-    """Write checkpoint ``number`` of ``state``, which includes the journal up to its ``seq``."""
-    payload = snapshot.dump(state)
+def create(
+    db: Connection, state: SessionState, number: int, head: str, wall: datetime, whole: CheckpointInfo | None = None
+) -> CheckpointInfo:
+    """Write checkpoint ``number`` of ``state``, which includes the journal up to its ``seq``.
+
+    A brief one if it can lean on ``whole``, the newest whole one of the session, which the caller knows is there.
+    """
+    brief = whole is not None and whole.length >= SMALL and state.seq - whole.seq < WHOLE_EVERY
+    payload = b"" if brief else snapshot.dump(state)
     row: dict[str, Any] = {
         "session_id": state.session_id, "number": number, "at": state.last_at, "created_at": wall,
         "seq": state.seq, "journal_hash": head, "state_version": snapshot.STATE_VERSION,
@@ -51,7 +77,7 @@ def create(db: Connection, state: SessionState, number: int, head: str, wall: da
         "buying_power": state.account.buying_power, "cash": state.account.cash,
         "active_positions": len(state.positions), "closed_trades": state.closed_trades,
     }  # fmt: skip
-    db.execute(table.insert(), row)
+    _ADD.run(db, row)
     return _info(row)
 
 
@@ -71,30 +97,34 @@ def newest(db: Connection, session_id: str, empty: SessionState, genesis: str) -
     return Loaded(empty, genesis, None, tuple(broken))
 
 
-def prune(db: Connection, session_id: str, keep: int, older_than: datetime | None = None) -> int:
-    """Delete all but the newest ``keep``; never the newest one that verifies. Returns how many went.
+def prune(
+    db: Connection, session_id: str, keep: int, older_than: datetime | None = None, whole: CheckpointInfo | None = None
+) -> int:
+    """Delete all but the newest ``keep``; never the newest one that verifies, nor a whole one that a kept one needs.
 
-    With ``older_than`` (wall time) only those that are older go.
+    With ``older_than`` (wall time) only those that are older go. ``whole`` is known to verify: it was just written.
+    Returns how many went.
 
     Raises:
         ConfigError: ``keep`` is less than one.
     """
     if keep < 1:
         raise ConfigError("keep at least one checkpoint", hint="--keep-checkpoints 100 is the default")
-    numbers = list(
-        db.execute(
-            sa.select(table.c.number).where(table.c.session_id == session_id).order_by(table.c.number.desc())
-        ).scalars()
-    )
-    if len(numbers) <= keep:
+    columns = (table.c.number, table.c.length, table.c.created_at)
+    query = sa.select(*columns).where(table.c.session_id == session_id).order_by(table.c.number.desc())
+    rows = db.execute(query).all()
+    kept = {r.number for place, r in enumerate(rows) if place < keep or (older_than and r.created_at >= older_than)}
+    if len(kept) == len(rows):
         return 0
-    good = next((n for n in numbers if _verifies(db, session_id, n)), None)
-    where = [table.c.session_id == session_id, table.c.number <= numbers[keep]]
-    if good is not None:
-        where.append(table.c.number != good)
-    if older_than is not None:
-        where.append(table.c.created_at < older_than)
-    return int(db.execute(table.delete().where(*where)).rowcount)
+    if whole is None:  # else the newest verifies: it is that one, or leans on it
+        kept |= {n for n in [next((r.number for r in rows if _verifies(db, session_id, r.number)), None)] if n}
+    leans_on: int | None = None
+    for row in reversed(rows):  # oldest first: a brief one leans on the last whole one before it
+        leans_on = row.number if row.length else leans_on
+        if row.number in kept and leans_on is not None:
+            kept.add(leans_on)
+    gone = [{"session": session_id, "which": row.number} for row in rows if row.number not in kept]
+    return _DROP.run(db, *gone) if gone else 0
 
 
 def listed(db: Connection, session_id: str, limit: int) -> list[CheckpointInfo]:
@@ -126,12 +156,25 @@ def _load(db: Connection, session_id: str, number: int) -> tuple[SessionState, d
     payload = bytes(row["payload"])
     if len(payload) != row["length"] or snapshot.digest(payload) != row["sha256"]:
         raise CheckpointCorrupt("its checksum does not match")
-    state = snapshot.load(payload, row["state_version"])
+    state = snapshot.load(payload, row["state_version"]) if payload else _from_whole(db, session_id, row)
     if state.session_id != session_id or state.seq != row["seq"]:
         raise CheckpointCorrupt("it belongs to another session or place in the journal")
     if row["seq"] and row["journal_hash"] != _journal_hash(db, session_id, row["seq"]):
         raise CheckpointCorrupt("the journal at its place is another one")
     return state, row
+
+
+def _from_whole(db: Connection, session_id: str, row: dict[str, Any]) -> SessionState:
+    """The state of a brief one: that of the whole one before it, and the journal between."""
+    where = (table.c.session_id == session_id, table.c.number < row["number"], table.c.length > 0)
+    number = db.execute(sa.select(sa.func.max(table.c.number)).where(*where)).scalar()
+    if number is None:
+        raise CheckpointCorrupt("there is no whole one before it")
+    state, base = _load(db, session_id, number)
+    for fact, _head in read(db, session_id, state.seq, base["journal_hash"], row["seq"]):
+        apply(state, fact)
+        state.seq += 1
+    return state
 
 
 def _journal_hash(db: Connection, session_id: str, seq: int) -> str | None:

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
@@ -272,7 +271,11 @@ def _on_connect(connection: Any, _record: object) -> None:
 def _on_begin(db: Connection) -> None:
     # A reader that said IMMEDIATE would keep the writer out.
     read_only = db.get_execution_options().get("read_only", False)
-    db.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    cursor = db.connection.cursor()  # the driver's own: this is in front of every transaction
+    try:
+        cursor.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    finally:
+        cursor.close()
 
 
 def _sqlite_path(url: sa.URL) -> Path | None:
@@ -294,26 +297,3 @@ def _prepare_file(path: Path) -> None:
         raise StorageError(
             f"database {path} cannot be opened: {error.strerror}", hint="give another with --database-url"
         ) from error
-
-
-def fitting(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
-    """``row`` with texts of others as ``table`` can hold them; the journal has them whole.
-
-    Postgres refuses a text that is too long, and NUL in any text; SQLite takes both. Keys are left as they are.
-    """
-    fitted = dict(row)
-    for name, value in row.items():
-        column = table.c[name]
-        if isinstance(value, str) and not column.primary_key:
-            fitted[name] = value.replace("\0", "\N{REPLACEMENT CHARACTER}")[: getattr(column.type, "length", None)]
-    return fitted
-
-
-def upsert(db: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    """Insert ``rows``, or overwrite the ones whose primary key is there."""
-    if not rows:
-        return
-    insert: Any = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(table)
-    keys = [c.name for c in table.primary_key]
-    rest = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-    db.execute(insert.on_conflict_do_update(index_elements=keys, set_=rest), rows)

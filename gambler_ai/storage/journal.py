@@ -15,14 +15,24 @@ from gambler_ai.core.model import ClosedTrade, Fill, Position
 from gambler_ai.core.orders import IntentRecord, Order
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt
+from gambler_ai.storage import statements
 from gambler_ai.storage import tables as t
-from gambler_ai.storage.database import fitting, upsert
+from gambler_ai.storage.statements import Statement, fitting
 
 #: The hash before the first row.
 GENESIS = "0" * 64
 
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _decoder = msgspec.json.Decoder(Fact)
+
+_ADD_FACT = statements.insert(t.journal)
+_ADD_FILL = statements.insert(t.fills)
+_ADD_CLOSED = statements.insert(t.closed_trades)
+_ADD_DISCREPANCY = statements.insert(t.discrepancies)
+_PUT_INTENT = statements.upsert(t.intents)
+_PUT_ORDER = statements.upsert(t.orders)
+_PUT_POSITION = statements.upsert(t.positions)
+_DROP_POSITION = statements.delete(t.positions, {"session_id": "session", "symbol": "name"})
 
 
 def append(
@@ -43,14 +53,15 @@ def append(
         })  # fmt: skip
         if isinstance(fact, Reconciled):
             _write_discrepancies(db, state, fact)
-    if rows:
-        db.execute(t.journal.insert(), rows)
+    _run(db, _ADD_FACT, rows)
     _write_rows(db, state, changes)
     return head
 
 
-def read(db: Connection, session_id: str, after_seq: int, head: str) -> Iterator[tuple[Fact, str]]:
-    """The facts after ``after_seq``, oldest first, each with its hash.
+def read(
+    db: Connection, session_id: str, after_seq: int, head: str, last_seq: int | None = None
+) -> Iterator[tuple[Fact, str]]:
+    """The facts after ``after_seq``, oldest first, each with its hash; up to ``last_seq`` if it is given.
 
     Raises:
         CheckpointCorrupt: a row is missing, changed, or not a fact.
@@ -60,6 +71,8 @@ def read(db: Connection, session_id: str, after_seq: int, head: str) -> Iterator
         .where(t.journal.c.session_id == session_id, t.journal.c.seq > after_seq)
         .order_by(t.journal.c.seq)
     )
+    if last_seq is not None:
+        query = query.where(t.journal.c.seq <= last_seq)
     expected = after_seq
     for row in db.execute(query):
         expected += 1
@@ -103,22 +116,19 @@ def taken_symbols(db: Connection, account_id: str, session_id: str) -> dict[str,
 
 def _write_rows(db: Connection, state: SessionState, changes: Changes) -> None:
     sid = state.session_id
-    intents = [fitting(t.intents, _intent_row(state, r)) for r in changes.intents.values()]
-    upsert(db, t.intents, intents)
-    upsert(db, t.orders, [fitting(t.orders, _order_row(sid, o)) for o in changes.orders.values()])
-    if changes.fills:
-        db.execute(t.fills.insert(), [_fill_row(sid, f) for f in changes.fills])
-    for symbol in sorted(changes.symbols):
-        position = state.positions.get(symbol)
-        if position is None:
-            where = (t.positions.c.session_id == sid, t.positions.c.symbol == symbol)
-            db.execute(t.positions.delete().where(*where))
-        else:
-            upsert(db, t.positions, [_position_row(sid, position)])
-    if changes.closed:
-        first = state.closed_trades - len(changes.closed) + 1
-        rows = [_closed_row(sid, first + i, c) for i, c in enumerate(changes.closed)]
-        db.execute(t.closed_trades.insert(), rows)
+    _run(db, _PUT_INTENT, [fitting(t.intents, _intent_row(state, r)) for r in changes.intents.values()])
+    _run(db, _PUT_ORDER, [fitting(t.orders, _order_row(sid, o)) for o in changes.orders.values()])
+    _run(db, _ADD_FILL, [_fill_row(sid, f) for f in changes.fills])
+    touched = {symbol: state.positions.get(symbol) for symbol in sorted(changes.symbols)}
+    _run(db, _PUT_POSITION, [_position_row(sid, p) for p in touched.values() if p is not None])
+    _run(db, _DROP_POSITION, [{"session": sid, "name": symbol} for symbol, p in touched.items() if p is None])
+    first = state.closed_trades - len(changes.closed) + 1
+    _run(db, _ADD_CLOSED, [_closed_row(sid, first + i, c) for i, c in enumerate(changes.closed)])
+
+
+def _run(db: Connection, statement: Statement, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        statement.run(db, *rows)
 
 
 def _write_discrepancies(db: Connection, state: SessionState, fact: Reconciled) -> None:
@@ -127,7 +137,7 @@ def _write_discrepancies(db: Connection, state: SessionState, fact: Reconciled) 
         | msgspec.structs.asdict(item)
         for number, item in enumerate(fact.discrepancies, 1)
     ]
-    db.execute(t.discrepancies.insert(), [fitting(t.discrepancies, row) for row in rows])
+    _run(db, _ADD_DISCREPANCY, [fitting(t.discrepancies, row) for row in rows])
 
 
 def _intent_row(state: SessionState, record: IntentRecord) -> dict[str, Any]:

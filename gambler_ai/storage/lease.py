@@ -10,20 +10,22 @@ from __future__ import annotations
 import os
 import socket
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from gambler_ai.clock import Clock
 from gambler_ai.errors import SessionLeased
+from gambler_ai.storage import statements
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.locks import Lock, lock_of
 from gambler_ai.storage.tables import lease as table
 
 #: Wall time an owner may be silent where no lock can tell; longer than our longest blocking call.
 LEASE_TTL = timedelta(seconds=60)
+
+
+_RENEW = statements.update(table, ["until"], {"account_id": "account", "token": "own"})
 
 
 class Lease:
@@ -46,12 +48,8 @@ class Lease:
                 f"this runner lost its lock, and account {self.account_id} is now held by"
                 f" {self._lock.owner() or 'another runner'}"
             )
-        row = db.execute(
-            table.update()
-            .where(table.c.account_id == self.account_id, table.c.token == self.token)
-            .values(until=self._clock.now() + LEASE_TTL)
-        )
-        if row.rowcount != 1:
+        until = self._clock.now() + LEASE_TTL
+        if _RENEW.run(db, {"until": until, "account": self.account_id, "own": self.token}) != 1:
             owner = db.execute(sa.select(table.c.owner).where(table.c.account_id == self.account_id)).scalar()
             raise SessionLeased(f"this runner was replaced: the account is now held by {owner or 'nobody'}")
 
@@ -114,9 +112,10 @@ def _take_row(db: Connection, account_id: str, session_id: str, owner: str, cloc
     values = {
         "session_id": session_id, "owner": owner, "acquired_at": now, "until": now + LEASE_TTL, "released": False,
     }  # fmt: skip
-    insert: Any = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(table)
-    query = insert.values(account_id=account_id, token=1, **values).on_conflict_do_update(
-        index_elements=[table.c.account_id], set_={"token": table.c.token + 1, **values}
+    query = (
+        statements.insert_of(db.dialect.name)(table)
+        .values(account_id=account_id, token=1, **values)
+        .on_conflict_do_update(index_elements=[table.c.account_id], set_={"token": table.c.token + 1, **values})
     )
     return int(db.execute(query.returning(table.c.token)).scalar_one())
 

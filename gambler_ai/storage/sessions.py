@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError, SessionNotFound, StorageError
+from gambler_ai.storage import statements
 from gambler_ai.storage.tables import sessions as table
 
 #: Ids name files and rows; nothing else passes (RECOVERY_PROTOCOL 4.6).
@@ -24,6 +25,13 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COMPLETED, CLOSED = "completed", "closed"
 #: What a session made by a script has where a runner's names its broker.
 SCRIPT = "script"
+
+_MOVE = statements.update(
+    table,
+    ["plan", "parameters", "initial_capital", "status", "end_reason", "last_at", "updated_at", "seq", "journal_hash",
+     "closed_trades", "realized_pnl", "checkpoints"],
+    {"id": "session"},
+)  # fmt: skip
 
 
 def new_id(wall: datetime) -> str:
@@ -65,8 +73,7 @@ def insert(db: Connection, state: SessionState, *, broker: str, trading_url: str
 
 def update(db: Connection, state: SessionState, *, head: str, checkpoints: int, wall: datetime) -> None:
     """Write what moved: place in the journal, status, totals."""
-    values = _moving(state, head, wall) | {"checkpoints": checkpoints}
-    db.execute(table.update().where(table.c.id == state.session_id).values(**values))
+    _MOVE.run(db, {**_moving(state, head, wall), "checkpoints": checkpoints, "session": state.session_id})
 
 
 def _moving(state: SessionState, head: str, wall: datetime) -> dict[str, Any]:

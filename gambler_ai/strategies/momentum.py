@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from gambler_ai.core.model import BarFrame, MarketView, Proposal, Side
+from gambler_ai.strategies.base import Strategy
 
 
-class Momentum:
+class Momentum(Strategy, frozen=True):
     """Long after a rise, short after a fall, of ``change_pct`` in ``lookback`` bars on high volume."""
 
-    name = "momentum"
+    change_pct: Annotated[float, Meta(gt=0, le=100)] = 2.0
+    lookback: Annotated[int, Meta(ge=1, le=500)] = 5
+    volume_ratio: Annotated[float, Meta(ge=0, le=1000)] = 2.0
+    volume_bars: Annotated[int, Meta(ge=1, le=500)] = 20
 
-    def __init__(
-        self, *, stop_loss_pct: Decimal, take_profit_pct: Decimal, change_pct: float = 2.0,
-        lookback: int = 5, volume_ratio: float = 2.0, volume_bars: int = 20,
-    ) -> None:  # fmt: skip
-        self.history = max(lookback, volume_bars) + 1
-        self._stop_loss_pct = stop_loss_pct
-        self._take_profit_pct = take_profit_pct
-        self._change_pct = change_pct
-        self._lookback = lookback
-        self._volume_ratio = volume_ratio
-        self._volume_bars = volume_bars
+    @property
+    def history(self) -> int:
+        return max(self.lookback, self.volume_bars) + 1
 
     def propose(self, view: MarketView) -> Sequence[Proposal]:
         """One proposal for each symbol whose newest bar shows both the move and the volume."""
@@ -34,15 +30,15 @@ class Momentum:
         if len(frame) < self.history:
             return ()
         change, ratio = self._signals(frame)
-        hits = (np.abs(change) >= self._change_pct) & (ratio >= self._volume_ratio)
+        hits = (np.abs(change) >= self.change_pct) & (ratio >= self.volume_ratio)
         return [self._proposal(frame, int(i), change[i], ratio[i]) for i in np.flatnonzero(hits)]
 
     def _signals(self, frame: BarFrame) -> tuple[np.ndarray, np.ndarray]:
         """Change in percent and volume ratio per symbol; NaN (never a hit) where history is short."""
         close, volume = frame.close, frame.volume
         with np.errstate(invalid="ignore", divide="ignore"):
-            change = (close[-1] / close[-1 - self._lookback] - 1.0) * 100.0
-            ratio = volume[-1] / volume[-1 - self._volume_bars : -1].mean(axis=0)
+            change = (close[-1] / close[-1 - self.lookback] - 1.0) * 100.0
+            ratio = volume[-1] / volume[-1 - self.volume_bars : -1].mean(axis=0)
         # Half a cent in a thousand dollars: 2.00 % as a person reads it, not as floats multiply.
         return np.round(change, 6), ratio
 
@@ -50,8 +46,6 @@ class Momentum:
         return Proposal(
             symbol=frame.symbols[i],
             side=Side.BUY if change > 0 else Side.SELL,
-            signal_at=datetime.fromtimestamp(int(frame.times[-1, i]), UTC),
-            reason=f"{change:+.2f} % in {self._lookback} bars, volume x{ratio:.1f}",
-            stop_loss_pct=self._stop_loss_pct,
-            take_profit_pct=self._take_profit_pct,
+            signal_at=frame.newest_at(i),
+            reason=f"{change:+.2f} % in {self.lookback} bars, volume x{ratio:.1f}",
         )

@@ -28,6 +28,7 @@ class Ledger:
         self._state = state
         self._head = head
         self._wall = wall
+        self._whole: CheckpointInfo | None = None  # the newest whole checkpoint that we have written ourselves
         self.created = created
         self.pruned = 0
 
@@ -36,41 +37,47 @@ class Ledger:
         """The fencing token of this owner."""
         return self._lease.token
 
-    def commit(self, decisions: Decisions) -> None:
+    def commit(self, decisions: Decisions, *, checkpoint: bool = False) -> CheckpointInfo | None:
         """Store facts and the rows they touched, durably. What they allow may be done afterwards.
+
+        With ``checkpoint`` one of the state as it is after them goes into the same transaction, and is returned.
 
         Raises:
             SessionLeased: another runner has taken over; nothing was written.
             StorageError: it could not be written; crash and resume.
             LimitBreached: an entry goes beyond the plan's limits; nothing was written.
         """
-        if not decisions.facts:
-            return
-        kinds = crash_kinds(decisions.facts)
+        if not decisions.facts and not checkpoint:
+            return None
+        facts, changes = decisions.facts, decisions.changes
+        kinds = crash_kinds(facts)
         for kind in kinds:
             crashpoints.hit(f"{kind}.before_commit")
+        created, wall = self.created + checkpoint, self._wall.now()
         with self._database.write() as db:
             self._lease.renew(db)
-            self._head = journal.append(
-                db, self._state, decisions.facts, decisions.changes, self._head, self._lease.token
-            )
-            limits.check(db, self._state, entries_of(decisions.facts))
-            for request_id, answer in decisions.changes.answers.items():
-                requests.answer(db, request_id, answer, self._wall.now())
-            sessions.update(db, self._state, head=self._head, checkpoints=self.created, wall=self._wall.now())
+            self._head = journal.append(db, self._state, facts, changes, self._head, self._lease.token)
+            limits.check(db, self._state, entries_of(facts))
+            for request_id, answer in changes.answers.items():
+                requests.answer(db, request_id, answer, wall)
+            info = None
+            if checkpoint:
+                info = checkpoints.create(db, self._state, created, self._head, wall, self._whole)
+                crashpoints.hit("checkpoint.inside")
+            sessions.update(db, self._state, head=self._head, checkpoints=created, wall=wall)
+        self.created = created
+        if info is not None and info.is_whole:
+            self._whole = info
         for kind in kinds:
             crashpoints.hit(f"{kind}.after_commit")
+        if checkpoint:
+            crashpoints.hit("checkpoint.after")
+        return info
 
     def checkpoint(self) -> CheckpointInfo:
         """Write a checkpoint of the state as it is."""
-        with self._database.write() as db:
-            self._lease.renew(db)
-            number = self.created + 1
-            info = checkpoints.create(db, self._state, number, self._head, self._wall.now())
-            sessions.update(db, self._state, head=self._head, checkpoints=number, wall=self._wall.now())
-            crashpoints.hit("checkpoint.inside")
-        self.created = number
-        crashpoints.hit("checkpoint.after")
+        info = self.commit(Decisions(), checkpoint=True)
+        assert info is not None
         return info
 
     def prune(self, keep: int, older_than: timedelta | None = None) -> int:
@@ -78,7 +85,7 @@ class Ledger:
         before: datetime | None = self._wall.now() - older_than if older_than is not None else None
         with self._database.write() as db:
             self._lease.renew(db)
-            count = checkpoints.prune(db, self._state.session_id, keep, before)
+            count = checkpoints.prune(db, self._state.session_id, keep, before, self._whole)
             crashpoints.hit("prune.inside")
         self.pruned += count
         return count

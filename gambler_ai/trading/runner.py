@@ -42,8 +42,8 @@ SETTLE_ROUNDS = 6
 STOP_PATIENCE_S = 8.0
 #: Wall seconds between two looks for the same order meanwhile.
 LOOK_AGAIN_S = 1.0
-#: A checkpoint adds one; pruning this often keeps the file bounded during the session as well.
-PRUNE_EVERY = 10
+#: Checkpoints between two prunes, which keep the file bounded during the session as well: an hour of them as a rule.
+PRUNE_EVERY = 120
 
 
 class Runner:
@@ -65,6 +65,7 @@ class Runner:
         self._scans: Agenda | None = None
         self._asked: set[type] = set()
         self._again: set[type] = set()  # readings wanted while one was in flight
+        self._checkpoint_due = False
         self._failure: ev.BrokerFailed | None = None
         self._brought: list[Decisions] = []  # what this run has come to so far, until it is told
 
@@ -204,8 +205,8 @@ class Runner:
         crashpoints.hit("stop.before_checkpoint")
         if status == "finished" and not self.state.positions and not self._anything_open():
             status = "completed"
+        self._checkpoint_due = True
         self._finish(self._engine.record(ev.RunEnded(self._feed.clock.now(), status, reason)))
-        self._checkpoint()
         self._ledger.prune(self.plan.keep_checkpoints)
         self._ledger.release()
         self._executor.stop(0.0)
@@ -261,13 +262,18 @@ class Runner:
             self._agenda.by("poll", now)
 
     def _finish(self, decisions: Decisions) -> None:
-        """Commit, act, tell: in that order and no other."""
-        self._ledger.commit(decisions)
+        """Commit, with the checkpoint that is due; act, tell: in that order and no other."""
+        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)
+        self._checkpoint_due = False
         for fact in decisions.facts:
             request = self._request(fact)
             if request is not None:
                 self._executor.ask(request)
         self._reporter.took(decisions, self.state)
+        if saved is not None:
+            self._reporter.checkpointed(saved)
+            if saved.number % PRUNE_EVERY == 0:
+                self._ledger.prune(self.plan.keep_checkpoints)
         if self._agenda is None:
             self._brought.append(decisions)
         halting = [d for d in decisions.discrepancies if d.kind in HALTING]
@@ -308,9 +314,9 @@ class Runner:
         if self._scans is not None and self._scans.take("scan", now):
             self._ask_scan()
         if self._agenda.take("checkpoint", now):
-            self._checkpoint()
-            if self._ledger.created % PRUNE_EVERY == 0:
-                self._ledger.prune(self.plan.keep_checkpoints)
+            self._checkpoint_due = True  # the commit of the next answer takes it along
+            if not self._executor.busy:
+                self._finish(Decisions())
 
     def _answer_the_door(self) -> bool:
         """Take what people ask; True when somebody asked for something."""
@@ -336,9 +342,6 @@ class Runner:
             self._asked.add(Scan)
             interval = timedelta(seconds=self.plan.timeframe_s)
             self._executor.ask(Scan(self.plan.symbols, interval, self._history))
-
-    def _checkpoint(self) -> None:
-        self._reporter.checkpointed(self._ledger.checkpoint())
 
     def _reason_to_stop(self, end: datetime) -> str:
         if self.state.stopping:

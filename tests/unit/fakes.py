@@ -177,14 +177,14 @@ class Told:
     name = "momentum"
     history = 1
 
-    def __init__(self, *proposals: Proposal | Exception) -> None:
-        self.proposals: list[Proposal | Exception] = list(proposals)
+    def __init__(self, *proposals: Proposal | BaseException) -> None:
+        self.proposals: list[Proposal | BaseException] = list(proposals)
         self.views: list[MarketView] = []
 
     def propose(self, view: MarketView) -> list[Proposal]:
         self.views.append(view)
         for proposal in self.proposals:
-            if isinstance(proposal, Exception):
+            if isinstance(proposal, BaseException):
                 raise proposal
         return [p for p in self.proposals if isinstance(p, Proposal)]
 
@@ -193,7 +193,7 @@ class Desk:
     """An engine with its strategy, and what it has decided so far."""
 
     def __init__(
-        self, *proposals: Proposal | Exception, state: SessionState | None = None, limits: RiskLimits = LIMITS,
+        self, *proposals: Proposal | BaseException, state: SessionState | None = None, limits: RiskLimits = LIMITS,
         instruments: Mapping[str, Instrument] | None = None, known: Collection[str] = (),
     ) -> None:  # fmt: skip
         self.strategy = Told(*proposals)

@@ -203,6 +203,42 @@ def test_a_timeframe_is_minutes_or_hours(text, seconds):
     assert timeframe_s(text) == seconds
 
 
+TABLE = 'strategy = "momentum"\n[parameters]\nlookback = 8\nchange_pct = 1.5\n'
+
+
+def test_the_command_lines_parameters_win_over_the_files_key_by_key(folder):
+    write(folder, TABLE)
+    assert load({}).parameters == {"lookback": 8, "change_pct": 1.5}
+    assert load({"parameters": {"lookback": "9", "volume_bars": "7"}}).parameters == {
+        "lookback": "9", "change_pct": 1.5, "volume_bars": "7",
+    }  # fmt: skip
+
+
+def test_the_files_parameters_are_those_of_the_files_strategy(folder, monkeypatch):
+    write(folder, TABLE)
+    assert load({"strategy": "momentum"}).parameters == {"lookback": 8, "change_pct": 1.5}
+    other = load({"strategy": "mean_reversion", "parameters": {"entry_z": "3"}})
+    assert (other.strategy, other.parameters) == ("mean_reversion", {"entry_z": "3"})
+    monkeypatch.setenv("GAMBLER_STRATEGY", "mean_reversion")
+    assert (load({}).strategy, load({}).parameters) == ("mean_reversion", {})
+    write(folder, "[parameters]\nlookback = 8\n")  # without a name they are whichever strategy's it is
+    assert load({}).parameters == {"lookback": 8}
+
+
+def test_parameters_from_the_environment_are_json(folder, monkeypatch):
+    write(folder, TABLE)
+    monkeypatch.setenv("GAMBLER_PARAMETERS", '{"lookback": 9}')
+    assert load({}).parameters == {"lookback": 9, "change_pct": 1.5}
+    for text in ("{", "lookback=9"):
+        monkeypatch.setenv("GAMBLER_PARAMETERS", text)
+        with pytest.raises(ConfigError, match="GAMBLER_PARAMETERS must be a JSON object") as caught:
+            load({})
+        assert "\n" not in caught.value.message
+    monkeypatch.setenv("GAMBLER_PARAMETERS", "7")
+    with pytest.raises(ConfigError, match="parameters"):
+        load({})
+
+
 def test_percentages_are_exact():
     assert load({"stop_loss_pct": "0.1"}).stop_loss_pct == Decimal("0.1")
     assert set(Settings.model_fields) >= {"symbols", "database_url"}

@@ -76,6 +76,22 @@ def test_join_adds_what_is_newer_and_forgets_what_is_oldest():
     assert joined.close[-1, 1] == 10.0  # a bar, once closed, is not rewritten
 
 
+@pytest.mark.parametrize("array", ["times", "open", "high", "low", "close", "volume"])
+def test_nobody_can_write_into_a_frame(array):
+    made = frame(A=column(bar(1), bar(2)))
+    joined = bars.join(made, frame(A=column(bar(3))), 3)
+    for of in (made, joined, bars.empty(("A",), FIVE)):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(of, array)[:] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        np.multiply(made.close, 2, out=made.close)
+
+
+def test_the_newest_bar_has_an_instant():
+    made = frame(A=column(bar(1), bar(2)), B=column(bar(1)))
+    assert [made.newest_at(i).timestamp() for i in (0, 1)] == [600, 300]
+
+
 def test_join_without_news_is_the_old_frame_itself():
     old = frame(A=column(bar(1), bar(2)))
     assert bars.join(old, frame(A=column(bar(2))), 3) is old

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -104,7 +106,7 @@ def test_the_strategy_sees_the_bars_the_trades_and_what_is_held():
     event = bars_closed()
     desk.step(event)
     [view] = desk.strategy.views
-    assert (view.at, view.frame, view.trades, view.held) == (AT, event.frame, event.trades, frozenset({"AAPL"}))
+    assert (view.at, view.frame, view.trades, view.held) == (AT, event.frame, event.trades, {"AAPL": D(10)})
 
 
 def test_frames_without_a_bar_mark_the_trades_only():
@@ -122,9 +124,30 @@ def test_a_strategy_that_raises_is_denied_and_the_session_goes_on():
     denied = only(ev.Denied, decisions)
     assert (denied.symbol, denied.code) == ("*", Code.STRATEGY_FAILED)
     assert denied.context.startswith("strategy momentum: ValueError: xxx")
-    assert len(denied.context) == 300
+    assert len(denied.context) < 300
+    assert re.search(r"xxx \(line \d+\)$", denied.context)
     desk.strategy.proposals = [wish(signal_at=AT)]
     assert "IntentPlanned" in kinds(desk.step(bars_closed(AT + FIVE)))
+
+
+@pytest.mark.parametrize("odd", [SystemExit(0), StopIteration(), RecursionError()])
+def test_nothing_a_strategy_raises_ends_a_session(odd):
+    desk = Desk(odd).opened()
+    assert only(ev.Denied, desk.step(bars_closed())).code == Code.STRATEGY_FAILED
+
+
+def test_a_strategy_cannot_change_what_the_engine_goes_by():
+    desk = Desk(wish()).opened()
+    desk.holding()
+    event = bars_closed(symbols=("AAPL", "MSFT"))
+    desk.step(event)
+    [view] = desk.strategy.views
+    mappings: tuple[Any, ...] = (view.trades, view.held)
+    for mapping in mappings:
+        with pytest.raises(TypeError):
+            mapping["AAPL"] = None
+        with pytest.raises(TypeError):
+            del mapping["AAPL"]
 
 
 @pytest.mark.parametrize(

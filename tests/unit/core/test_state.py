@@ -24,7 +24,7 @@ from gambler_ai.core.state import (
     evolve,
 )
 from gambler_ai.errors import CheckpointCorrupt, IllegalTransition
-from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, make_state, protect, report_of
+from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, make_plan, make_state, protect, report_of
 
 ENTRY = entry()
 COID = ENTRY.client_order_id
@@ -436,3 +436,12 @@ GOOD = snapshot.dump(make_state())
 def test_bytes_that_are_no_state_are_refused(payload):
     with pytest.raises(CheckpointCorrupt):
         snapshot.load(payload, snapshot.STATE_VERSION)
+
+
+def test_an_adopted_position_is_filed_under_the_strategys_name_not_its_place():
+    """A place may be a long path; the name is what the strategy's own positions have."""
+    plan = make_plan(strategy="/a/long/way/to/mine.py:Mine", strategy_name="mine")
+    for known, name in ((plan, "mine"), (make_plan(), "momentum")):
+        state = make_state(plan=known)
+        apply(state, ev.Adopted(AT, "AAPL", D(10), D(100), "asked"))
+        assert state.positions["AAPL"].strategy == name

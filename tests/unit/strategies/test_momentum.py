@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from gambler_ai.core.bars import from_columns
 from gambler_ai.core.model import BarFrame, MarketView, Side
 from gambler_ai.strategies.momentum import Momentum
-from tests.unit.fakes import AT, FIVE, D
+from tests.unit.fakes import AT, FIVE
 
 BARS = Sequence[tuple[float, float]]  # (close, volume), oldest first
 
@@ -29,11 +30,11 @@ def frame(**symbols: BARS) -> BarFrame:
 
 
 def momentum(**changes) -> Momentum:
-    return Momentum(stop_loss_pct=D(2), take_profit_pct=D(4), **changes)
+    return Momentum(**changes)
 
 
 def view(of: BarFrame) -> MarketView:
-    return MarketView(AT, of, {}, frozenset())
+    return MarketView(AT, of, {}, {})
 
 
 def proposed(of: BarFrame, **changes) -> dict[str, Side]:
@@ -100,7 +101,7 @@ def test_a_proposal_says_what_it_saw():
     [proposal] = momentum().propose(view(after(102.5, 310.0)))
     assert proposal.reason == "+2.50 % in 5 bars, volume x3.1"
     assert proposal.signal_at == AT - FIVE
-    assert (proposal.stop_loss_pct, proposal.take_profit_pct) == (D(2), D(4))
+    assert (proposal.stop_loss_pct, proposal.take_profit_pct) == (None, None)
 
 
 def test_short_history_never_signals():
@@ -114,7 +115,9 @@ def test_short_history_never_signals():
 @pytest.mark.parametrize("row", [-1, -2, -6, 0])
 def test_a_hole_in_what_it_looks_at_never_signals(array, row):
     of = after(110.0, 900.0)
-    getattr(of, array)[row, 0] = np.nan
+    spoiled = getattr(of, array).copy()
+    spoiled[row, 0] = np.nan
+    of = replace(of, **{array: spoiled})
     looked_at = row in ((-1, -6) if array == "close" else (-1, -2, -6, 0))
     assert proposed(of) == ({} if looked_at else {"A": Side.BUY})
 
@@ -126,6 +129,7 @@ def test_it_wants_the_bars_it_looks_at():
 
 def test_the_instant_of_a_signal_is_of_its_own_symbol():
     late = frame(A=[*QUIET, (102.0, 200.0)])
-    late.times[-1, 0] = int(datetime(2008, 10, 7, 13, 0, tzinfo=UTC).timestamp())
-    [proposal] = momentum().propose(view(late))
+    times = late.times.copy()
+    times[-1, 0] = int(datetime(2008, 10, 7, 13, 0, tzinfo=UTC).timestamp())
+    [proposal] = momentum().propose(view(replace(late, times=times)))
     assert proposal.signal_at == datetime(2008, 10, 7, 13, 0, tzinfo=UTC)

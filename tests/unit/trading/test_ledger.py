@@ -13,7 +13,7 @@ from gambler_ai.core.engine import Decisions
 from gambler_ai.core.orders import Purpose
 from gambler_ai.core.state import SessionState, evolve
 from gambler_ai.errors import CheckpointCorrupt, ConfigError, SessionLeased, StorageError
-from gambler_ai.storage import lease, sessions
+from gambler_ai.storage import checkpoints, journal, lease, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.ledger import Ledger, crash_kinds
 from gambler_ai.trading.recovery import restore
@@ -179,3 +179,20 @@ def test_a_journal_that_does_not_reach_where_the_session_was_is_not_taken(databa
     with pytest.raises(CheckpointCorrupt) as caught:
         restore(database, info(database))
     assert "--new" in caught.value.hint
+
+
+def test_a_due_checkpoint_shares_the_commit_of_the_facts(database, ledger, state):
+    with database.write() as db:  # its number is taken, so it cannot be written
+        checkpoints.create(db, state, 1, journal.GENESIS, AT)
+    facts = STORY[:3]
+    with pytest.raises(StorageError, match=r"(?i)unique"):
+        ledger.commit(Decisions(facts=facts, changes=evolve(state, facts)), checkpoint=True)
+    assert (count(database, "journal"), ledger.created) == (0, 0)
+
+
+def test_a_checkpoint_holds_the_facts_it_was_committed_with(database, ledger, state):
+    saved = ledger.commit(Decisions(facts=STORY, changes=evolve(state, STORY)), checkpoint=True)
+    found = restore(database, info(database))
+    assert saved is not None
+    assert (found.checkpoint, found.replayed, saved.seq) == (saved, 0, len(STORY))
+    assert snapshot.dump(found.state) == snapshot.dump(state)

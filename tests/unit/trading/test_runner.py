@@ -90,7 +90,7 @@ class Session:
             info = sessions.find(db, SESSION)
         held_ = lease.acquire(self.database, state.account_id, SESSION, "pid 1", wall)
         ledger = Ledger(self.database, held_, state, head=info.journal_hash, created=info.checkpoints, wall=wall)
-        strategy = Momentum(stop_loss_pct=plan.stop_loss_pct, take_profit_pct=plan.take_profit_pct)
+        strategy = Momentum()
         known = {s: i for s, i in self.broker.instruments(plan.symbols).items() if i is not None}
         limits = RiskLimits(bar_interval=timedelta(seconds=plan.timeframe_s))
         engine = Engine(state, strategy, limits, known, self.known_ids)

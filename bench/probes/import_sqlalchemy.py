@@ -1,0 +1,7 @@
+"""Floor of a restore: a process that only imports SQLAlchemy."""
+
+import sys
+
+import sqlalchemy
+
+sys.stdout.write(sqlalchemy.__version__)

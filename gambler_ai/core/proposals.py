@@ -1,0 +1,79 @@
+"""The boundary to a strategy's code: what it returned, checked; what it raised, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from gambler_ai.core.model import Proposal, Side
+
+#: A reason is a line in a table, not a document.
+REASON_MAX = 200
+FAILURE_MAX = 300
+_OURS = __file__.removesuffix("core/proposals.py")
+
+
+def checked(proposals: Iterable[Any], symbols: Collection[str], at: datetime) -> list[Proposal]:
+    """What a strategy proposed at ``at``, if all of it makes sense.
+
+    Raises:
+        ValueError: it is no list of proposals, or one of them makes no sense.
+    """
+    if isinstance(proposals, Proposal) or not isinstance(proposals, Iterable):
+        raise ValueError(f"propose returned {proposals!r:.80}, not a list of Proposals")
+    return [_checked(proposal, symbols, at) for proposal in proposals]
+
+
+def _checked(proposal: Any, symbols: Collection[str], at: datetime) -> Proposal:
+    if not isinstance(proposal, Proposal):
+        raise ValueError(f"{proposal!r:.80} is not a Proposal")
+    p: Any = proposal  # its annotations are promises of somebody else's code
+    if not isinstance(p.symbol, str) or p.symbol not in symbols:
+        raise ValueError(f"{p.symbol!r:.40} is not one of this session's symbols")
+    if not isinstance(p.side, Side):
+        raise ValueError(f"side of {p.side!r:.40} is not Side.BUY or Side.SELL")
+    if not isinstance(p.signal_at, datetime) or p.signal_at.utcoffset() is None:
+        raise ValueError(f"signal_at of {p.signal_at!r:.60} is not an aware datetime; take frame.newest_at(column)")
+    if p.signal_at > at:
+        raise ValueError(f"signal_at of {p.signal_at!s:.40} is later than the market's {at}")
+    for name in ("stop_loss_pct", "take_profit_pct"):
+        value = getattr(p, name)
+        if value is not None and not (isinstance(value, Decimal) and value.is_finite() and 0 < value < 100):
+            raise ValueError(f"{name} of {value!r:.40} is not a Decimal between 0 and 100")
+    if not isinstance(p.reason, str) or not isinstance(p.exit, bool):
+        raise ValueError(f"reason {p.reason!r:.40} is not a str, or exit {p.exit!r:.40} is not a bool")
+    # A subclass of str, another zone: what is journaled is ours alone.
+    return replace(
+        proposal, symbol=str(p.symbol), reason=one_line(p.reason, REASON_MAX), signal_at=p.signal_at.astimezone(UTC)
+    )
+
+
+def failure(error: BaseException) -> str:
+    """What a strategy's code raised, with the line that did, in one line that can be stored."""
+    try:
+        text = str(error)
+    except (Exception, SystemExit):
+        text = "its own text cannot be read"
+    line = _line(error)
+    return f"{type(error).__name__}: {one_line(text, FAILURE_MAX - 100)}{f' (line {line})' if line else ''}"
+
+
+def one_line(text: str, length_max: int) -> str:
+    """``text`` without what a terminal or a database could choke on (control characters, lone surrogates)."""
+    return "".join(c if c.isprintable() else " " for c in text[:length_max])
+
+
+def _line(error: BaseException) -> int:
+    """The innermost line of the first file on the way there that is not ours; 0 if it was our own check that failed."""
+    theirs = []
+    step = error.__traceback__
+    while step is not None:
+        name = step.tb_frame.f_code.co_filename
+        if not name.startswith((_OURS, "<frozen ")):
+            theirs.append((name, step.tb_lineno))
+        step = step.tb_next
+    return next((line for name, line in reversed(theirs) if name == theirs[0][0]), 0)

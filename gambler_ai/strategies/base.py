@@ -1,0 +1,34 @@
+"""The class that every strategy is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from gambler_ai.core.model import MarketView, Proposal
+
+
+class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A strategy is its parameters (typed fields with defaults) and what it makes of a view of the market.
+
+    It remembers nothing else, so that a session can be rebuilt from what is stored. This one proposes nothing.
+    """
+
+    #: What its orders and positions are filed under; the class's name in lower case unless a class says otherwise.
+    name: ClassVar[str] = "none"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" not in cls.__dict__:
+            cls.name = cls.__name__.lower()
+
+    @property
+    def history(self) -> int:
+        """Closed bars it wants to see of each symbol; a property or a field."""
+        return 1
+
+    def propose(self, view: MarketView) -> Sequence[Proposal]:
+        """What it would do now. Pure: the same view gives the same proposals."""
+        return ()

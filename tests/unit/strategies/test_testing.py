@@ -1,0 +1,44 @@
+"""The test kit is what a session would show, and refuses what a session would deny."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from gambler_ai.core.model import MarketView, Proposal, Side
+from gambler_ai.strategies import Strategy
+from gambler_ai.strategies.testing import AT, proposals_of, view_of
+
+
+def test_a_view_has_the_shape_a_session_gives():
+    hour = timedelta(hours=1)
+    view = view_of({"A": [1.0, 2.0, 3.0], "B": [7.5]}, volumes={"A": [5, 6, 7]}, held={"B": "-2"}, interval=hour)
+    frame = view.frame
+    assert (frame.symbols, frame.interval, len(frame)) == (("A", "B"), hour, 3)
+    assert frame.close[:, 0].tolist() == [1.0, 2.0, 3.0]
+    assert frame.volume[-1].tolist() == [7.0, 1000.0]
+    assert np.isnan(frame.close[:2, 1]).all()
+    assert frame.newest_at(0) == frame.newest_at(1) == AT - hour
+    assert view.trades["B"].price == Decimal("7.5")
+    assert dict(view.held) == {"B": Decimal(-2)}
+    assert not frame.close.flags.writeable
+    assert len(view_of({}).frame) == len(view_of({"A": []}).frame) == 0
+
+
+def test_volumes_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="shorter"):
+        view_of({"A": [1.0, 2.0]}, volumes={"A": [1.0]})
+
+
+class Careless(Strategy, frozen=True):
+    def propose(self, view: MarketView) -> list[Proposal]:
+        return [Proposal("A", "sell", AT, "a side as text")]  # type: ignore[arg-type]
+
+
+def test_what_a_session_would_deny_fails_the_test():
+    with pytest.raises(ValueError, match="side of 'sell' is not"):
+        proposals_of(Careless(), view_of({"A": [1.0]}))
+    assert Side("sell") is Side.SELL
