@@ -1,8 +1,9 @@
 """The documents say what is so: commands run, links lead somewhere, each condition has its row and its test.
 
 A block marked ```sh is run; ```sh no-run is not (it needs keys, a network or a person). Blocks of one document run in
-order, in one scratch directory with a home of its own. A block below a line "`name.py`:" is written to that file. ```sh exit=2 expects that exit code, speed=60 a slower market
-than the usual one of these tests. Output is in blocks without a language.
+order, in one scratch directory with a home of its own. ```sh exit=2 expects that exit code, speed=60 a slower market
+than the usual one of these tests. A block below a line "`name.py`:" is written to that file. Output is in blocks without
+a language.
 """
 
 import ast
