@@ -2,8 +2,8 @@
 
 A block marked ```sh is run; ```sh no-run is not (it needs keys, a network or a person). Blocks of one document run in
 order, in one scratch directory with a home of its own. ```sh exit=2 expects that exit code, speed=60 a slower market
-than the usual one of these tests. A block below a line "`name.py`:" is written to that file. Output is in blocks without
-a language.
+than the usual one of these tests. A block below a line "`name.py`:" is written to that file. Output is in blocks
+without a language.
 """
 
 import ast

@@ -17,6 +17,7 @@ from gambler_ai.app.assembly import (
     plan_of,
     signals,
 )
+from gambler_ai.app.notices import Notice, OtherAccount, StrategyChanged
 from gambler_ai.app.strategies import Onlooker, chosen, stored_strategy
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.clock import SystemClock
@@ -56,15 +57,13 @@ class Watcher(Reporter, Protocol):
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None: ...
 
-    def other_account(self, info: SessionInfo, account_id: str) -> None:
-        """An unfinished session belongs to another account than these keys open."""
+    def noted(self, notice: Notice) -> None:
+        """Something that a person should know before the session goes on."""
         ...
 
     def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:
         """What a reconciliation would come to: the differences it found, and everything it would write and send."""
         ...
-
-    def strategy_changed(self, plan: Plan) -> None: ...
 
 
 class App:
@@ -171,7 +170,7 @@ class App:
             info = sessions.newest_open(db, self.kind, where, account_id)
             newest = sessions.newest_open(db, self.kind, where)
         if account_id is not None and newest is not None and newest.account_id != account_id:
-            self._watcher.other_account(newest, account_id)
+            self._watcher.noted(OtherAccount(newest, account_id))
         if info is None or info.status not in UNFINISHED or lease.is_held(self.database, info.account_id):
             return None
         return info
@@ -199,7 +198,7 @@ class App:
         loaded = stored_strategy(info, self._given)
         with self._reopened(info, loaded.strategy) as (venue, runner):
             if loaded.sha256 != runner.plan.strategy_sha256:
-                self._watcher.strategy_changed(runner.plan)
+                self._watcher.noted(StrategyChanged(runner.plan))
             self._run(venue, runner, *self._resumption(venue, runner.state, runner.token, loaded.sha256))
 
     @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -28,6 +28,7 @@ class Root(TyperGroup):
         if not ctx.resilient_parsing and (not args or (first.startswith("-") and first not in _ROOT_OPTIONS)):
             args = ["run", *args]
         _tidy(self, ctx)
+        wiring.AS_JSON = args[:1] == ["run"] and "--json" in args
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -83,28 +84,32 @@ def main(program: str = "") -> None:
     try:
         sys.exit(app(prog_name="gambler-ai", standalone_mode=False))
     except GamblerError as error:
-        _tell(error.message, error.hint)
-        sys.exit(error.exit_code)
+        _fail(type(error).__name__, error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _tell("stopped", "what is stored is safe: --resume")
-        sys.exit(130)
+        _fail("KeyboardInterrupt", "stopped", "what is stored is safe: --resume", 130)
     except Exception as error:
         if hasattr(error, "format_message"):  # what Typer finds wrong with the command line
-            _tell(error.format_message(), "gambler-ai --help shows every option")
-            sys.exit(ConfigError.exit_code)
-        _tell(f"internal error: {type(error).__name__}: {error}", _keep(error))
-        sys.exit(1)
+            hint = "gambler-ai --help shows every option"
+            _fail(ConfigError.__name__, error.format_message(), hint, ConfigError.exit_code)
+        _fail(type(error).__name__, f"internal error: {type(error).__name__}: {error}", _keep(error), 1)
 
 
-def _tell(message: str, hint: str) -> None:
-    from gambler_ai.cli.render import BAD, QUIET, console
-
-    err = console(stderr=True)
+def _fail(kind: str, message: str, hint: str, code: int) -> NoReturn:
+    """A line for people on stderr, an object for programs that asked for such, and the end."""
     from rich.text import Text
 
-    err.print(Text.assemble(("error: ", BAD), message))
+    from gambler_ai.cli.render import BAD, QUIET, console, printable
+
+    if wiring.AS_JSON and not wiring.ERROR_TOLD:
+        from gambler_ai.cli import json_lines, records
+
+        nowhere = {"at": None, "session": None, "token": None}
+        json_lines.to_stream(sys.stdout, json_lines.Encoder())(records.error(kind, message, hint, code) | nowhere)
+    err = console(stderr=True)
+    err.print(Text.assemble(("error: ", BAD), printable(message)))
     if hint:
-        err.print(Text(f"       {hint}", QUIET))
+        err.print(Text(f"       {printable(hint)}", QUIET))
+    sys.exit(code)
 
 
 def _keep(error: Exception) -> str:

@@ -11,6 +11,7 @@ TRADING = "Trading"
 LIMITS = "Limits and endings"
 RESUME = "Resume and reconcile"
 PLACE = "Broker and state"
+OUTPUT = "Output"
 
 
 def _option(flag: str, text: str, panel: str, **more: Any) -> Any:
@@ -177,5 +178,22 @@ InitDb = Annotated[
 ]
 Quiet = Annotated[
     bool,
-    _option("--quiet", "Print only what a person has to know.", PLACE),
+    _option("--quiet", "Print only what a person has to know.", OUTPUT),
+]
+Plain = Annotated[
+    bool,
+    _option("--plain", "Lines instead of the live view, as in a pipe.", OUTPUT),
+]
+Json = Annotated[
+    bool,
+    _option("--json", "One JSON object a line on stdout, for programs.", OUTPUT),
+]
+LogFile = Annotated[
+    Path | None,
+    _option(
+        "--log-file",
+        "The objects of --json with wall time and level, in a file that is rotated.",
+        OUTPUT,
+        metavar="FILE",
+    ),
 ]
