@@ -163,7 +163,7 @@ def write(path: Path, text: str) -> None:
 
 def environment(folder: Path) -> dict[str, str]:
     home = folder.parent / "home"
-    home.mkdir(exist_ok=True)
+    (home / ".local/state/gambler_ai").mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if name in ("LANG", "TMPDIR")}
     return kept | {
         "HOME": str(home), "PATH": f"{folder.parent / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT),

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gambler_ai import __version__
-from gambler_ai.cli import control, db, exchange, orders, reconcile, run, sessions, strategies, wiring
+from gambler_ai.cli import config, control, db, doctor, exchange, orders, reconcile, run, sessions, strategies, wiring
 from gambler_ai.errors import EXIT_CODES, ConfigError, GamblerError
 
 EPILOG = "\n".join(["Exit codes", *(f"{code:>5}  {text}" for code, text in EXIT_CODES.items())])
@@ -25,11 +25,22 @@ class Root(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first = args[0].partition("=")[0] if args else ""
-        if not ctx.resilient_parsing and (not args or (first.startswith("-") and first not in _ROOT_OPTIONS)):
+        bare = not args and not ctx.resilient_parsing  # a shell that completes the first word has not said it yet
+        if bare or (first.startswith("-") and first not in _ROOT_OPTIONS):
             args = ["run", *args]
         _tidy(self, ctx)
         wiring.AS_JSON = args[:1] == ["run"] and "--json" in args
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The commands and the program's own options, and those of `run`."""
+        found = super().shell_complete(ctx, incomplete)
+        if not incomplete.startswith("-"):
+            return found
+        command = self.commands["run"]
+        known = {item.value for item in found}
+        run_context = type(ctx)(command, info_name="run", parent=ctx, resilient_parsing=True)
+        return found + [item for item in command.shell_complete(run_context, incomplete) if item.value not in known]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The program's help with that of `run` below it: it is what most people look for."""
@@ -59,6 +70,8 @@ app.command("reconcile", rich_help_panel=SESSION)(reconcile.reconcile)
 app.add_typer(sessions.app, name="sessions", rich_help_panel=LOOK)
 app.add_typer(orders.app, name="orders", rich_help_panel=LOOK)
 app.add_typer(strategies.app, name="strategies", rich_help_panel=LOOK)
+app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
+app.add_typer(config.app, name="config", rich_help_panel=LOOK)
 app.add_typer(exchange.app, name="exchange", rich_help_panel=KEEP)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)
 

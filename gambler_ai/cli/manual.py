@@ -1,4 +1,4 @@
-"""Documents drawn from the code: docs/CLI.md from the commands, the API reference from StateManager.
+"""Documents drawn from the code: docs/CLI.md from the commands, the API reference from StateManager; and `reference`'s.
 
 `scripts/docs` writes them; a test compares them with what is there.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from gambler_ai.cli import reference
 from gambler_ai.cli.main import app
 from gambler_ai.errors import EXIT_CODES
 
@@ -40,7 +41,8 @@ def documents(root: Path) -> dict[Path, str]:
     path = root / CHECKPOINTING
     before, _, rest = path.read_text("utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
-    return {root / COMMANDS: commands_document(), path: f"{before}{BEGIN}\n{api_reference()}{END}{after}"}
+    drawn = {root / COMMANDS: commands_document(), path: f"{before}{BEGIN}\n{api_reference()}{END}{after}"}
+    return reference.documents(root) | drawn
 
 
 def write(root: Path) -> None:

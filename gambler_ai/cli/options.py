@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gambler_ai.cli.completion import session_ids
+
 TRADING = "Trading"
 LIMITS = "Limits and endings"
 RESUME = "Resume and reconcile"
@@ -117,7 +119,17 @@ Resume = Annotated[
 ]
 ResumeSession = Annotated[
     str | None,
-    _option("--resume-session", "Go on with this one; the beginning of its id will do.", RESUME, metavar="ID"),
+    _option(
+        "--resume-session",
+        "Go on with this one; the beginning of its id will do.",
+        RESUME,
+        metavar="ID",
+        autocompletion=session_ids,
+    ),
+]
+ResumeOrStart = Annotated[
+    bool,
+    _option("--resume-or-start", "Go on with an interrupted session, else start afresh: for services.", RESUME),
 ]
 ReconcileOnly = Annotated[
     bool,

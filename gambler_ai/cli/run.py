@@ -31,6 +31,7 @@ def run(
     keep_checkpoints: options.KeepCheckpoints = None,
     resume: options.Resume = False,
     resume_session: options.ResumeSession = None,
+    resume_or_start: options.ResumeOrStart = False,
     reconcile_only: options.ReconcileOnly = False,
     dry_run: options.DryRun = False,
     new: options.New = False,
@@ -57,7 +58,7 @@ def run(
         "strategy": strategy, "parameters": _parameters(parameter or []) or None, "log_file": log_file,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}
-    modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new]
+    modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
     _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only)
     with watched_app(given, config, plain=plain, as_json=as_json, quiet=quiet, confirm=_ask) as runner:
         if init_db:
@@ -69,7 +70,7 @@ def run(
         elif resume or resume_session is not None:
             runner.resume(resume_session)
         else:
-            runner.start(new=new)
+            runner.start(new=new, go_on=resume_or_start)
 
 
 def _parameters(given: list[str]) -> dict[str, str]:
@@ -91,7 +92,8 @@ def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool) -> None:
     from gambler_ai.errors import ConfigError
 
     if sum(modes) > 1:
-        raise ConfigError("--resume, --resume-session, --reconcile-only and --new exclude each other")
+        names = "--resume, --resume-session, --resume-or-start, --reconcile-only and --new"
+        raise ConfigError(f"{names} exclude each other")
     if dry_run and not reconcile_only:
         raise ConfigError("--dry-run goes with --reconcile-only")
 

@@ -49,7 +49,7 @@ class Lock(Protocol):
         ...
 
     def is_taken(self) -> bool:
-        """Whether somebody has it now."""
+        """Whether somebody has it now. Writes nothing."""
         ...
 
     def owner(self) -> str:
@@ -97,9 +97,18 @@ class HostLock:
         return True  # the kernel takes it from nobody
 
     def is_taken(self) -> bool:
-        taken = not self._flock()
-        self.close()
-        return taken
+        assert self._path is not None
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # nobody ever had it
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def owner(self) -> str:
         return self._path.read_text("utf-8", "replace") if self._path is not None else ""
