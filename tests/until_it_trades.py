@@ -1,6 +1,7 @@
 """Stands in for `sleep` in the documents' blocks: waits until the session in the background holds something."""
 
 import os
+import select
 import sqlite3
 import sys
 import time
@@ -27,4 +28,4 @@ deadline_s = time.monotonic() + PATIENCE_S
 while not holds():
     if time.monotonic() > deadline_s:
         sys.exit("no position was taken")
-    time.sleep(0.02)
+    select.select([], [], [], 0.02)
