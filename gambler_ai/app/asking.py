@@ -10,14 +10,18 @@ from msgspec import Struct
 
 from gambler_ai.clock import Clock
 from gambler_ai.core import events as ev
-from gambler_ai.storage import requests
+from gambler_ai.errors import ConfigError
+from gambler_ai.storage import lease, requests, sessions
 from gambler_ai.storage.database import Database
+from gambler_ai.storage.sessions import SessionInfo
 
 #: What is of no use before the broker has heard of it; the rest waits for the next start if nobody runs the session.
 NEED_BROKER = frozenset({ev.FLATTEN, ev.ADOPT, ev.RESOLVE})
 #: Wall seconds a runner is given to answer, and between two looks for its answer.
 ANSWER_PATIENCE_S = 30.0
 LOOK_S = 0.2
+#: Among so many of the newest sessions the one that runs is looked for.
+LISTED_MAX = 1_000
 
 
 class Asked(Struct, frozen=True):
@@ -39,6 +43,26 @@ def whoami() -> str:
     except KeyError:  # a container's user need not be in the list
         name = str(os.getuid())
     return f"{name} on {socket.gethostname()}"
+
+
+def meant(database: Database, session_id: str | None) -> SessionInfo:
+    """The session named; else the one that runs now, else the newest that is not completed.
+
+    Raises:
+        SessionNotFound: there is none.
+        ConfigError: several run, and none is named.
+    """
+    with database.read() as db:
+        if session_id is not None:
+            return sessions.find(db, session_id)
+        newest = sessions.newest_open(db)
+        if newest is None:
+            raise sessions.nothing_to_resume(db)
+        started = {info.id: info for info in sessions.listed(db, LISTED_MAX) if info.status == "running"}
+    found = lease.running(database, started)
+    if len(found) > 1:
+        raise ConfigError(f"several sessions run now: {', '.join(sorted(found))}", hint="name the one that is meant")
+    return started[found[0]] if found else newest
 
 
 def wait_for_answer(database: Database, request_id: str, clock: Clock, patience_s: float) -> str:

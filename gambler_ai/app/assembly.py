@@ -85,7 +85,7 @@ def build_engine(
         taken = journal.taken_symbols(db, state.account_id, state.session_id)
         used = limits.elsewhere(db, state.account_id, state.session_id)
     risk = RiskLimits(
-        bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken, held_elsewhere=used.held,
+        bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken, elsewhere=used.symbols,
         entries_elsewhere=used.entries,
     )  # fmt: skip
     return Engine(state, strategy, risk, instruments, known_ids)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from gambler_ai import crashpoints
-from gambler_ai.app.asking import ANSWER_PATIENCE_S, NEED_BROKER, Asked, wait_for_answer, whoami
+from gambler_ai.app.asking import ANSWER_PATIENCE_S, NEED_BROKER, Asked, meant, wait_for_answer, whoami
 from gambler_ai.app.assembly import (
     build_engine,
     build_runner,
@@ -198,6 +198,7 @@ class App:
             ConfigError: a flag would change what it trades.
         """
         info = self._find(session_id)
+        _refuse_closed(info)
         self._refuse_conflicts(info)
         loaded = stored_strategy(info, self._given)
         with self._reopened(info, loaded.strategy) as (venue, runner):
@@ -226,9 +227,10 @@ class App:
     def _resumption(self, venue: Venue, state: SessionState, token: int, sha256: str) -> list[ev.Fact]:
         """The facts a resume begins with. A market that we move stood still; its night is skipped."""
         budget_s = state.remaining_s
-        if venue.skip_to is not None:
+        if venue.skip_to is not None and state.run_started_at is not None:
             # It may have moved once more than the last stored fact tells: that time was run.
             budget_s = max(0.0, budget_s - (venue.clock.now() - state.last_at).total_seconds())
+        if venue.skip_to is not None:
             market = venue.broker.market()
             if not market.is_open:
                 venue.skip_to(market.next_open)
@@ -321,7 +323,7 @@ class App:
         with self._minded(venue, runner):
             runner.begin(*facts)
             reason = runner.trade()
-            runner.wind_down()
+            runner.wind_down(reason)
             runner.end("finished" if reason == DURATION else "stopped", runner.state.stopping or reason)
         if reason == MARKET_CLOSED:
             assert runner.market is not None
@@ -342,15 +344,20 @@ class App:
     def ask(self, session_id: str | None, kind: str, argument: str, reason: str) -> Asked:
         """Ask something of a session: its runner takes it; without one, what needs the broker is done here and now.
 
+        Without an id that is the session that runs now, else the newest that is not completed.
+
         Raises:
             SessionNotFound: there is none.
+            ConfigError: several run, or it is closed.
             BrokerError: nobody runs it and the broker cannot be asked; the request waits for the next start.
         """
-        info = self._find(session_id)
+        info = meant(self.database, session_id)
+        _refuse_closed(info)
         with self.database.write() as db:
             request_id = requests.add(db, info, kind, argument, reason, whoami(), self._wall.now())
         if not lease.is_held(self.database, info.account_id) and kind in NEED_BROKER:
-            self._carry_out(info)
+            with suppress(SessionLeased):  # somebody was faster, and takes this request with theirs
+                self._carry_out(info)
         patience_s = ANSWER_PATIENCE_S if lease.is_held(self.database, info.account_id) else 0.0
         return Asked(info.id, wait_for_answer(self.database, request_id, self._wall, patience_s))
 
@@ -377,12 +384,7 @@ class App:
             restored = restore(self.database, info)
             state, why = restored.state, reason or "closed by a person"
             ledger = Ledger(self.database, held, state, head=restored.head, created=info.checkpoints, wall=self._wall)
-            # What was under way is given up with it, so that its symbols are free for the next session.
-            facts: list[ev.Fact] = [
-                ev.IntentResolved(state.last_at, coid, ev.GONE, why)
-                for coid, record in state.intents.items() if not record.status.is_final
-            ]  # fmt: skip
-            facts.append(ev.RunEnded(state.last_at, sessions.CLOSED, why))
+            facts = _closing(state, why)
             ledger.commit(Decisions(facts=facts, changes=evolve(state, facts)))
             ledger.release()
         finally:
@@ -400,9 +402,10 @@ class App:
             known = session_id is not None or sessions.newest_open(db) is not None
         if not known and self.kind == ALPACA:
             return self._compare_without_session()
-        info = self._find(session_id)
+        info = meant(self.database, session_id)
         if dry_run:
             return self._compare(info)
+        _refuse_closed(info)
         status = "stopped" if info.status in UNFINISHED else info.status
         with self._reopened(info, Onlooker()) as (venue, runner):
             budget_s = runner.state.remaining_s
@@ -448,6 +451,18 @@ class App:
             facts += decisions.facts
         self._watcher.planned(decisions.discrepancies, facts)
         return not decisions.discrepancies
+
+
+def _refuse_closed(info: SessionInfo) -> None:
+    if info.status == sessions.CLOSED:
+        raise ConfigError(f"session {info.id} was closed ({info.end_reason})", hint="start another one")
+
+
+def _closing(state: SessionState, why: str) -> list[ev.Fact]:
+    """The end of a session for good: what it had under way keeps no symbol from the next one."""
+    under_way = [coid for coid, record in state.intents.items() if not record.status.is_final]
+    gone = [ev.IntentResolved(state.last_at, coid, ev.GONE, "its session was closed") for coid in under_way]
+    return [*gone, ev.RunEnded(state.last_at, sessions.CLOSED, why)]
 
 
 def _closed(market: ev.MarketReport) -> TryAgainLater:

@@ -14,7 +14,7 @@ from gambler_ai.cli.wiring import is_interactive, make_app, open_database
 SessionId = Annotated[
     str | None,
     typer.Argument(
-        help="The session, or the beginning of its id. Default the newest unfinished.",
+        help="The session, or the beginning of its id. Default the one that runs.",
         metavar="ID",
         autocompletion=session_ids,
     ),
@@ -42,14 +42,17 @@ def resume_trading(
 
 def flatten(
     session: SessionId = None,
-    symbol: Annotated[str, typer.Option("--symbol", help="Close only this one; go on.", metavar="SYMBOL")] = "",
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", help="Close this one only, and go on trading.", metavar="SYMBOL")
+    ] = None,
     reason: Reason = "", yes: Yes = False, database_url: DatabaseUrl = None, config: Config = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Close every position at market, cancel what rests, and halt."""
+    only = _one_symbol(symbol)
     if not yes:
-        _confirm(session, symbol, database_url, config)
-    ask("flatten", session, symbol.upper(), reason, database_url, config, as_json=as_json)
+        session = _confirm(session, only, database_url, config)
+    ask("flatten", session, only, reason, database_url, config, as_json=as_json)
 
 
 def ask(
@@ -70,6 +73,15 @@ def ask(
     _show(kind, asked, as_json=as_json)
 
 
+def _one_symbol(symbol: str | None) -> str:
+    """The symbol that was named, "" for all; an empty one is a mistake that would close everything."""
+    from gambler_ai.errors import ConfigError
+
+    if symbol is not None and not symbol.strip(" *"):
+        raise ConfigError(f"--symbol {symbol!r} names no symbol", hint="leave it out to close every position")
+    return (symbol or "").strip().upper()
+
+
 def given(database_url: str | None) -> dict[str, Any]:
     """What the command line said of the state's place."""
     return {} if database_url is None else {"database_url": database_url}
@@ -85,28 +97,28 @@ def _show(kind: str, asked: Any, *, as_json: bool) -> None:
         return
     out = render.console()
     out.print(render.pair("Session", asked.session_id, render.STRONG))
-    text = asked.answer or "written down; nobody runs this session now, so it is taken when it is next resumed"
+    text = asked.answer or "written down; it is taken when the session is next resumed, or by the runner it has now"
     out.print(render.pair("Answer", text))
 
 
-def _confirm(session: str | None, symbol: str, database_url: str | None, config: Path | None) -> None:
-    """Show what would be closed and ask; where nobody can answer, --yes is wanted."""
+def _confirm(session: str | None, symbol: str, database_url: str | None, config: Path | None) -> str:
+    """Show what would be closed and ask; where nobody can answer, --yes is wanted. Returns the session's id."""
+    from gambler_ai.app.asking import meant
     from gambler_ai.cli import render
     from gambler_ai.cli.show import positions_table
     from gambler_ai.errors import ConfigError
-    from gambler_ai.storage import sessions, views
+    from gambler_ai.storage import views
 
     if not is_interactive():
         raise ConfigError("flatten closes positions at market", hint="say so with --yes")
     database = open_database(database_url, config)
+    info = meant(database, session)
     with database.read() as db:
-        info = sessions.find(db, session) if session is not None else sessions.newest_open(db)
-        if info is None:
-            raise sessions.nothing_to_resume(db)
-        held = [p for p in views.positions(db, info.id) if symbol.upper() in ("", p.symbol)]
+        held = [p for p in views.positions(db, info.id) if symbol in ("", p.symbol)]
     database.close()
     out = render.console()
     out.print(render.pair("Session", info.id, render.STRONG))
     if held:
         out.print(positions_table(held))
     typer.confirm(f"Close {len(held)} positions at market?", abort=True)
+    return str(info.id)

@@ -30,15 +30,14 @@ def list_(
     """Intents and what the broker made of them; open ones unless --all."""
     import msgspec
 
+    from gambler_ai.app.asking import meant
     from gambler_ai.cli import render
     from gambler_ai.cli.show import intents_table
-    from gambler_ai.storage import sessions, views
+    from gambler_ai.storage import views
 
     database = open_database(database_url, config)
+    info = meant(database, session)
     with database.read() as db:
-        info = sessions.find(db, session) if session is not None else sessions.newest_open(db)
-        if info is None:
-            raise sessions.nothing_to_resume(db)
         found = views.intents(db, info.id, limit, only_open=not every)
     database.close()
     if as_json:
@@ -69,7 +68,7 @@ def resolve(
         ),
     ],
     session: Annotated[
-        str | None, typer.Option("--session", help="Of this session. Default the newest unfinished.", metavar="ID")
+        str | None, typer.Option("--session", help="Of this session. Default the one that runs.", metavar="ID")
     ] = None,
     reason: Reason = "",
     database_url: DatabaseUrl = None,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.model import Position, is_sane_price
 from gambler_ai.core.orders import Status
+from gambler_ai.core.protection import still_open
+from gambler_ai.core.reconcile import surplus
 from gambler_ai.core.state import SessionState
 
 #: Statuses in which a person's word on an order is wanted.
@@ -16,13 +20,27 @@ _DONE = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 Answer = tuple[list[ev.Fact], str]
 
 
-def take(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> list[ev.Fact]:
+def take(
+    state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None,
+    elsewhere: Mapping[str, str] | None = None,
+) -> list[ev.Fact]:  # fmt: skip
     """The facts of ``request``; ``report`` is the last reading of the broker, None before the first.
 
-    What cannot be done is answered with "refused: ..." and changes nothing.
+    ``elsewhere`` names symbols that another session of the account has -> that session. What cannot be done is
+    answered with "refused: ..." and changes nothing.
     """
-    facts, answer = _TAKE[request.kind](state, request, at, report)
+    owner = (elsewhere or {}).get(request.argument, "")
+    if request.kind not in _TAKE:
+        facts, answer = _nothing(f"this program does not know how to {request.kind}")
+    elif request.kind == ev.ADOPT and owner:
+        facts, answer = _nothing(f"session {owner} has {request.argument}; resume it, or close it first")
+    else:
+        facts, answer = _TAKE[request.kind](state, request, at, report)
     return [*facts, ev.RequestTaken(at, request.id, request.kind, answer)]
+
+
+def _nothing(why: str) -> Answer:
+    return [], f"refused: {why}"
 
 
 def _halt(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
@@ -33,7 +51,7 @@ def _halt(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerRe
 
 def _resume_trading(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
     if ev.ALL in state.exits:
-        return [], "refused: everything is still being closed"
+        return _nothing(f"everything is still being closed ({', '.join(sorted(still_open(state))) or 'to be read'})")
     others = "; ".join(f"{source}: {why}" for source, why in sorted(state.halts.items()) if source != ev.PERSON)
     still = f"; still halted by {others}" if others else ""
     if ev.PERSON not in state.halts:
@@ -47,7 +65,7 @@ def _flatten(state: SessionState, request: ev.Request, at: datetime, report: ev.
         return [], "is being closed already"
     if symbol != ev.ALL:
         if symbol not in state.positions:
-            return [], f"refused: no position in {symbol}"
+            return _nothing(f"no position in {symbol}")
         return [ev.ExitRequested(at, symbol, why)], f"closing {state.positions[symbol].qty:f} {symbol}{_when(report)}"
     facts: list[ev.Fact] = [ev.ExitRequested(at, ev.ALL, why)]
     if ev.PERSON not in state.halts:
@@ -63,19 +81,30 @@ def _when(report: ev.BrokerReport | None) -> str:
 
 
 def _adopt(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> Answer:
+    """What the last reading shows beyond ours; never what an earlier one showed."""
     symbol = request.argument
-    qty = state.foreign.get(symbol)
     theirs = {p.symbol: p for p in report.positions} if report is not None else {}
-    if not qty or symbol not in theirs:
-        return [], f"refused: the account holds nothing in {symbol} that is not ours already"
     held = state.positions.get(symbol)
+    qty = surplus(held, theirs[symbol].qty) if symbol in theirs else None
+    if not qty:
+        return _nothing(f"the account holds nothing in {symbol} that is not ours already")
+    if symbol in state.filling():
+        return _nothing(f"a fill of ours in {symbol} is on its way; ask again in a minute")
     if held is not None and (held.qty > 0) != (qty > 0):
-        return [], f"refused: {qty:f} {symbol} are on the other side of ours"
+        return _nothing(f"{qty:f} {symbol} are on the other side of ours")
     resting = _strangers(state, symbol, report)
     if resting:
-        return [], f"refused: another's order rests in {symbol} and holds its shares; cancel {resting[0]} first"
-    fact = ev.Adopted(at, symbol, qty, theirs[symbol].avg_entry_price, _why(request))
+        return _nothing(f"another's order rests in {symbol} and holds its shares; cancel {resting[0]} first")
+    fact = ev.Adopted(at, symbol, qty, _price(held, qty, theirs[symbol]), _why(request))
     return [fact], f"{qty:f} {symbol} are ours from here on, with a stop and a target"
+
+
+def _price(held: Position | None, qty: Decimal, theirs: ev.PositionReport) -> Decimal:
+    """What ``qty`` was bought or sold at: the broker's average is of all it holds, ours among it."""
+    if held is None:
+        return theirs.avg_entry_price
+    price = (theirs.avg_entry_price * theirs.qty - held.avg_entry_price * held.qty) / qty
+    return price if is_sane_price(price) else theirs.avg_entry_price
 
 
 def _strangers(state: SessionState, symbol: str, report: ev.BrokerReport | None) -> list[str]:
@@ -87,14 +116,17 @@ def _strangers(state: SessionState, symbol: str, report: ev.BrokerReport | None)
     ]  # fmt: skip
 
 
-def _resolve(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
+def _resolve(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> Answer:
     coid, _blank, verdict = request.argument.partition(" ")
+    if verdict not in (ev.GONE, ev.AT_BROKER):
+        return _nothing(f"{verdict!r} is neither {ev.GONE} nor {ev.AT_BROKER}")
     record = state.intents.get(coid)
     if record is None or record.status not in RESOLVABLE:
         what = "it is settled" if record is None else f"it is {record.status}"
-        return [], f"refused: {coid} needs nobody's word: {what}"
-    if verdict == ev.GONE and any(o.is_live or o.filled_qty for o in state.orders_of(record)):
-        return [], f"refused: the broker has shown an order under {coid}; say broker, and its word is taken"
+        return _nothing(f"{coid} needs nobody's word: {what}")
+    missing = report is not None and report.lookups.get(coid, record) is None  # the broker's own 404
+    if verdict == ev.GONE and not missing and any(o.is_live or o.filled_qty for o in state.orders_of(record)):
+        return _nothing(f"the broker has shown an order under {coid}; say broker, and its word is taken")
     said = "it never arrived" if verdict == ev.GONE else "whatever the broker holds under this id is taken"
     return [ev.IntentResolved(at, coid, verdict, _why(request))], said
 

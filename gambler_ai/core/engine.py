@@ -181,7 +181,7 @@ class Engine:
             self._emit(event)
 
     def _requested(self, event: ev.Requested) -> None:
-        for fact in control.take(self.state, event.request, event.at, self._report):
+        for fact in control.take(self.state, event.request, event.at, self._report, self._limits.elsewhere):
             self._emit(fact)
         self._out.look_again = True
 
@@ -232,15 +232,16 @@ class Engine:
 
     def _day_and_account(self, event: ev.BrokerReported) -> None:
         state, market, account, at = self.state, event.report.market, event.report.account, event.at
-        moved = account.cash != state.account.cash or (event.reconcile and account != state.account)
-        if moved:
-            self._emit(ev.AccountReported(at, account))
         day = market.next_close.date().isoformat()
-        if market.is_open and day != state.day:
+        opened = market.is_open and day != state.day
+        fresh = opened or event.reconcile or account.cash != state.account.cash
+        if fresh and account != state.account:
+            self._emit(ev.AccountReported(at, account))
+        if opened:
             self._emit(ev.DayOpened(at, day))
             if ev.DAILY_LOSS in state.halts:
                 self._emit(ev.TradingResumed(at, ev.DAILY_LOSS, f"another day, {day}"))
-        loss = risk.daily_loss(state) if moved and market.is_open else ""
+        loss = risk.daily_loss(state) if fresh and market.is_open else ""
         if loss and ev.DAILY_LOSS not in state.halts:
             self._emit(ev.TradingHalted(at, ev.DAILY_LOSS, loss))
 
@@ -277,7 +278,7 @@ class Engine:
                 continue
             self._emit(ev.LookupMissed(at, coid))
             record = self.state.intents[coid]
-            if not record.refused and self._still_wanted(record.intent, at, report.market):
+            if not (record.refused or record.resolved) and self._still_wanted(record.intent, at, report.market):
                 self._emit(ev.ResendPlanned(at, coid))
             elif (
                 record.misses >= VOID_MISSES
@@ -290,7 +291,8 @@ class Engine:
     def _still_wanted(self, intent: OrderIntent, at: datetime, market: ev.MarketReport) -> bool:
         if intent.purpose is not Purpose.ENTRY:
             held = self.state.positions.get(intent.symbol)
-            return held is not None and abs(held.qty) == intent.qty and held.exit_side is intent.side
+            takes = market.is_open or intent.purpose is Purpose.PROTECT  # a closed market takes no exit
+            return takes and held is not None and abs(held.qty) == intent.qty and held.exit_side is intent.side
         in_time = intent.valid_until is not None and at <= intent.valid_until
         stopped = self.state.stopping or self.state.halts or ev.ALL in self.state.exits
         return in_time and market.is_open and not stopped

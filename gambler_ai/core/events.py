@@ -37,6 +37,12 @@ class RunEnded(_Fact, frozen=True, tag=True):
     reason: str
 
 
+class RunPaused(_Fact, frozen=True, tag=True):
+    """The market is waited for: time does not count until the next `RunStarted`; ``left_s`` are left to run."""
+
+    left_s: float
+
+
 class PlanChanged(_Fact, frozen=True, tag=True):
     """Operational settings given on resume: name -> (before, after)."""
 
@@ -270,9 +276,9 @@ GONE, AT_BROKER = "gone", "broker"
 
 
 Fact = (
-    RunStarted | RunEnded | PlanChanged | ParametersSet | IntentPlanned | ResendPlanned | IntentUnknown | LookupMissed
-    | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported | Marked
-    | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
+    RunStarted | RunEnded | RunPaused | PlanChanged | ParametersSet | IntentPlanned | ResendPlanned | IntentUnknown
+    | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
+    | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
     | RequestTaken
 )  # fmt: skip

@@ -201,6 +201,11 @@ def round_price(price: Decimal) -> Decimal:
     return price.quantize(step, rounding=ROUND_HALF_EVEN)
 
 
+def stop_and_target(price: Decimal, sign: int, stop_pct: Decimal, target_pct: Decimal) -> tuple[Decimal, Decimal]:
+    """Stop and target so many percent from ``price``, for a long (``sign`` 1) or a short (-1)."""
+    return round_price(price * (1 - sign * stop_pct / 100)), round_price(price * (1 + sign * target_pct / 100))
+
+
 def is_sane_price(price: Decimal) -> bool:
     """Whether ``price`` can be a price at all: finite, above zero, below `MAX_PRICE`."""
     return price.is_finite() and 0 < price < MAX_PRICE

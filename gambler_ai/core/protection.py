@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
+from gambler_ai.core import model
 from gambler_ai.core.events import ALL, CancelPlanned, IntentPlanned
-from gambler_ai.core.model import ZERO, Position, is_sane_price, round_price
+from gambler_ai.core.model import ZERO, Position, is_sane_price
 from gambler_ai.core.orders import (
     IN_FLIGHT,
     Order,
@@ -170,11 +171,14 @@ def entry_cancels(state: SessionState, at: datetime, why: str) -> list[CancelPla
 
 def left(state: SessionState) -> list[str]:
     """Symbols (or `ALL`) that were to be left and are: nothing held, nothing resting, nothing on its way."""
-    if not state.exits:
-        return []
-    open_ = set(state.positions) | state.filling()
-    open_ |= {r.intent.symbol for r in state.intents.values() if not r.status.is_final}
+    open_ = still_open(state) if state.exits else set()
     return [symbol for symbol in state.exits if not (open_ if symbol == ALL else symbol in open_)]
+
+
+def still_open(state: SessionState) -> set[str]:
+    """Symbols in which something is held, rests or is on its way."""
+    open_ = set(state.positions) | state.filling() | {o.symbol for o in state.orders.values() if o.is_live}
+    return open_ | {r.intent.symbol for r in state.intents.values() if not r.status.is_final}
 
 
 def _too_soon(position: Position, at: datetime) -> bool:
@@ -256,10 +260,9 @@ def _planned(
 def stop_and_target(state: SessionState, position: Position) -> tuple[Decimal, Decimal]:
     """The position's own stop and target; the plan's percentages of its price where it has none."""
     sign = 1 if position.qty > 0 else -1
-    price = position.avg_entry_price
-    stop = position.stop_price or round_price(price * (1 - sign * state.plan.stop_loss_pct / 100))
-    target = position.target_price or round_price(price * (1 + sign * state.plan.take_profit_pct / 100))
-    return stop, target
+    plan = state.plan
+    stop, target = model.stop_and_target(position.avg_entry_price, sign, plan.stop_loss_pct, plan.take_profit_pct)
+    return position.stop_price or stop, position.target_price or target
 
 
 def _stop_qty(case: _Case) -> Decimal:

@@ -219,13 +219,13 @@ def foreign_quantities(state: SessionState, at: datetime, report: BrokerReport) 
             if theirs.symbol in state.foreign:
                 foreign[theirs.symbol] = state.foreign[theirs.symbol]
             continue
-        surplus = _surplus(state.positions.get(theirs.symbol), theirs.qty)
-        if surplus:
-            foreign[theirs.symbol] = surplus
+        extra = surplus(state.positions.get(theirs.symbol), theirs.qty)
+        if extra:
+            foreign[theirs.symbol] = extra
     return ForeignSeen(at, foreign) if foreign != state.foreign else None
 
 
-def _surplus(ours: Position | None, theirs: Decimal) -> Decimal:
+def surplus(ours: Position | None, theirs: Decimal) -> Decimal:
     """What is held beyond ours: all of it on the other side, nothing when there is less than ours."""
     if ours is None or (ours.qty > 0) != (theirs > 0):
         return theirs

@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from gambler_ai.core.events import ALL, MarketReport
-from gambler_ai.core.model import ZERO, Instrument, Proposal, Side, Trade, is_sane_price, round_price
+from gambler_ai.core.model import ZERO, Instrument, Proposal, Side, Trade, is_sane_price, stop_and_target
 from gambler_ai.core.orders import IN_FLIGHT, Purpose, Status
 from gambler_ai.core.state import SessionState
 
@@ -47,8 +47,9 @@ class RiskLimits(Struct, frozen=True):
     bar_interval: timedelta
     #: Symbols in which another session of this account has an entry under way -> that session.
     taken: dict[str, str] = {}
-    #: Positions that other sessions of the account hold, and entries they have sent, by market day.
-    held_elsewhere: int = 0
+    #: Symbols that other sessions of the account hold or are opening -> that session; and the entries they have
+    #: sent, by market day.
+    elsewhere: dict[str, str] = {}
     entries_elsewhere: dict[str, int] = {}
     entry_cutoff: timedelta = timedelta(minutes=5)
     stale_bars: int = 2
@@ -130,7 +131,7 @@ def _symbol(
 
 def _counts(state: SessionState, limits: RiskLimits) -> Denial | None:
     plan = state.plan
-    held = limits.held_elsewhere + len(state.positions.keys() | entering(state))
+    held = len(state.positions.keys() | entering(state) | limits.elsewhere.keys())
     if plan.max_positions is not None and held >= plan.max_positions:
         return Denial(Code.MAX_POSITIONS, f"{held} held or being opened, {plan.max_positions} allowed")
     sent = limits.entries_elsewhere.get(state.day, 0) + state.day_entries
@@ -174,12 +175,8 @@ def _sized(proposal: Proposal, state: SessionState, price: Decimal) -> Approved 
     sign = proposal.side.sign
     stop = proposal.stop_loss_pct if proposal.stop_loss_pct is not None else plan.stop_loss_pct
     target = proposal.take_profit_pct if proposal.take_profit_pct is not None else plan.take_profit_pct
-    return Approved(
-        qty=qty,
-        ref_price=price,
-        stop_price=round_price(price * (1 - sign * stop / 100)),
-        target_price=round_price(price * (1 + sign * target / 100)),
-    )
+    stop_price, target_price = stop_and_target(price, sign, stop, target)
+    return Approved(qty=qty, ref_price=price, stop_price=stop_price, target_price=target_price)
 
 
 def reserved(state: SessionState) -> Decimal:

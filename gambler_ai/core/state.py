@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import portfolio
-from gambler_ai.core.model import ZERO, Account, ClosedTrade, Fill, Position
+from gambler_ai.core.model import ZERO, Account, ClosedTrade, Fill, Position, stop_and_target
 from gambler_ai.core.orders import (
     IntentRecord,
     Order,
@@ -101,9 +101,9 @@ class SessionState(Struct):
 
     @property
     def remaining_s(self) -> float:
-        """Session time left of the run that was last begun."""
+        """Session time left of the run that was last begun, or paused."""
         if self.run_started_at is None:
-            return self.plan.duration_s
+            return self.run_budget_s or self.plan.duration_s
         return max(0.0, self.run_budget_s - (self.last_at - self.run_started_at).total_seconds())
 
     def orders_of(self, record: IntentRecord) -> list[Order]:
@@ -122,7 +122,7 @@ class SessionState(Struct):
         """Intents in ``symbol`` whose end is not known (DISPUTED and watched VOID ones among them)."""
         return [
             r for r in self.intents.values()
-            if r.intent.symbol == symbol and (not r.status.is_final or r.status is Status.VOID)
+            if r.intent.symbol == symbol and (not r.status.is_final or r.watch_until is not None)
         ]  # fmt: skip
 
     def orders_since(self) -> datetime:
@@ -181,6 +181,10 @@ def _run_started(state: SessionState, fact: ev.RunStarted, _: Changes) -> None:
     state.status, state.end_reason, state.stopping = "running", "", ""
     state.run_started_at, state.run_budget_s = fact.at, fact.budget_s
     state.last_at = max(state.last_at, fact.at)
+
+
+def _run_paused(state: SessionState, fact: ev.RunPaused, _: Changes) -> None:
+    state.run_started_at, state.run_budget_s = None, fact.left_s
 
 
 def _run_ended(state: SessionState, fact: ev.RunEnded, _: Changes) -> None:
@@ -294,7 +298,8 @@ def _fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes)
     fill = fact.fill
     order = state.orders[fill.order_id]
     intent = state.intents[order.intent_id].intent
-    entry = order.role is Role.ENTRY
+    # A person may have taken an order that is not the one we asked for: our stop and target are not its own.
+    entry = order.role is Role.ENTRY and (order.symbol, order.side) == (intent.symbol, intent.side)
     opening = Position(
         symbol=fill.symbol, qty=ZERO, avg_entry_price=fill.price, entry_at=fill.at,
         position_id=intent.client_order_id, strategy=intent.strategy,
@@ -389,11 +394,13 @@ def _day_opened(state: SessionState, fact: ev.DayOpened, _: Changes) -> None:
 
 
 def _adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
-    """It gets an id of its own making: no order of ours opened it."""
+    """It gets an id of its own making: no order of ours opened it. Beside ours it takes our stop and target."""
+    plan, sign = state.plan, 1 if fact.qty > 0 else -1
+    stop, target = stop_and_target(fact.price, sign, plan.stop_loss_pct, plan.take_profit_pct)
     opening = Position(
         symbol=fact.symbol, qty=ZERO, avg_entry_price=fact.price, entry_at=fact.at,
         position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", reason=fact.reason,
-        strategy=state.plan.strategy_name or state.plan.strategy,
+        strategy=plan.strategy_name or plan.strategy, stop_price=stop, target_price=target,
     )  # fmt: skip
     held = state.positions.get(fact.symbol)
     state.positions[fact.symbol] = portfolio.adopt(held, opening, fact.qty, fact.price)
@@ -402,13 +409,20 @@ def _adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
 
 
 def _intent_resolved(state: SessionState, fact: ev.IntentResolved, changes: Changes) -> None:
-    """A person's word may follow any status."""
+    """A person's word may follow any status; look-ups that missed before it count no more."""
     record = state.intents[fact.client_order_id]
-    note = f"{fact.verdict}: {fact.reason}"
+    record = replace(
+        record, note=f"{fact.verdict}: {fact.reason}", misses=0, first_miss_at=None, watch_until=None,
+        resolved=fact.verdict != ev.GONE,
+    )  # fmt: skip
     if fact.verdict == ev.GONE:
-        record = replace(record, status=Status.VOID, note=note, watch_until=None)
+        record = replace(record, status=Status.VOID)
+        for order in state.orders_of(record):
+            if order.is_live:
+                order = replace(order, status=Status.VOID, filled_qty=order.booked_qty)
+                state.orders[order.order_id] = changes.orders[order.order_id] = order
     else:
-        record = replace(record, status=Status.UNKNOWN, note=note, settled_at=None, resolved=True, watch_until=None)
+        record = replace(record, status=Status.UNKNOWN, settled_at=None)
     _put_intent(state, changes, record)
     _note_settled(state, fact.client_order_id, fact.at)
 
@@ -447,6 +461,7 @@ def _forget(state: SessionState, record: IntentRecord) -> None:
 _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.RunStarted: _run_started,
     ev.RunEnded: _run_ended,
+    ev.RunPaused: _run_paused,
     ev.PlanChanged: _plan_changed,
     ev.ParametersSet: _parameters_set,
     ev.IntentPlanned: _intent_planned,

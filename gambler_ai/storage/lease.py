@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -100,6 +101,14 @@ def is_held(database: Database, account_id: str) -> bool:
     with database.read() as db:
         row = db.execute(sa.select(table).where(table.c.account_id == account_id)).one_or_none()
         return row is not None and not row.released and row.until > _database_now(db)
+
+
+def running(database: Database, session_ids: Collection[str]) -> list[str]:
+    """Which of these sessions somebody alive runs now."""
+    with database.read() as db:
+        where = (table.c.session_id.in_(session_ids), table.c.released.is_(False))
+        rows = db.execute(sa.select(table.c.account_id, table.c.session_id).where(*where)).all()
+    return [row.session_id for row in rows if is_held(database, row.account_id)]
 
 
 def _take_row(db: Connection, account_id: str, session_id: str, owner: str, clock: Clock, *, alone: bool) -> int:

@@ -14,25 +14,25 @@ from gambler_ai.errors import LimitBreached
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.sessions import CLOSED
 
+#: An entry that may still open a position.
+_OPENING = ("planned", "unknown", "working", "partially_filled", "pending_cancel", "pending_replace", "disputed")
+
 
 class Usage(Struct, frozen=True):
-    """What other sessions of an account use: positions they hold, entries they have sent, by market day."""
+    """What other sessions of an account use: symbols they hold or are opening, entries they have sent by market day."""
 
-    held: int
+    symbols: dict[str, str]
     entries: dict[str, int]
 
 
 def elsewhere(db: Connection, account_id: str, session_id: str) -> Usage:
     """What counts against the limits of a session although it is not its own."""
-    positions = t.positions.join(t.sessions, t.sessions.c.id == t.positions.c.session_id)
-    held = sa.select(sa.func.count()).select_from(positions).where(
-        t.sessions.c.account_id == account_id, t.sessions.c.id != session_id, t.sessions.c.status != CLOSED
-    )  # fmt: skip
+    symbols = {symbol: owner for symbol, owner in _symbols(db, account_id) if owner != session_id}
     day = t.intents.c.market_day
     entries = sa.select(day, sa.func.count()).where(
         t.intents.c.account_id == account_id, t.intents.c.session_id != session_id, t.intents.c.purpose == "entry"
     ).group_by(day)  # fmt: skip
-    return Usage(int(db.execute(held).scalar_one()), {row[0]: int(row[1]) for row in db.execute(entries) if row[0]})
+    return Usage(symbols, {row[0]: int(row[1]) for row in db.execute(entries) if row[0]})
 
 
 def check(db: Connection, state: SessionState, entries: Collection[OrderIntent]) -> None:
@@ -64,13 +64,18 @@ def _check_day(db: Connection, state: SessionState, most: int) -> None:
 
 def _check_positions(db: Connection, state: SessionState, most: int) -> None:
     """Symbols held or being opened, in every session of the account."""
-    open_ = ("planned", "unknown", "working", "partially_filled", "pending_cancel", "pending_replace", "disputed")
-    held = sa.select(t.positions.c.symbol).join(t.sessions, t.sessions.c.id == t.positions.c.session_id).where(
-        t.sessions.c.account_id == state.account_id, t.sessions.c.status != CLOSED
-    )  # fmt: skip
-    opening = sa.select(t.intents.c.symbol).where(
-        t.intents.c.account_id == state.account_id, t.intents.c.purpose == "entry", t.intents.c.status.in_(open_)
-    )
-    symbols = set(db.execute(held).scalars()) | set(db.execute(opening).scalars())
+    symbols = {symbol for symbol, _owner in _symbols(db, state.account_id)}
     if len(symbols) > most:
         raise LimitBreached(f"position {len(symbols)}", "max_positions")
+
+
+def _symbols(db: Connection, account_id: str) -> list[tuple[str, str]]:
+    """Symbols held or being opened, with their session. What a closed session held is nobody's any more."""
+    of_account = (t.sessions.c.account_id == account_id, t.sessions.c.status != CLOSED)
+    held = sa.select(t.positions.c.symbol, t.sessions.c.id).join(
+        t.sessions, t.sessions.c.id == t.positions.c.session_id
+    ).where(*of_account)  # fmt: skip
+    opening = sa.select(t.intents.c.symbol, t.sessions.c.id).join(
+        t.sessions, t.sessions.c.id == t.intents.c.session_id
+    ).where(*of_account, t.intents.c.purpose == "entry", t.intents.c.status.in_(_OPENING))  # fmt: skip
+    return [(row[0], row[1]) for query in (held, opening) for row in db.execute(query)]

@@ -29,10 +29,10 @@ class RequestRow(Struct, frozen=True):
 def add(db: Connection, info: SessionInfo, kind: str, argument: str, reason: str, by: str, wall: datetime) -> str:
     """Ask something of a session. Returns the request's id."""
     assert kind in REQUESTS
-    request_id = f"{wall:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"  # sorts by when it was asked
+    request_id = f"{wall:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     db.execute(table.insert(), {
         "id": request_id, "account_id": info.account_id, "session_id": info.id, "kind": kind,
-        "argument": argument[:TEXT_MAX], "reason": reason[:TEXT_MAX], "asked_by": by[:TEXT_MAX // 2],
+        "argument": argument[:TEXT_MAX], "reason": _plain(reason), "asked_by": _plain(by)[:TEXT_MAX // 2],
         "asked_at": wall, "taken_at": None, "answer": "",
     })  # fmt: skip
     return request_id
@@ -41,7 +41,7 @@ def add(db: Connection, info: SessionInfo, kind: str, argument: str, reason: str
 def waiting(db: Connection, session_id: str) -> list[Request]:
     """What nobody has taken yet, oldest first."""
     where = (table.c.session_id == session_id, table.c.taken_at.is_(None))
-    rows = db.execute(sa.select(table).where(*where).order_by(table.c.id)).mappings()
+    rows = db.execute(sa.select(table).where(*where).order_by(table.c.asked_at, table.c.id)).mappings()
     return [_request(row) for row in rows]
 
 
@@ -50,16 +50,15 @@ def answer(db: Connection, request_id: str, text: str, wall: datetime) -> None:
     db.execute(table.update().where(table.c.id == request_id).values(taken_at=wall, answer=text))
 
 
-def withdraw(db: Connection, request_id: str) -> bool:
-    """Take back what nobody has taken; False when somebody has."""
-    where = (table.c.id == request_id, table.c.taken_at.is_(None))
-    return bool(db.execute(table.delete().where(*where)).rowcount)
-
-
 def find(db: Connection, request_id: str) -> RequestRow | None:
     """One request."""
     row = db.execute(sa.select(table).where(table.c.id == request_id)).mappings().one_or_none()
     return None if row is None else RequestRow(_request(row), row["asked_at"], row["taken_at"], row["answer"])
+
+
+def _plain(text: str) -> str:
+    """One line without control characters: it is shown on terminals."""
+    return "".join(c if c.isprintable() else " " for c in text[:TEXT_MAX]).strip()
 
 
 def _request(row: sa.RowMapping) -> Request:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.engine import Connection
 
-from gambler_ai.core.events import Discrepancy
+from gambler_ai.core.events import GONE, Discrepancy
 from gambler_ai.core.model import ClosedTrade, Fill, Side
 from gambler_ai.storage import tables as t
 
@@ -93,11 +93,13 @@ def intents(db: Connection, session_id: str, limit: int = 100, *, only_open: boo
     """The newest ``limit`` intents, oldest first; ``only_open``: those whose end, or whose legs' end, is not known."""
     done = ("filled", "canceled", "expired", "rejected", "replaced", "denied")
     live = sa.select(t.orders.c.intent_id).where(
-        t.orders.c.session_id == session_id, t.orders.c.status.not_in(done)
+        t.orders.c.session_id == session_id, t.orders.c.status.not_in((*done, "void"))
     )  # fmt: skip
     query = sa.select(t.intents).where(t.intents.c.session_id == session_id)
     if only_open:
-        query = query.where(sa.or_(t.intents.c.status.not_in(done), t.intents.c.client_order_id.in_(live)))
+        settled = sa.and_(t.intents.c.status == "void", t.intents.c.note.startswith(f"{GONE}: "))  # a person said so
+        unknown = sa.and_(t.intents.c.status.not_in(done), sa.not_(settled))
+        query = query.where(sa.or_(unknown, t.intents.c.client_order_id.in_(live)))
     rows = db.execute(query.order_by(t.intents.c.decided_at.desc(), t.intents.c.client_order_id).limit(limit))
     return [IntentRow(**_only(dict(row), IntentRow)) for row in reversed(rows.mappings().all())]
 

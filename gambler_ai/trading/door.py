@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gambler_ai.clock import Clock
@@ -30,13 +31,20 @@ class Door:
 def halt_reason(path: Path) -> str | None:
     """Why trading is halted by the file: its first line. None when it is not there.
 
-    One that is there and cannot be read halts all the same.
+    Whatever is there by that name and cannot be read halts all the same.
     """
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            line = file.readline(REASON_MAX).strip()
+        with open(path, encoding="utf-8", errors="replace", opener=_open) as file:
+            line = file.readline(REASON_MAX)
     except FileNotFoundError:
-        return None
+        if not path.is_symlink():
+            return None
+        line = ""
     except OSError as error:
         return f"{path} cannot be read ({error.strerror})"
-    return "".join(c if c.isprintable() else " " for c in line) or f"{path} is there"
+    return "".join(c if c.isprintable() else " " for c in line).strip() or f"{path} is there"
+
+
+def _open(path: str, flags: int) -> int:
+    """A pipe that nobody writes to must not hold up the session."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -105,6 +105,7 @@ class Runner:
         ]
         self._finish(self._engine.record(*facts, *restart))
         crashpoints.hit("recovery.replayed")
+        self._answer_the_door(_BEFORE_READING)  # the first reading may send again what a halt forbids
         self._settle()
         if self._answer_the_door():
             self._settle()
@@ -120,18 +121,22 @@ class Runner:
         """
         self._wakeups.begin(self._feed.clock.now())
         self._reporter.started(self.state)
+        left_s = self.state.remaining_s
         while True:
-            reason = self._trade_while_open()
+            end = self._feed.clock.now() + timedelta(seconds=left_s)
+            reason = self._trade_while_open(end)
             if reason != MARKET_CLOSED or self.plan.when_closed == "exit":
                 return reason
-            left_s = self.state.remaining_s
+            now = self._feed.clock.now()
+            left_s = (end - now).total_seconds()
+            self._finish(self._engine.record(ev.RunPaused(now, left_s)))
             reason = self._wait_for_open()
             if reason:
                 return reason
             now = self._feed.clock.now()
             self._finish(self._engine.record(ev.RunStarted(now, left_s, resumed=True, token=self.token)))
 
-    def _trade_while_open(self) -> str:
+    def _trade_while_open(self, end: datetime) -> str:
         now = self._feed.clock.now()
         every = {
             "poll": POLL, "reconcile": RECONCILE, "look": self._look_every,
@@ -139,7 +144,6 @@ class Runner:
         }  # fmt: skip
         self._agenda = Agenda(self.state.started_at, every, now)
         self._scans = Agenda(self.state.started_at, {"scan": timedelta(seconds=self.plan.interval_s)}, now - _MOMENT)
-        end = now + timedelta(seconds=self.state.remaining_s)
         while not (reason := self._reason_to_stop(end)):
             self._ask_for_what_is_due()
             until = min(self._agenda.next, self._scans.next, end)
@@ -166,17 +170,19 @@ class Runner:
             self._take(self._feed.next(self._agenda.next, busy=self._executor.busy))
         return SIGNAL
 
-    def wind_down(self) -> None:
-        """What ``on_exit`` asks for: cancel entries, or close everything; for as long as `WIND_DOWN`."""
+    def wind_down(self, reason: str) -> None:
+        """What ``on_exit`` asks for, and exits that are under way; each for as long as `WIND_DOWN`.
+
+        An exit that is left half done has lost its stop and not yet its shares. ``reason`` is why the run ends.
+        """
         wanted, now = self.plan.on_exit, self._feed.clock.now()
-        if wanted == "keep" or not self._is_open:
-            return
         why = f"the session ends (--on-exit {wanted})"
-        if wanted == "flatten":
+        if wanted == "flatten" and self._is_open:
             self._finish(self._engine.leave_all(now, why))
-            self.finish_exits()
-        else:
+        if wanted == "cancel" and self._is_open:
+            self._finish(self._engine.step(ev.StopRequested(now, reason)))  # what was not answered is not sent again
             self._until(lambda: not entering(self.state), lambda at: self._engine.cancel_entries(at, why))
+        self.finish_exits()
 
     def finish_exits(self) -> None:
         """See exits that were asked for through, for as long as `WIND_DOWN`; while the market is closed they wait."""
@@ -187,13 +193,14 @@ class Runner:
     def _is_open(self) -> bool:
         return self._engine.market is not None and self._engine.market.is_open
 
-    def _until(self, done: Callable[[], bool], also: Callable[[datetime], Decisions]) -> None:
-        """Read the broker and act on it, without prices and so without new entries; ``also`` is asked each time."""
+    def _until(self, done: Callable[[], bool], decide: Callable[[datetime], Decisions] | None = None) -> None:
+        """Read the broker and act on it, without prices and so without new entries; ``decide`` before each reading."""
         now = self._feed.clock.now()
         self._scans = None
         self._agenda = Agenda(now, {"reconcile": timedelta(seconds=5)}, now)
         while self._feed.clock.now() < now + WIND_DOWN and (self._executor.busy or not done()):
-            self._finish(also(self._feed.clock.now()))
+            if decide is not None:
+                self._finish(decide(self._feed.clock.now()))
             self._ask_for_what_is_due()
             self._take(self._feed.next(self._agenda.next, busy=self._executor.busy))
 
@@ -319,9 +326,12 @@ class Runner:
             if not self._executor.busy:
                 self._finish(Decisions())
 
-    def _answer_the_door(self) -> bool:
-        """Take what people ask; True when somebody asked for something."""
-        found = self._door.look()
+    def _answer_the_door(self, kinds: Collection[str] = ()) -> bool:
+        """Take what people ask, of these ``kinds`` if any are named; True when somebody asked for something."""
+        found = [
+            event for event in self._door.look()
+            if not (kinds and isinstance(event, ev.Requested)) or event.request.kind in kinds
+        ]  # fmt: skip
         for event in found:
             self._take(event)
         return any(isinstance(event, ev.Requested) for event in found)
@@ -417,6 +427,8 @@ class Runner:
         return any(record.settled_at is None for record in self.state.intents.values())
 
 
+#: What is taken before the broker was read; the rest needs to know what it holds.
+_BEFORE_READING = frozenset({ev.HALT, ev.RESUME_TRADING})
 #: Why a run ends.
 DURATION, SIGNAL, MARKET_CLOSED = "duration", "signal", "market closed"
 #: So that a scan is due at once when a run begins on the grid.

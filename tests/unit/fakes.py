@@ -250,11 +250,15 @@ def only(kind: type[F], decisions: Decisions | Iterable[Any]) -> F:
 
 
 class FakeBroker:
-    """A broker and its prices in memory. ``raises[name]`` makes that call fail; ``calls`` is what was asked."""
+    """A broker and its prices in memory. ``calls`` is what was asked.
+
+    ``raises[name]`` makes that call fail; ``on[name]`` is called in the middle of it, with what was given.
+    """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.raises: dict[str, BaseException] = {}
+        self.on: dict[str, Callable[..., None]] = {}
         self.report = reading()
         self.answer: Callable[[dict[str, Any]], OrderReport] | None = None
         self.by_id: dict[str, OrderReport | None] = {}
@@ -263,6 +267,7 @@ class FakeBroker:
 
     def _called(self, name: str, *given: Any) -> None:
         self.calls.append((name, given))
+        self.on.get(name, lambda *_: None)(*given)
         if name in self.raises:
             raise self.raises[name]
 

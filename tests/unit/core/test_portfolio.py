@@ -197,3 +197,22 @@ def test_prices_of_a_trade_have_nine_places_at_most():
     _, [closed], _ = play(buy("3", "10"), sell("1", "10"), sell("1", "10"), sell("1", "10.01"))
     assert closed.exit_price == D("10.003333333")
     assert closed.pnl == D("0.01")
+
+
+# -- adopting -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("qty", ["5", "-5"])
+def test_what_another_opened_is_held_as_if_it_had_been_bought_at_that_price(qty):
+    position = portfolio.adopt(None, OPENING, D(qty), D(90))
+    assert (position.qty, position.avg_entry_price, position.entry_qty) == (D(qty), D(90), D(qty))
+    closed = portfolio.adjust(position, D(0), D(100), AT, "closed").closed
+    assert closed is not None
+    assert (closed.pnl, closed.side) == (D(qty) * 10, "long" if D(qty) > 0 else "short")
+
+
+def test_what_is_adopted_beside_ours_is_averaged_in():
+    ours = portfolio.adopt(None, OPENING, D(10), D(100))
+    position = portfolio.adopt(ours, OPENING, D(5), D(130))
+    assert (position.qty, position.avg_entry_price, position.entry_value) == (D(15), D(110), D(1650))
+    assert position.position_id == ours.position_id

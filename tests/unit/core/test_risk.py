@@ -45,7 +45,9 @@ def review(proposal=None, *, state=None, at=AT, limits=LIMITS, market=MARKET, tr
 
 def with_intent(status: Status, symbol: str = "AAPL"):
     intent = entry(symbol)
-    return make_state(intents={intent.client_order_id: IntentRecord(intent=intent, status=status)})
+    watched = AT if status is Status.VOID else None
+    record = IntentRecord(intent=intent, status=status, watch_until=watched)
+    return make_state(intents={intent.client_order_id: record})
 
 
 def with_position():
@@ -70,7 +72,8 @@ DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
     "closing": ({"state": make_state(exits={"*": "enough"})}, Code.HALTED, "closing everything: enough"),
     "positions": (
         {"state": make_state(plan=make_plan(max_positions=3), intents=with_intent(Status.UNKNOWN, "MSFT").intents),
-         "limits": replace(LIMITS, held_elsewhere=2)}, Code.MAX_POSITIONS, "3 held or being opened, 3 allowed",
+         "limits": replace(LIMITS, elsewhere={"IBM": "s-2", "GE": "s-3", "MSFT": "s-3"})}, Code.MAX_POSITIONS,
+        "3 held or being opened, 3 allowed",
     ),
     "orders of the day": (
         {"state": make_state(plan=make_plan(max_orders_per_day=5), day=DAY, day_entries=2),
@@ -145,12 +148,16 @@ def test_each_code_is_tried_here_or_in_the_engine():
          "trade": Trade("AAPL", D(100), CLOSE - FIVE)},
         {"state": make_state(foreign={"IBM": D(5)})},
         {"limits": replace(LIMITS, taken={"IBM": "s-2"})},
+        {"state": make_state(intents={"x": IntentRecord(intent=entry(), status=Status.VOID)})},
+        {"state": make_state(plan=make_plan(max_positions=2), intents=with_intent(Status.UNKNOWN, "MSFT").intents),
+         "limits": replace(LIMITS, elsewhere={"MSFT": "s-2"})},
         {"state": make_state(plan=make_plan(max_order_value=D(10_000), max_positions=1, max_orders_per_day=1))},
         {"state": make_state(plan=make_plan(max_orders_per_day=1), day=DAY),
          "limits": replace(LIMITS, entries_elsewhere={"2008-10-06": 9})},
     ],
     ids=["last instant of the signal", "last instant before the cutoff", "foreign elsewhere", "taken elsewhere",
-         "the last of each limit", "the limit of another day"],
+         "void and no longer watched", "a symbol counts once whoever has it", "the last of each limit",
+         "the limit of another day"],
 )  # fmt: skip
 def test_the_last_moment_that_is_allowed_is_allowed(allowed):
     assert isinstance(review(**allowed), Approved)

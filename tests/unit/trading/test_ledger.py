@@ -12,8 +12,8 @@ from gambler_ai.core import snapshot
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.orders import Purpose
 from gambler_ai.core.state import SessionState, evolve
-from gambler_ai.errors import CheckpointCorrupt, ConfigError, SessionLeased, StorageError
-from gambler_ai.storage import checkpoints, journal, lease, sessions
+from gambler_ai.errors import CheckpointCorrupt, ConfigError, LimitBreached, SessionLeased, StorageError
+from gambler_ai.storage import checkpoints, journal, lease, requests, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.ledger import Ledger, crash_kinds
 from gambler_ai.trading.recovery import restore
@@ -196,3 +196,48 @@ def test_a_checkpoint_holds_the_facts_it_was_committed_with(database, ledger, st
     assert saved is not None
     assert (found.checkpoint, found.replayed, saved.seq) == (saved, 0, len(STORY))
     assert snapshot.dump(found.state) == snapshot.dump(state)
+
+
+# -- requests and limits --------------------------------------------------------------------------
+
+
+def asked(database: Database, kind: str = "halt") -> str:
+    with database.write() as db:
+        return requests.add(db, sessions.find(db, SESSION), kind, "", "lunch", "ann", AT)
+
+
+def test_a_request_is_answered_in_the_transaction_of_what_it_came_to(database, ledger, state):
+    first, second = asked(database), asked(database)
+    write(ledger, state, ev.TradingHalted(AT, ev.PERSON, "lunch"), ev.RequestTaken(AT, first, "halt", "halted"))
+    assert [request.id for request in ledger.requests()] == [second]
+    with database.read() as db:
+        row = requests.find(db, first)
+    assert row is not None
+    assert (row.answer, row.taken_at) == ("halted", AT)
+
+
+def test_a_commit_that_fails_answers_nothing_and_stores_nothing(database, ledger, state):
+    request_id = asked(database)
+    with database.write() as db:
+        db.execute(sa.text("UPDATE lease SET token = token + 1"))
+    before = info(database)
+    with pytest.raises(SessionLeased):
+        write(ledger, state, ev.TradingHalted(AT, ev.PERSON, "?"), ev.RequestTaken(AT, request_id, "halt", "halted"))
+    assert [request.id for request in ledger.requests()] == [request_id]
+    assert (info(database), count(database, "journal")) == (before, 0)
+
+
+def test_an_entry_beyond_a_limit_is_neither_stored_nor_is_anything_beside_it(database, ledger, state):
+    state.plan, state.day = replace(state.plan, max_orders_per_day=1), "d-1"
+    request_id = asked(database)
+    write(ledger, state, planned("AAPL"))
+    before = info(database)
+    with pytest.raises(LimitBreached, match="max_orders_per_day"):
+        write(ledger, state, ev.RequestTaken(AT, request_id, "halt", "?"), planned("MSFT"))
+    assert (info(database), count(database, "intents")) == (before, 1)
+    assert len(ledger.requests()) == 1
+
+
+def planned(symbol: str) -> ev.IntentPlanned:
+    coid = f"ga1-{symbol}"
+    return ev.IntentPlanned(AT, replace(ENTRY, symbol=symbol, client_order_id=coid, decision_id=coid, market_day="d-1"))

@@ -18,6 +18,7 @@ from gambler_ai.core import snapshot
 from gambler_ai.core.engine import Engine
 from gambler_ai.core.model import Instrument
 from gambler_ai.core.orders import Status
+from gambler_ai.core.ports import Streams
 from gambler_ai.core.risk import RiskLimits
 from gambler_ai.core.state import ORDER_OVERLAP, SessionState, evolve
 from gambler_ai.errors import BrokerAuthError, BrokerUnreachable, OutcomeUnknown, RecoveryHalted
@@ -67,11 +68,15 @@ COID = ENTRY.client_order_id
 class Session:
     """One session on an exchange in memory, from 9:30 of the default day."""
 
-    def __init__(self, folder: Path, minutes: float, faults: FaultPlan | None = None, **plan: Any) -> None:
+    def __init__(
+        self, folder: Path, minutes: float, faults: FaultPlan | None = None, at: datetime | None = None, **plan: Any
+    ) -> None:
         self.halt_file = folder / "HALT"
         self.database = Database(f"sqlite:///{folder / 'gambler.sqlite3'}")
         self.database.prepare()
         self.exchange = Exchange.open(None)
+        if at is not None:
+            self.exchange.advance(at)
         self.wire = ExchangeSession(create_app(self.exchange, token="t", faults=faults or FaultPlan()))
         self.broker = AlpacaBroker(self.exchange.key_id, self.exchange.secret_key, self.wire.url, self.wire)
         self.data = AlpacaMarketData(self.exchange.key_id, self.exchange.secret_key, self.wire.url, "iex", self.wire)
@@ -205,7 +210,10 @@ class Bench:
 
     wall_s = 0.0
 
-    def __init__(self, database: Database, state: SessionState, *wishes) -> None:
+    def __init__(
+        self, database: Database, state: SessionState, *wishes, streams: Streams | None = None,
+        halt_file: Path = Path("nowhere/HALT"),
+    ) -> None:  # fmt: skip
         self.broker = FakeBroker()
         self.broker.frame = frame_of({"AAPL": [100.0], "MSFT": []}, AT - timedelta(minutes=5))
         self.broker.prices = trades_of(AAPL="100")
@@ -217,8 +225,8 @@ class Bench:
         known = {s: Instrument(s) for s in state.plan.symbols}
         self.engine = Engine(state, Told(*wishes), LIMITS, known, lambda ids: set())
         self.executor = Executor(self.broker, self.broker, self.feed)
-        door = Door(self.ledger, Path("nowhere/HALT"), self.feed.clock)
-        wakeups = Wakeups(NoStreams(), timedelta(minutes=5))
+        door = Door(self.ledger, halt_file, self.feed.clock)
+        wakeups = Wakeups(streams or NoStreams(), timedelta(minutes=5))
         self.runner = Runner(self.engine, self.ledger, self.feed, self.executor, self.notes, door, wakeups, 1)
 
     def begin(self) -> None:
@@ -229,8 +237,8 @@ class Bench:
 def bench(database, state):
     made: list[Bench] = []
 
-    def make(*wishes) -> Bench:
-        made.append(Bench(database, state, *wishes))
+    def make(*wishes, **more) -> Bench:
+        made.append(Bench(database, state, *wishes, **more))
         return made[-1]
 
     yield make

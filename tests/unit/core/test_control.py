@@ -1,0 +1,275 @@
+"""What a person may ask, what it comes to, and what is refused; each is answered once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from gambler_ai.core import control
+from gambler_ai.core import events as ev
+from gambler_ai.core.model import Side
+from gambler_ai.core.orders import Status
+from gambler_ai.core.state import SessionState, evolve
+from tests.unit.fakes import AT, SHUT, D, Desk, bracket_of, entry, fill_of, held, kinds, leg, make_state, reading
+
+COID = entry().client_order_id
+
+
+def asked(kind: str, argument: str = "", reason: str = "lunch") -> ev.Request:
+    return ev.Request(id="r-1", kind=kind, argument=argument, reason=reason, asked_by="ann on desk")
+
+
+def take(state: SessionState, kind: str, argument: str = "", *, at: datetime = AT, **more: Any) -> list[ev.Fact]:
+    report = more.pop("report", reading())
+    return control.take(state, asked(kind, argument), at, report, **more)
+
+
+def answer(facts: list[ev.Fact]) -> str:
+    """What was answered, in the last fact and in no other."""
+    *others, last = facts
+    assert isinstance(last, ev.RequestTaken)
+    assert not any(isinstance(fact, ev.RequestTaken) for fact in others)
+    assert last.request_id == "r-1"
+    return last.answer
+
+
+def check_refused(facts: list[ev.Fact], *words: str) -> None:
+    """Nothing but the answer."""
+    assert kinds(facts) == ["RequestTaken"]
+    assert answer(facts).startswith("refused: ")
+    for word in words:
+        assert word in answer(facts)
+
+
+def holding() -> SessionState:
+    desk = Desk()
+    desk.holding()
+    return desk.state
+
+
+# -- halt and resume-trading ----------------------------------------------------------------------
+
+
+def test_a_halt_says_who_and_why_and_is_told_once():
+    state = make_state()
+    facts = take(state, "halt")
+    assert facts[0] == ev.TradingHalted(AT, "person", "lunch (ann on desk)")
+    evolve(state, facts)
+    again = take(state, "halt")
+    assert kinds(again) == ["RequestTaken"]
+    assert answer(again) == "was halted already: lunch (ann on desk)"
+
+
+def test_a_halt_without_a_reason_says_so():
+    request = ev.Request(id="r-1", kind="halt", argument="", reason="")
+    fact = control.take(make_state(), request, AT, None)[0]
+    assert isinstance(fact, ev.TradingHalted)
+    assert fact.reason == "no reason given"
+
+
+def test_only_a_persons_halt_is_taken_back_and_the_others_are_named():
+    state = make_state(halts={"person": "lunch", "HALT file": "upgrade"})
+    facts = take(state, "resume-trading")
+    assert kinds(facts) == ["TradingResumed", "RequestTaken"]
+    assert answer(facts) == "entries are allowed again; still halted by HALT file: upgrade"
+    evolve(state, facts)
+    assert state.halts == {"HALT file": "upgrade"}
+    assert answer(take(state, "resume-trading")) == "was not halted; still halted by HALT file: upgrade"
+
+
+def test_trading_is_not_resumed_while_everything_is_being_closed_and_what_is_still_open_is_named():
+    state = holding()
+    evolve(state, take(state, "flatten"))
+    check_refused(take(state, "resume-trading"), "still being closed (AAPL)")
+    assert "person" in state.halts
+
+
+# -- flatten --------------------------------------------------------------------------------------
+
+
+def test_flatten_halts_first_and_leaves_everything():
+    state = holding()
+    facts = take(state, "flatten")
+    assert kinds(facts) == ["TradingHalted", "ExitRequested", "RequestTaken"]
+    assert facts[1] == ev.ExitRequested(AT, "*", "flatten: lunch (ann on desk)")
+    assert answer(facts) == "closing 1 position, no entries from here on"
+    evolve(state, facts)
+    assert kinds(take(state, "flatten")) == kinds(take(state, "flatten", "AAPL")) == ["RequestTaken"]
+    assert answer(take(state, "flatten", "AAPL")) == "is being closed already"
+
+
+def test_flatten_of_what_is_halted_does_not_halt_again():
+    assert kinds(take(make_state(halts={"person": "lunch"}), "flatten")) == ["ExitRequested", "RequestTaken"]
+
+
+def test_flatten_of_one_symbol_halts_nothing_and_wants_a_position():
+    state = holding()
+    facts = take(state, "flatten", "AAPL")
+    assert kinds(facts) == ["ExitRequested", "RequestTaken"]
+    assert answer(facts) == "closing 10 AAPL"
+    check_refused(take(state, "flatten", "MSFT"), "no position in MSFT")
+    evolve(state, facts)
+    assert kinds(take(state, "flatten")) == ["TradingHalted", "ExitRequested", "RequestTaken"]
+
+
+@pytest.mark.parametrize("symbol", ["", "AAPL"])
+def test_flatten_while_the_market_is_closed_says_when_it_will_be(symbol):
+    text = answer(take(holding(), "flatten", symbol, report=reading(market=SHUT)))
+    assert text.endswith("when the market opens (2008-10-07 20:00 UTC); until then stops and targets stay")
+
+
+# -- adopt ----------------------------------------------------------------------------------------
+
+
+def test_what_another_opened_is_adopted_at_the_brokers_price():
+    facts = take(make_state(), "adopt", "IBM", report=reading(positions=[held("IBM", "-5", "90")]))
+    assert facts[0] == ev.Adopted(AT, "IBM", D(-5), D(90), "lunch (ann on desk)")
+    assert answer(facts) == "-5 IBM are ours from here on, with a stop and a target"
+
+
+def test_beside_a_position_of_ours_the_surplus_is_adopted_at_the_price_it_was_bought_for():
+    """The broker averages over all it holds: ten of ours at 100 and five at 130 are fifteen at 110."""
+    state = holding()
+    [fact, _] = take(state, "adopt", "AAPL", report=reading(positions=[held("AAPL", "15", "110")]))
+    assert isinstance(fact, ev.Adopted)
+    assert (fact.qty, fact.price) == (D(5), D(130))
+    evolve(state, [fact])
+    assert state.positions["AAPL"].avg_entry_price == D(110)
+
+
+def test_a_surplus_whose_price_makes_no_sense_has_the_brokers_average():
+    [fact, _] = take(holding(), "adopt", "AAPL", report=reading(positions=[held("AAPL", "15", "50")]))
+    assert isinstance(fact, ev.Adopted)
+    assert fact.price == D(50)
+
+
+def test_what_is_adopted_is_what_the_last_reading_shows_not_what_an_earlier_one_did():
+    state = make_state(foreign={"IBM": D(5)})
+    [fact, _] = take(state, "adopt", "IBM", report=reading(positions=[held("IBM", "2")]))
+    assert isinstance(fact, ev.Adopted)
+    assert fact.qty == D(2)
+    check_refused(take(state, "adopt", "IBM", report=reading()), "holds nothing in IBM that is not ours")
+
+
+@pytest.mark.parametrize(
+    ("positions", "why"),
+    [
+        ([], "holds nothing in AAPL that is not ours"),
+        ([held("AAPL", "10")], "holds nothing in AAPL that is not ours"),
+        ([held("AAPL", "8")], "holds nothing in AAPL that is not ours"),
+        ([held("AAPL", "-3")], "-3 AAPL are on the other side of ours"),
+    ],
+    ids=["nothing there", "ours only", "less than ours", "other side"],
+)
+def test_there_must_be_something_of_anothers_on_our_side(positions, why):
+    check_refused(take(holding(), "adopt", "AAPL", report=reading(positions=positions)), why)
+
+
+def test_nothing_is_adopted_before_a_reading_nor_while_a_fill_of_ours_is_on_its_way():
+    check_refused(take(make_state(), "adopt", "IBM", report=None), "nothing in IBM")
+    desk = Desk()
+    desk.record(ev.IntentPlanned(AT, entry()), ev.OrderUpdated(AT, bracket_of(entry())))
+    check_refused(
+        take(desk.state, "adopt", "AAPL", report=reading(positions=[held("AAPL", "10")])), "fill of ours in AAPL"
+    )
+
+
+def test_shares_that_anothers_order_holds_are_not_adopted():
+    stranger = replace(bracket_of(entry("IBM"), "new"), client_order_id="by-hand", order_id="theirs")
+    done = replace(stranger, status="filled", legs=(leg(stranger, "stop", "canceled"), leg(stranger, "limit", "new")))
+    ibm = [held("IBM", "5")]
+    check_refused(take(make_state(), "adopt", "IBM", report=reading(orders=[stranger], positions=ibm)), "cancel theirs")
+    # A leg that rests holds them as well; a settled family does not.
+    check_refused(take(make_state(), "adopt", "IBM", report=reading(orders=[done], positions=ibm)), "theirs-limit")
+    settled = replace(done, legs=(leg(stranger, "stop", "canceled"),))
+    assert "Adopted" in kinds(take(make_state(), "adopt", "IBM", report=reading(orders=[settled], positions=ibm)))
+
+
+def test_our_own_stop_does_not_stand_against_an_adoption_beside_it():
+    state, parent = holding(), bracket_of(entry(), limit="new")
+    report = reading(orders=[parent], positions=[held("AAPL", "12")])
+    assert "Adopted" in kinds(take(state, "adopt", "AAPL", report=report))
+
+
+def test_what_another_session_of_the_account_has_is_not_adopted():
+    report = reading(positions=[held("IBM", "5")])
+    check_refused(take(make_state(), "adopt", "IBM", report=report, elsewhere={"IBM": "s-2"}), "session s-2 has IBM")
+    assert "Adopted" in kinds(take(make_state(), "adopt", "IBM", report=report, elsewhere={"GE": "s-2"}))
+
+
+# -- resolve --------------------------------------------------------------------------------------
+
+
+def unclear(status: Status) -> SessionState:
+    """An entry in this status that the broker never showed."""
+    desk = Desk()
+    desk.record(ev.IntentPlanned(AT, entry()), ev.IntentUnknown(AT, COID, "timeout"))
+    if status is Status.VOID:
+        desk.record(ev.IntentVoided(AT, COID, "three misses", AT))
+    if status is Status.DISPUTED:
+        desk.record(ev.IntentDisputed(AT, COID, "another one"))
+    return desk.state
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN, Status.VOID, Status.DISPUTED])
+@pytest.mark.parametrize(("verdict", "after"), [("gone", Status.VOID), ("broker", Status.UNKNOWN)])
+def test_a_persons_word_settles_what_nobody_can_tell_of(status, verdict, after):
+    state = unclear(status)
+    facts = take(state, "resolve", f"{COID} {verdict}")
+    assert facts[0] == ev.IntentResolved(AT, COID, verdict, "lunch (ann on desk)")
+    evolve(state, facts)
+    assert state.intents[COID].status is after
+    assert bool(state.open_intents("AAPL")) is (verdict == "broker")
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [("ga1-none gone", "it is settled"), (COID, "neither gone nor broker"), (f"{COID} maybe", "'maybe' is neither")],
+)
+def test_a_word_on_nothing_or_that_is_none_is_refused(argument, words):
+    check_refused(take(unclear(Status.UNKNOWN), "resolve", argument), words)
+
+
+def test_what_the_broker_tells_of_needs_nobodys_word():
+    check_refused(take(holding(), "resolve", f"{COID} broker"), "it is filled")
+
+
+def shown_and_disputed() -> SessionState:
+    state = holding()
+    evolve(state, [ev.IntentDisputed(AT, COID, "the broker no longer knows it")])
+    return state
+
+
+def test_an_order_the_broker_has_shown_is_not_gone_until_it_says_so_itself():
+    state = shown_and_disputed()
+    check_refused(take(state, "resolve", f"{COID} gone"), "has shown an order", "say broker")
+    check_refused(take(state, "resolve", f"{COID} gone", report=None), "has shown an order")
+    found = reading(lookups={COID: bracket_of(entry())})
+    check_refused(take(state, "resolve", f"{COID} gone", report=found), "has shown an order")
+    facts = take(state, "resolve", f"{COID} gone", report=reading(lookups={COID: None}))
+    assert kinds(facts) == ["IntentResolved", "RequestTaken"]
+
+
+# -- all of them ----------------------------------------------------------------------------------
+
+
+def test_a_request_of_another_version_is_refused_and_does_not_stop_the_session():
+    check_refused(take(make_state(), "double-down"), "does not know how to double-down")
+
+
+def test_each_kind_there_is_can_be_asked():
+    for kind in ev.REQUESTS:
+        assert answer(take(make_state(), kind))
+
+
+def test_a_short_counts_as_held():
+    desk = Desk()
+    intent = entry(side=Side.SELL)
+    parent = bracket_of(intent)
+    desk.record(
+        ev.IntentPlanned(AT, intent), ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent, "10"))
+    )  # fmt: skip
+    assert answer(take(desk.state, "flatten", "AAPL")) == "closing -10 AAPL"
