@@ -25,6 +25,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+#: How the program ends, for the help and the documents.
+EXIT_CODES = {
+    0: "done, or stopped gracefully",
+    1: "a fault of this program",
+    2: "a wrong option or setting",
+    3: "the broker refused, or cannot be reached",
+    4: "another runner holds the account",
+    5: "the database or the session",
+    6: "a person must look first",
+    75: "try again later: the market is closed, or an outage",
+    130: "stopped at once: a second signal, or Ctrl+C at a question",
+}
+
 
 class GamblerError(Exception):
     """The root: whatever is below it ends in one clear line and an exit code."""

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 DatabaseUrl = Annotated[
     str | None,
-    typer.Option("--database-url", help="sqlite:///PATH or postgresql+psycopg://HOST/NAME; default as for run."),
+    typer.Option(
+        "--database-url", help="sqlite:///PATH or postgresql+psycopg://HOST/NAME; default as for run.", metavar="URL"
+    ),
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="Settings from this file; default as for run.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings from this file; default as for run.", metavar="FILE")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 
 

@@ -15,11 +15,11 @@ SessionId = Annotated[
     str | None,
     typer.Argument(
         help="The session, or the beginning of its id. Default the one that runs.",
-        metavar="[ID]",
+        metavar="ID",
         autocompletion=session_ids,
     ),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the journal with your name.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the journal with your name.", metavar="TEXT")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -42,7 +42,9 @@ def resume_trading(
 
 def flatten(
     session: SessionId = None,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Close this one only, and go on trading.")] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", help="Close this one only, and go on trading.", metavar="SYMBOL")
+    ] = None,
     reason: Reason = "", yes: Yes = False, database_url: DatabaseUrl = None, config: Config = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip

@@ -10,11 +10,11 @@ from typer.core import TyperGroup
 
 from gambler_ai import __version__
 from gambler_ai.cli import config, control, db, doctor, exchange, orders, reconcile, run, sessions, strategies, wiring
-from gambler_ai.errors import ConfigError, GamblerError
+from gambler_ai.errors import EXIT_CODES, ConfigError, GamblerError
 
-EPILOG = """Exit codes: 0 done or stopped gracefully; 1 a fault of this program; 2 a wrong option or setting;
-3 the broker refused or cannot be reached; 4 another runner holds the account; 5 database or session;
-6 a person must look first; 75 try again later (the market is closed, an outage); 130 stopped at once."""
+EPILOG = "\n".join(["Exit codes", *(f"{code:>5}  {text}" for code, text in EXIT_CODES.items())])
+#: Headings of the commands in the help.
+SESSION, LOOK, KEEP = "Run and control", "Look", "Look after"
 
 #: Options of the program itself; any other option in front belongs to `run`.
 _ROOT_OPTIONS = frozenset({"--help", "-h", "--version", "--install-completion", "--show-completion"})
@@ -28,6 +28,7 @@ class Root(TyperGroup):
         bare = not args and not ctx.resilient_parsing  # a shell that completes the first word has not said it yet
         if bare or (first.startswith("-") and first not in _ROOT_OPTIONS):
             args = ["run", *args]
+        _tidy(self, ctx)
         wiring.AS_JSON = args[:1] == ["run"] and "--json" in args
         return super().parse_args(ctx, args)
 
@@ -48,22 +49,31 @@ class Root(TyperGroup):
         command.format_help(type(ctx)(command, info_name="run", parent=ctx), formatter)
 
 
+def _tidy(command: Any, ctx: Any) -> None:
+    """Without the type that Typer shows beside a flag, which takes no value."""
+    for parameter in command.get_params(ctx):
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    for name, child in getattr(command, "commands", {}).items():
+        _tidy(child, type(ctx)(child, info_name=name, parent=ctx))
+
+
 app = typer.Typer(
-    cls=Root, epilog=EPILOG, pretty_exceptions_enable=False, no_args_is_help=False, rich_markup_mode="rich",
+    cls=Root, pretty_exceptions_enable=False, no_args_is_help=False, rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-app.command("run", epilog=EPILOG)(run.run)
-app.command("halt")(control.halt)
-app.command("resume-trading")(control.resume_trading)
-app.command("flatten")(control.flatten)
-app.command("reconcile")(reconcile.reconcile)
-app.add_typer(orders.app, name="orders")
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(strategies.app, name="strategies")
-app.add_typer(exchange.app, name="exchange")
-app.add_typer(db.app, name="db")
-app.add_typer(config.app, name="config")
-app.command("doctor")(doctor.doctor)
+app.command("run", epilog=EPILOG, rich_help_panel=SESSION)(run.run)
+app.command("halt", rich_help_panel=SESSION)(control.halt)
+app.command("resume-trading", rich_help_panel=SESSION)(control.resume_trading)
+app.command("flatten", rich_help_panel=SESSION)(control.flatten)
+app.command("reconcile", rich_help_panel=SESSION)(reconcile.reconcile)
+app.add_typer(sessions.app, name="sessions", rich_help_panel=LOOK)
+app.add_typer(orders.app, name="orders", rich_help_panel=LOOK)
+app.add_typer(strategies.app, name="strategies", rich_help_panel=LOOK)
+app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
+app.add_typer(config.app, name="config", rich_help_panel=LOOK)
+app.add_typer(exchange.app, name="exchange", rich_help_panel=KEEP)
+app.add_typer(db.app, name="db", rich_help_panel=KEEP)
 
 
 def _version(wanted: bool) -> None:

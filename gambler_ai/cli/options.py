@@ -22,36 +22,39 @@ def _option(flag: str, text: str, panel: str, **more: Any) -> Any:
 
 Symbols = Annotated[
     str | None,
-    _option("--symbols", "What to trade, e.g. AAPL,MSFT. Default AAPL,MSFT,GOOGL.", TRADING),
+    _option("--symbols", "What to trade, e.g. AAPL,MSFT. Default AAPL,MSFT,GOOGL.", TRADING, metavar="LIST"),
 ]
 Duration = Annotated[
     float | None,
-    _option("--duration", "Minutes of session time to run. Default 60.", TRADING),
+    _option("--duration", "How long to trade, in session time. Default 60.", TRADING, metavar="MINUTES"),
 ]
 Interval = Annotated[
     float | None,
-    _option("--interval", "Seconds between two scans. Default 60.", TRADING),
+    _option("--interval", "Session time between two scans for signals. Default 60.", TRADING, metavar="SECONDS"),
 ]
 Timeframe = Annotated[
     str | None,
-    _option("--timeframe", "Length of a bar: 5Min, 1Hour. Default 5Min.", TRADING),
+    _option("--timeframe", "Length of a bar: 1Min, 5Min, 1Hour. Default 5Min.", TRADING, metavar="LENGTH"),
 ]
 StopLossPct = Annotated[
     str | None,
-    _option("--stop-loss-pct", "Stop, in percent of the price. Default 2.", TRADING),
+    _option("--stop-loss-pct", "Stop, in percent of the entry price. Default 2.", TRADING, metavar="PERCENT"),
 ]
 TakeProfitPct = Annotated[
     str | None,
-    _option("--take-profit-pct", "Target, in percent. Default 4.", TRADING),
+    _option("--take-profit-pct", "Target, in percent of the entry price. Default 4.", TRADING, metavar="PERCENT"),
 ]
 PositionSize = Annotated[
     str | None,
-    _option("--position-size", "Dollars a position. Default 10000.", TRADING),
+    _option("--position-size", "What one position may cost. Default 10000.", TRADING, metavar="DOLLARS"),
 ]
 Strategy = Annotated[
     str | None,
     _option(
-        "--strategy", "A built-in, an installed one, package.module:Class or file.py:Class. Default momentum.", TRADING
+        "--strategy",
+        "A built-in, an installed one, package.module:Class or file.py:Class. Default momentum.",
+        TRADING,
+        metavar="STRATEGY",
     ),
 ]
 Parameter = Annotated[
@@ -60,35 +63,55 @@ Parameter = Annotated[
 ]
 MaxPositions = Annotated[
     int | None,
-    _option("--max-positions", "No entry beyond so many positions.", LIMITS),
+    _option(
+        "--max-positions",
+        "No entry beyond so many positions, over all sessions of the account.",
+        LIMITS,
+        metavar="COUNT",
+    ),
 ]
 MaxOrderValue = Annotated[
     str | None,
-    _option("--max-order-value", "No entry worth more dollars than this.", LIMITS),
+    _option("--max-order-value", "No entry worth more than this.", LIMITS, metavar="DOLLARS"),
 ]
 MaxOrdersPerDay = Annotated[
     int | None,
-    _option("--max-orders-per-day", "No more entries in one market day, over all sessions of the account.", LIMITS),
+    _option(
+        "--max-orders-per-day",
+        "No more entries in one market day, over all sessions of the account.",
+        LIMITS,
+        metavar="COUNT",
+    ),
 ]
 MaxDailyLoss = Annotated[
     str | None,
-    _option("--max-daily-loss", "No entry for the rest of a day that has lost so many dollars.", LIMITS),
+    _option("--max-daily-loss", "No entry for the rest of a day that has lost this much.", LIMITS, metavar="DOLLARS"),
 ]
 OnExit = Annotated[
     str | None,
-    _option("--on-exit", "When it ends: keep positions and stops, cancel entries, or flatten. Default keep.", LIMITS),
+    _option(
+        "--on-exit",
+        "At the end: keep positions and stops, cancel entries, or flatten. Default keep.",
+        LIMITS,
+        metavar="WHAT",
+    ),
 ]
 WhenClosed = Annotated[
     str | None,
-    _option("--when-closed", "While the market is closed: wait for it, or exit with 75. Default wait.", LIMITS),
+    _option(
+        "--when-closed",
+        "While the market is closed: wait for it, or exit with 75. Default wait.",
+        LIMITS,
+        metavar="WHAT",
+    ),
 ]
 CheckpointInterval = Annotated[
     float | None,
-    _option("--checkpoint-interval", "Seconds of session time between checkpoints. Default 30.", RESUME),
+    _option("--checkpoint-interval", "Session time between two checkpoints. Default 30.", RESUME, metavar="SECONDS"),
 ]
 KeepCheckpoints = Annotated[
     int | None,
-    _option("--keep-checkpoints", "How many to keep. Default 100.", RESUME),
+    _option("--keep-checkpoints", "How many of the newest checkpoints to keep. Default 100.", RESUME, metavar="COUNT"),
 ]
 Resume = Annotated[
     bool,
@@ -110,31 +133,43 @@ ResumeOrStart = Annotated[
 ]
 ReconcileOnly = Annotated[
     bool,
-    _option("--reconcile-only", "Compare with the broker, heal and protect, and stop.", RESUME),
+    _option("--reconcile-only", "Compare with the broker, heal our books, set lost stops again, and stop.", RESUME),
 ]
 DryRun = Annotated[
     bool,
-    _option("--dry-run", "With --reconcile-only: show it, change nothing.", RESUME),
+    _option("--dry-run", "With --reconcile-only: show what would be done, change nothing.", RESUME),
 ]
 New = Annotated[
     bool,
-    _option("--new", "Start afresh beside an interrupted session.", RESUME),
+    _option("--new", "Start afresh although a session was interrupted.", RESUME),
 ]
 Broker = Annotated[
     str | None,
-    _option("--broker", "auto (Alpaca paper when keys are set), embedded, or alpaca.", PLACE),
+    _option(
+        "--broker", "auto (Alpaca paper when keys are set), embedded, or alpaca. Default auto.", PLACE, metavar="NAME"
+    ),
 ]
 Feed = Annotated[
     str | None,
-    _option("--feed", "Alpaca's data feed: iex (free plan) or sip. Default iex.", PLACE),
+    _option("--feed", "Alpaca's data feed: iex (free plan) or sip. Default iex.", PLACE, metavar="NAME"),
 ]
 Streams = Annotated[
     str | None,
-    _option("--streams", "Wake up on the broker's streams: auto, on, off. It is polled all the same.", PLACE),
+    _option(
+        "--streams",
+        "Look sooner when the broker's streams say so: auto, on, off. It is polled all the same. Default auto.",
+        PLACE,
+        metavar="WHEN",
+    ),
 ]
 Speed = Annotated[
     float | None,
-    _option("--speed", "Market seconds a second on the embedded exchange; 0 as fast as it goes. Default 60.", PLACE),
+    _option(
+        "--speed",
+        "Market seconds a second on the embedded exchange; 0 as fast as it goes. Default 60.",
+        PLACE,
+        metavar="FACTOR",
+    ),
 ]
 DatabaseUrl = Annotated[
     str | None,
@@ -142,19 +177,20 @@ DatabaseUrl = Annotated[
         "--database-url",
         "sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME; default a file in the state directory.",
         PLACE,
+        metavar="URL",
     ),
 ]
 Config = Annotated[
     Path | None,
-    _option("--config", "Settings from this TOML or JSON file. Default gambler.toml, if there.", PLACE),
+    _option("--config", "Settings from this TOML or JSON file. Default gambler.toml, if there.", PLACE, metavar="FILE"),
 ]
 InitDb = Annotated[
     bool,
-    _option("--init-db", "Create the database; alone, do nothing else.", PLACE),
+    _option("--init-db", "Create the database; without other options do nothing else.", PLACE),
 ]
 Quiet = Annotated[
     bool,
-    _option("--quiet", "Only what a person has to know.", OUTPUT),
+    _option("--quiet", "Print only what a person has to know.", OUTPUT),
 ]
 Plain = Annotated[
     bool,
@@ -166,5 +202,10 @@ Json = Annotated[
 ]
 LogFile = Annotated[
     Path | None,
-    _option("--log-file", "The objects of --json with wall time and level, in a file that is rotated.", OUTPUT),
+    _option(
+        "--log-file",
+        "The objects of --json with wall time and level, in a file that is rotated.",
+        OUTPUT,
+        metavar="FILE",
+    ),
 ]

@@ -60,9 +60,16 @@ def list_(
 def resolve(
     client_order_id: Annotated[str, typer.Argument(help="As `orders list` shows it.", metavar="CLIENT_ORDER_ID")],
     verdict: Annotated[
-        str, typer.Option("--as", help="gone: it never arrived. broker: whatever the broker holds under it is ours.")
+        str,
+        typer.Option(
+            "--as",
+            help="gone: it never arrived. broker: whatever the broker holds under it is ours.",
+            metavar="VERDICT",
+        ),
     ],
-    session: Annotated[str | None, typer.Option("--session", help="Default the one that runs.")] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="Of this session. Default the one that runs.", metavar="ID")
+    ] = None,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
     config: Config = None,
