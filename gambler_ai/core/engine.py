@@ -18,6 +18,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
 from gambler_ai.core.model import BarFrame, Instrument, MarketView, Proposal, Side
 from gambler_ai.core.orders import (
+    IntentRecord,
     OrderIntent,
     OrderReport,
     Purpose,
@@ -36,6 +37,8 @@ from gambler_ai.core.state import Changes, SessionState, apply
 VOID_QUIET = timedelta(seconds=30)
 VOID_MISSES = 3
 VOID_SPAN = timedelta(seconds=10)
+#: Session time before the same bytes are sent a second and further time; it doubles up to the last.
+RESEND_PAUSE, RESEND_PAUSE_MAX = timedelta(seconds=15), timedelta(seconds=60)
 #: How long a VOID id is watched for: past the end of the next session day, over any long weekend.
 VOID_WATCH = timedelta(days=4)
 
@@ -279,7 +282,8 @@ class Engine:
             self._emit(ev.LookupMissed(at, coid))
             record = self.state.intents[coid]
             if not (record.refused or record.resolved) and self._still_wanted(record.intent, at, report.market):
-                self._emit(ev.ResendPlanned(at, coid))
+                if at - (record.sent_at or at) >= _resend_pause(record):
+                    self._emit(ev.ResendPlanned(at, coid))
             elif (
                 record.misses >= VOID_MISSES
                 and at - (record.first_miss_at or at) >= VOID_SPAN
@@ -329,6 +333,13 @@ class Engine:
         if item.key not in self._told:
             self._told |= {item.key}
             self._emit(ev.Reconciled(at, (item,)))
+
+
+def _resend_pause(record: IntentRecord) -> timedelta:
+    """None before the first: a broker that has just failed is asked again, one that keeps failing less often."""
+    if not record.resends:
+        return timedelta()
+    return min(RESEND_PAUSE * int(2 ** min(record.resends - 1, 10)), RESEND_PAUSE_MAX)
 
 
 _WAITING = frozenset({Status.PLANNED, Status.UNKNOWN, Status.VOID, Status.DISPUTED})

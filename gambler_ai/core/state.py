@@ -216,7 +216,8 @@ def _intent_planned(state: SessionState, fact: ev.IntentPlanned, changes: Change
 
 def _resend_planned(state: SessionState, fact: ev.ResendPlanned, changes: Changes) -> None:
     record = state.intents[fact.client_order_id]
-    _put_intent(state, changes, replace(record, sent_at=fact.at, misses=0, first_miss_at=None))
+    again = record.resends + 1
+    _put_intent(state, changes, replace(record, sent_at=fact.at, misses=0, first_miss_at=None, resends=again))
 
 
 def _intent_unknown(state: SessionState, fact: ev.IntentUnknown, changes: Changes) -> None:

@@ -496,3 +496,16 @@ def test_a_replay_of_everything_an_engine_wrote_is_its_state():
     replayed = make_state(day=DAY)
     evolve(replayed, desk.facts)
     assert snapshot.dump(replayed) == snapshot.dump(desk.state)
+
+
+def test_a_broker_that_keeps_failing_is_sent_the_same_bytes_ever_less_often():
+    """At once after the first miss, then after 15, 30 and 60 seconds, and not more rarely."""
+    desk = Desk(wish()).opened()
+    desk.record(ev.IntentPlanned(AT, entry(valid_until=after(hours=1))), ev.IntentUnknown(AT, COID, "HTTP 500"))
+    sent = []
+    for second in range(1, 300):
+        desk.step(reported(after(seconds=second), lookups={COID: None}))
+        if desk.facts[-1] == ev.ResendPlanned(after(seconds=second), COID):
+            sent.append(second)
+            desk.record(ev.IntentUnknown(after(seconds=second), COID, "HTTP 500"))
+    assert sent == [1, 16, 46, 106, 166, 226, 286]
