@@ -1,7 +1,8 @@
 """Settings: the only reader of the environment and of configuration files.
 
-Command line > environment (``GAMBLER_*``, and Alpaca's own names for keys and addresses) > the file
-(``--config FILE``, else ``gambler.toml`` in the working directory) > defaults.
+Command line > environment (``GAMBLER_*``, and Alpaca's own names for keys and addresses) > the secrets file for
+keys, the configuration file (``--config FILE``, else ``GAMBLER_CONFIG``, else ``gambler.toml`` in the working
+directory) for all else > defaults.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -30,8 +35,15 @@ PAPER_HOST = "paper-api.alpaca.markets"
 PAPER_URL = f"https://{PAPER_HOST}"
 DATA_URL = "https://data.alpaca.markets"
 DATA_STREAM_URL = "wss://stream.data.alpaca.markets/v2/iex"
-#: Read when it is there and no --config is given.
+#: Read when it is there and no other is named.
 CONFIG_FILE = "gambler.toml"
+#: Names another; --config wins over it.
+CONFIG_VARIABLE = "GAMBLER_CONFIG"
+#: In the state directory, unless the variable names another.
+SECRETS_FILE = "secrets.toml"
+SECRETS_VARIABLE = "GAMBLER_SECRETS_FILE"
+#: What a secrets file holds -> the setting it is.
+SECRETS = {"alpaca_api_key": "api_key", "alpaca_api_secret": "api_secret"}
 #: A configuration is a page of text; what is larger is another file.
 CONFIG_MAX_BYTES = 1 << 20
 
@@ -164,27 +176,67 @@ class Settings(BaseSettings):
         return Path(base).expanduser() / "gambler_ai"
 
 
-#: Never in a file: secrets have no business there, and a crash point is for tests.
-_NOT_IN_FILE = frozenset({"api_key", "api_secret", "exchange_token", "crash_at", "program"})
+#: Never in a file that others may read; where they go instead is what `_read_config` says.
+_SECRET = frozenset({"api_key", "api_secret", "exchange_token"})
+#: A crash point is for tests, and the program knows best how it was called.
+_NOT_IN_FILE = _SECRET | {"crash_at", "program"}
+
+#: Where a value can come from that no file or variable gives.
+COMMAND_LINE, DEFAULT = "command line", "default"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Settings, and where each value comes from: the command line, a variable's name, a file's path, the default."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    config_file: Path | None  # the one that was read
+    secrets_file: Path | None
 
 
 def load(given: dict[str, Any], config: Path | None = None) -> Settings:
-    """Settings from the command line's ``given`` values, the environment and the configuration file.
+    """Settings from the command line's ``given`` values, the environment and the files.
 
     Raises:
-        ConfigError: a value is not allowed, or the file cannot be read.
+        ConfigError: a value is not allowed, or a file cannot be read.
     """
-    values, name = _read_file(config)
+    return read(given, config).settings
+
+
+def read(given: Mapping[str, Any], config: Path | None = None) -> Reading:
+    """The same, with where each value comes from.
+
+    Raises:
+        ConfigError: a value is not allowed, a file cannot be read, or others can read the secrets file.
+    """
+    found = _read_open(given, config)
+    settings, secrets_file = found.settings, _secrets_file(found.settings)
+    if secrets_file is None:
+        return found
+    kept = {n: v for n, v in _read_secrets(secrets_file).items() if found.sources[n] == DEFAULT}
+    return Reading(
+        settings.model_copy(update=kept), {**found.sources, **dict.fromkeys(kept, str(secrets_file))},
+        found.config_file, secrets_file,
+    )  # fmt: skip
+
+
+def _read_open(given: Mapping[str, Any], config: Path | None) -> Reading:
+    """Without the secrets file: where that is, is a setting."""
+    path = _config_file(config)
+    values = _read_config(path) if path is not None else {}
     try:
         settings = Settings(**{**given, "_file": values})
-        if settings.strategy == values.get("strategy", settings.strategy):
-            return settings
-        # [parameters] of the file are those of the file's strategy, and this is another.
-        return Settings(**{**given, "_file": {k: v for k, v in values.items() if k != "parameters"}})
+        if settings.strategy != values.get("strategy", settings.strategy):
+            # [parameters] of the file are those of the file's strategy, and this is another.
+            values = {name: value for name, value in values.items() if name != "parameters"}
+            settings = Settings(**{**given, "_file": values})
     except ValidationError as error:
-        raise _explained(error, values, name) from None
+        raise _explained(error, given, values, str(path)) from None
     except SettingsError as error:
         raise ConfigError(f"GAMBLER_PARAMETERS must be a JSON object: {error.__cause__}") from None
+    sources = {name: _source(name, given, values, str(path)) for name in Settings.model_fields}
+    return Reading(settings, sources, path, None)
 
 
 def database_url() -> str:
@@ -192,11 +244,85 @@ def database_url() -> str:
     return load({}).database
 
 
-def _read_file(path: Path | None) -> tuple[dict[str, Any], str]:
-    if path is None:
-        path = Path(CONFIG_FILE)
-        if not path.exists():
-            return {}, ""
+def in_file() -> list[str]:
+    """The settings that a configuration file may hold."""
+    return [name for name in Settings.model_fields if name not in _NOT_IN_FILE]
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a setting is never shown."""
+    return name in _SECRET
+
+
+def variables(name: str) -> list[str]:
+    """The environment variables that give a setting; the first that is set and not empty wins."""
+    alias = Settings.model_fields[name].validation_alias
+    names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [f"gambler_{name}"]
+    return [variable.upper() for variable in names]
+
+
+def looked_for(config: Path | None = None) -> list[tuple[str, Path]]:
+    """Where the files are looked for: what they are, and where.
+
+    Raises:
+        ConfigError: the settings, which say where the state is, cannot be read.
+    """
+    secrets = os.environ.get(SECRETS_VARIABLE)
+    settings = _read_open({}, config).settings
+    return [
+        ("configuration", (_named_config(config) or Path(CONFIG_FILE)).absolute()),
+        ("secrets", Path(secrets).expanduser() if secrets else settings.state_dir / SECRETS_FILE),
+        ("state", settings.state_dir),
+    ]
+
+
+def check_together(settings: Settings) -> None:
+    """Refuse settings that are right one by one and cannot work together; for a session that begins.
+
+    Raises:
+        ConfigError: the first such combination.
+    """
+    most, size = settings.max_order_value, settings.position_size
+    if most is not None and size > most:
+        raise ConfigError(
+            f"--position-size {size} is above --max-order-value {most}: entries would be denied",
+            hint=f"make --position-size {most} or less, or --max-order-value {size} or more",
+        )
+    if settings.broker == "embedded":
+        return
+    key, secret = bool(settings.api_key.get_secret_value()), bool(settings.api_secret.get_secret_value())
+    if key != secret:
+        there, missing = ("key", "secret") if key else ("secret", "key")
+        raise ConfigError(
+            f"Alpaca's {there} is set and its {missing} is not",
+            hint=f"set {variables(f'api_{missing}')[1]}, or use --broker embedded",
+        )
+
+
+def _source(name: str, given: Mapping[str, Any], values: Mapping[str, Any], path: str) -> str:
+    if name in given:
+        return COMMAND_LINE
+    there = {variable.upper() for variable, value in os.environ.items() if value}
+    found = next((variable for variable in variables(name) if variable in there), None)
+    return found or (path if name in values else DEFAULT)
+
+
+# -- the configuration file -----------------------------------------------------------------------
+
+
+def _named_config(config: Path | None) -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    return config if config is not None else Path(named).expanduser() if named else None
+
+
+def _config_file(config: Path | None) -> Path | None:
+    named = _named_config(config)
+    if named is not None:
+        return named
+    return Path(CONFIG_FILE) if Path(CONFIG_FILE).exists() else None
+
+
+def _read_config(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > CONFIG_MAX_BYTES:
             raise ConfigError(f"{path} is larger than a configuration can be")
@@ -208,18 +334,97 @@ def _read_file(path: Path | None) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"{path} is not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} does not hold a table of settings")
-    allowed = set(Settings.model_fields) - _NOT_IN_FILE
-    unknown = sorted(set(values) - allowed)
+    _check_names(path, values)
+    return values
+
+
+def _check_names(path: Path, values: Mapping[str, Any]) -> None:
+    secret = {*_SECRET, *(v.lower() for name in _SECRET for v in variables(name))}
+    for name in sorted(values):
+        if name.lower() in secret:
+            raise ConfigError(
+                f"{path}: {name} is a secret, and no secret may be in a configuration file",
+                hint=f"put it in the environment ({variables('api_secret')[1]}) or in {SECRETS_FILE}, mode 0600,"
+                " in the state directory",
+            )
+    if _holds_password(str(values.get("database_url", ""))):
+        raise ConfigError(
+            f"{path}: database_url holds a password, and no secret may be in a configuration file",
+            hint="put the URL in the environment (GAMBLER_DATABASE_URL), or the password in ~/.pgpass",
+        )
+    allowed = in_file()
+    unknown = sorted(set(values) - set(allowed))
     if unknown:
         raise ConfigError(f"{path}: no setting {unknown[0]!r}", hint=f"there are: {', '.join(sorted(allowed))}")
-    return values, str(path)
 
 
-def _explained(error: ValidationError, values: dict[str, Any], name: str) -> ConfigError:
+def _holds_password(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "@" in url
+    return bool(parts.password) or "password=" in parts.query
+
+
+# -- the secrets file -----------------------------------------------------------------------------
+
+
+def _secrets_file(settings: Settings) -> Path | None:
+    named = os.environ.get(SECRETS_VARIABLE)
+    path = Path(named).expanduser() if named else settings.state_dir / SECRETS_FILE
+    return path if named or os.path.lexists(path) else None
+
+
+def _read_secrets(path: Path) -> dict[str, SecretStr]:
+    """The keys in the file. What it holds is in no message, not even where it is wrong.
+
+    Raises:
+        ConfigError: others can read it, it is a link or not ours, or it does not hold what it should.
+    """
+    form = 'it holds two lines: alpaca_api_key = "..." and alpaca_api_secret = "..."'
+    try:
+        values = tomllib.loads(_private_text(path))
+    except OSError as error:
+        raise ConfigError(f"secrets file {path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"secrets file {path} is not valid TOML", hint=form) from None
+    if not set(values) <= set(SECRETS):
+        raise ConfigError(f"secrets file {path} holds something else than {' and '.join(SECRETS)}", hint=form)
+    if not all(isinstance(value, str) for value in values.values()):
+        raise ConfigError(f"secrets file {path}: a key is a string in quotes", hint=form)
+    return {SECRETS[name]: SecretStr(value) for name, value in values.items() if value}
+
+
+def _private_text(path: Path) -> str:
+    """Read through one descriptor, so that what is checked is what is read."""
+    if path.is_symlink():
+        raise ConfigError(f"secrets file {path} is a symbolic link", hint="put the file itself there")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(f"secrets file {path} is not a file")
+        if found.st_uid != os.geteuid():
+            raise ConfigError(f"secrets file {path} belongs to another user", hint="make one of your own, mode 0600")
+        if found.st_mode & 0o077:
+            raise ConfigError(
+                f"secrets file {path} is open to others (mode {stat.S_IMODE(found.st_mode):04o})",
+                hint=f"chmod 600 {path}; others may have read the keys: make new ones",
+            )
+        if found.st_size > CONFIG_MAX_BYTES:
+            raise ConfigError(f"secrets file {path} is larger than it can be")
+        return file.read(CONFIG_MAX_BYTES).decode("utf-8")
+
+
+def _explained(error: ValidationError, given: Mapping[str, Any], values: Mapping[str, Any], name: str) -> ConfigError:
     """The first thing that is wrong, in one line."""
     first = error.errors(include_url=False, include_context=False)[0]
-    field = str(first["loc"][0]) if first["loc"] else "settings"
-    where = f"{name}: {field}" if field in values else f"--{field.replace('_', '-')}"
+    loc = str(first["loc"][0]) if first["loc"] else "settings"
+    known = Settings.model_fields
+    field = next((n for n in known if loc.upper() in variables(n)), loc)
+    source = _source(field, given, values, name) if field in known else COMMAND_LINE
+    flag = f"--{field.replace('_', '-')}"
+    where = {COMMAND_LINE: flag, DEFAULT: flag, name: f"{name}: {field}"}.get(source, source)
     why = str(first["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-    given = "" if field in ("api_key", "api_secret") else f" (got {str(first['input'])[:60]!r})"
-    return ConfigError(f"{where}: {why}{given if first['type'] != 'value_error' else ''}")
+    shown = "" if field in _SECRET else f" (got {str(first['input'])[:60]!r})"
+    return ConfigError(f"{where}: {why}{shown if first['type'] != 'value_error' else ''}")

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gambler_ai.app.home import refuse_link
 from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.config import PAPER_HOST, PAPER_URL, Settings
 from gambler_ai.core.ports import Broker, MarketData, Streams
@@ -64,6 +65,7 @@ def open_embedded(settings: Settings, session_id: str, *, fresh: bool) -> Venue:
             hint="put the file back, or start anew with --new",
         )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_link(path)
     exchange = Exchange.open(path, account=session_id)
     server = ExchangeServer(exchange)
     server.start()

@@ -17,10 +17,12 @@ from gambler_ai.app.assembly import (
     plan_of,
     signals,
 )
+from gambler_ai.app.home import make_private
+from gambler_ai.app.notices import Notice, OtherAccount, StrategyChanged
 from gambler_ai.app.strategies import Onlooker, chosen, stored_strategy
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.clock import SystemClock
-from gambler_ai.config import Settings
+from gambler_ai.config import Settings, check_together
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.state import Plan, SessionState, evolve
@@ -56,15 +58,13 @@ class Watcher(Reporter, Protocol):
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None: ...
 
-    def other_account(self, info: SessionInfo, account_id: str) -> None:
-        """An unfinished session belongs to another account than these keys open."""
+    def noted(self, notice: Notice) -> None:
+        """Something that a person should know before the session goes on."""
         ...
 
     def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:
         """What a reconciliation would come to: the differences it found, and everything it would write and send."""
         ...
-
-    def strategy_changed(self, plan: Plan) -> None: ...
 
 
 class App:
@@ -89,6 +89,7 @@ class App:
         self._watcher = watcher
         self._confirm = confirm
         self._wall = SystemClock()
+        make_private(settings.state_dir)
         self.database = Database(settings.database)
         self.upgraded = self.database.prepare()  # what was done to its schema, in one line
 
@@ -109,18 +110,20 @@ class App:
 
     # -- a fresh session --------------------------------------------------------------------------
 
-    def start(self, *, new: bool) -> None:
-        """Run a fresh session; or resume the interrupted one, if the user says so.
+    def start(self, *, new: bool, go_on: bool = False) -> None:
+        """Run a fresh session; or resume the interrupted one, if the user says so or ``go_on`` does for them.
 
         Raises:
             RecoveryHalted: there is an interrupted session and nobody to ask.
             TryAgainLater: the market is closed.
+            ConfigError: settings that cannot work together.
         """
+        check_together(self._settings)
         plan, strategy = chosen(self._settings)
         session_id = sessions.new_id(self._wall.now())
         venue = open_alpaca(self._settings) if self.kind == ALPACA else None
         interrupted = None if new else self._interrupted(venue)
-        if interrupted is not None and self._agreed(interrupted):
+        if interrupted is not None and (go_on or self._agreed(interrupted)):
             self.resume(interrupted.id)
             return
         if venue is None:
@@ -171,7 +174,7 @@ class App:
             info = sessions.newest_open(db, self.kind, where, account_id)
             newest = sessions.newest_open(db, self.kind, where)
         if account_id is not None and newest is not None and newest.account_id != account_id:
-            self._watcher.other_account(newest, account_id)
+            self._watcher.noted(OtherAccount(newest, account_id))
         if info is None or info.status not in UNFINISHED or lease.is_held(self.database, info.account_id):
             return None
         return info
@@ -200,7 +203,7 @@ class App:
         loaded = stored_strategy(info, self._given)
         with self._reopened(info, loaded.strategy) as (venue, runner):
             if loaded.sha256 != runner.plan.strategy_sha256:
-                self._watcher.strategy_changed(runner.plan)
+                self._watcher.noted(StrategyChanged(runner.plan))
             self._run(venue, runner, *self._resumption(venue, runner.state, runner.token, loaded.sha256))
 
     @contextmanager

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import requests
 from alpaca.trading.client import TradingClient
+from msgspec import Struct
 
 from gambler_ai.broker import convert
-from gambler_ai.broker.fence import TRADING_HOST, Encoded, changing, check_url, fence, reading
+from gambler_ai.broker.fence import TRADING_HOST, Encoded, changing, check_url, fence, printable, reading
 from gambler_ai.core.events import MarketReport, PositionReport
 from gambler_ai.core.model import Account, Fill, Instrument
 from gambler_ai.core.orders import OrderReport
@@ -30,6 +31,15 @@ TICK = timedelta(microseconds=1)
 T = TypeVar("T")
 
 
+class Standing(Struct, frozen=True):
+    """Whether the account can trade. ``blocks`` names what stands in the way, in Alpaca's words."""
+
+    account_id: str
+    number: str
+    status: str
+    blocks: tuple[str, ...]
+
+
 class AlpacaBroker:
     """The paper account at ``url``. One instance, one thread."""
 
@@ -45,6 +55,10 @@ class AlpacaBroker:
         if not number.startswith("PA"):
             raise ConfigError(f"account {number[:20]!r} is not a paper account", hint="use your paper keys")
         return account_id
+
+    def standing(self) -> Standing:
+        """What may be done with the account."""
+        return self._read("/account", {}, _standing)
 
     def account(self) -> Account:
         return self._read("/account", {}, convert.account)
@@ -117,6 +131,12 @@ class AlpacaBroker:
             if error.status == 404 and error.code is not None:
                 return None
             raise
+
+
+def _standing(body: Any) -> Standing:
+    blocks = tuple(name for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user") if body.get(name))
+    number, status = printable(str(body["account_number"]), 40), printable(str(body["status"]), 40)
+    return Standing(str(body["id"]), number, status, blocks)
 
 
 def _stock_orders(body: Any) -> tuple[int, list[OrderReport]]:

@@ -7,12 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
+from gambler_ai.cli.completion import session_ids
 from gambler_ai.cli.options import Config, DatabaseUrl
 from gambler_ai.cli.wiring import is_interactive, make_app, open_database
 
 SessionId = Annotated[
     str | None,
-    typer.Argument(help="The session, or the beginning of its id. Default the one that runs.", metavar="[ID]"),
+    typer.Argument(
+        help="The session, or the beginning of its id. Default the one that runs.",
+        metavar="[ID]",
+        autocompletion=session_ids,
+    ),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the journal with your name.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="The database and its schema.", no_args_is_help=True)
+from gambler_ai.cli.common import Config, DatabaseUrl, Json, print_json, reading
 
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option("--database-url", help="sqlite:///PATH or postgresql+psycopg://HOST/NAME; default as for run."),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
+app = typer.Typer(help="The database and its schema.", no_args_is_help=True)
 
 
 @app.callback()
@@ -22,9 +19,9 @@ def group() -> None:
 
 
 @app.command()
-def upgrade(database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+def upgrade(database_url: DatabaseUrl = None, config: Config = None, as_json: Json = False) -> None:
     """Bring the schema to the one this program needs; a copy is kept."""
-    database = _database(database_url)
+    database = _database(database_url, config)
     changed = database.upgrade()
     database.check()
     _tell(database, changed, as_json=as_json)
@@ -35,12 +32,13 @@ def downgrade(
     to: Annotated[str, typer.Option("--to", help="A revision, or base: nothing left.", metavar="REVISION|base")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     database_url: DatabaseUrl = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Take the schema back to an older one; what that has no room for is only in the copy that is kept."""
     from gambler_ai.errors import ConfigError
 
-    database = _database(database_url)
+    database = _database(database_url, config)
     if not yes:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise ConfigError("a downgrade deletes what the older schema has no room for", hint="say --yes to do it")
@@ -51,17 +49,17 @@ def downgrade(
 
 
 @app.command()
-def current(database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+def current(database_url: DatabaseUrl = None, config: Config = None, as_json: Json = False) -> None:
     """Which schema the database has, and which one this program needs."""
     from gambler_ai.storage.migrate import revisions
 
-    database = _database(database_url)
+    database = _database(database_url, config)
     revision, known = database.revision(), revisions()
     state = "current" if revision == known[-1] else "older" if revision in known else "unknown"
     if revision is None:
         state = "empty"
     if as_json:
-        _print_json({"database": database.name, "revision": revision, "head": known[-1], "state": state})
+        print_json({"database": database.name, "revision": revision, "head": known[-1], "state": state})
         return
     typer.echo(f"{database.name}: schema {revision or 'none'} ({state}), this program needs {known[-1]}")
 
@@ -70,21 +68,14 @@ def _tell(database: Any, changed: Any, *, as_json: bool) -> None:
     revision = database.revision()
     if as_json:
         before, copy = (changed.before or None, changed.copy or None) if changed is not None else (revision, None)
-        _print_json({"database": database.name, "revision": revision, "before": before, "copy": copy})
+        print_json({"database": database.name, "revision": revision, "before": before, "copy": copy})
     elif changed is None:
         typer.echo(f"{database.name}: schema {revision or 'none'} already")
     else:
         typer.echo(changed.line(database.name))
 
 
-def _database(url: str | None) -> Any:
-    from gambler_ai.config import load
+def _database(url: str | None, config: Path | None) -> Any:
     from gambler_ai.storage.database import Database
 
-    return Database(load({} if url is None else {"database_url": url}).database)
-
-
-def _print_json(value: Any) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.encode(value).decode())
+    return Database(reading(url, config).settings.database)

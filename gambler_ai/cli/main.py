@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from gambler_ai import __version__
-from gambler_ai.cli import control, db, exchange, orders, reconcile, run, sessions, strategies, wiring
+from gambler_ai.cli import config, control, db, doctor, exchange, orders, reconcile, run, sessions, strategies, wiring
 from gambler_ai.errors import ConfigError, GamblerError
 
 EPILOG = """Exit codes: 0 done or stopped gracefully; 1 a fault of this program; 2 a wrong option or setting;
@@ -25,9 +25,21 @@ class Root(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first = args[0].partition("=")[0] if args else ""
-        if not ctx.resilient_parsing and (not args or (first.startswith("-") and first not in _ROOT_OPTIONS)):
+        bare = not args and not ctx.resilient_parsing  # a shell that completes the first word has not said it yet
+        if bare or (first.startswith("-") and first not in _ROOT_OPTIONS):
             args = ["run", *args]
+        wiring.AS_JSON = args[:1] == ["run"] and "--json" in args
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The commands and the program's own options, and those of `run`."""
+        found = super().shell_complete(ctx, incomplete)
+        if not incomplete.startswith("-"):
+            return found
+        command = self.commands["run"]
+        known = {item.value for item in found}
+        run_context = type(ctx)(command, info_name="run", parent=ctx, resilient_parsing=True)
+        return found + [item for item in command.shell_complete(run_context, incomplete) if item.value not in known]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The program's help with that of `run` below it: it is what most people look for."""
@@ -50,6 +62,8 @@ app.add_typer(sessions.app, name="sessions")
 app.add_typer(strategies.app, name="strategies")
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(db.app, name="db")
+app.add_typer(config.app, name="config")
+app.command("doctor")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:
@@ -73,28 +87,32 @@ def main(program: str = "") -> None:
     try:
         sys.exit(app(prog_name="gambler-ai", standalone_mode=False))
     except GamblerError as error:
-        _tell(error.message, error.hint)
-        sys.exit(error.exit_code)
+        _fail(type(error).__name__, error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _tell("stopped", "what is stored is safe: --resume")
-        sys.exit(130)
+        _fail("KeyboardInterrupt", "stopped", "what is stored is safe: --resume", 130)
     except Exception as error:
         if hasattr(error, "format_message"):  # what Typer finds wrong with the command line
-            _tell(error.format_message(), "gambler-ai --help shows every option")
-            sys.exit(ConfigError.exit_code)
-        _tell(f"internal error: {type(error).__name__}: {error}", _keep(error))
-        sys.exit(1)
+            hint = "gambler-ai --help shows every option"
+            _fail(ConfigError.__name__, error.format_message(), hint, ConfigError.exit_code)
+        _fail(type(error).__name__, f"internal error: {type(error).__name__}: {error}", _keep(error), 1)
 
 
-def _tell(message: str, hint: str) -> None:
-    from gambler_ai.cli.render import BAD, QUIET, console
-
-    err = console(stderr=True)
+def _fail(kind: str, message: str, hint: str, code: int) -> NoReturn:
+    """A line for people on stderr, an object for programs that asked for such, and the end."""
     from rich.text import Text
 
-    err.print(Text.assemble(("error: ", BAD), message))
+    from gambler_ai.cli.render import BAD, QUIET, console, printable
+
+    if wiring.AS_JSON and not wiring.ERROR_TOLD:
+        from gambler_ai.cli import json_lines, records
+
+        nowhere = {"at": None, "session": None, "token": None}
+        json_lines.to_stream(sys.stdout, json_lines.Encoder())(records.error(kind, message, hint, code) | nowhere)
+    err = console(stderr=True)
+    err.print(Text.assemble(("error: ", BAD), printable(message)))
     if hint:
-        err.print(Text(f"       {hint}", QUIET))
+        err.print(Text(f"       {printable(hint)}", QUIET))
+    sys.exit(code)
 
 
 def _keep(error: Exception) -> str:

@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from gambler_ai.cli.completion import session_ids
+
 TRADING = "Trading"
 LIMITS = "Limits and endings"
 RESUME = "Resume and reconcile"
 PLACE = "Broker and state"
+OUTPUT = "Output"
 
 
 def _option(flag: str, text: str, panel: str, **more: Any) -> Any:
@@ -93,7 +96,17 @@ Resume = Annotated[
 ]
 ResumeSession = Annotated[
     str | None,
-    _option("--resume-session", "Go on with this one; the beginning of its id will do.", RESUME, metavar="ID"),
+    _option(
+        "--resume-session",
+        "Go on with this one; the beginning of its id will do.",
+        RESUME,
+        metavar="ID",
+        autocompletion=session_ids,
+    ),
+]
+ResumeOrStart = Annotated[
+    bool,
+    _option("--resume-or-start", "Go on with an interrupted session, else start afresh: for services.", RESUME),
 ]
 ReconcileOnly = Annotated[
     bool,
@@ -141,5 +154,17 @@ InitDb = Annotated[
 ]
 Quiet = Annotated[
     bool,
-    _option("--quiet", "Only what a person has to know.", PLACE),
+    _option("--quiet", "Only what a person has to know.", OUTPUT),
+]
+Plain = Annotated[
+    bool,
+    _option("--plain", "Lines instead of the live view, as in a pipe.", OUTPUT),
+]
+Json = Annotated[
+    bool,
+    _option("--json", "One JSON object a line on stdout, for programs.", OUTPUT),
+]
+LogFile = Annotated[
+    Path | None,
+    _option("--log-file", "The objects of --json with wall time and level, in a file that is rotated.", OUTPUT),
 ]

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -17,14 +17,26 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 #: Styles by meaning, so that a colour says one thing everywhere.
 GOOD, BAD, WARN, QUIET, STRONG = "green", "red", "yellow", "dim", "bold"
+#: Characters of one text of others' that are shown.
+TEXT_MAX = 500
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console that neither guesses colours into numbers nor wraps lines that go to a file."""
-    stream: Any = _Unbreakable(sys.stderr if stderr else sys.stdout)
-    if stream.isatty():
+def console(*, stderr: bool = False, plain: bool = False) -> Console:
+    """A console that neither guesses colours into numbers nor wraps lines that go to a file.
+
+    ``plain``: as to a file, even on a terminal.
+    """
+    stream = unbreakable(sys.stderr if stderr else sys.stdout)
+    if stream.isatty() and not plain:
         return Console(file=stream, highlight=False, emoji=False, markup=False)
-    return Console(file=stream, highlight=False, emoji=False, markup=False, width=200, soft_wrap=True)
+    return Console(
+        file=stream, highlight=False, emoji=False, markup=False, width=200, soft_wrap=True, color_system=None
+    )
+
+
+def unbreakable(stream: TextIO) -> TextIO:
+    """``stream``, whose reader may go away."""
+    return cast("TextIO", _Unbreakable(stream))
 
 
 class _Unbreakable:
@@ -44,6 +56,18 @@ class _Unbreakable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def printable(text: str) -> str:
+    """What a broker, a file or a plug-in says, so that it can neither steer a terminal nor fill it.
+
+    Control and formatting characters become ``\\x1b``; more than `TEXT_MAX` characters end in an ellipsis.
+    """
+    if len(text) > TEXT_MAX:
+        text = text[: TEXT_MAX - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def money(value: Decimal | None, *, sign: bool = False) -> str:
@@ -98,6 +122,11 @@ def span(length: timedelta) -> str:
     parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
     shown = [f"{n}{unit}" for n, unit in parts if n]
     return " ".join(shown[:2]) or "0s"
+
+
+def pace(speed: float) -> str:
+    """How fast session time passes; ``speed`` is session seconds a wall second, 0 as fast as it goes."""
+    return f"{speed:g}x" if speed else "as fast as it goes"
 
 
 def table(*columns: tuple[str, str]) -> Table:

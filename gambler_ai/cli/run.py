@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import typer
 
 from gambler_ai.cli import options
-from gambler_ai.cli.wiring import make_app
+from gambler_ai.cli.wiring import NOT_OF_A_PLAN, watched_app
 
 
 def run(
@@ -30,6 +31,7 @@ def run(
     keep_checkpoints: options.KeepCheckpoints = None,
     resume: options.Resume = False,
     resume_session: options.ResumeSession = None,
+    resume_or_start: options.ResumeOrStart = False,
     reconcile_only: options.ReconcileOnly = False,
     dry_run: options.DryRun = False,
     new: options.New = False,
@@ -41,6 +43,9 @@ def run(
     config: options.Config = None,
     init_db: options.InitDb = False,
     quiet: options.Quiet = False,
+    plain: options.Plain = False,
+    as_json: options.Json = False,
+    log_file: options.LogFile = None,
 ) -> None:
     """Start a paper-trading session, or go on with one. This is what happens without a command."""
     values = {
@@ -50,22 +55,22 @@ def run(
         "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "max_positions": max_positions,
         "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
         "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed,
-        "strategy": strategy, "parameters": _parameters(parameter or []) or None,
+        "strategy": strategy, "parameters": _parameters(parameter or []) or None, "log_file": log_file,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}
-    modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new]
+    modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
     _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only)
-    runner = make_app(given, config, quiet=quiet, confirm=_ask)
-    if init_db:
-        _say_ready(runner)
-        if not given.keys() - {"database_url"} and not any(modes):
-            return
-    if reconcile_only:
-        runner.reconcile(resume_session, dry_run=dry_run)
-    elif resume or resume_session is not None:
-        runner.resume(resume_session)
-    else:
-        runner.start(new=new)
+    with watched_app(given, config, plain=plain, as_json=as_json, quiet=quiet, confirm=_ask) as runner:
+        if init_db:
+            _say_ready(runner.database.name, as_json=as_json)
+            if not given.keys() - NOT_OF_A_PLAN and not any(modes):
+                return
+        if reconcile_only:
+            runner.reconcile(resume_session, dry_run=dry_run)
+        elif resume or resume_session is not None:
+            runner.resume(resume_session)
+        else:
+            runner.start(new=new, go_on=resume_or_start)
 
 
 def _parameters(given: list[str]) -> dict[str, str]:
@@ -87,13 +92,19 @@ def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool) -> None:
     from gambler_ai.errors import ConfigError
 
     if sum(modes) > 1:
-        raise ConfigError("--resume, --resume-session, --reconcile-only and --new exclude each other")
+        names = "--resume, --resume-session, --resume-or-start, --reconcile-only and --new"
+        raise ConfigError(f"{names} exclude each other")
     if dry_run and not reconcile_only:
         raise ConfigError("--dry-run goes with --reconcile-only")
 
 
-def _say_ready(runner: Any) -> None:
-    typer.echo(f"Database ready: {runner.database.name}")
+def _say_ready(database: str, *, as_json: bool) -> None:
+    if not as_json:
+        typer.echo(f"Database ready: {database}")
+        return
+    from gambler_ai.cli import json_lines, records
+
+    json_lines.to_stream(sys.stdout, json_lines.Encoder())(records.ready(database))
 
 
 def _ask(info: Any) -> bool:

@@ -6,38 +6,31 @@ from typing import Annotated, Any
 
 import typer
 
+from gambler_ai.cli.common import Config, DatabaseUrl, Json, print_json
+from gambler_ai.cli.completion import session_ids
 from gambler_ai.cli.wiring import open_database
 
 app = typer.Typer(help="Sessions and their checkpoints.", no_args_is_help=True)
 
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option("--database-url", help="sqlite:///PATH or postgresql+psycopg://HOST/NAME; default as for run."),
+SessionId = Annotated[
+    str, typer.Argument(help="The session, or the beginning of its id.", metavar="ID", autocompletion=session_ids)
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
-SessionId = Annotated[str, typer.Argument(help="The session, or the beginning of its id.", metavar="ID")]
-
-
-def _print_json(value: Any) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.encode(value).decode())
 
 
 @app.command("list")
-def list_(database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+def list_(database_url: DatabaseUrl = None, config: Config = None, as_json: Json = False) -> None:
     """All sessions, newest first."""
     from rich.text import Text
 
     from gambler_ai.cli import render
     from gambler_ai.storage import lease, sessions
 
-    database = open_database(database_url)
+    database = open_database(database_url, config)
     with database.read() as db:
         found = sessions.listed(db)
     held = {info.account_id: lease.is_held(database, info.account_id) for info in found}
     if as_json:
-        _print_json([_session_json(info, held[info.account_id]) for info in found])
+        print_json([_session_json(info, held[info.account_id]) for info in found])
         return
     if not found:
         typer.echo("No session yet. Start one: gambler-ai run --symbols AAPL,MSFT --duration 60")
@@ -56,18 +49,18 @@ def list_(database_url: DatabaseUrl = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(session: SessionId, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+def show(session: SessionId, database_url: DatabaseUrl = None, config: Config = None, as_json: Json = False) -> None:
     """One session: account, positions, orders, round trips, what reconciliation found."""
     from gambler_ai.cli.show import print_session, session_document
     from gambler_ai.storage import lease, sessions
 
-    database = open_database(database_url)
+    database = open_database(database_url, config)
     with database.read() as db:
         info = sessions.find(db, session)
         document = session_document(db, info)
     held = lease.is_held(database, info.account_id)
     if as_json:
-        _print_json(_session_json(info, held) | document)
+        print_json(_session_json(info, held) | document)
         return
     print_session(info, _status(info, held), document)
 
@@ -77,16 +70,17 @@ def checkpoints(
     session: SessionId,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 20,
     database_url: DatabaseUrl = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """The checkpoints of a session, newest first."""
     from gambler_ai.cli import render
     from gambler_ai.storage import checkpoints, sessions
 
-    with open_database(database_url).read() as db:
+    with open_database(database_url, config).read() as db:
         found = checkpoints.listed(db, sessions.find(db, session).id, limit)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = render.table(
         ("#", "right"), ("market time", "left"), ("journal row", "right"), ("value", "right"), ("cash", "right"),
@@ -107,6 +101,7 @@ def close(
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the journal.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     database_url: DatabaseUrl = None,
+    config: Config = None,
 ) -> None:
     """Be done with a session that will not be resumed. Nothing at its broker is touched."""
     from gambler_ai.cli.wiring import is_interactive, make_app
@@ -116,7 +111,7 @@ def close(
         raise ConfigError("a closed session is not resumed any more", hint="say so with --yes")
     if not yes:
         typer.confirm(f"Close session {session}? It cannot be resumed afterwards", abort=True)
-    info = make_app({} if database_url is None else {"database_url": database_url}).close(session, reason)
+    info = make_app({} if database_url is None else {"database_url": database_url}, config).close(session, reason)
     typer.echo(f"Session {info.id} is closed.")
 
 

@@ -4,40 +4,75 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 #: How the program was called, when it was not by its own name.
 CALLED_AS = ""
+#: Whether `run` was asked for objects, and whether the error that ends the program is among them already.
+AS_JSON = False
+ERROR_TOLD = False
+#: Given on the command line, but nothing a session could disagree with.
+NOT_OF_A_PLAN = frozenset({"database_url", "log_file"})
 
 
-def make_app(
-    given: dict[str, Any], config: Path | None = None, *, quiet: bool = False, to_stderr: bool = False,
-    confirm: Callable[[Any], bool] | None = None,
-) -> Any:  # fmt: skip
-    """``given`` is what the command line said; ``confirm`` is asked only on a terminal."""
+def make_app(given: dict[str, Any], config: Path | None = None, *, to_stderr: bool = False) -> Any:
+    """An App that tells in lines; ``given`` is what the command line said."""
     from gambler_ai.app.verbs import App
+    from gambler_ai.cli.lines import Detail, LineWatcher
     from gambler_ai.cli.render import console
-    from gambler_ai.cli.watcher import ConsoleWatcher
     from gambler_ai.config import load
-    from gambler_ai.core.model import ClosedTrade
     from gambler_ai.storage import views
 
     settings = load(given, config)
-    called = _program(given, config).replace("gambler-ai", CALLED_AS or settings.program, 1)
-
-    def closed(session_id: str) -> list[ClosedTrade]:
-        with app.database.read() as db:
-            return views.closed_trades(db, session_id)
-
-    watcher = ConsoleWatcher(
-        console(stderr=to_stderr), closed, resume_command=f"{called} --resume-session", quiet=quiet
-    )
-    ask = confirm if is_interactive() else None
-    app = App(settings, {k: v for k, v in given.items() if k != "database_url"}, watcher, ask)
+    watcher = LineWatcher(
+        console(stderr=to_stderr), lambda session_id: _read(app, views.closed_trades, session_id),
+        resume_command=_resume_command(given, config, settings.program), detail=Detail.FULL,
+    )  # fmt: skip
+    app = App(settings, _of_the_plan(given), watcher, None)
     _tell_upgrade(app.upgraded)
     return app
+
+
+@contextmanager
+def watched_app(
+    given: dict[str, Any], config: Path | None, *, plain: bool, as_json: bool, quiet: bool,
+    confirm: Callable[[Any], bool],
+) -> Iterator[Any]:  # fmt: skip
+    """An App that is watched as the command line and the settings say; ``confirm`` is asked only on a terminal.
+
+    Raises:
+        ConfigError: what was asked for excludes itself, or the log file cannot be written.
+    """
+    global ERROR_TOLD  # noqa: PLW0603 (for main, which has nothing else in common with us)
+    from gambler_ai.app.verbs import App
+    from gambler_ai.cli.watching import Books, Output, watching
+    from gambler_ai.config import load
+    from gambler_ai.storage import checkpoints, views
+
+    output = Output(plain=plain, as_json=as_json, quiet=quiet)
+    output.check()
+    settings = load(given, config)
+    books = Books(
+        closed=lambda session_id: _read(app, views.closed_trades, session_id),
+        stored=lambda session_id: _read(app, checkpoints.stored, session_id)[0],
+    )
+    with watching(settings, output, books, _resume_command(given, config, settings.program)) as watcher:
+        ERROR_TOLD = as_json  # from here on, by the watcher
+        app = App(settings, _of_the_plan(given), watcher, confirm if is_interactive() and not as_json else None)
+        _tell_upgrade(app.upgraded)
+        yield app
+
+
+def _of_the_plan(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in NOT_OF_A_PLAN}
+
+
+def _read(app: Any, query: Callable[[Any, str], Any], session_id: str) -> Any:
+    with app.database.read() as db:
+        return query(db, session_id)
 
 
 def open_database(url: str | None, config: Path | None = None) -> Any:
@@ -63,8 +98,8 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _program(given: dict[str, Any], config: Path | None) -> str:
-    """The command with the options that say where the state is."""
+def _resume_command(given: dict[str, Any], config: Path | None, program: str) -> str:
+    """The command that resumes, with the options that say where the state is; an id goes behind it."""
     parts = ["gambler-ai"]
     if "database_url" in given:
         from gambler_ai.storage.database import Database
@@ -72,4 +107,5 @@ def _program(given: dict[str, Any], config: Path | None) -> str:
         parts += ["--database-url", Database.shown(given["database_url"])]
     if config is not None:
         parts += ["--config", str(config)]
-    return shlex.join(parts)
+    called = shlex.join(parts).replace("gambler-ai", CALLED_AS or program, 1)
+    return f"{called} --resume-session"

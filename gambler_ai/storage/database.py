@@ -31,7 +31,8 @@ BUSY_TIMEOUT_MS = 4_000
 #: Pages in the write-ahead log before a commit folds it back; the default makes that commit 9x slower.
 AUTOCHECKPOINT_PAGES = 4_000
 
-_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": BUSY_TIMEOUT_MS}
+#: What makes a commit safe, as SQLite reads it back.
+PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": BUSY_TIMEOUT_MS}
 
 
 class Database:
@@ -44,15 +45,18 @@ class Database:
             ConfigError: it is no URL, or of a database we do not know, or its driver is not installed.
             StorageError: the file cannot be opened.
         """
-        self.url = _parsed(url)
-        self.path = _sqlite_path(self.url)
+        self.url = parsed(url)
+        self.path = sqlite_path(self.url)
         if self.path is not None:
             self.url = self.url.set(database=str(self.path))
-            _prepare_file(self.path)
+            self._prepare(self.path)
         self.engine = self._engine()
         self._reader = self.engine.execution_options(read_only=True)
         if self.engine.dialect.name == "postgresql":  # a transaction that reads sees one moment, as on SQLite
             self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def _prepare(self, path: Path) -> None:
+        _prepare_file(path)
 
     @staticmethod
     def shown(url: str) -> str:
@@ -79,8 +83,8 @@ class Database:
             ) from error
         except (ArgumentError, NoSuchModuleError) as error:
             raise ConfigError(f"database URL {self.name!r} cannot be used: {str(error).splitlines()[0]}") from error
-        event.listen(engine, "connect", _on_connect)
-        event.listen(engine, "begin", _on_begin)
+        event.listen(engine, "connect", on_connect)
+        event.listen(engine, "begin", on_begin)
         return engine
 
     @contextmanager
@@ -204,7 +208,7 @@ class Database:
 
     def _check_pragmas(self) -> None:
         with self.read() as db:
-            for name, wanted in _PRAGMAS.items():
+            for name, wanted in PRAGMAS.items():
                 found = db.execute(sa.text(f"PRAGMA {name}")).scalar()
                 if found != wanted and self.path is not None:
                     raise StorageError(
@@ -238,7 +242,12 @@ def revision_of(db: Connection, name: str) -> str | None:
     return None
 
 
-def _parsed(url: str) -> sa.URL:
+def parsed(url: str) -> sa.URL:
+    """A database's URL.
+
+    Raises:
+        ConfigError: it is none, or of a kind of database that we do not use.
+    """
     example = "examples: sqlite:////var/lib/gambler.sqlite3, postgresql+psycopg://user@host/name"
     try:
         found = make_url(url)
@@ -259,16 +268,18 @@ def _shown(url: sa.URL) -> str:
     return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
-def _on_connect(connection: Any, _record: object) -> None:
+def on_connect(connection: Any, _record: object) -> None:
+    """Settings of a connection that SQLite does not keep in the file."""
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
-    pragmas = {name: value for name, value in _PRAGMAS.items() if name != "journal_mode"}
+    pragmas = {name: value for name, value in PRAGMAS.items() if name != "journal_mode"}
     for name, value in (*pragmas.items(), ("wal_autocheckpoint", AUTOCHECKPOINT_PAGES), ("fullfsync", 1)):
         cursor.execute(f"PRAGMA {name}={value}")
     cursor.close()
 
 
-def _on_begin(db: Connection) -> None:
+def on_begin(db: Connection) -> None:
+    """A transaction, of the kind that it was asked for."""
     # A reader that said IMMEDIATE would keep the writer out.
     read_only = db.get_execution_options().get("read_only", False)
     cursor = db.connection.cursor()  # the driver's own: this is in front of every transaction
@@ -278,7 +289,8 @@ def _on_begin(db: Connection) -> None:
         cursor.close()
 
 
-def _sqlite_path(url: sa.URL) -> Path | None:
+def sqlite_path(url: sa.URL) -> Path | None:
+    """The file of an SQLite database; None for every other."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
     return Path(url.database).expanduser()

@@ -49,7 +49,7 @@ class Lock(Protocol):
         ...
 
     def is_taken(self) -> bool:
-        """Whether somebody has it now."""
+        """Whether somebody has it now. Writes nothing."""
         ...
 
     def owner(self) -> str:
@@ -97,9 +97,18 @@ class HostLock:
         return True  # the kernel takes it from nobody
 
     def is_taken(self) -> bool:
-        taken = not self._flock(fcntl.LOCK_SH)  # two that only look do not take each other for an owner
-        self.close()
-        return taken
+        assert self._path is not None
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # nobody ever had it
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def owner(self) -> str:
         return self._path.read_text("utf-8", "replace") if self._path is not None else ""
@@ -109,11 +118,11 @@ class HostLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _flock(self, how: int = fcntl.LOCK_EX) -> bool:
+    def _flock(self) -> bool:
         assert self._path is not None
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False

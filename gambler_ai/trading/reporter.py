@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from gambler_ai.core.catchup import CatchUp
@@ -20,6 +21,10 @@ class Reporter(Protocol):
 
     def took(self, decisions: Decisions, state: SessionState) -> None:
         """Facts were committed."""
+        ...
+
+    def ticked(self, state: SessionState, at: datetime) -> None:
+        """An input was dealt with, if it was only that time has passed; it is ``at`` of session time."""
         ...
 
     def checkpointed(self, info: CheckpointInfo) -> None: ...

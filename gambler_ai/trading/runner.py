@@ -242,6 +242,7 @@ class Runner:
         self._finish(decisions)
         if isinstance(event, ev.BrokerReported):
             self._wakeups.was_read(decisions, event.report)
+        self._reporter.ticked(self.state, self._feed.clock.now())
 
     def _wake(self, event: ev.Woken | ev.StreamChanged) -> None:
         """A stream says that something happened, or begins to listen: look now, whatever it was."""

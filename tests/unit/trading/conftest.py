@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import pytest
 
@@ -25,6 +26,7 @@ class Notes:
     def __init__(self) -> None:
         self.words: list[str] = []
         self.catch_ups: list[CatchUp] = []
+        self.ticks: list[datetime] = []
         self._on: dict[str, Callable[[], None]] = {}
 
     def on(self, word: str, act: Callable[[], None]) -> None:
@@ -38,6 +40,9 @@ class Notes:
         for fact in decisions.facts:
             self.words.append(type(fact).__name__)
             self._on.pop(self.words[-1], lambda: None)()
+
+    def ticked(self, state: SessionState, at: datetime) -> None:
+        self.ticks.append(at)
 
     def checkpointed(self, info: CheckpointInfo) -> None:
         self.words.append(f"checkpoint {info.number}")

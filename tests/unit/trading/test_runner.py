@@ -336,6 +336,16 @@ def test_a_read_that_fails_while_running_is_endured(bench):
     assert one.notes.words.count("Degraded") == 1
 
 
+def test_time_that_passes_is_told_although_nothing_happens(bench):
+    one = bench()
+    one.begin()
+    assert one.runner.trade() == "duration"
+    ticks = one.notes.ticks
+    assert ticks == sorted(ticks)
+    assert ticks[-1] == one.feed.clock.now() > ticks[0]
+    assert len(set(ticks)) > 2
+
+
 def test_a_signal_stops_it(bench):
     one = bench()
     one.begin()

@@ -1,0 +1,24 @@
+"""What a person should know before a session goes on, and what no fact of the session says."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gambler_ai.core.state import Plan
+from gambler_ai.storage.sessions import SessionInfo
+
+
+class OtherAccount(Struct, frozen=True):
+    """An unfinished session belongs to another account than the keys open: they differ, or the account was reset."""
+
+    session: SessionInfo
+    account_id: str
+
+
+class StrategyChanged(Struct, frozen=True):
+    """The file of the strategy is not the code that the session traded with so far."""
+
+    plan: Plan
+
+
+Notice = OtherAccount | StrategyChanged

@@ -1,0 +1,32 @@
+"""What several commands take and do alike: the options that say where the state is, and JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gambler_ai.config import Reading
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database-url", help="sqlite:///PATH or postgresql+psycopg://HOST/NAME; default as for run."),
+]
+Config = Annotated[Path | None, typer.Option("--config", help="Settings from this file; default as for run.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
+
+
+def reading(database_url: str | None, config: Path | None) -> Reading:
+    """The settings of a command, and where each comes from."""
+    from gambler_ai.config import read
+
+    return read({} if database_url is None else {"database_url": database_url}, config)
+
+
+def print_json(value: Any) -> None:
+    """One document on one line."""
+    import msgspec
+
+    typer.echo(msgspec.json.encode(value).decode())

@@ -1,0 +1,67 @@
+"""What stands on the screen when a session has ended, and what a resume found."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from gambler_ai.cli import render
+from gambler_ai.cli.render import BAD, GOOD, STRONG, WARN
+from gambler_ai.cli.show import trades_table
+from gambler_ai.core.catchup import CatchUp
+from gambler_ai.core.model import ClosedTrade
+from gambler_ai.core.protection import Protection, protections
+from gambler_ai.core.state import SessionState
+
+#: How a position stands -> its style.
+PROTECTION_STYLES = {Protection.PROTECTED: GOOD, Protection.GUARDED: WARN, Protection.NAKED: BAD}
+
+
+def print_report(out: Console, state: SessionState, trades: list[ClosedTrade]) -> None:
+    """Result, round trips and what is still held."""
+    first, last = state.initial_equity, state.account.equity
+    out.print(render.pair("Session", f"{state.session_id}  {state.status}", STRONG))
+    out.print(render.pair("Initial", f"{render.dollars(first):>14}"))
+    out.print(render.pair("Final", f"{render.dollars(last):>14}"))
+    if first:
+        change = last - first
+        text = f"{render.money(change, sign=True):>14}  ({change / first * 100:+.2f} %)"
+        out.print(render.pair("P&L", text, render.pnl_style(change)))
+    out.print()
+    out.print(Text(f"Closed trades: {state.closed_trades}", STRONG))
+    if trades:
+        out.print(trades_table(trades))
+    out.print(Text(f"Open positions: {len(state.positions)}", STRONG))
+    if state.positions:
+        _print_open(out, state)
+
+
+def _print_open(out: Console, state: SessionState) -> None:
+    rows = render.table(
+        ("symbol", "left"), ("qty", "right"), ("entry", "right"), ("mark", "right"), ("P&L", "right"),
+        ("stop", "right"), ("target", "right"), ("", "left"),
+    )  # fmt: skip
+    for p, status, _why in protections(state):
+        mark = state.marks.get(p.symbol, p.avg_entry_price)
+        gain = p.unrealized(mark)
+        rows.add_row(
+            p.symbol, render.qty(p.qty), render.price(p.avg_entry_price), render.price(mark),
+            Text(render.money(gain, sign=True), render.pnl_style(gain)), render.price(p.stop_price),
+            render.price(p.target_price), Text(status.value, PROTECTION_STYLES[status]),
+        )  # fmt: skip
+    out.print(rows)
+
+
+def catch_up_lines(report: CatchUp) -> list[tuple[str, str, str]]:
+    """What a resume found out, as name, text and style."""
+    if not report.down and not report.fills and not report.bars:
+        return []
+    bars = "bars could not be read" if report.bars is None else f"{report.bars}{'+' * report.more} bars passed"
+    lines = [("Down for", f"{render.span(report.down)} of market time; {bars}, {report.fills} fills", "")]
+    for names, word, style in (
+        (report.stops, "stop filled meanwhile", WARN), (report.exits, "stop crossed while bare: closing now", BAD),
+        (report.rearmed, "stop and target set again", WARN),
+        (report.given_up, "entry never arrived and is stale: given up", WARN),
+    ):  # fmt: skip
+        lines += [("", f"{symbol}  {word}", style) for symbol in names]
+    return lines

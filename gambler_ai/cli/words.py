@@ -1,0 +1,178 @@
+"""A fact in words: the one place where what happened becomes a line for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from rich.text import Text
+
+from gambler_ai.app.notices import Notice, StrategyChanged
+from gambler_ai.cli import render
+from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
+from gambler_ai.core import events as ev
+from gambler_ai.core.orders import Purpose
+from gambler_ai.core.state import SessionState
+
+
+class Told(NamedTuple):
+    """A line: what kind of thing happened, in which symbol (or ""), the text, and the style of the kind."""
+
+    word: str
+    symbol: str
+    text: str
+    style: str
+
+
+def told(fact: ev.Fact, state: SessionState | None = None) -> list[Told]:
+    """``fact`` in words that are safe on a terminal, a line each; none for one nobody needs to read.
+
+    ``state`` knows the symbol where the fact only has an order's id.
+    """
+    say = _FACTS.get(type(fact))
+    if say is None:
+        return []
+    lines = say(fact)
+    symbol = _symbol(fact, state) if state is not None else ""
+    return [
+        Told(line.word, render.printable(line.symbol or symbol), render.printable(line.text), line.style)
+        for line in (lines if isinstance(lines, list) else [lines])
+    ]
+
+
+def line(at: datetime, told: Told) -> Text:
+    """It on one line, with its time in New York."""
+    return Text.assemble(
+        (f"{render.clock_time(at)}  ", QUIET), (f"{told.word:<9}", told.style), f"{told.symbol:<6}", told.text
+    )
+
+
+def instant(fact: ev.Fact) -> datetime:
+    """When it happened: a fill does at the broker, not when we heard of it."""
+    return fact.fill.at if isinstance(fact, ev.FillReported) else fact.at
+
+
+def is_needed(fact: ev.Fact) -> bool:
+    """Whether it is told with --quiet as well."""
+    if isinstance(fact, ev.Denied):
+        return fact.symbol == ev.ALL
+    return type(fact) in _ALWAYS or (isinstance(fact, ev.IntentPlanned) and fact.intent.purpose is not Purpose.ENTRY)
+
+
+def is_decision(fact: ev.Fact) -> bool:
+    """Whether it says what we want or do not want, rather than what came of it."""
+    return type(fact) in _DECISIONS
+
+
+def is_action(fact: ev.Fact) -> bool:
+    """Whether it is something a reconciliation does, besides noting differences."""
+    return type(fact) in _ACTIONS
+
+
+def discrepancy(d: ev.Discrepancy) -> str:
+    """A difference, its cause and what is done about it."""
+    return f"{d.symbol} {d.kind}: ours {d.ours}, broker {d.broker}. {d.cause}. {d.action}."
+
+
+def notice(found: Notice) -> str:
+    """What a person should know before a session goes on."""
+    if isinstance(found, StrategyChanged):
+        path = found.plan.strategy.rpartition(":")[0]
+        return f"{path} is not the code this session traded with so far; it goes on with the new"
+    session = found.session
+    return (
+        f"Session {session.id} is unfinished and belongs to account {session.account_id}; these keys open"
+        f" {found.account_id}. A paper account that was reset is a new one. Be done with it:"
+        f" gambler-ai sessions close {session.id}"
+    )
+
+
+def _symbol(fact: ev.Fact, state: SessionState) -> str:
+    """The symbol of a fact that only has an order's id."""
+    record = state.intents.get(getattr(fact, "client_order_id", ""))
+    order = state.orders.get(getattr(fact, "order_id", ""))
+    if record is not None:
+        return record.intent.symbol
+    return order.symbol if order is not None else ""
+
+
+def _intent(fact: ev.IntentPlanned) -> Told | list[Told]:
+    i = fact.intent
+    prices = f"stop {render.price(i.stop_price)}, target {render.price(i.target_price)}"
+    if i.purpose is Purpose.ENTRY:
+        order = f"{i.side} {render.qty(i.qty)} near {render.price(i.ref_price)}, {prices}"
+        return [Told("signal", i.symbol, i.reason, ""), Told("entry", i.symbol, order, STRONG)]
+    if i.purpose is Purpose.PROTECT:
+        return Told("protect", i.symbol, f"{prices} for {render.qty(i.qty)} ({i.reason})", WARN)
+    return Told("exit", i.symbol, f"{i.side} {render.qty(i.qty)} at market ({i.reason})", WARN)
+
+
+def _fill(fact: ev.FillReported) -> Told:
+    f = fact.fill
+    verb = "bought" if f.side == "buy" else "sold"
+    return Told("fill", f.symbol, f"{verb} {render.qty(f.qty)} @ {render.price(f.price)}", "")
+
+
+def _denied(fact: ev.Denied) -> Told:
+    if fact.symbol == ev.ALL:  # not a proposal: the strategy itself failed
+        return Told("denied", "", fact.context, BAD)
+    return Told("denied", fact.symbol, f"{fact.side}: {fact.code.replace('_', ' ')} ({fact.context})", QUIET)
+
+
+def _reconciled(fact: ev.Reconciled) -> list[Told]:
+    return [Told("differs", "", discrepancy(d), WARN) for d in fact.discrepancies]
+
+
+def _exit_requested(fact: ev.ExitRequested) -> Told:
+    return Told("leave", "" if fact.symbol == ev.ALL else fact.symbol, fact.reason, WARN)
+
+
+def _plan_changed(fact: ev.PlanChanged) -> Told:
+    return Told("plan", "", ", ".join(f"{name} {a:.16} to {b:.16}" for name, (a, b) in fact.changes.items()), "")
+
+
+def _of_intent(word: str, style: str, after: str = "") -> Callable[[Any], Told]:
+    """Facts about an order of ours that give a reason."""
+    return lambda f: Told(word, "", f"{_short(f.client_order_id)}: {f.reason}{after}", style)
+
+
+def _short(order_id: str) -> str:
+    return order_id[:12]
+
+
+_FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
+    ev.IntentPlanned: _intent,
+    ev.FillReported: _fill,
+    ev.Denied: _denied,
+    ev.Reconciled: _reconciled,
+    ev.ResendPlanned: lambda f: Told(
+        "resend", "", f"{_short(f.client_order_id)}: the same order under the same id", WARN
+    ),
+    ev.IntentUnknown: _of_intent("unknown", WARN, "; looking it up"),
+    ev.IntentRefused: _of_intent("rejected", BAD),
+    ev.IntentVoided: _of_intent("void", WARN),
+    ev.IntentDisputed: _of_intent("disputed", BAD),
+    ev.CancelPlanned: lambda f: Told("cancel", "", f"order {_short(f.order_id)}: {f.reason}", WARN),
+    ev.Adjusted: lambda f: Told("adjusted", f.symbol, f"quantity set to {render.qty(f.qty)}: {f.cause}", WARN),
+    ev.Degraded: lambda f: Told("degraded", "", f"{f.name}: {f.reason}; no entries until it works", BAD),
+    ev.Restored: lambda f: Told("restored", "", f"{f.name} works again", GOOD),
+    ev.TradingHalted: lambda f: Told("halted", "", f"no entries: {f.source}: {f.reason}", WARN),
+    ev.TradingResumed: lambda f: Told("resumed", "", f"{f.source}: {f.reason}", GOOD),
+    ev.ExitRequested: _exit_requested,
+    ev.Adopted: lambda f: Told("adopted", f.symbol, f"{render.qty(f.qty)} @ {render.price(f.price)}: {f.reason}", WARN),
+    ev.IntentResolved: lambda f: Told("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
+    ev.RequestTaken: lambda f: Told("asked", "", f"{f.kind}: {f.answer}", STRONG),
+    ev.PlanChanged: _plan_changed,
+}
+
+_ALWAYS = frozenset({
+    ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.IntentUnknown, ev.IntentVoided, ev.CancelPlanned,
+    ev.Adjusted, ev.Degraded, ev.Restored, ev.TradingHalted, ev.TradingResumed, ev.ExitRequested, ev.Adopted,
+    ev.IntentResolved, ev.RequestTaken,
+})  # fmt: skip
+_ACTIONS = frozenset({
+    ev.FillReported, ev.IntentPlanned, ev.ResendPlanned, ev.IntentVoided, ev.IntentDisputed, ev.CancelPlanned,
+    ev.Adjusted,
+})  # fmt: skip
+_DECISIONS = frozenset({ev.IntentPlanned, ev.Denied, ev.CancelPlanned, ev.ResendPlanned, ev.ExitRequested})
