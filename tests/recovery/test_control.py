@@ -127,12 +127,13 @@ def test_flatten_while_it_runs_and_a_stop_in_the_middle(world: World):
     check_flat(world)
 
 
-@pytest.mark.parametrize("point", ["cancel.after", "protect.before_commit", "protect.after_commit", "submit.after"])
-def test_killed_in_the_middle_of_a_flatten(world: World, point: str):
+def test_killed_at_each_point_of_a_flatten_in_turn(world: World):
     """`crash_kinds` calls a commit with any order for a position "protect"."""
     world.trade(*WIDE, duration=12).ok()
-    world.run("flatten", "--yes", crash_at=point).was_killed()
-    assert world.there.positions()
+    world.run("flatten", "--yes", crash_at="cancel.after").was_killed()
+    for point in ("protect.before_commit", "protect.after_commit", "submit.after"):
+        assert set(world.there.positions()) == {"AAPL", "MSFT"}
+        world.resume(crash_at=point).was_killed()
     world.resume("--duration", "3").ok()
     check_flat(world)
     assert [f["symbol"] for f in world.facts("ExitDone")] == ["*"]
@@ -225,15 +226,14 @@ def test_the_night_is_waited_for_with_positions_held_and_does_not_count(world: W
 # -- limits ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("limit", ["max-orders-per-day", "max-positions"])
-def test_no_restart_and_no_fresh_session_moves_a_limit(world: World, limit: str):
-    flag = (f"--{limit}", "1")
-    holding_one(world, *flag)
-    world.trade("--new", *flag, duration=6).ok()
-    world.run("--resume-session", world.rows("SELECT id FROM sessions ORDER BY created_at")[0]["id"],
-              "--speed", "0", "--duration", "6").ok()  # fmt: skip
+def test_no_restart_and_no_fresh_session_moves_a_limit(world: World):
+    holding_one(world, "--max-orders-per-day", "1")
+    first = world.session()["id"]
+    world.trade("--new", "--max-positions", "1", duration=6).ok()
+    world.run("--resume-session", first, "--speed", "0", "--duration", "6").ok()
     assert entries(world) == ENTRIES[:1]
-    assert {code for code, _ in denials(world, "MSFT")} == {limit.replace("-", "_")}
+    codes = [code for code, _ in denials(world, "MSFT")]
+    assert set(codes) == {"max_positions", "max_orders_per_day"}
 
 
 def test_a_days_loss_halts_through_a_kill_and_a_fresh_session(world: World):
