@@ -39,6 +39,8 @@ TROUBLES = ROOT / "docs/TROUBLESHOOTING.md"
 #: Market seconds a second in the blocks, and the wall seconds a block may take.
 SPEED = 1800
 PATIENCE_S = 90
+#: Settings that make a session of an hour cheap and change none of its trades.
+CHEAP = {"GAMBLER_INTERVAL": "300", "GAMBLER_CHECKPOINT_INTERVAL": "300", "GAMBLER_STREAMS": "off"}
 
 _FENCE = re.compile(r"^(?:`([\w.]+)`:\n\n)?```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
@@ -168,7 +170,7 @@ def environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in ("LANG", "TMPDIR")}
     return kept | {
         "HOME": str(home), "PATH": f"{folder.parent / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT),
-        "GAMBLER_SPEED": str(SPEED), "COLUMNS": "120",
+        "GAMBLER_SPEED": str(SPEED), "COLUMNS": "120", **CHEAP,
     }  # fmt: skip
 
 
