@@ -10,7 +10,6 @@ import ast
 import json
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import sqlalchemy as sa
 
 from gambler_ai import errors
 from gambler_ai.cli import manual
@@ -31,6 +31,7 @@ from gambler_ai.core.reconcile import Kind
 from gambler_ai.core.risk import Code
 from gambler_ai.crashpoints import POINTS
 from gambler_ai.errors import EXIT_CODES
+from gambler_ai.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")})
@@ -200,17 +201,14 @@ def test_each_python_block_runs(path: Path, checkout: Path):
 
 
 @pytest.mark.parametrize("path", with_blocks("sql"))
-def test_each_query_is_one_the_schema_knows(path: Path, checkout: Path):
-    database = checkout / "empty.sqlite3"
-    program = [str(checkout / "scripts/run"), "--init-db", "--database-url", f"sqlite:///{database}"]
-    subprocess.run(program, cwd=checkout, env=environment(checkout), check=True, capture_output=True)
-    db = sqlite3.connect(database)
-    try:
-        for block in to_run(path, "sql"):
-            for statement in filter(str.strip, block.text.split(";")):
-                db.execute(statement).fetchall()
-    finally:
-        db.close()
+def test_each_query_is_one_the_schema_knows(path: Path, migrated_url: str):
+    database = Database(migrated_url)
+    database.prepare()
+    for block in to_run(path, "sql"):
+        for statement in filter(str.strip, block.text.split(";")):
+            with database.read() as db:
+                db.execute(sa.text(statement)).all()
+    database.close()
 
 
 def test_each_configuration_loads(tmp_path: Path):
