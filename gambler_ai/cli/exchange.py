@@ -18,16 +18,24 @@ def group() -> None:
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
-    file: Annotated[Path | None, typer.Option("--file", help="Where the account lives; without it, in memory.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="Market time to open at: 2008-10-07T10:00, New York.")] = None,
-    speed: Annotated[float, typer.Option("--speed", min=0, help="Market seconds a second.")] = 1.0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.", metavar="PORT")] = 0,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Where the account lives; without it, in memory.", metavar="FILE")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Market time to open at: 2008-10-07T10:00, New York.", metavar="TIME")
+    ] = None,
+    speed: Annotated[float, typer.Option("--speed", min=0, help="Market seconds a second.", metavar="FACTOR")] = 1.0,
     paused: Annotated[bool, typer.Option("--paused", help="The market stands until a runner moves it.")] = False,
-    cash: Annotated[str, typer.Option("--cash", help="Dollars of a new account.")] = "100000",
-    seed: Annotated[int | None, typer.Option("--seed", help="Of a new account's prices and partial fills.")] = None,
-    env_file: Annotated[Path | None, typer.Option("--env-file", help="Write keys and URLs as shell lines.")] = None,
+    cash: Annotated[str, typer.Option("--cash", help="Dollars of a new account.", metavar="DOLLARS")] = "100000",
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Of a new account's prices and partial fills.", metavar="NUMBER")
+    ] = None,
+    env_file: Annotated[
+        Path | None, typer.Option("--env-file", help="Write keys and URLs as shell lines.", metavar="FILE")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line, for programs.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Serve an Alpaca paper account on 127.0.0.1 until stopped."""
     import os
 

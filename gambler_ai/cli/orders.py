@@ -22,7 +22,7 @@ def group() -> None:
 def list_(
     session: SessionId = None,
     every: Annotated[bool, typer.Option("--all", help="Settled ones too.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.", metavar="COUNT")] = 100,
     database_url: DatabaseUrl = None,
     config: Config = None,
     as_json: Json = False,

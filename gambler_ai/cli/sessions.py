@@ -68,7 +68,7 @@ def show(session: SessionId, database_url: DatabaseUrl = None, config: Config = 
 @app.command()
 def checkpoints(
     session: SessionId,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.", metavar="COUNT")] = 20,
     database_url: DatabaseUrl = None,
     config: Config = None,
     as_json: Json = False,
@@ -98,7 +98,7 @@ def checkpoints(
 @app.command()
 def close(
     session: SessionId,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the journal.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the journal.", metavar="TEXT")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     database_url: DatabaseUrl = None,
     config: Config = None,
