@@ -26,8 +26,13 @@ from urllib.parse import urlencode
 
 from sqlalchemy import Connection, NullPool, create_engine
 
+from tests.recovery import zygote
+from tests.recovery.zygote import Forked
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-c", "from gambler_ai.cli.main import main; main()")
+#: The same, forked where that will do (`zygote`).
+FORKED = (*PROGRAM[:2], PROGRAM[2] + " ")
 SCRIPT = (sys.executable, str(ROOT / "scripts/alpaca_paper_trading_recovery.py"))
 
 KILLED = -signal.SIGKILL
@@ -73,9 +78,14 @@ class Running:
     """A process under way, read line by line."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
-        self.process = subprocess.Popen(
-            command, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        self.process: subprocess.Popen[bytes] | Forked
+        if tuple(command[: len(FORKED)]) == FORKED and zygote.is_wanted():
+            self.process = Forked(command[len(FORKED) :], env, cwd)
+        else:
+            self.process = subprocess.Popen(
+                command, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )  # fmt: skip
         self._out = b""
 
     @property
@@ -110,6 +120,7 @@ class Running:
             out, err = self.process.communicate()
             text = f"{(self._out + out).decode()}\n{err.decode()}"
             raise AssertionError(f"it did not end within {patience_s} s\n{text}") from None
+        assert self.process.returncode is not None
         return Ended(self.process.returncode, (self._out + out).decode(), err.decode())
 
     def kill(self) -> Ended:
@@ -132,7 +143,7 @@ class Exchange:
     """`exchange serve`, paused: the market moves only when a runner (or the test) moves it."""
 
     def __init__(self, env: Mapping[str, str], folder: Path, *options: str) -> None:
-        command = [*PROGRAM, "exchange", "serve", "--paused", "--json", "--port", "0", *options]
+        command = [*FORKED, "exchange", "serve", "--paused", "--json", "--port", "0", *options]
         self.running = Running(command, env, folder)
         self.names: dict[str, str] = json.loads(self.running.wait_for("{"))
         self.url = self.names["ALPACA_TRADING_URL"]
@@ -272,10 +283,10 @@ class World:
         crash = {"GAMBLER_CRASH_AT": crash_at} if crash_at else {}
         return self.base_env | keys | crash | more
 
-    def start(self, *args: str, crash_at: str = "", program: Sequence[str] = PROGRAM, **env: str) -> Running:
+    def start(self, *args: str, crash_at: str = "", program: Sequence[str] = FORKED, **env: str) -> Running:
         return Running([*program, *args], self.env(crash_at, **env), self.folder)
 
-    def run(self, *args: str, crash_at: str = "", program: Sequence[str] = PROGRAM, **env: str) -> Ended:
+    def run(self, *args: str, crash_at: str = "", program: Sequence[str] = FORKED, **env: str) -> Ended:
         ended = self.start(*args, crash_at=crash_at, program=program, **env).end()
         self.outputs.append(ended)
         return ended

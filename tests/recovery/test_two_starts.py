@@ -3,7 +3,7 @@
 import subprocess
 import time
 
-from tests.recovery.harness import Ended, Running, World, audit, base_env
+from tests.recovery.harness import PROGRAM, Ended, Running, World, audit, base_env
 
 #: Wall seconds from its start in which a second runner must have given up.
 GIVES_UP_S = 5.0
@@ -12,7 +12,7 @@ GIVES_UP_S = 5.0
 def started_together(world: World, *args: str) -> tuple[Running, Ended]:
     """Two processes at once; the one that trades, and how the other one ended."""
     begun_s = time.monotonic()
-    pair = [world.start(*args) for _ in range(2)]
+    pair = [world.start(*args, program=PROGRAM) for _ in range(2)]
     while all(run.process.poll() is None for run in pair):
         assert time.monotonic() - begun_s < 2 * GIVES_UP_S, [run.kill() for run in pair]
         for run in pair:

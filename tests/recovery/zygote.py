@@ -1,0 +1,209 @@
+"""Processes of the program without the second that its imports take: forked from one that has imported it all.
+
+What is forked is a process like any other: its own id, its own memory, killed by the same signals, with the
+arguments, environment, folder and pipes that it was given. Only the way from `exec` to `main` is left out; tests that
+are about that way start the program itself, and ``GAMBLER_TESTS_EXEC=1`` makes every test do so (`scripts/nightly`).
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+HEADER = struct.Struct("!I")
+#: Wall seconds to wait for an end that nothing holds up any more.
+PATIENCE_S = 60.0
+ROOT = Path(__file__).resolve().parents[2]
+#: Imported by the program when it needs them, which a session always does.
+LAZY = (
+    "gambler_ai.app.verbs", "gambler_ai.app.doctor", "gambler_ai.broker.alpaca", "gambler_ai.broker.control",
+    "gambler_ai.broker.market_data", "gambler_ai.broker.streams", "gambler_ai.cli.watching", "gambler_ai.cli.show",
+    "gambler_ai.exchange.server", "gambler_ai.storage.inspect", "gambler_ai.storage.upgrade", "psycopg",
+    "gambler_ai.storage.migrate", "gambler_ai.strategies.momentum", "sqlalchemy.dialects.postgresql.psycopg",
+)  # fmt: skip
+
+
+class Forked:
+    """A forked process with the face of `subprocess.Popen`, as far as the tests use it."""
+
+    def __init__(self, args: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
+        ours, theirs = socket.socketpair()
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        null = os.open(os.devnull, os.O_RDONLY)
+        body = json.dumps({"args": list(args), "env": dict(env), "cwd": str(cwd)}).encode()
+        given = [null, out_write, err_write, theirs.fileno()]
+        control = _zygote()
+        socket.send_fds(control, [HEADER.pack(len(body))], given)
+        control.sendall(body)
+        for descriptor in given[:3]:
+            os.close(descriptor)
+        theirs.close()
+        self.returncode: int | None = None
+        self.stdout, self.stderr = os.fdopen(out_read, "rb"), os.fdopen(err_read, "rb")
+        self._line = ours
+        (self.pid,) = HEADER.unpack(_exactly(ours, HEADER.size))
+
+    def poll(self) -> int | None:
+        return self._status(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        status = self._status(timeout)
+        if status is None:
+            raise subprocess.TimeoutExpired("forked", timeout or 0.0)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float = PATIENCE_S) -> tuple[bytes, bytes]:
+        """Everything it still says, and its end."""
+        deadline_s = time.monotonic() + timeout
+        said: dict[Any, bytes] = {self.stdout: b"", self.stderr: b""}
+        left = [pipe for pipe in said if not pipe.closed]
+        while left:
+            ready, _, _ = select.select(left, [], [], max(0.0, deadline_s - time.monotonic()))
+            if not ready:
+                raise subprocess.TimeoutExpired("forked", timeout)
+            for pipe in ready:
+                more = os.read(pipe.fileno(), 65_536)
+                said[pipe] += more
+                if not more:
+                    left.remove(pipe)
+                    pipe.close()
+        self.wait(max(0.0, deadline_s - time.monotonic()))
+        return said[self.stdout], said[self.stderr]
+
+    def _status(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._line], [], [], timeout)[0]:
+            (status,) = HEADER.unpack(_exactly(self._line, HEADER.size))
+            self.returncode = os.waitstatus_to_exitcode(status)
+            self._line.close()
+        return self.returncode
+
+
+def is_wanted() -> bool:
+    """Whether processes may be forked: not where each must measure itself, or is to be started for real."""
+    return not os.environ.get("GAMBLER_TESTS_EXEC") and not any(n.startswith("COVERAGE_") for n in os.environ)
+
+
+@cache
+def _zygote() -> socket.socket:
+    """The one of this test process; it ends when our end of the line is closed."""
+    ours, theirs = socket.socketpair()
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"from tests.recovery.zygote import main; main({theirs.fileno()})"],
+        pass_fds=[theirs.fileno()], env=env, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    theirs.close()
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+# -- in the process that is forked from --------------------------------------------------------------
+
+
+def main(control: int) -> None:
+    """Import what the program needs, then fork at each request; a child leaves here for the program's own main."""
+    import importlib
+
+    from gambler_ai.cli.main import main as run
+    from gambler_ai.exchange.exchange import Exchange
+
+    for name in LAZY:
+        importlib.import_module(name)
+    Exchange.open(None).close()  # its calendar and prices
+    request = _serve(socket.socket(fileno=control))
+    sys.argv = ["gambler-ai", *request["args"]]
+    run()
+
+
+def _serve(control: socket.socket) -> dict[str, Any]:
+    """Fork and report ends for ever; returns in each child."""
+    rings, ring = socket.socketpair()
+    ring.setblocking(False)
+    signal.set_wakeup_fd(ring.fileno())
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    lines: dict[int, socket.socket] = {}
+    while True:
+        ready, _, _ = select.select([control, rings], [], [])
+        if rings in ready:
+            rings.recv(4_096)
+            _report(lines)
+        if control in ready:
+            header, descriptors, _, _ = socket.recv_fds(control, HEADER.size, 4)
+            if not header:
+                _end()
+            request = json.loads(_exactly(control, HEADER.unpack(header)[0]))
+            pid = os.fork()
+            if not pid:
+                for other in (control, rings, ring, *lines.values()):
+                    other.close()
+                _become(request, descriptors)
+                return dict(request)
+            line = socket.socket(fileno=descriptors[3])
+            for descriptor in descriptors[:3]:
+                os.close(descriptor)
+            line.sendall(HEADER.pack(pid))
+            lines[pid] = line
+
+
+def _report(lines: dict[int, socket.socket]) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            with lines.pop(pid) as line, contextlib.suppress(OSError):  # a test that has ended asks no more
+                line.sendall(HEADER.pack(status))
+
+
+def _become(request: dict[str, Any], descriptors: list[int]) -> None:
+    """The child is what was asked for: its pipes, signals, environment and folder."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.path[1:1] = [p for p in request["env"].get("PYTHONPATH", "").split(os.pathsep) if p and p not in sys.path]
+    os.chdir(request["cwd"])
+
+
+def _end() -> NoReturn:
+    os._exit(0)
+
+
+def _exactly(line: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = line.recv(count - len(data))
+        assert more, "the other end is gone"
+        data += more
+    return data
