@@ -37,17 +37,17 @@ class MarketClock(SystemClock):
     """
 
     def __init__(self, origin: datetime, rate: float) -> None:
-        self._origin = origin
         self._rate = rate
-        self._anchor_s = time.monotonic()
+        self._from = origin, time.monotonic()  # one attribute: other threads read it while it is moved
 
     def now(self) -> datetime:
-        return self._origin + timedelta(seconds=(time.monotonic() - self._anchor_s) * self._rate)
+        origin, anchor_s = self._from
+        return origin + timedelta(seconds=(time.monotonic() - anchor_s) * self._rate)
 
     def move_to(self, instant: datetime) -> None:
         """Set it forward to ``instant``; one already passed changes nothing."""
         if instant > self.now():
-            self._origin, self._anchor_s = instant, time.monotonic()
+            self._from = instant, time.monotonic()
 
 
 class ManualClock(SystemClock):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -19,7 +20,7 @@ from gambler_ai.storage.sessions import SessionInfo
 NEED_BROKER = frozenset({ev.FLATTEN, ev.ADOPT, ev.RESOLVE})
 #: Wall seconds a runner is given to answer, and between two looks for its answer.
 ANSWER_PATIENCE_S = 30.0
-LOOK_S = 0.2
+LOOK_S = 0.5
 #: Among so many of the newest sessions the one that runs is looked for.
 LISTED_MAX = 1_000
 
@@ -65,14 +66,17 @@ def meant(database: Database, session_id: str | None) -> SessionInfo:
     return started[found[0]] if found else newest
 
 
-def wait_for_answer(database: Database, request_id: str, clock: Clock, patience_s: float) -> str:
-    """The answer to a request, "" if there is none after ``patience_s`` wall seconds."""
-    deadline_s = clock.monotonic() + patience_s
+def wait_for_answer(database: Database, request_id: str, clock: Clock, is_run: Callable[[], bool]) -> str:
+    """The answer to a request, "" if there is none: nobody runs the session any more, or not within our patience."""
+    deadline_s = clock.monotonic() + ANSWER_PATIENCE_S
+    waits = True
     while True:
         with database.read() as db:
             row = requests.find(db, request_id)
         if row is not None and row.taken_at is not None:
             return row.answer
-        if clock.monotonic() >= deadline_s:
+        if not waits:
             return ""
-        clock.sleep(LOOK_S)
+        waits = clock.monotonic() < deadline_s and is_run()  # it may answer as it ends: so one more look
+        if waits:
+            clock.sleep(LOOK_S)

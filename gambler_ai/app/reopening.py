@@ -9,6 +9,8 @@ from typing import Any
 from gambler_ai import crashpoints
 from gambler_ai.app.assembly import build_engine, build_runner, instruments_of
 from gambler_ai.app.desk import Desk
+from gambler_ai.app.resuming import refuse_closed
+from gambler_ai.app.strategies import Onlooker
 from gambler_ai.app.venue import EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.config import Settings
 from gambler_ai.core.state import SessionState
@@ -24,11 +26,12 @@ from gambler_ai.trading.runner import Runner
 @contextmanager
 def reopened(desk: Desk, info: SessionInfo, strategy: Strategy) -> Iterator[tuple[Venue, Runner]]:
     """A stored session on its broker with its lease; both are given back in the end."""
-    held, restored, venue = _take_over(desk, info)
+    held, info, restored, venue = _take_over(desk, info)
     try:
         desk.watcher.opening(venue, desk.database.name, restored.state.plan)
         desk.watcher.resumed(info, restored)
-        instruments = instruments_of(venue, restored.state.plan)
+        # Who only looks after what is held needs none, and must not be kept from it by a symbol that is gone.
+        instruments = {} if isinstance(strategy, Onlooker) else instruments_of(venue, restored.state.plan)
         runner = build_runner(
             desk.database, held, venue, build_engine(desk.database, restored.state, instruments, strategy),
             head=restored.head, created=info.checkpoints, reporter=desk.watcher,
@@ -67,14 +70,16 @@ def reopen(desk: Desk, info: SessionInfo, state: SessionState) -> Venue:
     return venue
 
 
-def _take_over(desk: Desk, info: SessionInfo) -> tuple[Lease, Restored, Venue]:
+def _take_over(desk: Desk, info: SessionInfo) -> tuple[Lease, SessionInfo, Restored, Venue]:
+    """What was read of the session before is old by now: its last owner may have ended in between."""
     held = lease.acquire(desk.database, info.account_id, info.id, lease.signature(desk.wall.now()), desk.wall)
     crashpoints.hit("recovery.leased")
     try:
         with desk.database.read() as db:
-            info = sessions.find(db, info.id)  # as the last owner left it
+            info = sessions.find(db, info.id)
+        refuse_closed(info)
         restored = restore(desk.database, info)
-        return held, restored, reopen(desk, info, restored.state)
+        return held, info, restored, reopen(desk, info, restored.state)
     except BaseException:
         held.close()
         raise

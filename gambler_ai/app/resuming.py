@@ -84,6 +84,8 @@ def resumption(desk: Desk, venue: Venue, state: SessionState, token: int, sha256
         budget_s = float(changes.get("duration_s", ("", str(state.plan.duration_s)))[1])
     now = venue.clock.now()
     facts: list[ev.Fact] = [ev.PlanChanged(now, changes)] if changes else []
+    if "max_daily_loss" in changes and ev.DAILY_LOSS in state.halts:  # judged anew by the first reading
+        facts.append(ev.TradingResumed(now, ev.DAILY_LOSS, "the limit was changed"))
     return [*facts, ev.RunStarted(now, budget_s, resumed=True, token=token)]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from gambler_ai import crashpoints
 from gambler_ai.app import comparing
-from gambler_ai.app.asking import ANSWER_PATIENCE_S, NEED_BROKER, Asked, meant, wait_for_answer, whoami
+from gambler_ai.app.asking import NEED_BROKER, Asked, meant, wait_for_answer, whoami
 from gambler_ai.app.assembly import build_engine, build_runner, instruments_of, parameters_of, signals
 from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import make_private
@@ -23,7 +23,7 @@ from gambler_ai.config import Settings, check_together
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.state import Plan, SessionState, evolve
-from gambler_ai.errors import ConfigError, RecoveryHalted, SessionLeased, TryAgainLater
+from gambler_ai.errors import ConfigError, GamblerError, RecoveryHalted, SessionLeased, TryAgainLater
 from gambler_ai.storage import journal, lease, requests, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
@@ -217,11 +217,24 @@ class App:
         refuse_closed(info)
         with self.database.write() as db:
             request_id = requests.add(db, info, kind, argument, reason, whoami(), self._wall.now())
-        if not lease.is_held(self.database, info.account_id) and kind in NEED_BROKER:
-            with suppress(SessionLeased):  # somebody was faster, and takes this request with theirs
-                self._look_after(info, "as asked", Runner.finish_exits)
-        patience_s = ANSWER_PATIENCE_S if lease.is_held(self.database, info.account_id) else 0.0
-        return Asked(info.id, wait_for_answer(self.database, request_id, self._wall, patience_s))
+
+        def is_run() -> bool:
+            return lease.is_held(self.database, info.account_id)
+
+        answer = wait_for_answer(self.database, request_id, self._wall, is_run)
+        if not answer and kind in NEED_BROKER and not is_run():
+            self._do_now(info)
+            answer = wait_for_answer(self.database, request_id, self._wall, is_run)
+        return Asked(info.id, answer)
+
+    def _do_now(self, info: SessionInfo) -> None:
+        try:
+            self._look_after(info, "as asked", Runner.finish_exits)
+        except SessionLeased:
+            return  # somebody was faster, and takes this request with theirs
+        except GamblerError as error:
+            error.hint = "it is written down, and done when the session is next resumed"
+            raise
 
     def _look_after(self, info: SessionInfo, reason: str, then: Callable[[Runner], None] = lambda _: None) -> None:
         """Run a session for as long as it takes to agree with its broker, and to do what is asked of it."""
@@ -242,6 +255,7 @@ class App:
         info = self._find(session_id)
         held = lease.acquire(self.database, info.account_id, info.id, lease.signature(self._wall.now()), self._wall)
         try:
+            info = self._find(info.id)  # as its last owner left it
             restored = restore(self.database, info)
             state, why = restored.state, reason or "closed by a person"
             ledger = Ledger(self.database, held, state, head=restored.head, created=info.checkpoints, wall=self._wall)

@@ -120,8 +120,8 @@ class _Watch:
     make: Callable[[], Any]
     silence_s: float | None
     told: str = ""
-    heard: bool = False
     failures: int = 0
+    silences: int = 0  # connections in a row that were left for their silence
 
 
 class AlpacaStreams:
@@ -234,11 +234,12 @@ class AlpacaStreams:
                 if receiving.done():
                     heard, receiving = receiving.result(), None
                     if heard:
-                        pending, last_s = heard, now_s
+                        pending, last_s, watch.silences = heard, now_s, 0
                 if pending and now_s - woken_s >= self._timing.wake_pause_s:
                     self._put(Woken(self._now(), watch.name, pending))
                     pending, woken_s = "", now_s
                 if watch.silence_s is not None and self._market_open and now_s - last_s > self._patience_s(watch):
+                    watch.silences += 1
                     return f"silent for {now_s - last_s:.0f} s"
             return "stopped"
         finally:
@@ -249,7 +250,7 @@ class AlpacaStreams:
     def _patience_s(self, watch: _Watch) -> float:
         """A quiet symbol is no fault: each connection that heard nothing makes us wait longer on the next."""
         assert watch.silence_s is not None
-        return watch.silence_s * float(2 ** min(watch.failures, 3))
+        return watch.silence_s * float(2 ** min(watch.silences, 3))
 
     def _pause_s(self, watch: _Watch) -> float:
         timing = self._timing

@@ -60,14 +60,10 @@ def ask(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Ask it, show the answer; a refusal ends with exit code 2."""
-    from gambler_ai.errors import BrokerError, ConfigError
+    from gambler_ai.errors import ConfigError
 
     app = make_app(given(database_url), config, to_stderr=as_json)
-    try:
-        asked = app.ask(session, kind, argument, reason)
-    except BrokerError as error:
-        error.hint = "it is written down, and taken when the session is next resumed"
-        raise
+    asked = app.ask(session, kind, argument, reason)
     if asked.refused:
         raise ConfigError(asked.answer.removeprefix("refused: "), hint=f"session {asked.session_id} is as it was")
     _show(kind, asked, as_json=as_json)

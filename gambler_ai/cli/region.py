@@ -35,9 +35,10 @@ class RegionConsole(Console):
     def size(self) -> ConsoleDimensions:
         """The terminal's own, now: COLUMNS and LINES of the environment say how large it once was."""
         try:
-            return ConsoleDimensions(*os.get_terminal_size(self.file.fileno()))
+            columns, lines = os.get_terminal_size(self.file.fileno())
         except OSError:
             return super().size
+        return ConsoleDimensions(columns, lines) if columns and lines else super().size
 
 
 def region_console(stream: TextIO) -> RegionConsole | None:

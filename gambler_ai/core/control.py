@@ -11,6 +11,7 @@ from gambler_ai.core.model import Position, is_sane_price
 from gambler_ai.core.orders import Status
 from gambler_ai.core.protection import still_open
 from gambler_ai.core.reconcile import surplus
+from gambler_ai.core.risk import entering
 from gambler_ai.core.state import SessionState
 
 #: Statuses in which a person's word on an order is wanted.
@@ -61,15 +62,14 @@ def _resume_trading(state: SessionState, request: ev.Request, at: datetime, _: e
 
 def _flatten(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> Answer:
     symbol, why = request.argument or ev.ALL, f"flatten: {_why(request)}"
-    if symbol in state.exits or ev.ALL in state.exits:
-        return [], "is being closed already"
     if symbol != ev.ALL:
+        if symbol in state.exits or ev.ALL in state.exits:
+            return [], "is being closed already"
         if symbol not in state.positions:
             return _nothing(f"no position in {symbol}")
         return [ev.ExitRequested(at, symbol, why)], f"closing {state.positions[symbol].qty:f} {symbol}{_when(report)}"
-    facts: list[ev.Fact] = [ev.ExitRequested(at, ev.ALL, why)]
-    if ev.PERSON not in state.halts:
-        facts.insert(0, ev.TradingHalted(at, ev.PERSON, why))
+    facts: list[ev.Fact] = [] if ev.PERSON in state.halts else [ev.TradingHalted(at, ev.PERSON, why)]
+    facts += [] if ev.ALL in state.exits else [ev.ExitRequested(at, ev.ALL, why)]
     count = f"{len(state.positions)} position{'' if len(state.positions) == 1 else 's'}"
     return facts, f"closing {count}, no entries from here on{_when(report)}"
 
@@ -88,7 +88,7 @@ def _adopt(state: SessionState, request: ev.Request, at: datetime, report: ev.Br
     qty = surplus(held, theirs[symbol].qty) if symbol in theirs else None
     if not qty:
         return _nothing(f"the account holds nothing in {symbol} that is not ours already")
-    if symbol in state.filling():
+    if symbol in state.filling() or symbol in entering(state):
         return _nothing(f"a fill of ours in {symbol} is on its way; ask again in a minute")
     if held is not None and (held.qty > 0) != (qty > 0):
         return _nothing(f"{qty:f} {symbol} are on the other side of ours")

@@ -18,6 +18,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
 from gambler_ai.core.model import BarFrame, Instrument, MarketView, Proposal, Side
 from gambler_ai.core.orders import (
+    IN_FLIGHT,
     IntentRecord,
     OrderIntent,
     OrderReport,
@@ -154,6 +155,8 @@ class Engine:
 
     def _submit_refused(self, event: ev.SubmitRefused) -> None:
         record = self.state.intents[event.client_order_id]
+        if record.status not in IN_FLIGHT:
+            return  # a person has said meanwhile what became of it
         if event.duplicate:  # it landed: what it became is looked up
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
         elif record.status is Status.UNKNOWN:  # the first one may have landed, and be why
@@ -162,7 +165,8 @@ class Engine:
             self._emit(ev.IntentRefused(event.at, event.client_order_id, event.reason))
 
     def _submit_unanswered(self, event: ev.SubmitUnanswered) -> None:
-        self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
+        if self.state.intents[event.client_order_id].status in IN_FLIGHT:
+            self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
 
     def _cancel_answered(self, event: ev.CancelAnswered) -> None:
         """Nothing to book: the order's own report says what came of it."""
@@ -223,7 +227,7 @@ class Engine:
             self._mark(at, report)
             self._reconcile(at, report)
         theirs = {p.symbol: p.qty for p in report.positions}
-        for item in reconcile.bare(state):
+        for item in reconcile.bare(state, market_open=report.market.is_open):
             if prot.is_there(state.positions[item.symbol], theirs):  # acted upon at once, so told at once
                 self._note(at, item)
         if not all(prot.is_there(p, theirs) for p in state.positions.values()):
@@ -281,7 +285,7 @@ class Engine:
                 continue
             self._emit(ev.LookupMissed(at, coid))
             record = self.state.intents[coid]
-            if not (record.refused or record.resolved) and self._still_wanted(record.intent, at, report.market):
+            if not (record.refused or record.resolved) and self._still_wanted(record.intent, at, report):
                 if at - (record.sent_at or at) >= _resend_pause(record):
                     self._emit(ev.ResendPlanned(at, coid))
             elif (
@@ -292,11 +296,15 @@ class Engine:
                 text = f"{record.misses} look-ups missed it and its signal has expired"
                 self._emit(ev.IntentVoided(at, coid, text, at + VOID_WATCH))
 
-    def _still_wanted(self, intent: OrderIntent, at: datetime, market: ev.MarketReport) -> bool:
+    def _still_wanted(self, intent: OrderIntent, at: datetime, report: ev.BrokerReport) -> bool:
+        market = report.market
         if intent.purpose is not Purpose.ENTRY:
             held = self.state.positions.get(intent.symbol)
             takes = market.is_open or intent.purpose is Purpose.PROTECT  # a closed market takes no exit
-            return takes and held is not None and abs(held.qty) == intent.qty and held.exit_side is intent.side
+            theirs = {p.symbol: p.qty for p in report.positions}
+            # Not against shares that are gone: it would open a position the other way round.
+            there = held is not None and prot.is_there(held, theirs)
+            return takes and held is not None and there and (abs(held.qty), held.exit_side) == (intent.qty, intent.side)
         in_time = intent.valid_until is not None and at <= intent.valid_until
         stopped = self.state.stopping or self.state.halts or ev.ALL in self.state.exits
         return in_time and market.is_open and not stopped

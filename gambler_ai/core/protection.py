@@ -132,7 +132,9 @@ def _plan_one(case: _Case, at: datetime, market_open: bool) -> list[CancelPlanne
     resting = _resting(case)
     if resting:
         return _cancels(resting, at, "covers another quantity than is held")
-    return [] if _too_soon(position, at) else _rearm(case.state, position, at, market_open)
+    # An exit that a closed market did not take has left it bare for the night: that waits for nothing.
+    pauses = _too_soon(case.state, position, at) and not why_left(case.state, position.symbol)
+    return [] if pauses else _rearm(case.state, position, at, market_open)
 
 
 def _leave(case: _Case, at: datetime) -> list[CancelPlanned | IntentPlanned]:
@@ -178,16 +180,21 @@ def left(state: SessionState) -> list[str]:
 def still_open(state: SessionState) -> set[str]:
     """Symbols in which something is held, rests or is on its way."""
     open_ = set(state.positions) | state.filling() | {o.symbol for o in state.orders.values() if o.is_live}
-    return open_ | {r.intent.symbol for r in state.intents.values() if not r.status.is_final}
+    waits = (r for r in state.intents.values() if not r.status.is_final and r.status is not Status.DISPUTED)
+    return open_ | {r.intent.symbol for r in waits}  # a disputed one is a person's to settle, and may take for ever
 
 
-def _too_soon(position: Position, at: datetime) -> bool:
-    return position.decided_at is not None and at - position.decided_at < _pause(position)
+def _too_soon(state: SessionState, position: Position, at: datetime) -> bool:
+    return position.decided_at is not None and at - position.decided_at < _pause(state, position)
 
 
-def _pause(position: Position) -> timedelta:
-    """The time before the next decision: it doubles, so that a broker that keeps refusing is asked ever less."""
-    return REARM_PAUSE * int(2 ** min(position.decisions - 1, 5))
+def _pause(state: SessionState, position: Position) -> timedelta:
+    """The time before the next decision: each further refusal of late doubles it, for a broker that says no."""
+    refused = sum(
+        r.status is Status.REJECTED and r.intent.position_id == position.position_id
+        and r.intent.purpose is not Purpose.ENTRY for r in state.intents.values()
+    )  # fmt: skip
+    return REARM_PAUSE * int(2 ** min(max(refused - 1, 0), 5))
 
 
 def _may_ask(order: Order, at: datetime) -> bool:

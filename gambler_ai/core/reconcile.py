@@ -91,19 +91,22 @@ def diff(state: SessionState, report: BrokerReport, known_ids: Collection[str]) 
     for symbol in sorted(set(state.positions) | set(theirs)):
         if symbol not in filling:
             found += _position(state.positions.get(symbol), theirs.get(symbol), symbol, report)
-    held = [item for item in bare(state) if item.symbol in theirs]
+    held = [item for item in bare(state, market_open=report.market.is_open) if item.symbol in theirs]
     return found + held
 
 
-def bare(state: SessionState) -> list[Discrepancy]:
-    """Positions to be kept, without a stop at the broker for all of them or an order that will see to it."""
+def bare(state: SessionState, *, market_open: bool) -> list[Discrepancy]:
+    """Positions without a stop at the broker for all of them, and without an order that will see to it.
+
+    One that is being left has neither meanwhile; while the market is closed it cannot be left, and is told like any.
+    """
     return [
         Discrepancy(
             kind=Kind.LEG_MISSING, symbol=position.symbol, ours=f"{position.qty:f}", broker=why,
             cause="no stop rests at the broker for all of it", action="NAKED: stop and target re-armed",
         )
         for position, status, why in protections(state)
-        if status is Protection.NAKED and not why_left(state, position.symbol)
+        if status is Protection.NAKED and not (market_open and why_left(state, position.symbol))
     ]  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def add(db: Connection, info: SessionInfo, kind: str, argument: str, reason: str
     request_id = f"{wall:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     db.execute(table.insert(), {
         "id": request_id, "account_id": info.account_id, "session_id": info.id, "kind": kind,
-        "argument": argument[:TEXT_MAX], "reason": _plain(reason), "asked_by": _plain(by)[:TEXT_MAX // 2],
+        "argument": _plain(argument), "reason": _plain(reason), "asked_by": _plain(by)[:TEXT_MAX // 2],
         "asked_at": wall, "taken_at": None, "answer": "",
     })  # fmt: skip
     return request_id

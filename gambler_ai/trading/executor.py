@@ -88,6 +88,7 @@ class Executor:
         self._todo: SimpleQueue[Request | None] = SimpleQueue()
         self._frame: BarFrame | None = None
         self._outstanding = 0
+        self._stopped = False
         self._thread = threading.Thread(target=self._work, name="broker", daemon=True)
         self._run: dict[type, Callable[[Any], Input]] = {
             Submit: self._submit,
@@ -106,7 +107,8 @@ class Executor:
         self._thread.start()
 
     def stop(self, patience_s: float) -> None:
-        """Let the request in flight end, for at most ``patience_s`` wall seconds."""
+        """Let the request in flight end, for at most ``patience_s`` wall seconds; what is queued is not begun."""
+        self._stopped = True
         self._todo.put(None)
         if self._thread.is_alive():
             self._thread.join(patience_s)
@@ -121,7 +123,7 @@ class Executor:
         self._outstanding -= 1
 
     def _work(self) -> None:
-        while (request := self._todo.get()) is not None:
+        while (request := self._todo.get()) is not None and not self._stopped:
             try:
                 self._feed.put(self._run[type(request)](request))
             except BaseException as error:  # the main thread decides: a worker must not die in silence

@@ -145,7 +145,8 @@ class Runner:
         self._agenda = Agenda(self.state.started_at, every, now)
         self._scans = Agenda(self.state.started_at, {"scan": timedelta(seconds=self.plan.interval_s)}, now - _MOMENT)
         while not (reason := self._reason_to_stop(end)):
-            self._ask_for_what_is_due()
+            if self._is_open and self._feed.clock.now() < end:  # else only what is in flight is waited for
+                self._ask_for_what_is_due()
             until = min(self._agenda.next, self._scans.next, end)
             self._take(self._feed.next(until, busy=self._executor.busy))
         return reason
@@ -177,8 +178,9 @@ class Runner:
         """
         wanted, now = self.plan.on_exit, self._feed.clock.now()
         why = f"the session ends (--on-exit {wanted})"
-        if wanted == "flatten" and self._is_open:
-            self._finish(self._engine.leave_all(now, why))
+        if wanted == "flatten":
+            later = "" if self._is_open else ": the market is closed, so the next resume does it when it opens"
+            self._finish(self._engine.leave_all(now, why + later))
         if wanted == "cancel" and self._is_open:
             self._finish(self._engine.step(ev.StopRequested(now, reason)))  # what was not answered is not sent again
             self._until(lambda: not entering(self.state), lambda at: self._engine.cancel_entries(at, why))
@@ -197,8 +199,8 @@ class Runner:
         """Read the broker and act on it, without prices and so without new entries; ``decide`` before each reading."""
         now = self._feed.clock.now()
         self._scans = None
-        self._agenda = Agenda(now, {"reconcile": timedelta(seconds=5)}, now)
-        while self._feed.clock.now() < now + WIND_DOWN and (self._executor.busy or not done()):
+        self._agenda = Agenda(now, {"reconcile": timedelta(seconds=5), "look": self._look_every}, now)
+        while self._feed.clock.now() < now + WIND_DOWN and (self._executor.busy or (self._is_open and not done())):
             if decide is not None:
                 self._finish(decide(self._feed.clock.now()))
             self._ask_for_what_is_due()
@@ -208,15 +210,17 @@ class Runner:
         """Settle what is in flight, write the last checkpoint, and give the account back."""
         self._wakeups.end()
         self._reporter.stopping(reason)
+        if self._answer_the_door():  # what was asked in the last moment is done like all before it
+            self.finish_exits()
         self._settle_for(STOP_PATIENCE_S)
         crashpoints.hit("stop.before_checkpoint")
-        if status == "finished" and not self.state.positions and not self._anything_open():
-            status = "completed"
+        if status in ("finished", "completed"):
+            status = "finished" if self.state.positions or self._anything_open() else "completed"
         self._checkpoint_due = True
         self._finish(self._engine.record(ev.RunEnded(self._feed.clock.now(), status, reason)))
         self._ledger.prune(self.plan.keep_checkpoints)
-        self._ledger.release()
         self._executor.stop(0.0)
+        self._ledger.release()
         self._reporter.ended(self.state, created=self._ledger.created, pruned=self._ledger.pruned)
 
     def abandon(self) -> None:
@@ -328,10 +332,10 @@ class Runner:
 
     def _answer_the_door(self, kinds: Collection[str] = ()) -> bool:
         """Take what people ask, of these ``kinds`` if any are named; True when somebody asked for something."""
-        found = [
-            event for event in self._door.look()
-            if not (kinds and isinstance(event, ev.Requested)) or event.request.kind in kinds
-        ]  # fmt: skip
+        found = self._door.look()
+        if kinds:  # not past one that has to wait: the order in which they were asked is what was meant
+            waits = (i for i, e in enumerate(found) if isinstance(e, ev.Requested) and e.request.kind not in kinds)
+            found = found[: next(waits, len(found))]
         for event in found:
             self._take(event)
         return any(isinstance(event, ev.Requested) for event in found)
@@ -416,7 +420,7 @@ class Runner:
                 self._ask_read(reconcile=True)
                 fresh = True
             event = self._feed.poll(left_s)
-            if event is None or isinstance(event, ev.BrokerFailed):
+            if event is None or (isinstance(event, ev.BrokerFailed) and event.name == ev.BROKER):
                 return
             self._take(event)
 

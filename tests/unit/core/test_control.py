@@ -273,3 +273,22 @@ def test_a_short_counts_as_held():
         ev.IntentPlanned(AT, intent), ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent, "10"))
     )  # fmt: skip
     assert answer(take(desk.state, "flatten", "AAPL")) == "closing -10 AAPL"
+
+
+# -- what must not be believed, and what stands already --------------------------------------------
+
+
+def test_shares_of_an_entry_that_nobody_can_tell_of_are_not_adopted():
+    """They may be ours: booked once as adopted and once as filled they would be held twice."""
+    state = make_state()
+    intent = entry()
+    evolve(state, [ev.IntentPlanned(AT, intent), ev.IntentUnknown(AT, COID, "?")])
+    check_refused(take(state, "adopt", "AAPL", report=reading(positions=[held("AAPL", "10")])), "is on its way")
+
+
+@pytest.mark.parametrize("standing", ["*", "AAPL"])
+def test_a_flatten_halts_whatever_is_being_closed_already(standing):
+    state = holding()
+    evolve(state, [ev.ExitRequested(AT, standing, "the strategy")])
+    facts = take(state, "flatten")
+    assert kinds(facts) == ["TradingHalted", *(["ExitRequested"] if standing != "*" else []), "RequestTaken"]

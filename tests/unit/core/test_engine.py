@@ -405,16 +405,20 @@ def test_an_odd_status_is_written_down_once_and_the_order_kept_alive():
 
 
 @pytest.mark.parametrize(
-    ("qty", "resent"), [("10", True), ("4", False), (None, False)], ids=["as it was", "less held", "gone"]
-)
-def test_a_rearm_is_sent_again_while_its_position_is_as_it_was(qty, resent):
+    ("qty", "theirs", "resent"),
+    [("10", "10", True), ("4", "10", False), (None, "10", False), ("10", None, False), ("10", "4", False),
+     ("10", "-10", False)],
+    ids=["as it was", "less held", "gone", "gone at the broker", "less at the broker", "turned at the broker"],
+)  # fmt: skip
+def test_a_rearm_is_sent_again_while_its_position_is_as_it_was(qty, theirs, resent):
     desk = Desk().opened()
     parent = bracket_of(desk.holding(limit="canceled", stop="canceled"), limit="canceled", stop="canceled")
     intent = protect(COID)
     desk.record(ev.IntentPlanned(AT, intent), ev.IntentUnknown(AT, intent.client_order_id, "?"))
     if qty != "10":
         evolve(desk.state, [ev.Adjusted(AT, "AAPL", D(qty or 0), None, "?")])
-    again = desk.step(reported(orders=[parent], lookups={intent.client_order_id: None}))
+    positions = [held("AAPL", theirs)] if theirs else []
+    again = desk.step(reported(orders=[parent], lookups={intent.client_order_id: None}, positions=positions))
     assert ("ResendPlanned" in kinds(again)) is resent
 
 

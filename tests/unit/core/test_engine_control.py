@@ -243,3 +243,17 @@ def test_no_loss_is_judged_while_the_market_is_closed_or_without_a_limit():
 
 def test_an_entry_carries_the_day_its_limits_count():
     assert only(ev.IntentPlanned, Desk(wish()).opened().step(bars_closed())).intent.market_day == DAY
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [ev.SubmitUnanswered(AT, COID, "timeout"), ev.SubmitRefused(AT, COID, "no", duplicate=False),
+     ev.SubmitRefused(AT, COID, "must be unique", duplicate=True)],
+    ids=["unanswered", "refused", "duplicate"],
+)  # fmt: skip
+def test_an_answer_that_comes_after_a_persons_word_changes_nothing(answer):
+    """The request hung while somebody said that the order is gone."""
+    desk = unknown(Desk().opened())
+    desk.record(ev.ResendPlanned(AT, COID), ev.IntentResolved(AT, COID, ev.GONE, "looked it up"))
+    assert kinds(desk.step(answer)) == []
+    assert desk.state.intents[COID].status is Status.VOID

@@ -229,13 +229,15 @@ def test_what_does_not_end_is_not_waited_for_for_ever(bench, state):
 
 @pytest.mark.parametrize("on_exit", ["cancel", "flatten"])
 def test_a_closed_market_is_not_asked_to_end_anything(bench, state, on_exit):
+    """Closing everything stands until it opens, and says so; entries of the day are gone with it."""
     state.plan = make_plan(on_exit=on_exit)
     one = bench()
     one.begin()
     one.broker.report = reading(market=SHUT)
     assert one.runner.trade() == "market closed"
     one.runner.wind_down("market closed")
-    assert one.runner.state.exits == {}
+    assert [("market is closed" in why) for why in one.runner.state.exits.values()] == [True] * (on_exit == "flatten")
+    assert one.broker.asked("cancel") == []
     assert one.runner.state.stopping == ""
 
 
