@@ -2,7 +2,7 @@
 
 What is forked is a process like any other: its own id, its own memory, killed by the same signals, with the
 arguments, environment, folder and pipes that it was given. Only the way from `exec` to `main` is left out; tests that
-are about that way start the program itself, and ``GAMBLER_TESTS_EXEC=1`` makes every test do so (`scripts/nightly`).
+are about that way start the program itself, and ``TESTS_EXEC=1`` makes every test do so (`scripts/nightly`).
 """
 
 import atexit
@@ -102,7 +102,7 @@ class Forked:
 
 def is_wanted() -> bool:
     """Whether processes may be forked: not where each must measure itself, or is to be started for real."""
-    return not os.environ.get("GAMBLER_TESTS_EXEC") and not any(n.startswith("COVERAGE_") for n in os.environ)
+    return not os.environ.get("TESTS_EXEC") and not any(n.startswith("COVERAGE_") for n in os.environ)
 
 
 @cache
