@@ -46,12 +46,12 @@ def whoami() -> str:
     return f"{name} on {socket.gethostname()}"
 
 
-def meant(database: Database, session_id: str | None) -> SessionInfo:
+def meant(database: Database, session_id: str | None, *, certain: bool = False) -> SessionInfo:
     """The session named; else the one that runs now, else the newest that is not completed.
 
     Raises:
         SessionNotFound: there is none.
-        ConfigError: several run, and none is named.
+        ConfigError: several run, and none is named; or, if it has to be ``certain``, none runs and several could be.
     """
     with database.read() as db:
         if session_id is not None:
@@ -59,10 +59,14 @@ def meant(database: Database, session_id: str | None) -> SessionInfo:
         newest = sessions.newest_open(db)
         if newest is None:
             raise sessions.nothing_to_resume(db)
-        started = {info.id: info for info in sessions.listed(db, LISTED_MAX) if info.status == "running"}
+        known = sessions.listed(db, LISTED_MAX)
+    started = {info.id: info for info in known if info.status == "running"}
     found = lease.running(database, started)
     if len(found) > 1:
         raise ConfigError(f"several sessions run now: {', '.join(sorted(found))}", hint="name the one that is meant")
+    could_be = [info.id for info in known if info.status not in (sessions.COMPLETED, sessions.CLOSED)]
+    if certain and not found and len(could_be) > 1:
+        raise ConfigError(f"no session runs now, and several could be meant: {', '.join(could_be[:5])}", hint="name it")
     return started[found[0]] if found else newest
 
 

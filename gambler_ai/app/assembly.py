@@ -31,6 +31,8 @@ from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.runner import Runner
 from gambler_ai.trading.wakeups import NoStreams, Wakeups
 
+#: Wall seconds within which two signals are one.
+SAME_SIGNAL_S = 0.1
 #: What a second signal ends with.
 INTERRUPTED = 130
 
@@ -112,15 +114,19 @@ def signals(venue: Venue) -> Iterator[None]:
     """The first SIGINT or SIGTERM asks for a stop; the second ends the process where it stands.
 
     That is safe: whatever is committed is what a resume starts from, after a second signal as after kill -9.
+    The same one twice at the same moment is one: `timeout` signals a process and then its group.
     """
-    asked = False
+    wall = SystemClock()
+    first: tuple[int, float] | None = None
 
     def on_signal(number: int, _frame: object) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal first
+        if first is not None and number == first[0] and wall.monotonic() - first[1] < SAME_SIGNAL_S:
+            return
+        if first is not None:
             os.write(2, b"\nStopped at once. What is stored is safe: --resume goes on from there.\n")
             os._exit(INTERRUPTED)
-        asked = True
+        first = number, wall.monotonic()
         name = signal.Signals(number).name
         venue.feed.put(ev.StopRequested(venue.clock.now(), f"stopped by {name}"))
 

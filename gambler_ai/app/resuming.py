@@ -18,8 +18,6 @@ OPERATIONAL = {
     "max_positions": "max_positions", "max_order_value": "max_order_value",
     "max_orders_per_day": "max_orders_per_day", "max_daily_loss": "max_daily_loss",
 }  # fmt: skip
-#: The status of a session that ended before its time: killed (it still says running) or stopped.
-UNFINISHED = frozenset({"created", "running", "stopped"})
 
 
 def refuse_conflicts(desk: Desk, info: SessionInfo) -> None:
@@ -29,6 +27,10 @@ def refuse_conflicts(desk: Desk, info: SessionInfo) -> None:
         ConfigError.
     """
     asked, stored = plan_of(desk.settings), info.plan
+    anew = "leave the flag out to resume, or start another session with --new"
+    broker = desk.given.get("broker", "auto")
+    if broker not in ("auto", info.broker):
+        raise ConfigError(f"--broker {broker} differs from where session {info.id} trades ({info.broker})", hint=anew)
     for flag, value in desk.given.items():
         field = "timeframe_s" if flag == "timeframe" else flag
         if flag in OPERATIONAL or flag == "strategy" or not hasattr(stored, field):
@@ -37,7 +39,7 @@ def refuse_conflicts(desk: Desk, info: SessionInfo) -> None:
             raise ConfigError(
                 f"--{flag.replace('_', '-')} {value} differs from what session {info.id} trades"
                 f" ({_shown(getattr(stored, field))})",
-                hint="leave the flag out to resume, or start another session with --new",
+                hint=anew,
             )
 
 
@@ -53,7 +55,7 @@ def refuse_closed(info: SessionInfo) -> None:
 
 def status_after(info: SessionInfo) -> str:
     """What a session is again when somebody has only looked after it."""
-    return "stopped" if info.status in UNFINISHED else info.status
+    return "stopped" if info.status in sessions.UNFINISHED else info.status
 
 
 def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:

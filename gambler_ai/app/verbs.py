@@ -15,7 +15,7 @@ from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import make_private
 from gambler_ai.app.notices import OtherAccount, StrategyChanged
 from gambler_ai.app.reopening import reopened
-from gambler_ai.app.resuming import UNFINISHED, refuse_closed, refuse_conflicts, resumption, status_after
+from gambler_ai.app.resuming import refuse_closed, refuse_conflicts, resumption, status_after
 from gambler_ai.app.strategies import Onlooker, chosen, stored_strategy
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.clock import SystemClock
@@ -137,13 +137,11 @@ class App:
         where = venue.trading_url if venue is not None else None
         account_id = venue.broker.account_id() if venue is not None else None
         with self.database.read() as db:
-            info = sessions.newest_open(db, self.kind, where, account_id)
+            found = sessions.unfinished(db, self.kind, where, account_id)
             newest = sessions.newest_open(db, self.kind, where)
         if account_id is not None and newest is not None and newest.account_id != account_id:
             self._watcher.noted(OtherAccount(newest, account_id))
-        if info is None or info.status not in UNFINISHED or lease.is_held(self.database, info.account_id):
-            return None
-        return info
+        return next((info for info in found if not lease.is_held(self.database, info.account_id)), None)
 
     def _agreed(self, info: SessionInfo) -> bool:
         if self._confirm is None:
@@ -213,8 +211,10 @@ class App:
             ConfigError: several run, or it is closed.
             BrokerError: nobody runs it and the broker cannot be asked; the request waits for the next start.
         """
-        info = meant(self.database, session_id)
+        info = meant(self.database, session_id, certain=kind == ev.FLATTEN)
         refuse_closed(info)
+        if kind == ev.RESOLVE:
+            self._refuse_unknown_order(info, argument.partition(" ")[0])
         with self.database.write() as db:
             request_id = requests.add(db, info, kind, argument, reason, whoami(), self._wall.now())
 
@@ -226,6 +226,13 @@ class App:
             self._do_now(info)
             answer = wait_for_answer(self.database, request_id, self._wall, is_run)
         return Asked(info.id, answer)
+
+    def _refuse_unknown_order(self, info: SessionInfo, client_order_id: str) -> None:
+        with self.database.read() as db:
+            if not journal.known_ids(db, {client_order_id}):
+                raise ConfigError(
+                    f"session {info.id} has no order {client_order_id[:64]!r}", hint="see: gambler-ai orders list --all"
+                )
 
     def _do_now(self, info: SessionInfo) -> None:
         try:
@@ -246,13 +253,15 @@ class App:
                 runner.end(status_after(info), reason)
 
     def close(self, session_id: str, reason: str) -> SessionInfo:
-        """Be done with a session that will not be resumed, without asking its broker anything.
+        """Be done with a session that will not be resumed, without asking its broker anything. Its row as it was.
 
         Raises:
             SessionNotFound: there is none.
             SessionLeased: it runs.
         """
         info = self._find(session_id)
+        if info.status == sessions.CLOSED:
+            return info
         held = lease.acquire(self.database, info.account_id, info.id, lease.signature(self._wall.now()), self._wall)
         try:
             info = self._find(info.id)  # as its last owner left it

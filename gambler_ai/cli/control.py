@@ -108,7 +108,7 @@ def _confirm(session: str | None, symbol: str, database_url: str | None, config:
     if not is_interactive():
         raise ConfigError("flatten closes positions at market", hint="say so with --yes")
     database = open_database(database_url, config)
-    info = meant(database, session)
+    info = meant(database, session, certain=True)
     with database.read() as db:
         held = [p for p in views.positions(db, info.id) if symbol in ("", p.symbol)]
     database.close()

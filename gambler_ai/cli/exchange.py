@@ -87,10 +87,13 @@ def _show(exchange: Any, names: dict[str, str], env_file: Path | None, *, as_jso
     out.print(render.pair("Account", exchange.account_number, render.STRONG))
     pace = f"{exchange.speed:g}x" if exchange.speed else "paused, moved by a runner"
     out.print(render.pair("Market time", f"{render.day_time(exchange.now())} New York, {pace}"))
-    for name, value in names.items():
-        out.print(Text(f"export {name}={value}"))
-    if env_file is not None:
-        out.print(render.pair("Written to", f"{env_file}    . {env_file} && gambler-ai --symbols AAPL,MSFT"))
+    if env_file is None:
+        for name, value in names.items():
+            out.print(Text(f"export {name}={value}"))
+        return
+    out.print(render.pair("Address", names["ALPACA_TRADING_URL"]))
+    out.print(render.pair("Keys in", str(env_file)))
+    out.print(render.pair("Then", f". {env_file} && gambler-ai --symbols AAPL,MSFT"))
 
 
 def _write(path: Path, names: dict[str, str]) -> None:

@@ -126,6 +126,8 @@ class LineWatcher:
             self._out.print(
                 Text.assemble(f"  {text}  ", (status.value, PROTECTION_STYLES[status]), (f"  {why}", QUIET))
             )
+        for source, why in sorted(state.halts.items()):
+            self._out.print(Text(f"  Halted, no entries: {source}: {why}", WARN))
         for symbol, amount in sorted(state.foreign.items()):
             self._out.print(Text(f"  {symbol} {render.qty(amount)} not ours: left alone, no entries in it", WARN))
         if not self._quiet:

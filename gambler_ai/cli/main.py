@@ -103,6 +103,8 @@ def main(program: str = "") -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # what Typer finds wrong with the command line
             hint = "gambler-ai --help shows every option"
+            if not error.format_message():  # a group by itself: its help has been shown
+                sys.exit(ConfigError.exit_code)
             _fail(ConfigError.__name__, error.format_message(), hint, ConfigError.exit_code)
         _fail(type(error).__name__, f"internal error: {type(error).__name__}: {error}", _keep(error), 1)
 

@@ -42,11 +42,21 @@ class RegionConsole(Console):
 
 
 def region_console(stream: TextIO) -> RegionConsole | None:
-    """A console with a region on ``stream``; None where there is no terminal that can move its cursor."""
+    """A console with a region on ``stream``; None where there is no terminal that can move its cursor.
+
+    Nor for a job in the background: the terminal is somebody else's then, and is not drawn over.
+    """
     safe = render.unbreakable(stream)
     console = RegionConsole(file=safe, highlight=False, emoji=False, markup=False)
-    usable = safe.isatty() and console.is_terminal and not console.is_dumb_terminal
+    usable = safe.isatty() and console.is_terminal and not console.is_dumb_terminal and _in_front(stream)
     return console if usable and console.encoding.startswith("utf") else None
+
+
+def _in_front(stream: TextIO) -> bool:
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except OSError:  # a terminal that controls nobody, such as a test's
+        return True
 
 
 class Region:

@@ -133,7 +133,8 @@ def table(*columns: tuple[str, str]) -> Table:
     """A table without lines; each column is a heading and "left" or "right"."""
     result = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=QUIET)
     for heading, side in columns:
-        result.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
+        right = side == "right"  # where it is narrow, words go on below; a number is never cut
+        result.add_column(heading, justify="right" if right else "left", no_wrap=right, overflow="fold")
     return result
 
 

@@ -27,6 +27,8 @@ def print_report(out: Console, state: SessionState, trades: list[ClosedTrade]) -
         change = last - first
         text = f"{render.money(change, sign=True):>14}  ({change / first * 100:+.2f} %)"
         out.print(render.pair("P&L", text, render.pnl_style(change)))
+    for source, why in sorted(state.halts.items()):
+        out.print(render.pair("Halted", f"no entries: {source}: {why}; lifted by gambler-ai resume-trading", WARN))
     out.print()
     out.print(Text(f"Closed trades: {state.closed_trades}", STRONG))
     if trades:

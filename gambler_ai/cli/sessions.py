@@ -112,7 +112,10 @@ def close(
     if not yes:
         typer.confirm(f"Close session {session}? It cannot be resumed afterwards", abort=True)
     info = make_app({} if database_url is None else {"database_url": database_url}, config).close(session, reason)
-    typer.echo(f"Session {info.id} is closed.")
+    if info.status == "closed":
+        typer.echo(f"Session {info.id} was closed already.")
+        return
+    typer.echo(f"Session {info.id} is closed. What its account holds and what rests there is as it was.")
 
 
 def _session_json(info: Any, held: bool) -> dict[str, Any]:

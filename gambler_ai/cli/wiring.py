@@ -76,12 +76,19 @@ def _read(app: Any, query: Callable[[Any, str], Any], session_id: str) -> Any:
 
 
 def open_database(url: str | None, config: Path | None = None) -> Any:
-    """The database of the settings, or the one at ``url``, with our schema."""
+    """The database of the settings, or the one at ``url``, to be looked into.
+
+    Raises:
+        SchemaMismatch: its schema is not this program's; a look upgrades nothing.
+    """
     from gambler_ai.config import load
     from gambler_ai.storage.database import Database
 
     database = Database(load({} if url is None else {"database_url": url}, config).database)
-    _tell_upgrade(database.prepare())
+    if database.revision() is None:
+        database.prepare()
+    else:
+        database.check()
     return database
 
 

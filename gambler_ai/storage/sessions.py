@@ -23,6 +23,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 #: Ended and done with: nothing left to run, nothing held; or closed by a person, whatever there was.
 COMPLETED, CLOSED = "completed", "closed"
+#: The status of one that ended before its time: killed (it still says running) or stopped.
+UNFINISHED = frozenset({"created", "running", "stopped"})
 #: What a session made by a script has where a runner's names its broker.
 SCRIPT = "script"
 
@@ -128,6 +130,19 @@ def newest_open(
         query = query.where(table.c.account_id == account_id)
     row = db.execute(query.order_by(table.c.created_at.desc(), table.c.id).limit(1)).mappings().one_or_none()
     return None if row is None else _info(dict(row))
+
+
+def unfinished(
+    db: Connection, broker: str, trading_url: str | None = None, account_id: str | None = None
+) -> list[SessionInfo]:
+    """Sessions that ended before their time, or still run, newest first; on ``broker``, and where it is named there."""
+    query = sa.select(table).where(table.c.status.in_(UNFINISHED), table.c.broker == broker)
+    if trading_url is not None:
+        query = query.where(table.c.trading_url == trading_url)
+    if account_id is not None:
+        query = query.where(table.c.account_id == account_id)
+    rows = db.execute(query.order_by(table.c.created_at.desc(), table.c.id)).mappings()
+    return [_info(dict(row)) for row in rows]
 
 
 def listed(db: Connection, limit: int = 50) -> list[SessionInfo]:

@@ -127,7 +127,7 @@ def test_a_second_signal_ends_it_at_once_and_it_resumes_all_the_same(world: Worl
     world.there.plan({"kind": "hang", "seconds": 6, "method": "GET", "path": "/v2/"})  # less than its patience
     run.signal(signal.SIGTERM)
     run.wait_for("Shutting down gracefully")
-    run.signal(signal.SIGTERM)
+    run.signal(signal.SIGINT)
     assert run.end().code == 130
     assert world.session()["status"] == "running"
     world.resume("--speed", "0").ok()

@@ -46,10 +46,11 @@ def test_up_and_down_and_what_there_is(bare: World):
 def test_a_start_upgrades_and_says_so_where_no_program_reads(bare: World):
     bare.trade(duration=MINUTES).ok()
     bare.run("db", "downgrade", "--to", "0001", "--yes").ok()
-    listed = bare.run("sessions", "list", "--json").ok()
-    assert len(json.loads(listed.out)) == 1
-    assert f"schema {SCHEMA_HEAD}, was 0001; a copy of it as it was: " in listed.err
-    assert bare.run("sessions", "list").ok().err == ""
+    check_error(bare.run("sessions", "list", "--json"), 5, "schema 0001", "db upgrade")  # a look changes nothing
+    started = bare.trade("--new", "--json", duration=MINUTES).ok()
+    assert json.loads(started.out.splitlines()[-1])["kind"] == "ended"
+    assert f"schema {SCHEMA_HEAD}, was 0001; a copy of it as it was: " in started.err
+    assert len(json.loads(bare.run("sessions", "list", "--json").ok().out)) == 2
 
 
 def test_nobody_is_asked_where_nobody_can_answer(bare: World):

@@ -115,7 +115,7 @@ def test_a_second_signal_and_kill_9_leave_a_line_for_the_prompt(world: World, si
     world.there.plan({"kind": "hang", "seconds": 6, "method": "GET", "path": "/v2/"})
     seat.process.send_signal(signal.SIGINT)
     seat.wait_for("Stopping")
-    seat.process.send_signal(signal.SIGINT)
+    seat.process.send_signal(signal.SIGTERM)
     assert seat.end() == 130
     assert "Stopped at once" in seat.terminal.text
     world.there.plan()
