@@ -339,12 +339,13 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _check_names(path: Path, values: Mapping[str, Any]) -> None:
-    secret = {*_SECRET, *(v.lower() for name in _SECRET for v in variables(name))}
+    secret = {spelled: own for own in _SECRET for spelled in (own, *(v.lower() for v in variables(own)))}
     for name in sorted(values):
         if name.lower() in secret:
+            names = variables(secret[name.lower()])
             raise ConfigError(
                 f"{path}: {name} is a secret, and no secret may be in a configuration file",
-                hint=f"put it in the environment ({variables('api_secret')[1]}) or in {SECRETS_FILE}, mode 0600,"
+                hint=f"put it in the environment ({names[min(1, len(names) - 1)]}) or in {SECRETS_FILE}, mode 0600,"
                 " in the state directory",
             )
     if _holds_password(str(values.get("database_url", ""))):

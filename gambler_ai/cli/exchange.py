@@ -50,6 +50,7 @@ def serve(
     )  # fmt: skip
     server = ExchangeServer(exchange, port=port)
     try:
+        _refuse_no_prices(exchange)
         server.start()
         names = _names(exchange, server)
         if env_file is not None:
@@ -59,6 +60,14 @@ def serve(
     finally:
         server.stop()
         exchange.close()
+
+
+def _refuse_no_prices(exchange: Any) -> None:
+    from gambler_ai.errors import ConfigError
+
+    last = exchange.market.last_day
+    if exchange.now().date() > last:
+        raise ConfigError(f"--at: the market has prices until {last}, none on {exchange.now():%F}")
 
 
 def _names(exchange: Any, server: Any) -> dict[str, str]:

@@ -268,3 +268,20 @@ def test_quiet_says_only_what_a_person_has_to_know(bare: World):
     assert "Checkpoint #" not in out
     assert "--resume-session" in out
     assert len(out.splitlines()) < 20
+
+
+def test_an_exchange_opens_on_no_day_without_prices(bare: World):
+    check_error(bare.run("exchange", "serve", "--at", "2031-01-01T10:00"), 2, "prices until 2013-03-01", "2031-01-01")
+
+
+def test_what_cannot_be_is_said_before_anything_is_done(bare: World):
+    bare.trade(duration=6, crash_at="fill.after_commit:1").was_killed()
+    before = bare.session()
+    check_error(bare.run("orders", "resolve", "nope", "--as", "gone"), 2, "no order 'nope'")
+    check_error(bare.resume("--broker", "alpaca"), 2, "--broker alpaca differs", "embedded")
+    assert bare.session() == before
+    alone = bare.run("sessions")
+    assert (alone.code, alone.err) == (2, "")
+    closed = before["id"]
+    assert "is closed" in bare.run("sessions", "close", closed, "--yes").ok().out
+    assert "was closed already" in bare.run("sessions", "close", closed, "--yes").ok().out

@@ -100,3 +100,28 @@ def read_until(terminal: int, text: bytes) -> bytes:
         assert ready, found
         found += os.read(terminal, 65_536)
     return found
+
+
+def test_an_older_session_that_was_killed_is_not_overlooked(bare: World):
+    """The newest one is done; the one before it holds a position."""
+    bare.trade(duration=MINUTES, crash_at="fill.after_commit:1").was_killed()
+    first = bare.session()["id"]
+    bare.trade("--new", duration=2).ok()
+    refused = bare.trade(duration=2)
+    assert refused.code == 6, refused
+    assert first in refused.err
+    went_on = bare.run("--resume-or-start", "--speed", "0").ok()
+    assert f"Resumed session: {first}" in went_on.out
+
+
+def test_nothing_is_flattened_while_it_is_not_certain_which_session_is_meant(bare: World):
+    bare.trade(duration=MINUTES, crash_at="fill.after_commit:1").was_killed()
+    first = bare.session()["id"]
+    bare.trade("--new", duration=MINUTES, crash_at="fill.after_commit:1").was_killed()
+    refused = bare.run("flatten", "--yes")
+    assert refused.code == 2, refused
+    assert first in refused.err
+    bare.run("flatten", first, "--yes").ok()
+    held = {row["session_id"] for row in bare.rows("SELECT session_id FROM positions")}
+    assert len(held) == 1
+    assert first not in held

@@ -241,3 +241,17 @@ def test_the_example_files_hold_every_setting_that_may_be_in_a_file(folder):
     assert set(tomllib.loads(path.read_text())) == allowed
     assert load({}, path).max_order_value == Decimal(12_000)
     assert set(json.loads((ROOT / "config.example.json").read_text())) == allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [("api_key", "ALPACA_API_KEY"), ("alpaca_api_secret", "ALPACA_API_SECRET"),
+     ("exchange_token", "GAMBLER_EXCHANGE_TOKEN")],
+)  # fmt: skip
+def test_the_refusal_of_a_secret_names_its_own_variable(tmp_path, name, variable):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'{name} = "hunter2"\n')
+    with pytest.raises(ConfigError) as refused:
+        load({}, path)
+    assert f"({variable})" in refused.value.hint
+    assert "hunter2" not in refused.value.hint + refused.value.message
