@@ -30,7 +30,10 @@ class Exact(TypeDecorator[Decimal]):
         return f"{value:f}"
 
     def process_result_value(self, value: object, dialect: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(str(value))
+        if value is None or dialect.name == "sqlite":
+            return None if value is None else Decimal(str(value))
+        number = Decimal(str(value)).normalize()  # NUMERIC fills up to nine places
+        return number.quantize(Decimal(1)) if number.as_tuple().exponent > 0 else number  # type: ignore[operator]
 
 
 class Utc(TypeDecorator[datetime]):

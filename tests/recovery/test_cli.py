@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import sqlite_only
 from tests.recovery.harness import PROGRAM, SCRIPT, Ended, World, audit
 
 
@@ -241,6 +242,7 @@ def test_json_for_programs(world: World):
         assert listed["id"] in text
 
 
+@sqlite_only
 def test_the_secret_is_nowhere(world: World):
     secret, token = world.there.names["ALPACA_API_SECRET"], world.there.names["GAMBLER_EXCHANGE_TOKEN"]
     world.trade(duration=12, crash_at="fill.after_commit:1").was_killed()

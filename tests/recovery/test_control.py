@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import sqlite_only
 from tests.recovery.harness import Ended, Exchange, Running, World, audit, entries
 
 ENTRIES = [("AAPL", "buy"), ("MSFT", "sell")]
@@ -253,6 +254,7 @@ def stored(world: World) -> tuple[bytes, list[Any]]:
     return world.database.read_bytes(), world.there.orders()
 
 
+@sqlite_only
 def test_a_plan_changes_nothing_and_apply_heals(world: World):
     world.trade(*WIDE, duration=12).ok()
     assert "agree" in world.run("reconcile", "--plan").ok().out
@@ -337,6 +339,7 @@ def resolve(world: World, verdict: str) -> Ended:
 def void(world: World) -> World:
     """Killed when the broker had the order, and its look-ups missed for long enough to give it up."""
     world.trade(crash_at="submit.after:1").was_killed()
+    world.home.mkdir(mode=0o700, exist_ok=True)
     (world.home / "HALT").write_text("")  # so that it is not sent again
     world.there.plan({"kind": "not_found_for", "times": "always"})
     world.resume("--duration", "3").ok()

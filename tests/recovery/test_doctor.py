@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tests.databases import sqlite_only
 from tests.recovery.harness import Ended, World, audit
 
 
@@ -24,6 +25,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(p): (p.stat().st_mode, p.read_bytes()) for p in folder.rglob("*") if p.is_file()}
 
 
+@sqlite_only
 def test_before_anything_is_there(make_world):
     world: World = make_world(exchange=False)
     ended = world.run("doctor").ok()
@@ -33,6 +35,7 @@ def test_before_anything_is_there(make_world):
     assert not_well(world.run("doctor", "--json", PYTHONUTF8="1").ok()) == {}
 
 
+@sqlite_only
 def test_beside_a_session_that_was_killed(world: World):
     world.trade(duration=6, crash_at="fill.after_commit:1").was_killed()
     before = files(world.home)
@@ -65,6 +68,7 @@ def test_beside_one_that_runs(make_world):
     assert rows(world.run("doctor", "--json").ok())["lease"]["found"] == "nobody holds an account"
 
 
+@sqlite_only
 def test_what_it_ends_with(world: World):
     wrong = world.run("doctor", ALPACA_API_SECRET="hunter2")
     assert wrong.code == 3
@@ -118,6 +122,7 @@ def test_a_service_resumes_or_starts_with_one_command(world: World):
     assert (other.code, "exclude each other" in other.err) == (2, True)
 
 
+@sqlite_only
 def test_settings_that_cannot_work_together_stop_a_fresh_session_only(make_world):
     world: World = make_world(exchange=False)
     ended = world.trade("--position-size", "5000", "--max-order-value", "4000", duration=5)
@@ -145,6 +150,7 @@ def test_a_state_directory_that_others_may_write_to_is_closed(make_world):
     assert "Traceback" not in ended.err
 
 
+@sqlite_only
 def test_commands_that_read_take_a_configuration_file(make_world):
     world: World = make_world(exchange=False)
     (world.folder / "c.toml").write_text(f'database_url = "sqlite:///{world.folder / "there.sqlite3"}"\n')

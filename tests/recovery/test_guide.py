@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.databases import sqlite_only
 from tests.recovery.harness import World, audit
 
 
@@ -21,6 +22,7 @@ def test_a_resume_tells_what_happened_while_it_was_dead(killed: World):
     audit(killed)
 
 
+@sqlite_only
 def test_an_internal_error_ends_in_one_line_and_the_session_resumes(killed: World):
     (row,) = killed.rows("SELECT updated_at FROM sessions")
     killed.write("UPDATE sessions SET updated_at = 'no time at all'")

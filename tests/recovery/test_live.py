@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import sqlite_only
 from tests.recovery.harness import PATIENCE_S, PROGRAM, World, audit
 from tests.terminal import Terminal
 
@@ -154,7 +155,7 @@ def test_objects_tell_the_same_trades_as_the_database(world: World):
     logged = [json.loads(line) for line in log.read_text().splitlines()]
     assert [{k: v for k, v in line.items() if k not in ("wall", "level")} for line in logged] == lines
     fills = [(r["activity_id"], r["symbol"], r["qty"], r["price"], r["at"]) for r in lines if r["kind"] == "fill"]
-    rows = world.rows("SELECT * FROM fills ORDER BY rowid")
+    rows = world.rows("SELECT * FROM fills ORDER BY at, activity_id")
     assert [f[:4] for f in fills] == [(r["activity_id"], r["symbol"], r["qty"], r["price"]) for r in rows]
     closed = [(r["symbol"], r["pnl"], r["reason"]) for r in lines if r["kind"] == "closed"]
     assert closed == [(r["symbol"], r["pnl"], r["reason"]) for r in world.rows("SELECT * FROM closed_trades")]
@@ -195,6 +196,7 @@ def test_an_error_is_the_last_object(make_world, args: list[str], code: int, wor
     assert ended.err.startswith(f"error: {line['message']}")
 
 
+@sqlite_only
 def test_init_db_is_an_object_too(make_world):
     bare: World = make_world(exchange=False)
     line = json.loads(bare.run("--init-db", "--json").ok().out)
