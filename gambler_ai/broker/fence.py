@@ -19,6 +19,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, RequestException
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
+from gambler_ai.core.text import one_line
 from gambler_ai.errors import (
     BrokerAuthError,
     BrokerError,
@@ -170,7 +171,7 @@ def _body(text: str) -> tuple[int | None, str]:
 
 def printable(text: str, most: int = 300) -> str:
     """A broker's string without control characters, bounded (RECOVERY_PROTOCOL 4.7)."""
-    return "".join(c if c.isprintable() else " " for c in text[:most])
+    return one_line(text, most)
 
 
 def _never_sent(error: RequestException) -> bool:

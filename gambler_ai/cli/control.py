@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gambler_ai.cli.common import Json
 from gambler_ai.cli.completion import session_ids
 from gambler_ai.cli.options import Config, DatabaseUrl
 from gambler_ai.cli.wiring import is_interactive, make_app, open_database
@@ -20,7 +21,6 @@ SessionId = Annotated[
     ),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the journal with your name.", metavar="TEXT")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gambler_ai.cli.control import Json, Reason, SessionId, ask
+from gambler_ai.cli.common import Json, print_json
+from gambler_ai.cli.control import Reason, SessionId, ask
 from gambler_ai.cli.options import Config, DatabaseUrl
 from gambler_ai.cli.wiring import open_database
 
@@ -28,8 +29,6 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Intents and what the broker made of them; open ones unless --all."""
-    import msgspec
-
     from gambler_ai.app.asking import meant
     from gambler_ai.cli import render
     from gambler_ai.cli.show import intents_table
@@ -41,7 +40,7 @@ def list_(
         found = views.intents(db, info.id, limit, only_open=not every)
     database.close()
     if as_json:
-        typer.echo(msgspec.json.encode(found).decode())
+        print_json(found)
         return
     out = render.console()
     out.print(render.pair("Session", info.id, render.STRONG))

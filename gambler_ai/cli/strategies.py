@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from gambler_ai.cli import wiring
+from gambler_ai.cli.common import Json
 
 app = typer.Typer(help="Strategies: built in, installed, your own.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 Spec = Annotated[
     str, typer.Argument(help="A name, package.module:Class or file.py:Class.", metavar="STRATEGY", show_default=False)
 ]

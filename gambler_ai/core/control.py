@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.model import Position, is_sane_price
-from gambler_ai.core.orders import Status
+from gambler_ai.core.orders import DONE_AT_BROKER, Status
 from gambler_ai.core.protection import still_open
 from gambler_ai.core.reconcile import surplus
 from gambler_ai.core.risk import entering
@@ -16,7 +16,6 @@ from gambler_ai.core.state import SessionState
 
 #: Statuses in which a person's word on an order is wanted.
 RESOLVABLE = frozenset({Status.UNKNOWN, Status.VOID, Status.DISPUTED})
-_DONE = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 
 Answer = tuple[list[ev.Fact], str]
 
@@ -111,7 +110,7 @@ def _strangers(state: SessionState, symbol: str, report: ev.BrokerReport | None)
     orders = report.orders if report is not None else ()
     return [
         o.order_id for order in orders for o in (order, *order.legs)
-        if o.symbol == symbol and o.status not in _DONE and o.order_id not in state.orders
+        if o.symbol == symbol and o.status not in DONE_AT_BROKER and o.order_id not in state.orders
         and order.client_order_id not in state.intents
     ]  # fmt: skip
 

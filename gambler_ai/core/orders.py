@@ -81,6 +81,9 @@ FROM_ALPACA: dict[str, Status] = {
     "expired": S.EXPIRED, "rejected": S.REJECTED, "replaced": S.REPLACED,
 }  # fmt: skip
 
+#: Alpaca's own words for an order of which nothing more is expected.
+DONE_AT_BROKER = frozenset(word for word, status in FROM_ALPACA.items() if status in FINAL)
+
 
 def moved(before: Status, after: Status) -> Status:
     """Our own move from one status to another.

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gambler_ai.core.model import Proposal, Side
+from gambler_ai.core.text import one_line
 
 #: A reason is a line in a table, not a document.
 REASON_MAX = 200
@@ -60,11 +61,6 @@ def failure(error: BaseException) -> str:
         text = "its own text cannot be read"
     line = _line(error)
     return f"{type(error).__name__}: {one_line(text, FAILURE_MAX - 100)}{f' (line {line})' if line else ''}"
-
-
-def one_line(text: str, length_max: int) -> str:
-    """``text`` without what a terminal or a database could choke on (control characters, lone surrogates)."""
-    return "".join(c if c.isprintable() else " " for c in text[:length_max])
 
 
 def _line(error: BaseException) -> int:

@@ -19,7 +19,7 @@ from gambler_ai.core.events import (
     PositionReport,
 )
 from gambler_ai.core.model import CENT, ZERO, Fill, Position
-from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderReport
+from gambler_ai.core.orders import DONE_AT_BROKER, ID_PREFIX, IntentRecord, Order, OrderReport
 from gambler_ai.core.protection import Protection, protections, why_left
 from gambler_ai.core.state import SessionState
 
@@ -116,7 +116,7 @@ def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str
         coid = order.client_order_id
         if coid in state.intents or coid in known_ids or order.order_id in state.orders:
             continue
-        if any(o.status not in _DONE for o in (order, *order.legs)):
+        if any(o.status not in DONE_AT_BROKER for o in (order, *order.legs)):
             ours = coid.startswith(ID_PREFIX)
             found.append(Discrepancy(
                 kind=Kind.OTHER_DATABASE if ours else Kind.ORDER_UNKNOWN, symbol=order.symbol, ours="none",
@@ -132,9 +132,6 @@ def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str
                 cause="the broker no longer knows it", action="not counted as protection", order_id=coid,
             ))  # fmt: skip
     return found
-
-
-_DONE = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 
 
 #: The cause of what may only be late.

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from gambler_ai.core.events import Fact, Reconciled
 from gambler_ai.core.model import ClosedTrade, Fill, Position
-from gambler_ai.core.orders import IntentRecord, Order
+from gambler_ai.core.orders import FINAL, IntentRecord, Order
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import statements
@@ -109,7 +109,7 @@ def taken_symbols(db: Connection, account_id: str, session_id: str) -> dict[str,
     intents = t.intents.c
     query = sa.select(intents.symbol, intents.session_id).where(
         intents.account_id == account_id, intents.session_id != session_id, intents.purpose == "entry",
-        intents.status.not_in(("filled", "canceled", "expired", "rejected", "replaced", "denied", "void")),
+        intents.status.not_in(sorted(FINAL)),
     )  # fmt: skip
     return {row.symbol: row.session_id for row in db.execute(query)}
 

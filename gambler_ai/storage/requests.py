@@ -10,6 +10,7 @@ from msgspec import Struct
 from sqlalchemy.engine import Connection
 
 from gambler_ai.core.events import REQUESTS, Request
+from gambler_ai.core.text import one_line
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.storage.tables import requests as table
 
@@ -58,7 +59,7 @@ def find(db: Connection, request_id: str) -> RequestRow | None:
 
 def _plain(text: str) -> str:
     """One line without control characters: it is shown on terminals."""
-    return "".join(c if c.isprintable() else " " for c in text[:TEXT_MAX]).strip()
+    return one_line(text, TEXT_MAX).strip()
 
 
 def _request(row: sa.RowMapping) -> Request:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from gambler_ai.core.events import GONE, Discrepancy
 from gambler_ai.core.model import ClosedTrade, Fill, Side
+from gambler_ai.core.orders import FINAL, Status
 from gambler_ai.storage import tables as t
 
 
@@ -91,14 +92,13 @@ def orders(db: Connection, session_id: str, limit: int = 1_000) -> list[OrderRow
 
 def intents(db: Connection, session_id: str, limit: int = 100, *, only_open: bool = False) -> list[IntentRow]:
     """The newest ``limit`` intents, oldest first; ``only_open``: those whose end, or whose legs' end, is not known."""
-    done = ("filled", "canceled", "expired", "rejected", "replaced", "denied")
     live = sa.select(t.orders.c.intent_id).where(
-        t.orders.c.session_id == session_id, t.orders.c.status.not_in((*done, "void"))
+        t.orders.c.session_id == session_id, t.orders.c.status.not_in(sorted(FINAL))
     )  # fmt: skip
     query = sa.select(t.intents).where(t.intents.c.session_id == session_id)
     if only_open:
         settled = sa.and_(t.intents.c.status == "void", t.intents.c.note.startswith(f"{GONE}: "))  # a person said so
-        unknown = sa.and_(t.intents.c.status.not_in(done), sa.not_(settled))
+        unknown = sa.and_(t.intents.c.status.not_in(sorted(FINAL - {Status.VOID})), sa.not_(settled))
         query = query.where(sa.or_(unknown, t.intents.c.client_order_id.in_(live)))
     rows = db.execute(query.order_by(t.intents.c.decided_at.desc(), t.intents.c.client_order_id).limit(limit))
     return [IntentRow(**_only(dict(row), IntentRow)) for row in reversed(rows.mappings().all())]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gambler_ai.clock import Clock
 from gambler_ai.core.events import HaltFileSeen, Input, Requested
+from gambler_ai.core.text import one_line
 from gambler_ai.trading.ledger import Ledger
 
 #: Of the HALT file this much is read for its reason.
@@ -42,7 +43,7 @@ def halt_reason(path: Path) -> str | None:
         line = ""
     except OSError as error:
         return f"{path} cannot be read ({error.strerror})"
-    return "".join(c if c.isprintable() else " " for c in line).strip() or f"{path} is there"
+    return one_line(line, REASON_MAX).strip() or f"{path} is there"
 
 
 def _open(path: str, flags: int) -> int:
