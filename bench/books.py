@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from gambler_ai.clock import SystemClock
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Account, Fill, Side
 from gambler_ai.core.orders import OrderIntent, OrderReport, Purpose, bracket_body, client_order_id, entry_decision_id
-from gambler_ai.core.state import Plan, SessionState, evolve
+from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.storage import journal, lease, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.ledger import Ledger

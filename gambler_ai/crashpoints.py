@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
 #: Every point, with what is then true (RECOVERY_PROTOCOL 2.1, C0-C18).
 POINTS: dict[str, str] = {
@@ -34,8 +35,16 @@ POINTS: dict[str, str] = {
 _armed: dict[str, int] = {}
 
 
-def arm(spec: str) -> None:
-    """Arm ``name`` or ``name:n``.
+def kill() -> None:
+    """End this process as `kill -9` does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+_die: Callable[[], None] = kill
+
+
+def arm(spec: str, die: Callable[[], None] = kill) -> None:
+    """Arm ``name`` or ``name:n``; what happens there is ``die``, which a simulation gives another meaning.
 
     Raises:
         ValueError: no point has that name.
@@ -43,7 +52,13 @@ def arm(spec: str) -> None:
     name, _, count = spec.partition(":")
     if name not in POINTS or not (count or "1").isdigit() or int(count or 1) < 1:
         raise ValueError(f"no crash point {spec!r}; there are: {', '.join(POINTS)}")
-    _armed[name] = int(count or 1)
+    global _die
+    _armed[name], _die = int(count or 1), die
+
+
+def disarm() -> None:
+    """Let every point be passed again."""
+    _armed.clear()
 
 
 def hit(name: str) -> None:
@@ -56,4 +71,4 @@ def hit(name: str) -> None:
         return
     _armed[name] = left - 1
     if left == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
+        _die()

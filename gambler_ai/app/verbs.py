@@ -22,7 +22,8 @@ from gambler_ai.clock import SystemClock
 from gambler_ai.config import Settings, check_together
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.state import Plan, SessionState, evolve
+from gambler_ai.core.evolution import evolve
+from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError, GamblerError, RecoveryHalted, SessionLeased, TryAgainLater
 from gambler_ai.storage import journal, lease, requests, sessions
 from gambler_ai.storage.database import Database

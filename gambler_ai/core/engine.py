@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from gambler_ai.core import control, reconcile, risk
 from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
+from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import BarFrame, Instrument, MarketView, Proposal, Side
 from gambler_ai.core.orders import (
     IN_FLIGHT,
@@ -31,7 +32,7 @@ from gambler_ai.core.orders import (
 )
 from gambler_ai.core.ports import Strategy
 from gambler_ai.core.proposals import checked, failure
-from gambler_ai.core.state import Changes, SessionState, apply
+from gambler_ai.core.state import Changes, SessionState
 
 #: VOID needs all three, in session time (RECOVERY_PROTOCOL 2.1): quiet since the last possible byte,
 #: so many look-ups in a row that missed, and so long between the first and now.

@@ -1,6 +1,6 @@
 """What happened. Facts are journaled and replayed; inputs are what the shell hands to the engine.
 
-A fact carries its instant (session time) and everything `state.apply` needs, so replay asks nobody.
+A fact carries its instant (session time) and everything `evolution.apply` needs, so replay asks nobody.
 Facts are tagged by name in the journal; a name, once released, keeps its meaning.
 """
 

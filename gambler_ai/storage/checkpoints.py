@@ -15,8 +15,9 @@ from msgspec import Struct
 from sqlalchemy.engine import Connection
 
 from gambler_ai.core import snapshot
+from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import Account
-from gambler_ai.core.state import SessionState, apply
+from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError
 from gambler_ai.storage import statements
 from gambler_ai.storage.journal import read

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gambler_ai.core.state import SessionState, apply
+from gambler_ai.core.evolution import apply
+from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import checkpoints, journal, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo

@@ -25,8 +25,9 @@ import msgspec
 from gambler_ai.clock import Clock, SystemClock
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.events import AccountReported, Fact, ParametersSet, RunEnded, RunStarted
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import ZERO, Account
-from gambler_ai.core.state import Plan, SessionState, evolve
+from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError, NoActiveSession, SessionNotFound
 from gambler_ai.storage import checkpoints, journal, lease, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo

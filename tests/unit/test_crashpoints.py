@@ -55,3 +55,18 @@ def test_unarmed_points_do_nothing():
     for name in crashpoints.POINTS:
         crashpoints.hit(name)
     crashpoints.hit("not even a point")
+
+
+def test_what_happens_at_a_point_can_be_given_another_meaning():
+    passed = []
+    crashpoints.arm("submit.after:2", lambda: passed.append("here"))
+    try:
+        for _ in range(3):
+            crashpoints.hit("submit.after")
+        assert passed == ["here"]
+        crashpoints.arm("submit.after", lambda: passed.append("again"))
+        crashpoints.disarm()
+        crashpoints.hit("submit.after")
+        assert passed == ["here"]
+    finally:
+        crashpoints.disarm()

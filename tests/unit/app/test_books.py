@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from gambler_ai.app.doctor import exit_code
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.evolution import evolve
+from gambler_ai.core.state import SessionState
 from gambler_ai.storage import checkpoints, journal, lease, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database

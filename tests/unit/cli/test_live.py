@@ -12,8 +12,9 @@ from gambler_ai.cli.region import Region, RegionConsole, region_console
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Side
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.state import SessionState
 from gambler_ai.errors import StorageError
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from tests.terminal import Terminal

@@ -14,8 +14,9 @@ from gambler_ai.cli import records
 from gambler_ai.cli.json_lines import MASKED, TEXT_MAX, Encoder, RecordWatcher, to_stream
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import ClosedTrade
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.state import SessionState
 from gambler_ai.errors import ConfigError
 from tests.unit.fakes import AT, CLOSE, MONEY, SHUT, D, after, bracket_of, entry, fill_of, make_state, report_of
 

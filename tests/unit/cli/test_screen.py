@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from gambler_ai.cli import screen, words
 from gambler_ai.cli.view import Place, Watched, view_of
 from gambler_ai.core import events as ev
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Side
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.state import SessionState
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from tests.unit.fakes import AT, MONEY, D, after, bracket_of, entry, fill_of, make_state
 

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import bars_passed, caught_up
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.orders import Purpose
 from gambler_ai.core.protection import CROSSED
-from gambler_ai.core.state import evolve
 from tests.unit.fakes import AT, FIVE, D, Desk, after, bracket_of, entry, fill_of, frame_of, make_state, protect
 
 COID = entry().client_order_id

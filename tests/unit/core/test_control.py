@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from gambler_ai.core import control
 from gambler_ai.core import events as ev
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Side
 from gambler_ai.core.orders import Status
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.state import SessionState
 from tests.unit.fakes import AT, SHUT, D, Desk, bracket_of, entry, fill_of, held, kinds, leg, make_state, reading
 
 COID = entry().client_order_id

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
 from gambler_ai.core.engine import VOID_MISSES, VOID_QUIET, VOID_SPAN, VOID_WATCH
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Account, Instrument, Side
 from gambler_ai.core.orders import Status, client_order_id, entry_decision_id
 from gambler_ai.core.risk import Code
-from gambler_ai.core.state import evolve
 from tests.unit.fakes import (
     ACCOUNT,
     AT,

@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.protection import REARM_PAUSE, entry_cancels, left, plan, still_open
-from gambler_ai.core.state import SessionState, apply, evolve
+from gambler_ai.core.state import SessionState
 from tests.unit.core.test_protection import ENTRY, PARENT, bare, bought, partly, planned, sent, state_of
 from tests.unit.fakes import AT, D, after, bracket_of, fill_of, make_state, report_of
 

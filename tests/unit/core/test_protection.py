@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.model import Side
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
 from gambler_ai.core.protection import (
@@ -21,7 +22,7 @@ from gambler_ai.core.protection import (
     protection,
     stop_and_target,
 )
-from gambler_ai.core.state import SessionState, apply, evolve
+from gambler_ai.core.state import SessionState
 from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, leg, make_state, protect, report_of
 
 ENTRY = entry()

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import reconcile
+from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.model import Fill, Side
 from gambler_ai.core.orders import Status
 from gambler_ai.core.reconcile import GONE_PATIENCE, UNEXPLAINED_PATIENCE, Kind
-from gambler_ai.core.state import apply, evolve
 from tests.unit.fakes import (
     AT,
     D,

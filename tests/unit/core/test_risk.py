@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import risk
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Account, Instrument, Side, Trade
 from gambler_ai.core.orders import IntentRecord, Status
 from gambler_ai.core.risk import Approved, Code, Denial
-from gambler_ai.core.state import evolve
 from tests.unit.fakes import (
     AT,
     CLOSE,

@@ -12,17 +12,10 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
+from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.model import Account, Side
 from gambler_ai.core.orders import Purpose, Role, Status
-from gambler_ai.core.state import (
-    FILL_OVERLAP,
-    ORDER_OVERLAP,
-    SETTLED_KEPT,
-    Changes,
-    SessionState,
-    apply,
-    evolve,
-)
+from gambler_ai.core.state import FILL_OVERLAP, ORDER_OVERLAP, SETTLED_KEPT, Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt, IllegalTransition
 from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, make_plan, make_state, protect, report_of
 

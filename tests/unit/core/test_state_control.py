@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
+from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.model import Side
 from gambler_ai.core.orders import Status
-from gambler_ai.core.state import SETTLED_KEPT, Changes, SessionState, apply, evolve
+from gambler_ai.core.state import SETTLED_KEPT, Changes, SessionState
 from tests.unit.core.test_state import COID, ENTRY, bought, evolved, planned
 from tests.unit.fakes import AT, D, after, bracket_of, fill_of, make_state, protect, report_of
 

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.evolution import evolve
+from gambler_ai.core.state import SessionState
 from gambler_ai.storage import checkpoints, journal
 from gambler_ai.storage.database import Database
 from tests.unit.fakes import AT, SESSION, D, after, make_state

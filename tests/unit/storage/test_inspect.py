@@ -6,7 +6,7 @@ import pytest
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
-from gambler_ai.core.state import evolve
+from gambler_ai.core.evolution import evolve
 from gambler_ai.errors import CheckpointCorrupt, StorageError
 from gambler_ai.storage import inspect, journal, lease, sessions
 from gambler_ai.storage import tables as t

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Account, Side
 from gambler_ai.core.orders import Purpose
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, StorageError
 from gambler_ai.storage import journal, views
 from gambler_ai.storage import tables as t

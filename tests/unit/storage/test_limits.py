@@ -7,8 +7,9 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.state import SessionState
 from gambler_ai.errors import LimitBreached
 from gambler_ai.storage import journal, limits, sessions
 from gambler_ai.storage import tables as t

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
-from gambler_ai.core.state import evolve
+from gambler_ai.core.evolution import evolve
 from gambler_ai.errors import SessionLeased, StorageError
 from gambler_ai.storage import journal, lease
 from gambler_ai.storage import tables as t

@@ -7,7 +7,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
-from gambler_ai.core.state import evolve
+from gambler_ai.core.evolution import evolve
 from gambler_ai.storage import journal, views
 from tests.unit.fakes import AT, SESSION, after, bracket_of, entry, fill_of, report_of
 

@@ -10,8 +10,9 @@ from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
 from gambler_ai.core.engine import Decisions
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.orders import Purpose
-from gambler_ai.core.state import SessionState, evolve
+from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError, LimitBreached, SessionLeased, StorageError
 from gambler_ai.storage import checkpoints, journal, lease, requests, sessions
 from gambler_ai.storage.database import Database

@@ -16,11 +16,12 @@ from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
 from gambler_ai.core.engine import Engine
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Instrument
 from gambler_ai.core.orders import Status
 from gambler_ai.core.ports import Streams
 from gambler_ai.core.risk import RiskLimits
-from gambler_ai.core.state import ORDER_OVERLAP, SessionState, evolve
+from gambler_ai.core.state import ORDER_OVERLAP, SessionState
 from gambler_ai.errors import BrokerAuthError, BrokerUnreachable, OutcomeUnknown, RecoveryHalted
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan

@@ -1,0 +1,369 @@
+"""The one function that changes a session's state.
+
+`apply` evolves and decides nothing, so replaying the journal cannot trade. It answers with `Changes`:
+what it touched, for the shell to write; the cost of a write follows the change, not what is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from gambler_ai.core import events as ev
+from gambler_ai.core import portfolio
+from gambler_ai.core.model import ZERO, Position, stop_and_target
+from gambler_ai.core.orders import (
+    IntentRecord,
+    Order,
+    OrderReport,
+    Purpose,
+    Role,
+    Status,
+    moved,
+    observed,
+    role_of,
+)
+from gambler_ai.core.state import SETTLED_KEPT, Changes, Plan, SessionState
+
+
+def apply(state: SessionState, fact: ev.Fact) -> Changes:
+    """Evolve ``state`` by one fact.
+
+    Raises:
+        IllegalTransition: the fact is a move of ours that the order table does not have.
+    """
+    changes = Changes()
+    _APPLY[type(fact)](state, fact, changes)
+    state.last_at = max(state.last_at, fact.at)
+    return changes
+
+
+def evolve(state: SessionState, facts: Iterable[ev.Fact]) -> Changes:
+    """`apply` for several facts, oldest first."""
+    changes = Changes()
+    for fact in facts:
+        changes.merge(apply(state, fact))
+    return changes
+
+
+def _run_started(state: SessionState, fact: ev.RunStarted, _: Changes) -> None:
+    state.status, state.end_reason, state.stopping = "running", "", ""
+    state.run_started_at, state.run_budget_s = fact.at, fact.budget_s
+    state.last_at = max(state.last_at, fact.at)
+
+
+def _run_paused(state: SessionState, fact: ev.RunPaused, _: Changes) -> None:
+    state.run_started_at, state.run_budget_s = None, fact.left_s
+
+
+def _run_ended(state: SessionState, fact: ev.RunEnded, _: Changes) -> None:
+    state.status, state.end_reason = fact.status, fact.reason
+
+
+def _plan_changed(state: SessionState, fact: ev.PlanChanged, _: Changes) -> None:
+    kinds = {f.name: f.type for f in msgspec.structs.fields(Plan)}
+    values = {
+        name: None if after == "None" else msgspec.convert(after, kinds[name], strict=False)
+        for name, (_before, after) in fact.changes.items()
+    }
+    state.plan = replace(state.plan, **values)
+
+
+def _parameters_set(state: SessionState, fact: ev.ParametersSet, _: Changes) -> None:
+    state.parameters = dict(fact.parameters)
+
+
+def _intent_planned(state: SessionState, fact: ev.IntentPlanned, changes: Changes) -> None:
+    intent = fact.intent
+    _put_intent(state, changes, IntentRecord(intent=intent, sent_at=fact.at))
+    state.day_entries += intent.purpose is Purpose.ENTRY
+    position = state.positions.get(intent.symbol)
+    if intent.purpose is not Purpose.ENTRY and position is not None:
+        state.positions[intent.symbol] = replace(position, decisions=position.decisions + 1, decided_at=fact.at)
+        changes.symbols.add(intent.symbol)
+
+
+def _resend_planned(state: SessionState, fact: ev.ResendPlanned, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    again = record.resends + 1
+    _put_intent(state, changes, replace(record, sent_at=fact.at, misses=0, first_miss_at=None, resends=again))
+
+
+def _intent_unknown(state: SessionState, fact: ev.IntentUnknown, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    status = moved(record.status, Status.UNKNOWN)
+    _put_intent(state, changes, replace(record, status=status, note=fact.reason, refused=fact.refused))
+
+
+def _lookup_missed(state: SessionState, fact: ev.LookupMissed, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    first = record.first_miss_at or fact.at
+    _put_intent(state, changes, replace(record, misses=record.misses + 1, first_miss_at=first))
+
+
+def _intent_refused(state: SessionState, fact: ev.IntentRefused, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    after = replace(record, status=moved(record.status, Status.REJECTED), note=fact.reason)
+    _put_intent(state, changes, after)
+    _note_settled(state, fact.client_order_id, fact.at)
+
+
+def _intent_voided(state: SessionState, fact: ev.IntentVoided, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    status = moved(record.status, Status.VOID)
+    after = replace(record, status=status, note=fact.reason, watch_until=fact.watch_until)
+    _put_intent(state, changes, after)
+
+
+def _intent_disputed(state: SessionState, fact: ev.IntentDisputed, changes: Changes) -> None:
+    record = state.intents[fact.client_order_id]
+    # What the broker holds, or no longer holds, is an observation: it may follow any status.
+    _put_intent(state, changes, replace(record, status=Status.DISPUTED, note=fact.reason, settled_at=None))
+
+
+def _order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes) -> None:
+    report = fact.report
+    record = state.intents[report.client_order_id]
+    known = state.orders.get(report.order_id)
+    if known is not None and report.updated_at < known.updated_at:
+        return  # an earlier moment, told late
+    status, _odd = observed(record.status, report.status)
+    _put_intent(state, changes, replace(record, status=status, misses=0, first_miss_at=None, watch_until=None))
+    own = role_of(record.intent.purpose, report)
+    _put_order(state, changes, fact.at, report, record, own, None)
+    for leg in report.legs:
+        role = Role.TARGET if leg.type == "limit" else Role.STOP
+        _put_order(state, changes, fact.at, leg, record, role, report.order_id)
+    _note_settled(state, report.client_order_id, fact.at)
+
+
+def _put_order(
+    state: SessionState, changes: Changes, at: datetime, report: OrderReport, record: IntentRecord,
+    role: Role, parent_id: str | None,
+) -> None:  # fmt: skip
+    before = state.orders.get(report.order_id)
+    if before is not None and report.updated_at < before.updated_at:
+        return  # an earlier moment, told late
+    status, _odd = observed(before.status if before else Status.UNKNOWN, report.status)
+    partial = not status.is_final and ZERO < report.filled_qty < report.qty
+    order = Order(
+        order_id=report.order_id, client_order_id=report.client_order_id,
+        intent_id=record.intent.client_order_id, parent_id=parent_id, role=role, symbol=report.symbol,
+        side=report.side, qty=report.qty,
+        filled_qty=max(report.filled_qty, before.filled_qty if before else ZERO),
+        filled_avg_price=report.filled_avg_price, type=report.type, order_class=report.order_class,
+        limit_price=report.limit_price, stop_price=report.stop_price, status=status,
+        broker_status=report.status, submitted_at=report.submitted_at, updated_at=report.updated_at,
+        booked_qty=before.booked_qty if before else ZERO,
+        partial_since=((before and before.partial_since) or at) if partial else None,
+        cancel_requested_at=before.cancel_requested_at if before else None,
+    )  # fmt: skip
+    state.orders[order.order_id] = changes.orders[order.order_id] = order
+    if before is None:
+        record = state.intents[order.intent_id]
+        _put_intent(state, changes, replace(record, order_ids=(*record.order_ids, order.order_id)))
+
+
+def _fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes) -> None:
+    fill = fact.fill
+    order = state.orders[fill.order_id]
+    intent = state.intents[order.intent_id].intent
+    # A person may have taken an order that is not the one we asked for: our stop and target are not its own.
+    entry = order.role is Role.ENTRY and (order.symbol, order.side) == (intent.symbol, intent.side)
+    opening = Position(
+        symbol=fill.symbol, qty=ZERO, avg_entry_price=fill.price, entry_at=fill.at,
+        position_id=intent.client_order_id, strategy=intent.strategy,
+        stop_price=intent.stop_price if entry else None, target_price=intent.target_price if entry else None,
+        reason=intent.reason,
+    )  # fmt: skip
+    why = intent.reason if order.role is Role.EXIT else order.role.value
+    _take(state, changes, fill.symbol, portfolio.book(state.positions.get(fill.symbol), fill, opening, why))
+    booked = replace(order, booked_qty=order.booked_qty + fill.qty)
+    state.orders[order.order_id] = changes.orders[order.order_id] = booked
+    state.fill_ids.setdefault(order.order_id, []).append(fill.activity_id)
+    state.last_fill_at = max(state.last_fill_at or fill.at, fill.at)
+    state.fills += 1
+    changes.fills.append(fill)
+    _note_settled(state, order.intent_id, fact.at)
+
+
+def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio.Booking) -> None:
+    changes.symbols.add(symbol)
+    if booking.position is None:
+        state.positions.pop(symbol, None)
+    else:
+        state.positions[symbol] = booking.position
+    state.realized_pnl += booking.realized
+    if booking.closed is not None:
+        state.closed_trades += 1
+        state.unpriced_closes += booking.closed.pnl is None
+        changes.closed.append(booking.closed)
+
+
+def _account_reported(state: SessionState, fact: ev.AccountReported, _: Changes) -> None:
+    state.account = fact.account
+    if state.initial_equity is None:
+        state.initial_equity = fact.account.equity
+
+
+def _marked(state: SessionState, fact: ev.Marked, _: Changes) -> None:
+    state.marks.update(fact.marks)
+    state.bars.update(fact.bars)
+    for intent_id, record in list(state.intents.items()):
+        if record.watch_until is not None and record.watch_until < fact.at:
+            state.intents[intent_id] = replace(record, watch_until=None)
+            _note_settled(state, intent_id, fact.at)
+        elif record.settled_at is not None and fact.at - record.settled_at >= SETTLED_KEPT:
+            _forget(state, record)
+
+
+def _cancel_planned(state: SessionState, fact: ev.CancelPlanned, changes: Changes) -> None:
+    order = replace(state.orders[fact.order_id], cancel_requested_at=fact.at)
+    state.orders[fact.order_id] = changes.orders[fact.order_id] = order
+
+
+def _adjusted(state: SessionState, fact: ev.Adjusted, changes: Changes) -> None:
+    position = state.positions[fact.symbol]
+    _take(state, changes, fact.symbol, portfolio.adjust(position, fact.qty, fact.price, fact.at, fact.cause))
+
+
+def _foreign_seen(state: SessionState, fact: ev.ForeignSeen, _: Changes) -> None:
+    state.foreign = dict(fact.qty)
+
+
+def _degraded(state: SessionState, fact: ev.Degraded, _: Changes) -> None:
+    state.degraded[fact.name] = fact.reason
+
+
+def _restored(state: SessionState, fact: ev.Restored, _: Changes) -> None:
+    state.degraded.pop(fact.name, None)
+
+
+def _stop_requested(state: SessionState, fact: ev.StopRequested | ev.HaltRequested, _: Changes) -> None:
+    state.stopping = fact.reason
+
+
+def _trading_halted(state: SessionState, fact: ev.TradingHalted, _: Changes) -> None:
+    state.halts[fact.source] = fact.reason
+
+
+def _trading_resumed(state: SessionState, fact: ev.TradingResumed, _: Changes) -> None:
+    state.halts.pop(fact.source, None)
+
+
+def _exit_requested(state: SessionState, fact: ev.ExitRequested, _: Changes) -> None:
+    state.exits[fact.symbol] = fact.reason
+
+
+def _exit_done(state: SessionState, fact: ev.ExitDone, _: Changes) -> None:
+    state.exits.pop(fact.symbol, None)
+
+
+def _day_opened(state: SessionState, fact: ev.DayOpened, _: Changes) -> None:
+    state.day, state.day_entries = fact.day, 0
+
+
+def _adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
+    """It gets an id of its own making: no order of ours opened it. Beside ours it takes our stop and target."""
+    plan, sign = state.plan, 1 if fact.qty > 0 else -1
+    stop, target = stop_and_target(fact.price, sign, plan.stop_loss_pct, plan.take_profit_pct)
+    opening = Position(
+        symbol=fact.symbol, qty=ZERO, avg_entry_price=fact.price, entry_at=fact.at,
+        position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", reason=fact.reason,
+        strategy=plan.strategy_name or plan.strategy, stop_price=stop, target_price=target,
+    )  # fmt: skip
+    held = state.positions.get(fact.symbol)
+    state.positions[fact.symbol] = portfolio.adopt(held, opening, fact.qty, fact.price)
+    state.foreign = {s: q for s, q in state.foreign.items() if s != fact.symbol}
+    changes.symbols.add(fact.symbol)
+
+
+def _intent_resolved(state: SessionState, fact: ev.IntentResolved, changes: Changes) -> None:
+    """A person's word may follow any status; look-ups that missed before it count no more."""
+    record = state.intents[fact.client_order_id]
+    record = replace(
+        record, note=f"{fact.verdict}: {fact.reason}", misses=0, first_miss_at=None, watch_until=None,
+        resolved=fact.verdict != ev.GONE,
+    )  # fmt: skip
+    if fact.verdict == ev.GONE:
+        record = replace(record, status=Status.VOID)
+        for order in state.orders_of(record):
+            if order.is_live:
+                order = replace(order, status=Status.VOID, filled_qty=order.booked_qty)
+                state.orders[order.order_id] = changes.orders[order.order_id] = order
+    else:
+        record = replace(record, status=Status.UNKNOWN, settled_at=None)
+    _put_intent(state, changes, record)
+    _note_settled(state, fact.client_order_id, fact.at)
+
+
+def _request_taken(_state: SessionState, fact: ev.RequestTaken, changes: Changes) -> None:
+    changes.answers[fact.request_id] = fact.answer
+
+
+def _noted(_state: SessionState, _fact: ev.Fact, _changes: Changes) -> None:
+    """Worth keeping, changes nothing: denials and what a reconciliation found."""
+
+
+def _put_intent(state: SessionState, changes: Changes, record: IntentRecord) -> None:
+    key = record.intent.client_order_id
+    state.intents[key] = changes.intents[key] = record
+
+
+def _note_settled(state: SessionState, intent_id: str, at: datetime) -> None:
+    """Remember since when nothing more is expected of an intent and its orders, if that is so."""
+    record = state.intents[intent_id]
+    settled = (
+        record.watch_until is None and record.status.is_final and all(o.is_settled for o in state.orders_of(record))
+    )
+    if settled != (record.settled_at is not None):
+        state.intents[intent_id] = replace(record, settled_at=at if settled else None)
+
+
+def _forget(state: SessionState, record: IntentRecord) -> None:
+    """Drop an intent and its orders from memory; their rows stay."""
+    del state.intents[record.intent.client_order_id]
+    for order_id in record.order_ids:
+        del state.orders[order_id]
+        state.fill_ids.pop(order_id, None)
+
+
+_APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
+    ev.RunStarted: _run_started,
+    ev.RunEnded: _run_ended,
+    ev.RunPaused: _run_paused,
+    ev.PlanChanged: _plan_changed,
+    ev.ParametersSet: _parameters_set,
+    ev.IntentPlanned: _intent_planned,
+    ev.ResendPlanned: _resend_planned,
+    ev.IntentUnknown: _intent_unknown,
+    ev.LookupMissed: _lookup_missed,
+    ev.IntentRefused: _intent_refused,
+    ev.IntentVoided: _intent_voided,
+    ev.IntentDisputed: _intent_disputed,
+    ev.OrderUpdated: _order_updated,
+    ev.FillReported: _fill_reported,
+    ev.AccountReported: _account_reported,
+    ev.Marked: _marked,
+    ev.CancelPlanned: _cancel_planned,
+    ev.Adjusted: _adjusted,
+    ev.ForeignSeen: _foreign_seen,
+    ev.Denied: _noted,
+    ev.Reconciled: _noted,
+    ev.Degraded: _degraded,
+    ev.Restored: _restored,
+    ev.HaltRequested: _stop_requested,
+    ev.StopRequested: _stop_requested,
+    ev.TradingHalted: _trading_halted,
+    ev.TradingResumed: _trading_resumed,
+    ev.ExitRequested: _exit_requested,
+    ev.ExitDone: _exit_done,
+    ev.Adopted: _adopted,
+    ev.IntentResolved: _intent_resolved,
+    ev.DayOpened: _day_opened,
+    ev.RequestTaken: _request_taken,
+}
