@@ -359,7 +359,7 @@ class Desk:
         if ticket.qty != order.qty and ticket.qty is not None and (ticket.qty % 1 or (order.qty or ZERO) % 1):
             raise unprocessable("qty of fractional orders cannot be replaced")
         reserve = self._check_growth(order, ticket, figures)
-        new = self._make(ticket, now_us, reserve, PENDING_NEW)
+        new = self._make(ticket, now_us, reserve, HELD if order.status == HELD else PENDING_NEW)
         new.order_class, new.role, new.parent_id = order.order_class, order.role, order.parent_id
         new.waiting, new.replaces, new.position_intent = order.waiting, order.id, order.position_intent
         new.qty = (ticket.qty or ZERO) - order.filled_qty

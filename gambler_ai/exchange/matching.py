@@ -93,7 +93,8 @@ def settle(book: Book, order: Order, tick: TickLike, us: int) -> None:
         succeed(book, order, new, us)
         for leg in book.legs(new) if new.role == ENTRY else ():
             leg.qty = (leg.qty or ZERO) + grown
-        book.move(new, HELD if order.before_pending == HELD else NEW, us)
+        if new.status != HELD:
+            book.move(new, NEW, us)
         return
     else:
         book.move(order, order.before_pending, us)

@@ -74,6 +74,10 @@ class ExchangeServer:
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
+    def prepare(self) -> None:
+        """Bind the plan of faults to the exchange. Raises ConfigError for one that cannot be done here."""
+        self.faults.bind(self.exchange.deeds)
+
     def start(self) -> None:
         """Bind and serve; returns when requests are answered. Raises ConfigError when the port is taken."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET

@@ -15,7 +15,7 @@ def announce(book: Book, order: Order, new: Order) -> None:
 
 def succeed(book: Book, order: Order, new: Order, us: int) -> None:
     """The old order ends as ``replaced``, and the new one takes its legs, or its place among them."""
-    new.leg_ids = order.leg_ids
+    new.leg_ids, order.leg_ids = order.leg_ids, []
     for leg in book.legs(new):
         leg.parent_id = new.id
         book.touch(leg)
