@@ -55,10 +55,10 @@ def tables() -> str:
 def _row(name: str, kind: Kind) -> str:
     own = [field for field in kind.more if field not in PIECES]
     fields = ", ".join(f"`{field}`" for field in own) or "-"
-    return f"| `{name}` | {kind.text} | {_where(name, kind)} | {fields} | {_seconds(kind)} |"
+    return f"| `{name}` | {kind.text} | {_where(kind)} | {fields} | {_seconds(kind)} |"
 
 
-def _where(name: str, kind: Kind) -> str:
+def _where(kind: Kind) -> str:
     if kind.group in (STREAM, MATCHING):
         return "streams" if kind.group == STREAM else "executions"
     if kind.group == DEED:

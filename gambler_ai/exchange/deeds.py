@@ -74,6 +74,9 @@ class Deeds:
             at_us = self._split_us(row, now_us) if row.kind == SPLIT else now_us if row.at_us is None else row.at_us
             planned.append(Deed(at_us, row.kind, row.row, row.key if standing else ""))
         self._planned = planned
+        if any(deed.at_us <= now_us for deed in planned):
+            with self._exchange.step():
+                pass
 
     def _split_us(self, row: Planned, now_us: int) -> int:
         day = day_of(row.row)
