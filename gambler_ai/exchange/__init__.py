@@ -56,5 +56,6 @@ A second opener of the same file gets ``ExchangeInUse`` (a SessionLeased, exit c
 Control, on the same port: ``GET /_exchange/clock`` (no token) -> ``{"now", "speed", "symbols", "last_day",
 "closed_for_good", "account_id"}``; with the header ``X-Exchange-Token``:
 ``POST /_exchange/advance {"to": RFC3339}`` -> ``{"now"}``,
-``POST /_exchange/faults [{...}]``, ``GET /_exchange/log``, ``GET /_exchange/deeds``.
+``POST /_exchange/faults [{...}]``, ``GET /_exchange/faults`` (how often each line has acted),
+``GET /_exchange/log`` (each POST of an order), ``GET /_exchange/deeds`` (what happened to the account).
 """

@@ -335,6 +335,10 @@ async def post_faults(request: Request) -> Response:
         raise Refusal(400, 40010000, str(error)) from None
 
 
+async def get_faults(request: Request) -> Response:
+    return _reply(request.app.state.faults.acted())
+
+
 async def get_deeds(request: Request) -> Response:
     return _reply(_exchange(request).deeds.log())
 
@@ -389,6 +393,7 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", CONTROL_PREFIX + "clock", get_control_clock),
     ("GET", CONTROL_PREFIX + "log", get_log),
     ("GET", CONTROL_PREFIX + "deeds", get_deeds),
+    ("GET", CONTROL_PREFIX + "faults", get_faults),
     ("POST", CONTROL_PREFIX + "advance", post_advance),
     ("POST", CONTROL_PREFIX + "faults", post_faults),
 )

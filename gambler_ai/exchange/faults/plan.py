@@ -100,7 +100,7 @@ class Fault:
             and not self.stream
             and (self.kind not in DEED_KINDS or self.is_asked_for)
             and self.method in ("", method)
-            and path.startswith(self.path)
+            and (path == self.path[:-1] if self.path.endswith("$") else path.startswith(self.path))
             and all(piece in text for piece in self.pieces)
         )
 
@@ -211,6 +211,10 @@ class FaultPlan:
     def take(self, method: str, path: str, text: str) -> Fault | None:
         """The fault that a request suffers, used up once."""
         return self.meet(method, path, text).fault
+
+    def acted(self) -> list[dict[str, Any]]:
+        """Each line of the plan, and how often it has acted."""
+        return [{"fault": fault.row, "acted": fault.schedule.acted} for fault in self._faults]
 
     def take_stream(self, stream: str, kinds: Collection[str], message: object = None) -> Fault | None:
         """The first fault of these kinds for a message, or for no message in particular; used up once."""

@@ -69,6 +69,7 @@ class Schedule:
         self._probability = number(row, "probability", 1.0, 1.0)
         self._place = place
         self._seen = 0
+        self.acted = 0
 
     def is_open(self, now_us: int) -> bool:
         """May it act at this instant at all?"""
@@ -86,4 +87,5 @@ class Schedule:
         if self._probability < 1 and chance(seed, "fault", self._place, self._seen) >= self._probability:
             return False
         self.left -= 1
+        self.acted += 1
         return True
