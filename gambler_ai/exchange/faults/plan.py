@@ -17,6 +17,7 @@ from gambler_ai.exchange.faults.kinds import (
     BAD_PRICE,
     BOTH_EXITS,
     DEED_KINDS,
+    INSIDE,
     KINDS,
     NO_SECONDS,
     PIECES,
@@ -70,6 +71,10 @@ class Fault:
         self.row = dict(row)
         self.method = str(row.get("method") or kind.method).upper()
         self.path = str(row.get("path") or kind.path)
+        if kind.group == INSIDE and (self.method != kind.method or not self.path.startswith(kind.path)):
+            raise ConfigError(
+                f"a fault of kind {name} acts on {kind.method} {kind.path} and on nothing else"
+            )
         self.stream, self.at = str(row.get("stream") or ""), str(row.get("at") or CONNECT)
         if self.stream not in ("", TRADE_UPDATES, DATA) or self.at not in (CONNECT, AUTH):
             raise ConfigError(f'"stream" is {TRADE_UPDATES} or {DATA}, "at" is {CONNECT} or {AUTH}')

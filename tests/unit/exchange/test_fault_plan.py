@@ -90,6 +90,8 @@ NONSENSE = [
     {"kind": "500", "from": "+2m", "until": "+1m"},
     {"kind": "500", "seconds": 2},
     {"kind": "500", "path": 2},
+    {"kind": "fill_first", "method": "GET"},
+    {"kind": "stale", "path": "/v2/positions"},
     {"kind": "hang", "seconds": -1},
     {"kind": "hang", "seconds": float("inf")},
     {"kind": "hang", "seconds": float("nan")},
