@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from gambler_ai.exchange.faults import FaultPlan
+from gambler_ai.exchange.instants import to_us
 from gambler_ai.exchange.server import create_app
 from tests.unit.exchange.conftest import IN_SESSION, order_body
+from tests.unit.exchange.test_lines import trader
 
 SPLIT = {"kind": "split", "symbol": "AAPL", "ratio": "2", "on": "2007-11-14"}
 TO_THE_OPEN = timedelta(hours=23, minutes=30)  # from IN_SESSION to the next day's
@@ -293,3 +297,30 @@ def test_the_splits_of_the_shipped_prices_need_no_plan(make_world, symbol, eve):
     assert abs(Decimal(world.get("/v2/account")["equity"]) / before - 1) < Decimal("0.02")
     assert len(world.get("/v2/account/activities/SPLIT")) == 2
     assert deeds(world) == [], "it is the market's doing"
+
+
+# what a crash finds
+
+
+def test_a_reset_and_the_note_of_it_are_one_commit(make_world, tmp_path):
+    """Else a kill between the two resets the account again at the next start."""
+    world = make_world(file=True)
+    world.faults.replace([{"kind": "account_reset", "from": "+1m"}])
+    before = world.exchange.account_id
+    with world.exchange.step():
+        (deed,) = world.exchange.deeds.due(to_us(IN_SESSION + timedelta(minutes=1)))
+        world.exchange.deeds.perform(deed)
+        with closing(sqlite3.connect(f"file:{tmp_path / 'exchange.db'}?mode=ro", uri=True)) as file:
+            (account,) = file.execute("SELECT value FROM meta WHERE name = 'account_id'").fetchone()
+            noted = file.execute("SELECT count(*) FROM deeds").fetchone()[0]
+    assert (account != before, noted) == (True, 1)
+
+
+def test_what_happened_before_a_reset_is_told(world):
+    client = trader(world)
+    world.faults.replace(
+        [{"kind": "hand", "from": "+30s", "order": order_body(qty=1)}, {"kind": "account_reset", "from": "+60s"}]
+    )
+    world.pass_time(minutes=2)
+    assert client.events() == ["pending_new", "new", "fill"]
+    assert world.get("/v2/positions") == []
