@@ -31,6 +31,7 @@ from gambler_ai.core.reconcile import Kind
 from gambler_ai.core.risk import Code
 from gambler_ai.crashpoints import POINTS
 from gambler_ai.errors import EXIT_CODES
+from gambler_ai.exchange.faults.kinds import KINDS
 from gambler_ai.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,6 +255,12 @@ def first_cells(path: Path, heading: str) -> set[str]:
 )
 def test_each_condition_has_its_row(heading: str, names: set[str]):
     assert first_cells(GUIDE, heading) == names
+
+
+def test_each_kind_of_fault_has_its_row():
+    assert first_cells(ROOT / "docs/FAULTS.md", "Kinds") >= set(KINDS)
+    for name, kind in KINDS.items():
+        assert f"\n| `{name}` | {kind.text} |" in (ROOT / "docs/FAULTS.md").read_text("utf-8")
 
 
 def test_each_row_names_a_test_that_is_there():
