@@ -66,8 +66,9 @@ def _value(value: Any) -> str:
 
 def _tables(document: dict[str, Any]) -> list[tuple[str, Any]]:
     makers: dict[str, tuple[str, Callable[[Any], Any]]] = {
-        "Degraded": ("degraded", _degraded), "Positions": ("positions", positions_table), "Round trips": ("trades", trades_table),
-        "Orders": ("orders", _orders), "Differences found": ("discrepancies", _discrepancies),
+        "Degraded": ("degraded", _degraded), "Positions": ("positions", positions_table),
+        "Round trips": ("trades", trades_table), "Orders": ("orders", _orders),
+        "Differences found": ("discrepancies", _discrepancies),
     }  # fmt: skip
     return [(title, make(document[key])) for title, (key, make) in makers.items() if document[key]]
 

@@ -155,7 +155,8 @@ class _Column:
         for row in newer:
             if not self._is_sane(row):
                 continue
-            if self._last is None or not _jumps(row, self._last):
+            follows = run and agree(row[4], run[-1][4]) and not agree(row[4], self._last or 0.0)  # near the limit
+            if self._last is None or (not follows and not _jumps(row, self._last)):
                 self._keep_back(run)
                 run = []
                 good.append(row)

@@ -17,7 +17,6 @@ from gambler_ai.core.model import ClosedTrade, Fill, Side
 from gambler_ai.core.orders import FINAL, Status
 from gambler_ai.storage import tables as t
 
-
 _decoder = msgspec.json.Decoder(Degraded | Restored)
 
 
