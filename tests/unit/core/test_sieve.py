@@ -286,7 +286,9 @@ def test_it_takes_no_other_symbols():
         Feed().sieve.sift(bars.empty(("IBM",), FIVE), {}, {}, AT)
 
 
-@given(st.sets(st.integers(-60, -1), min_size=1), st.sets(st.integers(-60, -1)), st.integers(1, 12), st.integers(-60, 0))
+@given(
+    st.sets(st.integers(-60, -1), min_size=1), st.sets(st.integers(-60, -1)), st.integers(1, 12), st.integers(-60, 0)
+)
 def test_however_it_is_cut_into_pieces_the_frame_is_the_same(of_aapl, of_msft, keep, cut):
     whole, pieces = Feed(keep), Feed(keep)
     a, b = ([bar(n) for n in sorted(numbers_)] for numbers_ in (of_aapl, of_msft))
