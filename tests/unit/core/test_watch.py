@@ -42,11 +42,8 @@ def skewed(skew_s: float, at: datetime = AT) -> ev.BrokerReported:
 
 def told(desk: Desk) -> list[str]:
     """What was told, in order."""
-    found = []
-    for fact in desk.facts:
-        if isinstance(fact, ev.Degraded | ev.Restored):
-            found.append(f"{'-' if isinstance(fact, ev.Restored) else '+'} {fact.name}")
-    return found
+    signs = {ev.Degraded: "+", ev.Restored: "-"}
+    return [f"{signs[type(f)]} {f.name}" for f in desk.facts if isinstance(f, ev.Degraded | ev.Restored)]
 
 
 # -- readings -------------------------------------------------------------------------------------
