@@ -46,7 +46,8 @@ class Row(Struct, frozen=True):
 TABLE: dict[Condition, Row] = {
     Condition.BROKER: Row(
         "no connection to the broker", Entries.NONE,
-        "stops and targets rest at the broker; exits wait until it shows what is held", "with the next reading that works",
+        "stops and targets rest at the broker; exits wait until it shows what is held",
+        "with the next reading that works",
     ),
     Condition.READS: Row(
         "the broker answers, and not with what was asked (5xx, a time-out, nonsense)", Entries.NONE,
@@ -54,7 +55,8 @@ TABLE: dict[Condition, Row] = {
     ),
     Condition.RATE: Row(
         "the broker wants fewer requests (HTTP 429)", Entries.NONE,
-        "orders and cancels that are decided are sent; it is not read before the instant named", "with the first reading after that",
+        "orders and cancels that are decided are sent; it is not read before the instant named",
+        "with the first reading after that",
     ),
     Condition.MARKET_DATA: Row(
         "prices cannot be read", Entries.NONE, "orders and positions are read as ever; stops need no prices of ours",

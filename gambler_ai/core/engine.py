@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from gambler_ai.core import control, reconcile, risk
+from gambler_ai.core import control, degraded, reconcile, risk
 from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
 from gambler_ai.core.evolution import apply
@@ -296,6 +296,8 @@ class Engine:
             self._emit(ev.LookupMissed(at, coid))
             record = self.state.intents[coid]
             if not (record.refused or record.resolved) and self._still_wanted(record.intent, at, report):
+                if self._is_kept_back(record.intent):
+                    continue
                 if at - (record.sent_at or at) >= _resend_pause(record):
                     self._emit(ev.ResendPlanned(at, coid))
             elif (
@@ -305,6 +307,10 @@ class Engine:
             ):
                 text = f"{record.misses} look-ups missed it and its signal has expired"
                 self._emit(ev.IntentVoided(at, coid, text, at + VOID_WATCH))
+
+    def _is_kept_back(self, intent: OrderIntent) -> bool:
+        """No entry goes out while something is degraded, and it is not given up for that before its time."""
+        return intent.purpose is Purpose.ENTRY and bool(degraded.against(self.state.degraded, intent.symbol))
 
     def _still_wanted(self, intent: OrderIntent, at: datetime, report: ev.BrokerReport) -> bool:
         market = report.market

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gambler_ai.core import bars
-from gambler_ai.core.model import MAX_PRICE, BarFrame, Trade, agree, is_sane_price, jumps
+from gambler_ai.core.model import JUMP, MAX_PRICE, BarFrame, Trade, agree, is_sane_price, jumps
 
 #: How far a last trade may be ahead of our clock.
 AHEAD = timedelta(seconds=30)
@@ -140,6 +140,9 @@ class _Column:
             before = self.rows[self.rows[:, 0] < row[0]]
             if self._is_sane(row) and len(before) and not self._is_odd_beside(row, float(before[-1, 4])):
                 self._add(row[None, :])
+        if len(newer) and self._is_plain(newer):
+            self._add(newer)
+            return
         good, run = self._split(newer)
         if good:
             self._add(np.array(good))
@@ -147,6 +150,16 @@ class _Column:
             self.rows, self.taken = np.array(run), True
         else:
             self._keep_back(run)
+
+    def _is_plain(self, newer: Rows) -> bool:
+        """Whether nothing about them is odd, which is nearly always so: all of them at once."""
+        prices, last = newer[:, 1:5], newer[0, 4] if self._last is None else self._last
+        if not np.isfinite(newer).all() or (newer[:, 5] < 0).any() or (newer[:, 2] < newer[:, 3]).any():
+            return False
+        before = np.concatenate([[last], newer[:-1, 4]])[:, None]
+        moves = (prices > (1 - JUMP) * before) & (prices < (1 + JUMP) * before)
+        usual = (prices > 0) & (prices < float(MAX_PRICE))
+        return bool(moves.all() and usual.all() and newer[-1, 0] <= self._now_s)
 
     def _split(self, newer: Rows) -> tuple[list[Rows], list[Rows]]:
         """Those that follow the last good one, and those at the end that jumped away from it."""

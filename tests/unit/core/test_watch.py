@@ -109,6 +109,28 @@ def test_while_readings_fail_books_stay_and_positions_keep_their_protection():
     assert (desk.state.positions, desk.state.orders) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "goes"),
+    [
+        ("market data", False), ("stale prices AAPL", False), ("database", False), ("stale prices MSFT", True),
+        ("clock skew", True),
+    ],
+)  # fmt: skip
+def test_an_entry_that_was_not_answered_goes_out_again_only_while_entries_are_allowed(name, goes):
+    desk = Desk().opened()
+    intent = desk.entered()
+    coid = intent.client_order_id
+    desk.step(ev.SubmitUnanswered(AT, coid, "504"))
+    desk.record(ev.Degraded(AT, name, "?"))
+    for n in range(1, 5):
+        step = desk.step(ev.BrokerReported(after(seconds=15 * n), reading(lookups={coid: None}), False, 99.0))
+        assert ("ResendPlanned" in kinds(desk.facts)) is goes
+        assert "IntentVoided" not in kinds(step)
+    if not goes:
+        desk.record(ev.Restored(after(seconds=75), name))
+        assert "ResendPlanned" in kinds(desk.step(reported(at=after(seconds=75), lookups={coid: None})))
+
+
 # -- the clock ------------------------------------------------------------------------------------
 
 
