@@ -11,7 +11,7 @@ import numpy as np
 
 from gambler_ai.core.bars import as_told
 from gambler_ai.core.events import MarketReport, PositionReport
-from gambler_ai.core.model import ZERO, Account, BarFrame, Fill, Instrument, Side, Trade, is_sane_price
+from gambler_ai.core.model import AHEAD, ZERO, Account, BarFrame, Fill, Instrument, Side, Trade, is_sane_price
 from gambler_ai.core.orders import OrderReport
 
 Json = Mapping[str, Any]
@@ -128,13 +128,13 @@ def bars(
 ) -> BarFrame:
     """Bar lists to one frame of the newest ``keep`` bars that had closed by ``end``, as they were told.
 
-    What cannot be a bar is in it too, and what begins after ``end``: who takes it in says what of it is believed.
+    What cannot be a bar is in it too, and what is surely from the future: who takes it in says what of it is believed.
     """
-    last = int((end - interval).timestamp())
+    last, never = int((end - interval).timestamp()), (end + AHEAD).timestamp()
     columns = {}
     for symbol in symbols:
         rows = [(_stamp(b["t"]), b["o"], b["h"], b["l"], b["c"], b["v"]) for b in body.get(symbol) or ()]
-        closed = [row for row in rows if row[0] <= last or row[0] > end.timestamp()]
+        closed = [row for row in rows if row[0] <= last or row[0] > never]
         columns[symbol] = np.asarray(closed[-keep:], dtype=np.float64).reshape(-1, 6)
     return as_told(tuple(symbols), interval, columns)
 

@@ -21,10 +21,11 @@ def from_columns(
     Bars that are not sane (not finite, not above zero, high below low) are left out: a strategy never
     sees them (RECOVERY_PROTOCOL 2.3, feed). The frame's arrays are read-only.
     """
-    return _frame(symbols, interval, {symbol: _sane(columns[symbol])[-keep:] for symbol in symbols})
+    return stacked(symbols, interval, {symbol: _sane(columns[symbol])[-keep:] for symbol in symbols})
 
 
-def _frame(symbols: tuple[str, ...], interval: timedelta, clean: Mapping[str, NDArray[np.float64]]) -> BarFrame:
+def stacked(symbols: tuple[str, ...], interval: timedelta, clean: Mapping[str, NDArray[np.float64]]) -> BarFrame:
+    """A frame of bars that are known to be sane, each time once, in order."""
     rows = max((len(c) for c in clean.values()), default=0)
     times = np.zeros((rows, len(symbols)), dtype=np.int64)
     values = np.full((len(_PRICES), rows, len(symbols)), np.nan)
@@ -40,7 +41,7 @@ def _frame(symbols: tuple[str, ...], interval: timedelta, clean: Mapping[str, ND
 
 def as_told(symbols: tuple[str, ...], interval: timedelta, columns: Mapping[str, NDArray[np.float64]]) -> BarFrame:
     """A frame of everything a feed told, sane or not: one bar a time, the last telling of it."""
-    return _frame(symbols, interval, {symbol: _once(columns[symbol]) for symbol in symbols})
+    return stacked(symbols, interval, {symbol: _once(columns[symbol]) for symbol in symbols})
 
 
 def empty(symbols: tuple[str, ...], interval: timedelta) -> BarFrame:

@@ -23,6 +23,8 @@ ZERO = Decimal(0)
 CENT = Decimal("0.01")
 #: A price no share has; what is above it, or not above zero, is a fault of the feed (RECOVERY_PROTOCOL 4.8).
 MAX_PRICE = Decimal(10_000_000)
+#: How far ahead of our clock a price may be: it lags behind the broker's a little.
+AHEAD = timedelta(seconds=30)
 #: What is no move from one price to the next, and how near two prices are that agree.
 JUMP = 0.5
 AGREE = 0.1

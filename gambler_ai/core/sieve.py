@@ -20,10 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gambler_ai.core import bars
-from gambler_ai.core.model import JUMP, MAX_PRICE, BarFrame, Trade, agree, is_sane_price, jumps
+from gambler_ai.core.model import AHEAD, JUMP, MAX_PRICE, BarFrame, Trade, agree, is_sane_price, jumps
 
-#: How far a last trade may be ahead of our clock.
-AHEAD = timedelta(seconds=30)
 #: A missing bar is asked for again until it is so many bars old: a feed tells some late.
 GAP_BARS = 10
 
@@ -100,8 +98,9 @@ class Sieve:
     def _merge(self, changed: Mapping[int, Rows]) -> None:
         if changed:
             old = self._frame
-            columns = {s: changed[i] if i in changed else bars.column(old, i) for i, s in enumerate(old.symbols)}
-            self._frame = bars.from_columns(old.symbols, old.interval, columns, self._keep)
+            kept = {i: changed[i] if i in changed else bars.column(old, i) for i in range(len(old.symbols))}
+            columns = {symbol: kept[i][-self._keep :] for i, symbol in enumerate(old.symbols)}
+            self._frame = bars.stacked(old.symbols, old.interval, columns)
 
     def _believed(self, trades: Mapping[str, Trade], now: datetime, why: dict[str, str]) -> dict[str, Trade]:
         found = {}
@@ -132,16 +131,17 @@ class _Column:
 
     def take(self, told: Rows) -> None:
         """Bars in the order of their times; those that are there already keep their first telling."""
-        new = told[~np.isin(told[:, 0], self.rows[:, 0])]
-        self.newest = int(max((t for t in told[:, 0] if t <= self._now_s), default=0))
+        possible = told[told[:, 0] <= self._now_s, 0]
+        self.newest = int(possible[-1]) if len(possible) else 0
         held_to = self.rows[-1, 0] if len(self.rows) else -np.inf
-        late, newer = new[new[:, 0] < held_to], new[new[:, 0] > held_to]
+        late, newer = told[told[:, 0] < held_to], told[told[:, 0] > held_to]
+        late = late[~np.isin(late[:, 0], self.rows[:, 0])] if len(late) else late
         for row in late:
             before = self.rows[self.rows[:, 0] < row[0]]
             if self._is_sane(row) and len(before) and not self._is_odd_beside(row, float(before[-1, 4])):
                 self._add(row[None, :])
         if len(newer) and self._is_plain(newer):
-            self._add(newer)
+            self.rows, self.taken = np.concatenate([self.rows, newer]), True
             return
         good, run = self._split(newer)
         if good:

@@ -179,7 +179,7 @@ def test_nine_digits_of_a_second_are_cut_to_six(text):
     assert convert.instant(text) == SEEN
 
 
-def bar(minutes: int, **changes: Any) -> dict[str, Any]:
+def bar(minutes: float, **changes: Any) -> dict[str, Any]:
     row: dict[str, Any] = {
         "t": convert.wire_instant(AT + timedelta(minutes=minutes)),
         "o": 1,
@@ -194,7 +194,7 @@ def bar(minutes: int, **changes: Any) -> dict[str, Any]:
 
 def test_bars_are_those_that_have_closed_and_those_that_cannot_be():
     """What is not sane is passed on, so that somebody hears of it (`core.sieve`)."""
-    rows = {"A": [bar(-10), bar(-5), bar(0), bar(5)], "B": [bar(-5, c=float("nan"))], "C": None}
+    rows = {"A": [bar(-10), bar(-5), bar(0), bar(0.5), bar(5)], "B": [bar(-5, c=float("nan"))], "C": None}
     frame = convert.bars(("A", "B", "C", "D"), FIVE, rows, AT + timedelta(seconds=1), 10)  # type: ignore[arg-type]
     assert frame.symbols == ("A", "B", "C", "D")
     found = [datetime.fromtimestamp(int(t), UTC) for t in frame.times[:, 0]]
