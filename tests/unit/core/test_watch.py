@@ -25,6 +25,7 @@ from tests.unit.fakes import (
     held,
     kinds,
     only,
+    protect,
     reading,
     reported,
     trades_of,
@@ -129,6 +130,16 @@ def test_an_entry_that_was_not_answered_goes_out_again_only_while_entries_are_al
     if not goes:
         desk.record(ev.Restored(after(seconds=75), name))
         assert "ResendPlanned" in kinds(desk.step(reported(at=after(seconds=75), lookups={coid: None})))
+
+
+def test_protection_that_was_not_answered_goes_out_again_whatever_is_degraded():
+    desk = Desk().opened()
+    stop = protect(desk.holding(limit="canceled", stop="canceled").client_order_id)
+    desk.record(ev.IntentPlanned(AT, stop))
+    desk.step(ev.SubmitUnanswered(AT, stop.client_order_id, "504"))
+    desk.record(ev.Degraded(AT, "market data", "?"), ev.Degraded(AT, "stale prices AAPL", "?"))
+    missing = reported(at=after(seconds=15), lookups={stop.client_order_id: None}, positions=[held("AAPL", "10")])
+    assert only(ev.ResendPlanned, desk.step(missing)).client_order_id == stop.client_order_id
 
 
 # -- the clock ------------------------------------------------------------------------------------
