@@ -7,17 +7,17 @@ directory) for all else > defaults.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -29,6 +29,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from gambler_ai import secrecy
+from gambler_ai.core import strict_json
 from gambler_ai.errors import ConfigError
 
 PAPER_HOST = "paper-api.alpaca.markets"
@@ -45,7 +47,7 @@ SECRETS_VARIABLE = "GAMBLER_SECRETS_FILE"
 #: What a secrets file holds -> the setting it is.
 SECRETS = {"alpaca_api_key": "api_key", "alpaca_api_secret": "api_secret"}
 #: A configuration is a page of text; what is larger is another file.
-CONFIG_MAX_BYTES = 1 << 20
+CONFIG_MAX_BYTES = 1 << 16
 
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}")
 _TIMEFRAME = re.compile(r"(\d{1,2})(Min|Hour)")
@@ -210,6 +212,7 @@ def read(given: Mapping[str, Any], config: Path | None = None) -> Reading:
     Raises:
         ConfigError: a value is not allowed, a file cannot be read, or others can read the secrets file.
     """
+    _hide(given)
     found = _read_open(given, config)
     settings, secrets_file = found.settings, _secrets_file(found.settings)
     if secrets_file is None:
@@ -219,6 +222,16 @@ def read(given: Mapping[str, Any], config: Path | None = None) -> Reading:
         settings.model_copy(update=kept), {**found.sources, **dict.fromkeys(kept, str(secrets_file))},
         found.config_file, secrets_file,
     )  # fmt: skip
+
+
+def _hide(given: Mapping[str, Any]) -> None:
+    """Have the secrets of the environment and the command line hidden, before anything can fail."""
+    words = [os.environ.get(variable, "") for name in _SECRET for variable in variables(name)]
+    for url in (str(given.get("database_url", "")), os.environ.get("GAMBLER_DATABASE_URL", "")):
+        with suppress(ValueError):  # no address at all: the database says so
+            parts = urlsplit(url)
+            words += [parts.password or "", unquote(parts.password or ""), *parse_qs(parts.query).get("password", [])]
+    secrecy.keep([*words, os.environ.get("PGPASSWORD", "")])
 
 
 def _read_open(given: Mapping[str, Any], config: Path | None) -> Reading:
@@ -324,18 +337,38 @@ def _config_file(config: Path | None) -> Path | None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > CONFIG_MAX_BYTES:
-            raise ConfigError(f"{path} is larger than a configuration can be")
-        text = path.read_text("utf-8")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        text = _regular_text(path)
+        values = strict_json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise ConfigError(f"{path} is not valid {kind}: {_why(error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} does not hold a table of settings")
     _check_names(path, values)
     return values
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _regular_text(path: Path) -> str:
+    """A file's text, without the mark that some editors put in front. A pipe or a device has no end that we know.
+
+    Raises:
+        ConfigError: it is no file, or a large one.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ConfigError(f"configuration {path} is not a file", hint="it is a text of TOML or JSON in a file")
+        data = file.read(CONFIG_MAX_BYTES + 1)
+    if len(data) > CONFIG_MAX_BYTES:
+        raise ConfigError(f"{path} is larger than a configuration can be")
+    return data.decode("utf-8-sig")
 
 
 def _check_names(path: Path, values: Mapping[str, Any]) -> None:
@@ -393,6 +426,7 @@ def _read_secrets(path: Path) -> dict[str, SecretStr]:
         raise ConfigError(f"secrets file {path} holds something else than {' and '.join(SECRETS)}", hint=form)
     if not all(isinstance(value, str) for value in values.values()):
         raise ConfigError(f"secrets file {path}: a key is a string in quotes", hint=form)
+    secrecy.keep(values.values())
     return {SECRETS[name]: SecretStr(value) for name, value in values.items() if value}
 
 

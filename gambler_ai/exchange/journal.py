@@ -4,6 +4,7 @@ more.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -35,7 +36,7 @@ LOG_COLUMNS = ("seq", "at", "client_order_id", "symbol", "status", "outcome", "o
 
 def _lock(path: Path) -> BinaryIO:
     """One server a file: the kernel frees the lock when a process dies, however it dies."""
-    handle = os.fdopen(os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    handle = os.fdopen(_opened(Path(f"{path}.lock")), "r+b")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -43,6 +44,15 @@ def _lock(path: Path) -> BinaryIO:
         hint = "stop the other runner or `exchange serve`, or give this one another file"
         raise ExchangeInUse(f"another process serves the exchange file {path}", hint=hint) from None
     return handle
+
+
+def _opened(path: Path) -> int:
+    """A file of ours, and not what a link or a pipe of that name leads to."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        what = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be opened: {error.strerror}"
+        raise ExchangeFileError(f"{path} {what}") from None
 
 
 class Journal:
@@ -55,8 +65,9 @@ class Journal:
                 raise ExchangeFileError(f"no directory {path.parent} for the exchange file")
             self._guard = _lock(path)
             # Made before SQLite sees it: -wal and -shm take their mode from it, and it holds the API secret.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            os.chmod(path, 0o600)
+            descriptor = _opened(path)
+            os.fchmod(descriptor, 0o600)
+            os.close(descriptor)
         # One lock in Exchange lets one thread in at a time, so the connection may change threads.
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         try:

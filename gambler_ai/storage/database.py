@@ -300,8 +300,9 @@ def _prepare_file(path: Path) -> None:
     """Create the file private to its owner; one that is there is left as it is until it proves to be ours."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.is_symlink():
-            raise StorageError(f"{path} is a symbolic link", hint="name the file itself")
+        for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+            if name.is_symlink():
+                raise StorageError(f"{name} is a symbolic link", hint="name the file itself")
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         os.close(os.open(path, os.O_RDWR))
