@@ -49,8 +49,14 @@ SECRETS = {"alpaca_api_key": "api_key", "alpaca_api_secret": "api_secret"}
 #: A configuration is a page of text; what is larger is another file.
 CONFIG_MAX_BYTES = 1 << 16
 
+_DEEP_NAME = re.compile(r"""(?:(?:[\w-]{1,99}|"[^"\n]{0,99}"|'[^'\n]{0,99}')[ \t]*\.[ \t]*){16}""")
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}")
 _TIMEFRAME = re.compile(r"(\d{1,2})(Min|Hour)")
+
+
+def _expanded(path: str | Path) -> Path:
+    """``~`` made a home; of somebody who is not there it stays as it is, which `Path.expanduser` raises at."""
+    return Path(os.path.expanduser(path))
 
 
 def _symbols(value: Any) -> Any:
@@ -83,10 +89,17 @@ def _timeframe(value: Any) -> Any:
     return value
 
 
-Minutes = Annotated[float, Field(gt=0, le=10_000_000, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=1, le=10_000_000, allow_inf_nan=False)]
-Percent = Annotated[Decimal, Field(gt=0, lt=100, allow_inf_nan=False)]
-Amount = Annotated[Decimal, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):  # which Python takes for 0 or 1
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+Number = BeforeValidator(_number)
+Minutes = Annotated[float, Number, Field(gt=0, le=10_000_000, allow_inf_nan=False)]
+Seconds = Annotated[float, Number, Field(ge=1, le=10_000_000, allow_inf_nan=False)]
+Percent = Annotated[Decimal, Number, Field(ge=Decimal("0.01"), lt=100, allow_inf_nan=False)]
+Amount = Annotated[Decimal, Number, Field(ge=Decimal("0.01"), le=1_000_000_000, allow_inf_nan=False)]
 
 
 def _names(*names: str) -> AliasChoices:
@@ -116,17 +129,17 @@ class Settings(BaseSettings):
     position_size: Amount = Decimal(10_000)
     strategy: Annotated[str, Field(min_length=1, max_length=400)] = "momentum"
     parameters: dict[str, Any] = Field(default_factory=dict)
-    max_positions: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    max_positions: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
     max_order_value: Amount | None = None
-    max_orders_per_day: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_orders_per_day: Annotated[int, Number, Field(ge=1, le=1_000_000)] | None = None
     max_daily_loss: Amount | None = None
     on_exit: Literal["keep", "cancel", "flatten"] = "keep"
     when_closed: Literal["wait", "exit"] = "wait"
     broker: Literal["auto", "embedded", "alpaca"] = "auto"
     feed: Literal["iex", "sip"] = "iex"
     streams: Literal["auto", "on", "off"] = "auto"
-    speed: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 60.0
-    keep_checkpoints: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    speed: Annotated[float, Number, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 60.0
+    keep_checkpoints: Annotated[int, Number, Field(ge=1, le=1_000_000)] = 100
     database_url: str = ""
     log_file: Path | None = None
     home: Path = Path()
@@ -173,9 +186,9 @@ class Settings(BaseSettings):
     def state_dir(self) -> Path:
         """Where sessions live: ``GAMBLER_HOME``, else the user's state directory."""
         if self.home != Path():
-            return self.home.expanduser()
+            return _expanded(self.home)
         base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-        return Path(base).expanduser() / "gambler_ai"
+        return _expanded(base) / "gambler_ai"
 
 
 #: Never in a file that others may read; where they go instead is what `_read_config` says.
@@ -284,7 +297,7 @@ def looked_for(config: Path | None = None) -> list[tuple[str, Path]]:
     settings = _read_open({}, config).settings
     return [
         ("configuration", (_named_config(config) or Path(CONFIG_FILE)).absolute()),
-        ("secrets", Path(secrets).expanduser() if secrets else settings.state_dir / SECRETS_FILE),
+        ("secrets", _expanded(secrets) if secrets else settings.state_dir / SECRETS_FILE),
         ("state", settings.state_dir),
     ]
 
@@ -325,7 +338,7 @@ def _source(name: str, given: Mapping[str, Any], values: Mapping[str, Any], path
 
 def _named_config(config: Path | None) -> Path | None:
     named = os.environ.get(CONFIG_VARIABLE)
-    return config if config is not None else Path(named).expanduser() if named else None
+    return config if config is not None else _expanded(named) if named else None
 
 
 def _config_file(config: Path | None) -> Path | None:
@@ -368,7 +381,10 @@ def _regular_text(path: Path) -> str:
         data = file.read(CONFIG_MAX_BYTES + 1)
     if len(data) > CONFIG_MAX_BYTES:
         raise ConfigError(f"{path} is larger than a configuration can be")
-    return data.decode("utf-8-sig")
+    text = data.decode("utf-8-sig")
+    if _DEEP_NAME.search(text):  # tomllib takes a minute for one of ten thousand parts
+        raise ValueError("a name has too many parts")
+    return text
 
 
 def _check_names(path: Path, values: Mapping[str, Any]) -> None:
@@ -405,7 +421,7 @@ def _holds_password(url: str) -> bool:
 
 def _secrets_file(settings: Settings) -> Path | None:
     named = os.environ.get(SECRETS_VARIABLE)
-    path = Path(named).expanduser() if named else settings.state_dir / SECRETS_FILE
+    path = _expanded(named) if named else settings.state_dir / SECRETS_FILE
     return path if named or os.path.lexists(path) else None
 
 

@@ -21,6 +21,8 @@ Json = Mapping[str, Any]
 LABEL_MAX, NUMBER_MAX = 32, 64
 #: Powers of ten on either side of the point beyond which nothing is a price, a quantity or an account.
 DIGITS_MAX = 18
+#: What is reckoned with instants stays far from where a calendar ends.
+YEARS = range(1970, 2200)
 #: A bracket has two; a multi-leg option order, which is none of ours, four.
 LEGS_MAX = 8
 
@@ -32,8 +34,11 @@ def instant(text: str) -> datetime:
     """RFC3339 with up to nine fraction digits (BEHAVIOUR 1) to aware UTC; Python keeps six."""
     value = datetime.fromisoformat(text)
     if value.tzinfo is None:
-        raise ValueError(f"instant without a zone: {text!r}")
-    return value.astimezone(UTC)
+        raise ValueError(f"instant without a zone: {text!r:.60}")
+    found = value.astimezone(UTC)
+    if found.year not in YEARS:
+        raise ValueError(f"an instant in the year {found.year}")
+    return found
 
 
 def wire_instant(value: datetime) -> str:

@@ -20,7 +20,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, RequestException
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from gambler_ai.broker.reply import BadReply, taken_in
+from gambler_ai.broker.reply import BODY_PATIENCE_S, BadReply, taken_in
 from gambler_ai.core import strict_json
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import (
@@ -64,6 +64,7 @@ class FencedSession(requests.Session):
         super().__init__()
         self.trust_env = False
         self.received_bytes = 0
+        self.body_patience_s = BODY_PATIENCE_S
 
     def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
         options.setdefault("timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
@@ -74,7 +75,7 @@ class FencedSession(requests.Session):
             options["data"] = body.text.encode()
             options["headers"] = {**options["headers"], "Content-Type": "application/json"}
         options["stream"] = True
-        reply = taken_in(super().request(method, url, **options))
+        reply = taken_in(super().request(method, url, **options), self.body_patience_s)
         self.received_bytes += len(reply.content)
         if 300 <= reply.status_code < 400:
             raise BadReply(f"it points elsewhere (HTTP {reply.status_code}), and keys go nowhere else")

@@ -33,7 +33,7 @@ class Reply(requests.Response):
         return strict_json.loads(self.text)
 
 
-def taken_in(response: requests.Response) -> Reply:
+def taken_in(response: requests.Response, patience_s: float = BODY_PATIENCE_S) -> Reply:
     """``response``, whose body is still on the wire, as a reply.
 
     Raises:
@@ -41,7 +41,7 @@ def taken_in(response: requests.Response) -> Reply:
         RequestException: it broke off.
     """
     try:
-        body = _body(response)
+        body = _body(response, patience_s)
     except ReadTimeoutError as error:
         raise ReadTimeout(error, request=response.request) from None
     except HTTPError as error:
@@ -58,17 +58,17 @@ def taken_in(response: requests.Response) -> Reply:
     return reply
 
 
-def _body(response: requests.Response) -> bytes:
+def _body(response: requests.Response, patience_s: float) -> bytes:
     """Chunk by chunk: neither a length that lies nor what unpacks to a thousand times its size is believed."""
     clock = SystemClock()
-    deadline_s = clock.monotonic() + BODY_PATIENCE_S
+    deadline_s = clock.monotonic() + patience_s
     body = bytearray()
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > BODY_BYTES_MAX:
             raise BadReply(f"its reply is longer than {BODY_BYTES_MAX >> 20} MB")
         if clock.monotonic() > deadline_s:
-            raise BadReply(f"its reply was not over after {BODY_PATIENCE_S:.0f} s")
+            raise BadReply(f"its reply was not over after {patience_s:g} s")
     return bytes(body)
 
 

@@ -31,6 +31,8 @@ _SCHEMA = (
     " symbol TEXT, status INTEGER NOT NULL, outcome TEXT NOT NULL, order_id TEXT)",
 )
 _PRAGMAS = {"journal_mode": "WAL", "synchronous": "FULL", "fullfsync": "1", "busy_timeout": "5000"}
+#: SQLite takes a file of a few bytes for a new one, and writes over what a torn one was.
+SQLITE_BYTES_MIN = 512
 LOG_COLUMNS = ("seq", "at", "client_order_id", "symbol", "status", "outcome", "order_id")
 
 
@@ -67,7 +69,11 @@ class Journal:
             # Made before SQLite sees it: -wal and -shm take their mode from it, and it holds the API secret.
             descriptor = _opened(path)
             os.fchmod(descriptor, 0o600)
+            head, size = os.pread(descriptor, 16, 0), os.fstat(descriptor).st_size
             os.close(descriptor)
+            if size and (size < SQLITE_BYTES_MIN or head != b"SQLite format 3\0"):
+                self.close_guard()
+                raise ExchangeFileError(f"{path} is not a usable exchange file: it is no SQLite database")
         # One lock in Exchange lets one thread in at a time, so the connection may change threads.
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         try:
@@ -81,7 +87,13 @@ class Journal:
             raise ExchangeFileError(f"{path} is not a usable exchange file: {error}") from error
         if version != SCHEMA_VERSION:
             self.close()
-            raise ExchangeFileError(f"{path} has schema {version}, this program writes {SCHEMA_VERSION}")
+            raise ExchangeFileError(f"{path} has schema {version!r:.40}, this program writes {SCHEMA_VERSION}")
+
+    def close_guard(self) -> None:
+        """Let another process have the file."""
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
 
     def meta(self) -> dict[str, str]:
         return dict(self._db.execute("SELECT name, value FROM meta"))
@@ -139,6 +151,4 @@ class Journal:
 
     def close(self) -> None:
         self._db.close()
-        if self._guard is not None:
-            self._guard.close()
-            self._guard = None
+        self.close_guard()

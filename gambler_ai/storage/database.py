@@ -31,6 +31,9 @@ BUSY_TIMEOUT_MS = 4_000
 #: Pages in the write-ahead log before a commit folds it back; the default makes that commit 9x slower.
 AUTOCHECKPOINT_PAGES = 4_000
 
+#: SQLite takes a file of a few bytes for a new one, and writes over what a torn one was.
+SQLITE_BYTES_MIN = 512
+
 #: What makes a commit safe, as SQLite reads it back.
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": BUSY_TIMEOUT_MS}
 
@@ -293,7 +296,7 @@ def sqlite_path(url: sa.URL) -> Path | None:
     """The file of an SQLite database; None for every other."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
-    return Path(url.database).expanduser()
+    return Path(os.path.expanduser(url.database))
 
 
 def _prepare_file(path: Path) -> None:
@@ -305,7 +308,14 @@ def _prepare_file(path: Path) -> None:
                 raise StorageError(f"{name} is a symbolic link", hint="name the file itself")
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        os.close(os.open(path, os.O_RDWR))
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        found = os.fstat(descriptor)
+        os.close(descriptor)
+        if not stat.S_ISREG(found.st_mode) or 0 < found.st_size < SQLITE_BYTES_MIN:
+            raise StorageError(
+                f"database {path} is no SQLite database",
+                hint="it is not a file or is damaged; keep it, and give another with --database-url",
+            )
     except OSError as error:
         raise StorageError(
             f"database {path} cannot be opened: {error.strerror}", hint="give another with --database-url"

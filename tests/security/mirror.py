@@ -20,8 +20,8 @@ from gambler_ai.exchange.transport import ExchangeSession
 
 #: No part of these may be found anywhere. What each spelling would change is in them.
 KEY = "PKMARKER0KEY0ID"
-SECRET = "zQ7vX/kW3pJ+ö9fB&\"gH5'yN2\"mR8c=="
-TOKEN = "wT4sD/hL6uZ+x1aE&\"nC9bK3q=="
+SECRET = 'zQ7vX/kW3pJ+ö9fB&"gH5\'yN2"mR8c=='
+TOKEN = 'wT4sD/hL6uZ+x1aE&"nC9bK3q=='
 
 Answer = tuple[int, str, bytes]
 Mood = Callable[[str, str, dict[str, str]], Answer | None]
@@ -49,14 +49,22 @@ def page(method: str, path: str, headers: dict[str, str]) -> Answer | None:
 
 def error(method: str, path: str, headers: dict[str, str]) -> Answer | None:
     """A JSON error whose message is the request."""
-    return 500, "application/json", json.dumps({"code": 50010000, "message": _everything(method, path, headers)}).encode()
+    return (
+        500,
+        "application/json",
+        json.dumps({"code": 50010000, "message": _everything(method, path, headers)}).encode(),
+    )
 
 
 def refusal(method: str, path: str, headers: dict[str, str]) -> Answer | None:
     """Orders are refused in the words of the request."""
     if method != "POST" or path != "/v2/orders":
         return None
-    return 422, "application/json", json.dumps({"code": 42210000, "message": _everything(method, path, headers)}).encode()
+    return (
+        422,
+        "application/json",
+        json.dumps({"code": 42210000, "message": _everything(method, path, headers)}).encode(),
+    )
 
 
 def unknown_keys(method: str, path: str, headers: dict[str, str]) -> Answer | None:

@@ -42,13 +42,14 @@ def running(tree: ast.AST) -> list[str]:
         elif isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             options = {k.arg: ast.unparse(k.value) for k in node.keywords}
-            if name in CODE:
-                found.append(name)
-            elif name.endswith(("read_pickle", "to_pickle")) or options.get("allow_pickle") == "True":
-                found.append(name)
-            elif name.endswith((".load", ".loads")) and "torch" in name and options.get("weights_only") != "True":
-                found.append(name)
-            elif options.get("shell") == "True" or name in ("os.system", "os.popen"):
+            if (
+                name in CODE
+                or name.endswith(("read_pickle", "to_pickle"))
+                or options.get("allow_pickle") == "True"
+                or (name.endswith((".load", ".loads")) and "torch" in name and options.get("weights_only") != "True")
+                or options.get("shell") == "True"
+                or name in ("os.system", "os.popen")
+            ):
                 found.append(name)
     return found
 
@@ -95,7 +96,9 @@ def test_pickles_planted_in_every_place_that_is_read_do_not_run(tmp_path: Path):
     bomb = pickle.dumps(Bomb(mark))
     for name in ("state.pkl", "checkpoint.pickle", "model.joblib", "weights.pt", "HALT"):
         (world.home / name).write_bytes(bomb)
-    assert world.write("UPDATE checkpoints SET payload = ?, length = ?, sha256 = ?", bomb, len(bomb), snapshot.digest(bomb))
+    assert world.write(
+        "UPDATE checkpoints SET payload = ?, length = ?, sha256 = ?", bomb, len(bomb), snapshot.digest(bomb)
+    )
     ended = world.resume().ok()
     assert "does not decode" in ended.out + ended.err, ended
     (tmp_path / "gambler.toml").write_bytes(bomb)

@@ -230,8 +230,9 @@ def test_streams_ask_no_proxy(planted: Far):
 def test_a_stream_follows_no_redirect():
     import asyncio
 
-    import gambler_ai.broker.streams  # noqa: F401 (it sets what is tested)
     from websockets.legacy import client
+
+    import gambler_ai.broker.streams  # noqa: F401 (it sets what is tested)
 
     async def connect(url: str) -> None:
         with contextlib.suppress(Exception):

@@ -72,9 +72,11 @@ def built(tree: ast.AST) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".text", ".execute", ".exec_driver_sql")):
             for given in node.args[:1]:
-                if isinstance(given, ast.BinOp) or (isinstance(given, ast.Call) and "format" in ast.unparse(given.func)):
-                    found.append(ast.unparse(node))
-                elif isinstance(given, ast.JoinedStr):
+                if (
+                    isinstance(given, ast.BinOp)
+                    or (isinstance(given, ast.Call) and "format" in ast.unparse(given.func))
+                    or isinstance(given, ast.JoinedStr)
+                ):
                     found.append(ast.unparse(node))
     return found
 
@@ -86,7 +88,9 @@ KNOWN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "gambler_ai").rglob("*.py")), ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "gambler_ai").rglob("*.py")), ids=lambda p: p.relative_to(ROOT).as_posix()
+)
 def test_sql_is_constant_and_values_are_bound(path: Path):
     place = path.relative_to(ROOT).as_posix()
     found = built(ast.parse(path.read_text("utf-8")))

@@ -109,7 +109,9 @@ def test_every_library_at_its_loudest(marked: Marked):
     marked.check()
 
 
-@pytest.mark.parametrize("at", ["intent.after_commit:1", "submit.after:1", "checkpoint.inside:1", "fill.before_commit:1"])
+@pytest.mark.parametrize(
+    "at", ["intent.after_commit:1", "submit.after:1", "checkpoint.inside:1", "fill.before_commit:1"]
+)
 def test_a_kill_leaves_none_behind(marked: Marked, at: str):
     marked.trades(crash_at=at).was_killed()
     marked.check()

@@ -8,7 +8,7 @@ import pytest
 from gambler_ai.secrecy import MASKED, Mask, MaskedRecord, keep, masked
 from tests.security.mirror import SECRET, spellings
 
-WORD = "qW8/eR+tY7\"uI&o="
+WORD = 'qW8/eR+tY7"uI&o='
 
 
 @pytest.fixture(autouse=True)
