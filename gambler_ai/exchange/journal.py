@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import sqlite3
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -57,6 +58,16 @@ def _opened(path: Path) -> int:
         raise ExchangeFileError(f"{path} {what}") from None
 
 
+def _no_database(descriptor: int) -> str:
+    """Why SQLite must not have this file, "" when it may: a new one is empty."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        return "it is no file"
+    if found.st_size and (found.st_size < SQLITE_BYTES_MIN or os.pread(descriptor, 16, 0) != b"SQLite format 3\0"):
+        return "it is no SQLite database"
+    return ""
+
+
 class Journal:
     """Raises ExchangeInUse and ExchangeFileError when it cannot be opened."""
 
@@ -68,12 +79,13 @@ class Journal:
             self._guard = _lock(path)
             # Made before SQLite sees it: -wal and -shm take their mode from it, and it holds the API secret.
             descriptor = _opened(path)
-            os.fchmod(descriptor, 0o600)
-            head, size = os.pread(descriptor, 16, 0), os.fstat(descriptor).st_size
+            wrong = _no_database(descriptor)
+            if not wrong:
+                os.fchmod(descriptor, 0o600)
             os.close(descriptor)
-            if size and (size < SQLITE_BYTES_MIN or head != b"SQLite format 3\0"):
+            if wrong:
                 self.close_guard()
-                raise ExchangeFileError(f"{path} is not a usable exchange file: it is no SQLite database")
+                raise ExchangeFileError(f"{path} is not a usable exchange file: {wrong}")
         # One lock in Exchange lets one thread in at a time, so the connection may change threads.
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         try:

@@ -70,7 +70,19 @@ def test_what_a_broker_says_in_every_field_reaches_neither_terminal_nor_log(mark
         if path == "/v2/positions":
             return _json(200, [{"symbol": f"S{evil}", "qty": "1", "avg_entry_price": "1", "side": "long"}])
         if path == "/v2/orders":
-            return _json(200, [ORDER | {"id": "by-hand", "symbol": f"S{evil}", "status": evil, "type": evil}])
+            return _json(
+                200,
+                [
+                    ORDER
+                    | {
+                        "id": "by-hand",
+                        "client_order_id": "by-hand",
+                        "symbol": f"S{evil}",
+                        "status": evil,
+                        "type": evil,
+                    }
+                ],
+            )
         return None
 
     marked.mirror.mood = mood
@@ -81,7 +93,7 @@ def test_what_a_broker_says_in_every_field_reaches_neither_terminal_nor_log(mark
                     ["reconcile"], ["doctor"]):  # fmt: skip
         marked.run(*command, LANG="C.UTF-8", PYTHONUTF8="1")
     said = "".join(ended.out + ended.err for ended in marked.outputs) + (marked.folder / "session.log").read_text()
-    assert "refused" in said
+    assert "evil" in said
     assert not RAW.search(said), RAW.search(said)
     for fact in marked.facts():
         assert not RAW.search(json.dumps(fact, ensure_ascii=False))

@@ -13,7 +13,7 @@ ROWS = [
 ]
 
 
-def tests_in(place: str) -> int:
+def count_of(place: str) -> int:
     tree = ast.parse((ROOT / place).read_text("utf-8"))
     return sum(isinstance(n, ast.FunctionDef) and n.name.startswith("test_") for n in ast.walk(tree))
 
@@ -23,7 +23,7 @@ def test_each_row_has_a_way_and_a_test(row: list[str]):
     promise, how, test = row
     assert promise
     assert how
-    assert tests_in(test.strip("`")) > 1
+    assert count_of(test.strip("`")) > 1
 
 
 def test_there_is_a_row_for_each_line_of_the_list():
