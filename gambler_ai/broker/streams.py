@@ -57,7 +57,7 @@ STOP_PATIENCE_S = 3.0
 _log = logging.getLogger("gambler_ai.streams")
 _log.addFilter(lambda record: record.levelno > logging.DEBUG)
 #: A message, unpacked, is a few kilobytes; what waits to be read is at most 64 of them.
-_SOCKET = {
+_SOCKET: dict[str, Any] = {
     "ping_interval": 10, "ping_timeout": 20, "close_timeout": 2, "max_queue": 64, "max_size": 1 << 18, "logger": _log,
 }  # fmt: skip
 

@@ -48,7 +48,7 @@ def load(payload: bytes, version: int) -> SessionState:
 
 
 def may_hold_no_number(payload: bytes) -> bool:
-    """Whether a string in ``payload`` is one that a Decimal takes without being a number; it may be a symbol as well."""
+    """Whether ``payload`` holds a string that a Decimal takes without being a number; it may be a symbol too."""
     return _NO_NUMBER.search(payload) is not None
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of input are easier to read in long lines)
 """Input that nobody would send by accident: values, and valid documents with one thing made wrong, by seed."""
 
 import json

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PT017 (tables of input are easier to read in long lines)
 """Configurations and secrets that nobody would write: refused in one line that names the file, or harmless."""
 
 import math

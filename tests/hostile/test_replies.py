@@ -70,7 +70,7 @@ def ask(question: str, data: bytes, status: int = 200) -> Any:
 class Bytes(str):
     """A text whose encoding is these bytes."""
 
-    __slots__ = ("data",)
+    data: bytes
 
     def __new__(cls, data: bytes) -> "Bytes":
         made = super().__new__(cls, "")

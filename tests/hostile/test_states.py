@@ -1,3 +1,4 @@
+# ruff: noqa: PT017 (whether it raises is not known beforehand)
 """Stored states that were changed by another hand: a state of numbers, or an error that says what does not verify."""
 
 import sqlite3

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of input are easier to read in long lines)
 """A broker that says everything it was told: in front of an exchange, with keys that we chose, and hostile on demand."""
 
 import base64

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of input are easier to read in long lines)
 """Stored bytes never run: no pickle, no eval, and a planted one stays a file (protocol 4.3)."""
 
 import ast

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of input are easier to read in long lines)
 """Keys go to Alpaca's paper host and to this machine, and nowhere else (protocol 4.4)."""
 
 import contextlib
@@ -255,7 +256,7 @@ def impostor(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-               "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost",
+               "-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=localhost",
                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]  # fmt: skip
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("openssl is not here")

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of input are easier to read in long lines)
 """What others say cannot steer a terminal, forge a line or fill a log (protocol 4.7)."""
 
 import json
