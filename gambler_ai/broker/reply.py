@@ -52,7 +52,7 @@ def taken_in(response: requests.Response, patience_s: float = BODY_PATIENCE_S) -
     response.raw.release_conn()  # for the next request
     reply = Reply()
     reply.__dict__.update(response.__dict__)
-    reply._content_consumed = True  # type: ignore[attr-defined]
+    reply._content_consumed = True
     reply._content = _without_secrets(response, body).encode()
     reply.encoding = "utf-8"
     return reply

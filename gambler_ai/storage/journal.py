@@ -89,7 +89,7 @@ def read(
 
 def _fact(payload: str, seq: int) -> Fact:
     try:
-        fact = _decoder.decode(payload)
+        fact: Fact = _decoder.decode(payload)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise CheckpointCorrupt(f"journal row {seq} is not a fact: {one_line(str(error), 200)}") from error
     if snapshot.may_hold_no_number(payload.encode()) and snapshot.holds_no_number(fact):

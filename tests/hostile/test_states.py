@@ -35,7 +35,11 @@ def full_state():
     """With an entry that is filled, its order and its position."""
     state = make_state(marks={"AAPL": D(100)}, foreign={"IBM": D(3)}, degraded={"broker": "gone"})
     order = bracket_of(entry())
-    facts = [ev.IntentPlanned(AT, entry()), ev.OrderUpdated(AT, order), ev.FillReported(AT, fill_of(order, "10"))]
+    facts: list[ev.Fact] = [
+        ev.IntentPlanned(AT, entry()),
+        ev.OrderUpdated(AT, order),
+        ev.FillReported(AT, fill_of(order, "10")),
+    ]
     evolve(state, facts)
     return state
 
