@@ -7,17 +7,17 @@ directory) for all else > defaults.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -29,6 +29,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from gambler_ai import secrecy
+from gambler_ai.core import strict_json
 from gambler_ai.errors import ConfigError
 
 PAPER_HOST = "paper-api.alpaca.markets"
@@ -45,10 +47,16 @@ SECRETS_VARIABLE = "GAMBLER_SECRETS_FILE"
 #: What a secrets file holds -> the setting it is.
 SECRETS = {"alpaca_api_key": "api_key", "alpaca_api_secret": "api_secret"}
 #: A configuration is a page of text; what is larger is another file.
-CONFIG_MAX_BYTES = 1 << 20
+CONFIG_MAX_BYTES = 1 << 16
 
+_DEEP_NAME = re.compile(r"""(?:(?:[\w-]{1,99}|"[^"\n]{0,99}"|'[^'\n]{0,99}')[ \t]*\.[ \t]*){16}""")
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}")
 _TIMEFRAME = re.compile(r"(\d{1,2})(Min|Hour)")
+
+
+def _expanded(path: str | Path) -> Path:
+    """``~`` made a home; of somebody who is not there it stays as it is, which `Path.expanduser` raises at."""
+    return Path(os.path.expanduser(path))
 
 
 def _symbols(value: Any) -> Any:
@@ -81,10 +89,17 @@ def _timeframe(value: Any) -> Any:
     return value
 
 
-Minutes = Annotated[float, Field(gt=0, le=10_000_000, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=1, le=10_000_000, allow_inf_nan=False)]
-Percent = Annotated[Decimal, Field(gt=0, lt=100, allow_inf_nan=False)]
-Amount = Annotated[Decimal, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):  # which Python takes for 0 or 1
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+Number = BeforeValidator(_number)
+Minutes = Annotated[float, Number, Field(gt=0, le=10_000_000, allow_inf_nan=False)]
+Seconds = Annotated[float, Number, Field(ge=1, le=10_000_000, allow_inf_nan=False)]
+Percent = Annotated[Decimal, Number, Field(ge=Decimal("0.01"), lt=100, allow_inf_nan=False)]
+Amount = Annotated[Decimal, Number, Field(ge=Decimal("0.01"), le=1_000_000_000, allow_inf_nan=False)]
 
 
 def _names(*names: str) -> AliasChoices:
@@ -114,17 +129,17 @@ class Settings(BaseSettings):
     position_size: Amount = Decimal(10_000)
     strategy: Annotated[str, Field(min_length=1, max_length=400)] = "momentum"
     parameters: dict[str, Any] = Field(default_factory=dict)
-    max_positions: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    max_positions: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
     max_order_value: Amount | None = None
-    max_orders_per_day: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_orders_per_day: Annotated[int, Number, Field(ge=1, le=1_000_000)] | None = None
     max_daily_loss: Amount | None = None
     on_exit: Literal["keep", "cancel", "flatten"] = "keep"
     when_closed: Literal["wait", "exit"] = "wait"
     broker: Literal["auto", "embedded", "alpaca"] = "auto"
     feed: Literal["iex", "sip"] = "iex"
     streams: Literal["auto", "on", "off"] = "auto"
-    speed: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 60.0
-    keep_checkpoints: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    speed: Annotated[float, Number, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 60.0
+    keep_checkpoints: Annotated[int, Number, Field(ge=1, le=1_000_000)] = 100
     database_url: str = ""
     log_file: Path | None = None
     home: Path = Path()
@@ -171,9 +186,9 @@ class Settings(BaseSettings):
     def state_dir(self) -> Path:
         """Where sessions live: ``GAMBLER_HOME``, else the user's state directory."""
         if self.home != Path():
-            return self.home.expanduser()
+            return _expanded(self.home)
         base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-        return Path(base).expanduser() / "gambler_ai"
+        return _expanded(base) / "gambler_ai"
 
 
 #: Never in a file that others may read; where they go instead is what `_read_config` says.
@@ -210,6 +225,7 @@ def read(given: Mapping[str, Any], config: Path | None = None) -> Reading:
     Raises:
         ConfigError: a value is not allowed, a file cannot be read, or others can read the secrets file.
     """
+    _hide(given)
     found = _read_open(given, config)
     settings, secrets_file = found.settings, _secrets_file(found.settings)
     if secrets_file is None:
@@ -219,6 +235,16 @@ def read(given: Mapping[str, Any], config: Path | None = None) -> Reading:
         settings.model_copy(update=kept), {**found.sources, **dict.fromkeys(kept, str(secrets_file))},
         found.config_file, secrets_file,
     )  # fmt: skip
+
+
+def _hide(given: Mapping[str, Any]) -> None:
+    """Have the secrets of the environment and the command line hidden, before anything can fail."""
+    words = [os.environ.get(variable, "") for name in _SECRET for variable in variables(name)]
+    for url in (str(given.get("database_url", "")), os.environ.get("GAMBLER_DATABASE_URL", "")):
+        with suppress(ValueError):  # no address at all: the database says so
+            parts = urlsplit(url)
+            words += [parts.password or "", unquote(parts.password or ""), *parse_qs(parts.query).get("password", [])]
+    secrecy.keep([*words, os.environ.get("PGPASSWORD", "")])
 
 
 def _read_open(given: Mapping[str, Any], config: Path | None) -> Reading:
@@ -271,7 +297,7 @@ def looked_for(config: Path | None = None) -> list[tuple[str, Path]]:
     settings = _read_open({}, config).settings
     return [
         ("configuration", (_named_config(config) or Path(CONFIG_FILE)).absolute()),
-        ("secrets", Path(secrets).expanduser() if secrets else settings.state_dir / SECRETS_FILE),
+        ("secrets", _expanded(secrets) if secrets else settings.state_dir / SECRETS_FILE),
         ("state", settings.state_dir),
     ]
 
@@ -312,7 +338,7 @@ def _source(name: str, given: Mapping[str, Any], values: Mapping[str, Any], path
 
 def _named_config(config: Path | None) -> Path | None:
     named = os.environ.get(CONFIG_VARIABLE)
-    return config if config is not None else Path(named).expanduser() if named else None
+    return config if config is not None else _expanded(named) if named else None
 
 
 def _config_file(config: Path | None) -> Path | None:
@@ -324,18 +350,41 @@ def _config_file(config: Path | None) -> Path | None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > CONFIG_MAX_BYTES:
-            raise ConfigError(f"{path} is larger than a configuration can be")
-        text = path.read_text("utf-8")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        text = _regular_text(path)
+        values = strict_json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise ConfigError(f"{path} is not valid {kind}: {_why(error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} does not hold a table of settings")
     _check_names(path, values)
     return values
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _regular_text(path: Path) -> str:
+    """A file's text, without the mark that some editors put in front. A pipe or a device has no end that we know.
+
+    Raises:
+        ConfigError: it is no file, or a large one.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ConfigError(f"configuration {path} is not a file", hint="it is a text of TOML or JSON in a file")
+        data = file.read(CONFIG_MAX_BYTES + 1)
+    if len(data) > CONFIG_MAX_BYTES:
+        raise ConfigError(f"{path} is larger than a configuration can be")
+    text = data.decode("utf-8-sig")
+    if _DEEP_NAME.search(text):  # tomllib takes a minute for one of ten thousand parts
+        raise ValueError("a name has too many parts")
+    return text
 
 
 def _check_names(path: Path, values: Mapping[str, Any]) -> None:
@@ -372,7 +421,7 @@ def _holds_password(url: str) -> bool:
 
 def _secrets_file(settings: Settings) -> Path | None:
     named = os.environ.get(SECRETS_VARIABLE)
-    path = Path(named).expanduser() if named else settings.state_dir / SECRETS_FILE
+    path = _expanded(named) if named else settings.state_dir / SECRETS_FILE
     return path if named or os.path.lexists(path) else None
 
 
@@ -393,6 +442,7 @@ def _read_secrets(path: Path) -> dict[str, SecretStr]:
         raise ConfigError(f"secrets file {path} holds something else than {' and '.join(SECRETS)}", hint=form)
     if not all(isinstance(value, str) for value in values.values()):
         raise ConfigError(f"secrets file {path}: a key is a string in quotes", hint=form)
+    secrecy.keep(values.values())
     return {SECRETS[name]: SecretStr(value) for name, value in values.items() if value}
 
 

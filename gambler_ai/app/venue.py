@@ -13,6 +13,7 @@ from gambler_ai.clock import Clock, ManualClock, MarketClock, SystemClock
 from gambler_ai.config import PAPER_HOST, PAPER_URL, Settings
 from gambler_ai.core.ports import Broker, MarketData, Streams
 from gambler_ai.errors import BrokerAuthError, ConfigError
+from gambler_ai.storage import sessions
 from gambler_ai.trading.feed import Feed, PacedFeed, WallFeed
 
 EMBEDDED = "embedded"
@@ -44,7 +45,12 @@ class Venue:
 
 
 def exchange_file(settings: Settings, session_id: str) -> Path:
-    """Where the embedded exchange of a session keeps its account."""
+    """Where the embedded exchange of a session keeps its account.
+
+    Raises:
+        ConfigError: that is no session id.
+    """
+    sessions.check_id(session_id)
     return settings.state_dir / "exchange" / f"{session_id}.sqlite3"
 
 

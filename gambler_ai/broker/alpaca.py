@@ -32,6 +32,8 @@ from gambler_ai.errors import BrokerRefused, ConfigError, ReadFailed
 ORDERS_PAGE = 500
 FILLS_PAGE = 100
 PAGES_MAX = 1_000
+#: Orders, or fills, of one reading.
+ROWS_MAX = 200_000
 
 #: More symbols than this are looked up in the whole list (thousands of assets) rather than each by itself.
 ASSETS_ONE_BY_ONE = 30
@@ -67,7 +69,7 @@ class AlpacaBroker:
         self._client: Any = client  # its return types are unions of every shape it can have
 
     def account_id(self) -> str:
-        number, account_id = self._read("/account", {}, lambda body: (str(body["account_number"]), str(body["id"])))
+        number, account_id = self._read("/account", {}, _account_of)
         if not number.startswith("PA"):
             raise ConfigError(f"account {number[:20]!r} is not a paper account", hint="use your paper keys")
         return account_id
@@ -98,6 +100,8 @@ class AlpacaBroker:
             full, page = self._read("/orders", query | {"after": convert.wire_instant(after)}, _stock_orders)
             fresh = [o for o in page if o.order_id not in found]
             found |= {o.order_id: o for o in fresh}
+            if len(found) > ROWS_MAX:
+                break
             # Legs may count, and a group is not cut: a page that is full can be two short. One that is full of
             # what we know already is only the end if it is not full by any way of counting.
             if full + 2 < ORDERS_PAGE or (not fresh and len(page) < ORDERS_PAGE):
@@ -122,6 +126,8 @@ class AlpacaBroker:
         for _ in range(PAGES_MAX):
             page = self._read("/account/activities/FILL", query, lambda body: [convert.fill(a) for a in body])
             found |= {f.activity_id: f for f in page}
+            if len(found) > ROWS_MAX:
+                break
             if len(page) < FILLS_PAGE:
                 return list(found.values())
             query = query | {"page_token": page[-1].activity_id}
@@ -149,10 +155,14 @@ class AlpacaBroker:
             raise
 
 
+def _account_of(body: Any) -> tuple[str, str]:
+    return printable(str(body["account_number"]), 40), convert.word(body["id"])
+
+
 def _standing(body: Any) -> Standing:
     blocks = tuple(name for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user") if body.get(name))
     number, status = printable(str(body["account_number"]), 40), printable(str(body["status"]), 40)
-    return Standing(str(body["id"]), number, status, blocks)
+    return Standing(convert.word(body["id"]), number, status, blocks)
 
 
 def _stock_orders(body: Any) -> tuple[int, list[OrderReport]]:

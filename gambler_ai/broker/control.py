@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gambler_ai.broker.convert import instant, wire_instant
 from gambler_ai.broker.fence import FencedSession, is_loopback, reading
+from gambler_ai.core.text import one_line
 from gambler_ai.errors import BrokerUnreachable
 
 
@@ -41,7 +42,7 @@ class ExchangeControl:
             if reply.status_code != 200:
                 return None
             body = reply.json()
-            return ExchangeClock(instant(body["now"]), float(body["speed"]), dict(body["symbols"]))
+            return ExchangeClock(instant(body["now"]), float(body["speed"]), _labels(body["symbols"]))
 
         return reading(read)
 
@@ -62,3 +63,7 @@ class ExchangeControl:
             return instant(reply.json()["now"])
 
         return reading(move)
+
+
+def _labels(symbols: dict[str, str]) -> dict[str, str]:
+    return {one_line(str(name), 32): one_line(str(label), 80) for name, label in symbols.items()}

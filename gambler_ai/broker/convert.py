@@ -13,8 +13,18 @@ from gambler_ai.core.bars import as_told
 from gambler_ai.core.events import MarketReport, PositionReport
 from gambler_ai.core.model import AHEAD, ZERO, Account, BarFrame, Fill, Instrument, Side, Trade, is_sane_price
 from gambler_ai.core.orders import OrderReport
+from gambler_ai.core.text import one_line
 
 Json = Mapping[str, Any]
+
+#: Characters of a symbol, a status, a type, and of a number.
+LABEL_MAX, NUMBER_MAX = 32, 64
+#: Powers of ten on either side of the point beyond which nothing is a price, a quantity or an account.
+DIGITS_MAX = 18
+#: What is reckoned with instants stays far from where a calendar ends.
+YEARS = range(1900, 2200)
+#: A bracket has two; a multi-leg option order, which is none of ours, four.
+LEGS_MAX = 8
 
 
 _FILL_SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL}
@@ -24,8 +34,11 @@ def instant(text: str) -> datetime:
     """RFC3339 with up to nine fraction digits (BEHAVIOUR 1) to aware UTC; Python keeps six."""
     value = datetime.fromisoformat(text)
     if value.tzinfo is None:
-        raise ValueError(f"instant without a zone: {text!r}")
-    return value.astimezone(UTC)
+        raise ValueError(f"instant without a zone: {text!r:.60}")
+    found = value.astimezone(UTC)
+    if found.year not in YEARS:
+        raise ValueError(f"an instant in the year {found.year}")
+    return found
 
 
 def wire_instant(value: datetime) -> str:
@@ -34,10 +47,11 @@ def wire_instant(value: datetime) -> str:
 
 
 def number(value: Any) -> Decimal:
-    """A decimal string or number, finite."""
-    result = Decimal(str(value))
-    if not result.is_finite():
-        raise ValueError(f"not a finite number: {value!r}")
+    """A decimal string or number, finite and of a size that money and quantities have."""
+    text = str(value)
+    result = Decimal(text) if len(text) <= NUMBER_MAX and "_" not in text else Decimal("NaN")
+    if not result.is_finite() or result.adjusted() > DIGITS_MAX or result.adjusted() < -DIGITS_MAX:
+        raise ValueError(f"not a number of ours: {text[:40]!r}")
     return result
 
 
@@ -46,12 +60,20 @@ def maybe(value: Any) -> Decimal | None:
     return None if value is None or value == "" else number(value)
 
 
+def _amount(value: Any) -> Decimal:
+    """A quantity of an order: not below zero; zero for null (an order by value has none)."""
+    result = maybe(value) or ZERO
+    if result < 0:
+        raise ValueError(f"a quantity of {result}")
+    return result
+
+
 def account(body: Json) -> Account:
     """GET /v2/account."""
     equity = number(body["equity"])
     return Account(
         cash=number(body["cash"]), equity=equity, portfolio_value=maybe(body.get("portfolio_value")) or equity,
-        buying_power=number(body["buying_power"]), currency=str(body.get("currency") or "USD"),
+        buying_power=number(body["buying_power"]), currency=_label(body.get("currency") or "USD"),
         last_equity=maybe(body.get("last_equity")),
     )  # fmt: skip
 
@@ -67,7 +89,7 @@ def market(body: Json) -> MarketReport:
 def instrument(body: Json) -> Instrument:
     """GET /v2/assets/{symbol}."""
     return Instrument(
-        symbol=str(body["symbol"]), tradable=bool(body["tradable"]) and body.get("status") == "active",
+        symbol=_label(body["symbol"]), tradable=bool(body["tradable"]) and body.get("status") == "active",
         shortable=bool(body["shortable"]) and bool(body["easy_to_borrow"]),
         fractionable=bool(body["fractionable"]),
     )  # fmt: skip
@@ -77,16 +99,23 @@ def order(body: Json) -> OrderReport:
     """An order entity, its legs within."""
     submitted = instant(body.get("submitted_at") or body["created_at"])
     return OrderReport(
-        order_id=_word(body["id"]), client_order_id=_word(body["client_order_id"]),
-        symbol=str(body["symbol"]), side=Side(body["side"]), qty=maybe(body["qty"]) or ZERO,
-        filled_qty=maybe(body["filled_qty"]) or ZERO, filled_avg_price=maybe(body["filled_avg_price"]),
-        type=str(body["type"]), order_class=str(body.get("order_class") or "simple"),
-        time_in_force=str(body["time_in_force"]), limit_price=maybe(body.get("limit_price")),
-        stop_price=maybe(body.get("stop_price")), status=str(body["status"])[:32], submitted_at=submitted,
+        order_id=word(body["id"]), client_order_id=word(body["client_order_id"]),
+        symbol=_label(body["symbol"]), side=Side(body["side"]), qty=_amount(body["qty"]),
+        filled_qty=_amount(body["filled_qty"]), filled_avg_price=maybe(body["filled_avg_price"]),
+        type=_label(body["type"]), order_class=_label(body.get("order_class") or "simple"),
+        time_in_force=_label(body["time_in_force"]), limit_price=maybe(body.get("limit_price")),
+        stop_price=maybe(body.get("stop_price")), status=_label(body["status"]), submitted_at=submitted,
         updated_at=instant(body["updated_at"]) if body.get("updated_at") else submitted,
-        replaced_by=body.get("replaced_by") or None,
-        legs=tuple(order(leg) for leg in body.get("legs") or ()),
+        replaced_by=word(body["replaced_by"]) if body.get("replaced_by") else None,
+        legs=tuple(order(leg) for leg in _legs(body)),
     )  # fmt: skip
+
+
+def _legs(body: Json) -> Sequence[Json]:
+    legs = body.get("legs") or ()
+    if len(legs) > LEGS_MAX or any(leg.get("legs") for leg in legs):
+        raise ValueError("an order with more legs than there are")
+    return legs
 
 
 def fill(body: Json) -> Fill:
@@ -95,7 +124,7 @@ def fill(body: Json) -> Fill:
     if qty <= 0 or not is_sane_price(price):
         raise ValueError(f"a fill of {qty} at {price}")
     return Fill(
-        activity_id=str(body["id"])[:128], order_id=_word(body["order_id"]), symbol=str(body["symbol"]),
+        activity_id=word(body["id"]), order_id=word(body["order_id"]), symbol=_label(body["symbol"]),
         side=_FILL_SIDES[body["side"]], qty=qty, price=price,
         at=instant(body["transaction_time"]),
     )  # fmt: skip
@@ -108,7 +137,7 @@ def position(body: Json) -> PositionReport:
         qty = -qty
     mark = body.get("current_price")
     return PositionReport(
-        symbol=str(body["symbol"]), qty=qty, avg_entry_price=number(body["avg_entry_price"]),
+        symbol=_label(body["symbol"]), qty=qty, avg_entry_price=number(body["avg_entry_price"]),
         current_price=None if mark is None or mark == "" else _sane(Decimal(str(mark))),
     )  # fmt: skip
 
@@ -143,8 +172,14 @@ def _stamp(text: str) -> int:
     return int(instant(text).timestamp())
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """An id, as it is: it is compared, so what cannot be stored is refused and not mended."""
     text = str(value)
-    if not text or len(text) > 128:
+    if not text or len(text) > 128 or not text.isprintable():
         raise ValueError(f"not an id: {text[:40]!r}")
     return text
+
+
+def _label(value: Any) -> str:
+    """A short text that is stored and shown."""
+    return one_line(str(value), LABEL_MAX)

@@ -7,6 +7,7 @@ alpaca-py sends without a timeout and repeats every request, POST too, on 429 an
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,8 @@ from requests.exceptions import ConnectTimeout, RequestException
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from gambler_ai.broker.pace import TokenBucket, is_urgent
+from gambler_ai.broker.reply import BODY_PATIENCE_S, BadReply, taken_in
+from gambler_ai.core import strict_json
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import (
     BrokerAuthError,
@@ -43,6 +46,12 @@ PAUSE_MAX_S = 120.0
 TRADING_HOST = "paper-api.alpaca.markets"
 DATA_HOST = "data.alpaca.markets"
 STREAM_HOST = "stream.data.alpaca.markets"
+#: What may stand behind each host in a setting.
+PATHS = {TRADING_HOST: ("", "/stream"), DATA_HOST: ("",), STREAM_HOST: ("/v2/iex", "/v2/sip", "/v2/test")}
+
+#: Not in an address of ours, and read differently by different parsers.
+_ODD = re.compile(r"[^\x21-\x7e]|[\\?#%]")
+_PAPER_ONLY = "this program trades on paper only"
 
 Reply = TypeVar("Reply")
 
@@ -62,6 +71,8 @@ class FencedSession(requests.Session):
         """``bucket`` limits how often something is asked for; None for a market that is ours."""
         super().__init__()
         self.trust_env = False
+        self.received_bytes = 0
+        self.body_patience_s = BODY_PATIENCE_S
         self._bucket = bucket
 
     def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
@@ -74,7 +85,16 @@ class FencedSession(requests.Session):
             options["json"] = None
             options["data"] = body.text.encode()
             options["headers"] = {**options["headers"], "Content-Type": "application/json"}
-        return super().request(method, url, **options)
+        options["stream"] = True
+        reply = taken_in(super().request(method, url, **options), self.body_patience_s)
+        self.received_bytes += len(reply.content)
+        if 300 <= reply.status_code < 400:
+            raise BadReply(f"it points elsewhere (HTTP {reply.status_code}), and keys go nowhere else")
+        return reply
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere; asked where, requests would read the whole body first."""
+        return
 
 
 def fence(client: RESTClient, session: requests.Session | None = None) -> None:
@@ -101,15 +121,20 @@ def check_url(url: str, host: str, schemes: tuple[str, str] = ("https", "http"))
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigError(f"{url!r} is not an address: {error}") from None
-    if parts.scheme == schemes[0] and parts.hostname == host and port in (None, 443) and not parts.username:
-        return url.rstrip("/")
-    if parts.scheme in schemes and is_loopback(parts.hostname) and not parts.username:
-        return url.rstrip("/")
+        raise ConfigError(f"{url!r:.80} is not an address: {error}", hint=_PAPER_ONLY) from None
+    if not _ODD.search(url) and "@" not in parts.netloc:
+        if (parts.scheme, parts.hostname, parts.path.rstrip("/")) in _allowed(schemes[0], host) and port in (None, 443):
+            return url.rstrip("/")
+        if parts.scheme in schemes and is_loopback(parts.hostname):
+            return url.rstrip("/")
     raise ConfigError(
-        f"{parts.scheme}://{parts.hostname or url} is neither {schemes[0]}://{host} nor a loopback address",
-        hint="this program trades on paper only",
+        f"{parts.scheme}://{parts.hostname or url:.80} is neither {schemes[0]}://{host} nor a loopback address",
+        hint=_PAPER_ONLY,
     )
+
+
+def _allowed(scheme: str, host: str) -> set[tuple[str, str, str]]:
+    return {(scheme, host, path) for path in PATHS[host]}
 
 
 def is_loopback(host: str | None) -> bool:
@@ -137,7 +162,7 @@ def reading(call: Callable[[], Reply], *, prices: bool = False) -> Reply:
         raise _refusal(error, ReadFailed, prices) from None
     except RequestException as error:
         raise (BrokerUnreachable if _never_sent(error) else ReadFailed)(_why(error)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ReadFailed(f"the broker answered nonsense: {_short(error)}") from None
 
 
@@ -155,7 +180,7 @@ def changing(call: Callable[[], Reply]) -> Reply:
         raise _refusal(error, OutcomeUnknown) from None
     except RequestException as error:
         raise (BrokerUnreachable if _never_sent(error) else OutcomeUnknown)(_why(error)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise OutcomeUnknown(f"the broker answered nonsense: {_short(error)}") from None
 
 
@@ -196,9 +221,10 @@ def _date(headers: Mapping[str, str]) -> datetime:
 
 def _body(text: str) -> tuple[int | None, str]:
     try:
-        body = json.loads(text)
-        return body.get("code"), printable(str(body.get("message", "")))
-    except (ValueError, AttributeError):
+        body = strict_json.loads(text)
+        code = body.get("code")
+        return code if isinstance(code, int) else None, printable(str(body.get("message", "")))
+    except (ValueError, AttributeError, RecursionError):
         return None, ""
 
 
@@ -221,4 +247,5 @@ def _why(error: RequestException) -> str:
 
 
 def _short(error: Exception) -> str:
-    return printable(f"{type(error).__name__}: {error}", 120)
+    kind = "" if isinstance(error, BadReply) else f"{type(error).__name__}: "
+    return printable(f"{kind}{error}", 120)

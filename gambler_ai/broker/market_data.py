@@ -15,10 +15,35 @@ from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 from gambler_ai.broker import convert
 from gambler_ai.broker.fence import DATA_HOST, FencedSession, check_url, fence, reading
 from gambler_ai.broker.pace import TokenBucket
+from gambler_ai.broker.reply import BadReply
 from gambler_ai.core.model import BarFrame, Trade
 from gambler_ai.errors import BrokerAuthError, BrokerRefused
 
 T = TypeVar("T")
+
+#: Pages, and bytes, of one answer: a page that always names a next one must come to an end.
+PAGES_MAX = 1_000
+ANSWER_BYTES_MAX = 256 << 20
+
+
+class _Client(StockHistoricalDataClient):
+    """alpaca-py reads page after page for as long as there is a next one; this one counts."""
+
+    _pages = 0
+    _bytes_before = 0
+
+    def begin(self) -> None:
+        """Of an answer."""
+        self._pages, self._bytes_before = 0, self._bytes()
+
+    def get(self, path: str, data: Any = None, **options: Any) -> Any:
+        self._pages += 1
+        if self._pages > PAGES_MAX or self._bytes() - self._bytes_before > ANSWER_BYTES_MAX:
+            raise BadReply("its list of prices does not end")
+        return super().get(path, data, **options)
+
+    def _bytes(self) -> int:
+        return int(getattr(self._session, "received_bytes", 0))
 
 
 class AlpacaMarketData:
@@ -29,7 +54,7 @@ class AlpacaMarketData:
         bucket: TokenBucket | None = None,
     ) -> None:  # fmt: skip
         url = url if session is not None else check_url(url, DATA_HOST)
-        client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=url)
+        client = _Client(key, secret, raw_data=True, url_override=url)
         fence(client, session or FencedSession(bucket))
         self._client: Any = client  # its return types are unions of raw and model
         self._feed = DataFeed(feed)
@@ -39,12 +64,14 @@ class AlpacaMarketData:
             symbol_or_symbols=list(symbols), timeframe=timeframe(interval), start=start, end=end,
             feed=self._feed,
         )  # fmt: skip
+        self._client.begin()
         return self._read(lambda: convert.bars(symbols, interval, self._client.get_stock_bars(request), end, keep))
 
     def trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
         request = StockLatestTradeRequest(symbol_or_symbols=list(symbols), feed=self._feed)
 
         def read() -> dict[str, Trade]:
+            self._client.begin()
             body = self._client.get_stock_latest_trade(request)
             return {symbol: convert.trade(symbol, raw) for symbol, raw in body.items()}
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import certifi
 import msgspec
 import numpy as np
 from alpaca.data.enums import DataFeed
@@ -50,7 +53,13 @@ SYMBOLS_MAX = 30
 #: Wall seconds to wait for the thread when the session ends.
 STOP_PATIENCE_S = 3.0
 
-_SOCKET = {"ping_interval": 10, "ping_timeout": 20, "close_timeout": 2, "max_queue": 1024, "max_size": 1 << 20}
+#: At its loudest websockets logs frames, cut in the middle: the half of a secret that no mask would find.
+_log = logging.getLogger("gambler_ai.streams")
+_log.addFilter(lambda record: record.levelno > logging.DEBUG)
+#: A message, unpacked, is a few kilobytes; what waits to be read is at most 64 of them.
+_SOCKET: dict[str, Any] = {
+    "ping_interval": 10, "ping_timeout": 20, "close_timeout": 2, "max_queue": 64, "max_size": 1 << 18, "logger": _log,
+}  # fmt: skip
 
 # A redirect would carry the keys to another host: the first one ends the attempt.
 websockets_client.Connect.MAX_REDIRECTS_ALLOWED = 1
@@ -146,13 +155,20 @@ class AlpacaStreams:
         self._market_open = False
 
         def trading() -> _Trading:
-            stream = _Trading(key, secret, raw_data=True, url_override=trading_url, websocket_params=_SOCKET)
+            stream = _Trading(
+                key, secret, raw_data=True, url_override=trading_url, websocket_params=_socket(trading_url)
+            )
             stream.subscribe_trade_updates(_ignore)
             return stream
 
         def prices() -> _Prices:
             stream = _Prices(
-                key, secret, raw_data=True, feed=DataFeed(feed), url_override=data_url, websocket_params=_SOCKET
+                key,
+                secret,
+                raw_data=True,
+                feed=DataFeed(feed),
+                url_override=data_url,
+                websocket_params=_socket(data_url),
             )
             stream.subscribe_bars(_ignore, *symbols[:SYMBOLS_MAX])
             return stream
@@ -285,6 +301,13 @@ class AlpacaStreams:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _socket(url: str) -> dict[str, Any]:
+    """TLS by the roots that HTTP goes by: SSL_CERT_FILE moves neither."""
+    if not url.lower().startswith("wss:"):
+        return dict(_SOCKET)
+    return _SOCKET | {"ssl": ssl.create_default_context(cafile=certifi.where())}
 
 
 async def _ignore(_message: object) -> None:

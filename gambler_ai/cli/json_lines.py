@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, TextIO
-from urllib.parse import quote
 
 import msgspec
 
@@ -18,14 +17,11 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.secrecy import Mask, masked
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored
 
-#: Characters below which a "secret" is a word that stands everywhere.
-SECRET_MIN = 4
-#: What stands where a secret stood.
-MASKED = "***"
 #: Characters of a text of others' that are kept.
 TEXT_MAX = 2_000
 
@@ -35,8 +31,7 @@ class Encoder:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """``secrets`` are masked wherever they appear, also as JSON or an address would spell them."""
-        spelled = {form for s in secrets if len(s) >= SECRET_MIN for form in (s, _quoted(s), quote(s, safe=""))}
-        self._secrets = sorted(spelled, key=len, reverse=True)
+        self._mask = Mask(secrets)
 
     def line(self, record: Record) -> str:
         """``record`` as one line, without its end."""
@@ -52,13 +47,8 @@ class Encoder:
 
     def _text(self, text: str) -> str:
         """Masked before it is cut: half a secret is one as well."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASKED)
+        text = self._mask(masked(text))
         return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text)[1:-1]
 
 
 def to_stream(stream: TextIO, encoder: Encoder) -> Callable[[Record], None]:

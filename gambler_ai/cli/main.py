@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -11,10 +12,14 @@ from typer.core import TyperGroup
 from gambler_ai import __version__
 from gambler_ai.cli import config, control, db, doctor, exchange, orders, reconcile, run, sessions, strategies, wiring
 from gambler_ai.errors import EXIT_CODES, ConfigError, GamblerError
+from gambler_ai.secrecy import hide_in_logs, masked
 
 EPILOG = "\n".join(["Exit codes", *(f"{code:>5}  {text}" for code, text in EXIT_CODES.items())])
 #: Headings of the commands in the help.
 SESSION, LOOK, KEEP = "Run and control", "Look", "Look after"
+
+#: Of one traceback; its end says the most.
+CRASH_CHARACTERS_MAX = 100_000
 
 #: Options of the program itself; any other option in front belongs to `run`.
 _ROOT_OPTIONS = frozenset({"--help", "-h", "--version", "--install-completion", "--show-completion"})
@@ -93,6 +98,8 @@ def root(
 
 def main(program: str = "") -> None:
     """Run the program and end the process with its exit code. ``program`` is how it was called."""
+    hide_in_logs()
+    os.umask(0o077)  # whatever is made from here on is for its owner alone
     wiring.CALLED_AS = program
     try:
         sys.exit(app(prog_name="gambler-ai", standalone_mode=False))
@@ -136,9 +143,10 @@ def _keep(error: Exception) -> str:
     try:
         path = load({}).state_dir / "crash.log"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as out:
-            path.chmod(0o600)
-            out.writelines(traceback.format_exception(error))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(path, flags, 0o600), "a", encoding="utf-8", errors="backslashreplace") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write(masked("".join(traceback.format_exception(error)))[-CRASH_CHARACTERS_MAX:])
     except (OSError, GamblerError):
         return "what is stored is safe: --resume"
     return f"what is stored is safe: --resume. Details: {path}"

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gambler_ai.secrecy import masked
+
 NEW_YORK = ZoneInfo("America/New_York")
 
 #: Styles by meaning, so that a colour says one thing everywhere.
@@ -61,8 +63,10 @@ class _Unbreakable:
 def printable(text: str) -> str:
     """What a broker, a file or a plug-in says, so that it can neither steer a terminal nor fill it.
 
-    Control and formatting characters become ``\\x1b``; more than `TEXT_MAX` characters end in an ellipsis.
+    Control and formatting characters become ``\\x1b``, secrets ``***``; more than `TEXT_MAX` characters end in an
+    ellipsis.
     """
+    text = masked(text)
     if len(text) > TEXT_MAX:
         text = text[: TEXT_MAX - 1] + "…"
     if text.isprintable():

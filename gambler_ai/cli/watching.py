@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from rich.text import Text
@@ -98,7 +100,7 @@ def _secrets(settings: Settings) -> list[str]:
 
 def _log(settings: Settings, encoder: Encoder) -> LogFile:
     assert settings.log_file is not None
-    path = settings.log_file.expanduser()
+    path = Path(os.path.expanduser(settings.log_file))
 
     def failed(message: str) -> None:
         render.console(stderr=True).print(Text(message, render.WARN))

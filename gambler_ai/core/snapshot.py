@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from gambler_ai.core.state import SessionState
+from gambler_ai.core.text import one_line
 from gambler_ai.errors import CheckpointCorrupt
 
 #: Raised when SessionState changes its shape; an upgrade step for each older one belongs in this file.
@@ -16,6 +20,9 @@ _READABLE = frozenset({1, STATE_VERSION})
 
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _decoder = msgspec.json.Decoder(SessionState)
+
+
+_NO_NUMBER = re.compile(rb'"[+-]?(?:s?nan\d*|inf(?:inity)?)"', re.IGNORECASE)
 
 
 def dump(state: SessionState) -> bytes:
@@ -32,9 +39,34 @@ def load(payload: bytes, version: int) -> SessionState:
     if version not in _READABLE:
         raise CheckpointCorrupt(f"state version {version} is not one this program reads ({STATE_VERSION})")
     try:
-        return _decoder.decode(payload)
+        state = _decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise CheckpointCorrupt(f"a checkpoint does not decode: {error}") from error
+        raise CheckpointCorrupt(f"a checkpoint does not decode: {one_line(str(error), 200)}") from error
+    if may_hold_no_number(payload) and holds_no_number(state):
+        raise CheckpointCorrupt("a checkpoint holds something that is no number where one belongs")
+    return state
+
+
+def may_hold_no_number(payload: bytes) -> bool:
+    """Whether ``payload`` holds a string that a Decimal takes without being a number; it may be a symbol too."""
+    return _NO_NUMBER.search(payload) is not None
+
+
+def holds_no_number(value: Any) -> bool:
+    """Whether a Decimal in ``value``, however deep, is not finite: every comparison with it is false, or raises."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, Decimal):
+            if not item.is_finite():
+                return True
+        elif isinstance(item, msgspec.Struct):
+            todo += [getattr(item, name) for name in item.__struct_fields__]
+        elif isinstance(item, dict):
+            todo += item.values()
+        elif isinstance(item, list | tuple):
+            todo += item
+    return False
 
 
 def digest(payload: bytes) -> str:

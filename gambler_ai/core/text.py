@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from gambler_ai.secrecy import masked
+
 
 def one_line(text: str, length_max: int) -> str:
-    """``text`` without what a terminal or a database could choke on (control characters, lone surrogates)."""
-    return "".join(c if c.isprintable() else " " for c in text[:length_max])
+    """``text`` without secrets and what a terminal or a database could choke on (control characters, lone surrogates).
+
+    Masked before it is cut: half a secret is one as well.
+    """
+    return "".join(c if c.isprintable() else " " for c in masked(text)[:length_max])

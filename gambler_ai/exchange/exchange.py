@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.errors import ConfigError
@@ -108,6 +111,10 @@ class Exchange:
             elif clock is not None:
                 clock.move_to(origin)
             return cls(journal, meta, chosen, speed)
+        except (sqlite3.Error, msgspec.MsgspecError, LookupError, ValueError, TypeError, ArithmeticError) as error:
+            journal.close()
+            what = f"{type(error).__name__}: {error}"[:200]
+            raise ExchangeFileError(f"{path} is not a usable exchange file: {what}") from error
         except BaseException:
             journal.close()
             raise

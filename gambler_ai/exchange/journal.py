@@ -4,9 +4,11 @@ more.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,12 +37,14 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS activities (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)",
 )
 _PRAGMAS = {"journal_mode": "WAL", "synchronous": "FULL", "fullfsync": "1", "busy_timeout": "5000"}
+#: SQLite takes a file of a few bytes for a new one, and writes over what a torn one was.
+SQLITE_BYTES_MIN = 512
 LOG_COLUMNS = ("seq", "at", "client_order_id", "symbol", "status", "outcome", "order_id")
 
 
 def _lock(path: Path) -> BinaryIO:
     """One server a file: the kernel frees the lock when a process dies, however it dies."""
-    handle = os.fdopen(os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    handle = os.fdopen(_opened(Path(f"{path}.lock")), "r+b")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -48,6 +52,25 @@ def _lock(path: Path) -> BinaryIO:
         hint = "stop the other runner or `exchange serve`, or give this one another file"
         raise ExchangeInUse(f"another process serves the exchange file {path}", hint=hint) from None
     return handle
+
+
+def _opened(path: Path) -> int:
+    """A file of ours, and not what a link or a pipe of that name leads to."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        what = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be opened: {error.strerror}"
+        raise ExchangeFileError(f"{path} {what}") from None
+
+
+def _no_database(descriptor: int) -> str:
+    """Why SQLite must not have this file, "" when it may: a new one is empty."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        return "it is no file"
+    if found.st_size and (found.st_size < SQLITE_BYTES_MIN or os.pread(descriptor, 16, 0) != b"SQLite format 3\0"):
+        return "it is no SQLite database"
+    return ""
 
 
 class Journal:
@@ -60,8 +83,14 @@ class Journal:
                 raise ExchangeFileError(f"no directory {path.parent} for the exchange file")
             self._guard = _lock(path)
             # Made before SQLite sees it: -wal and -shm take their mode from it, and it holds the API secret.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            os.chmod(path, 0o600)
+            descriptor = _opened(path)
+            wrong = _no_database(descriptor)
+            if not wrong:
+                os.fchmod(descriptor, 0o600)
+            os.close(descriptor)
+            if wrong:
+                self.close_guard()
+                raise ExchangeFileError(f"{path} is not a usable exchange file: {wrong}")
         # One lock in Exchange lets one thread in at a time, so the connection may change threads.
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         try:
@@ -75,7 +104,13 @@ class Journal:
             raise ExchangeFileError(f"{path} is not a usable exchange file: {error}") from error
         if version not in (SCHEMA_VERSION, *OLDER_VERSIONS):
             self.close()
-            raise ExchangeFileError(f"{path} has schema {version}, this program writes {SCHEMA_VERSION}")
+            raise ExchangeFileError(f"{path} has schema {version!r:.40}, this program writes {SCHEMA_VERSION}")
+
+    def close_guard(self) -> None:
+        """Let another process have the file."""
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
 
     def meta(self) -> dict[str, str]:
         return dict(self._db.execute("SELECT name, value FROM meta"))
@@ -160,6 +195,4 @@ class Journal:
 
     def close(self) -> None:
         self._db.close()
-        if self._guard is not None:
-            self._guard.close()
-            self._guard = None
+        self.close_guard()

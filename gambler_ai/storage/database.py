@@ -31,6 +31,9 @@ BUSY_TIMEOUT_MS = 4_000
 #: Pages in the write-ahead log before a commit folds it back; the default makes that commit 9x slower.
 AUTOCHECKPOINT_PAGES = 4_000
 
+#: SQLite takes a file of a few bytes for a new one, and writes over what a torn one was.
+SQLITE_BYTES_MIN = 512
+
 #: What makes a commit safe, as SQLite reads it back.
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": BUSY_TIMEOUT_MS}
 
@@ -293,18 +296,26 @@ def sqlite_path(url: sa.URL) -> Path | None:
     """The file of an SQLite database; None for every other."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
-    return Path(url.database).expanduser()
+    return Path(os.path.expanduser(url.database))
 
 
 def _prepare_file(path: Path) -> None:
     """Create the file private to its owner; one that is there is left as it is until it proves to be ours."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.is_symlink():
-            raise StorageError(f"{path} is a symbolic link", hint="name the file itself")
+        for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+            if name.is_symlink():
+                raise StorageError(f"{name} is a symbolic link", hint="name the file itself")
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        os.close(os.open(path, os.O_RDWR))
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        found = os.fstat(descriptor)
+        os.close(descriptor)
+        if not stat.S_ISREG(found.st_mode) or 0 < found.st_size < SQLITE_BYTES_MIN:
+            raise StorageError(
+                f"database {path} is no SQLite database",
+                hint="it is not a file or is damaged; keep it, and give another with --database-url",
+            )
     except OSError as error:
         raise StorageError(
             f"database {path} cannot be opened: {error.strerror}", hint="give another with --database-url"

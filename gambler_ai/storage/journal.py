@@ -10,10 +10,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from gambler_ai.core import snapshot
 from gambler_ai.core.events import Fact, Reconciled
 from gambler_ai.core.model import ClosedTrade, Fill, Position
 from gambler_ai.core.orders import FINAL, IntentRecord, Order
 from gambler_ai.core.state import Changes, SessionState
+from gambler_ai.core.text import one_line
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import statements
 from gambler_ai.storage import tables as t
@@ -82,10 +84,17 @@ def read(
                 f"journal row {expected} of session {session_id} does not verify",
                 hint="keep the database as it is; start again with --new, positions are reconciled from the broker",
             )
-        try:
-            yield _decoder.decode(row.payload), head
-        except msgspec.MsgspecError as error:
-            raise CheckpointCorrupt(f"journal row {expected} is not a fact: {error}") from error
+        yield _fact(row.payload, expected), head
+
+
+def _fact(payload: str, seq: int) -> Fact:
+    try:
+        fact: Fact = _decoder.decode(payload)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise CheckpointCorrupt(f"journal row {seq} is not a fact: {one_line(str(error), 200)}") from error
+    if snapshot.may_hold_no_number(payload.encode()) and snapshot.holds_no_number(fact):
+        raise CheckpointCorrupt(f"journal row {seq} is not a fact: it holds something that is no number")
+    return fact
 
 
 def chained(head: str, seq: int, payload: str) -> str:

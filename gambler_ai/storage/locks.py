@@ -5,6 +5,7 @@ Either one tells at once whether an owner lives. Process ids are shown and never
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -99,7 +100,7 @@ class HostLock:
     def is_taken(self) -> bool:
         assert self._path is not None
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = _opened(self._path, os.O_RDONLY)
         except FileNotFoundError:  # nobody ever had it
             return False
         try:
@@ -120,7 +121,7 @@ class HostLock:
 
     def _flock(self) -> bool:
         assert self._path is not None
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _opened(self._path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -128,6 +129,22 @@ class HostLock:
             return False
         self._descriptor = descriptor
         return True
+
+
+def _opened(path: Path, flags: int) -> int:
+    """The lock itself and not what a link of that name points to: it is emptied and written.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        StorageError: it cannot be opened.
+    """
+    try:
+        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        what = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be opened: {error.strerror}"
+        raise StorageError(f"lock {path} {what}", hint="see who put it there, and take it away") from error
 
 
 #: What is locked, out of all that a database's programs may lock by number.

@@ -88,6 +88,19 @@ def _moving(state: SessionState, head: str, wall: datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def check_id(text: str) -> None:
+    """Refuse what cannot be a session's id, or the beginning of one: it becomes part of a path.
+
+    Raises:
+        ConfigError.
+    """
+    if not _ID.fullmatch(text):
+        raise ConfigError(
+            f"{text[:80]!r} is not a session id",
+            hint="letters, digits, - and _; see: gambler-ai sessions list",
+        )
+
+
 def find(db: Connection, prefix: str) -> SessionInfo:
     """The one session whose id is, or begins with, ``prefix``.
 
@@ -95,11 +108,7 @@ def find(db: Connection, prefix: str) -> SessionInfo:
         ConfigError: that is no session id.
         SessionNotFound: none or several begin with it.
     """
-    if not _ID.fullmatch(prefix):
-        raise ConfigError(
-            f"{prefix[:80]!r} is not a session id",
-            hint="letters, digits, - and _; see: gambler-ai sessions list",
-        )
+    check_id(prefix)
     exact = db.execute(sa.select(table).where(table.c.id == prefix)).mappings().one_or_none()
     if exact is not None:
         return _info(dict(exact))

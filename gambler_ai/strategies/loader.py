@@ -6,11 +6,12 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import re
+import stat
 import sys
 from collections.abc import Mapping
 from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -113,7 +114,7 @@ def split(spec: str) -> tuple[str, str]:
     place, colon, name = spec.rpartition(":")
     if not colon or spec.endswith(".py"):
         place, name = spec, ""
-    return (str(Path(place).expanduser().resolve()) if place.endswith(".py") else place), name
+    return (os.path.realpath(os.path.expanduser(place)) if place.endswith(".py") else place), name
 
 
 def is_same(asked: str, stored: str) -> bool:
@@ -186,10 +187,13 @@ def _broken(spec: str, error: BaseException) -> ConfigError:
 
 def _from_file(path: str, name: str) -> Found:
     try:
-        with open(path, "rb") as file:
-            source = file.read(SOURCE_MAX_BYTES + 1)
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            source = file.read(SOURCE_MAX_BYTES + 1) if is_file else b""
     except OSError as error:
         raise ConfigError(f"strategy file {path} cannot be read: {error.strerror}") from None
+    if not is_file:  # a pipe that nobody writes to would be waited for
+        raise ConfigError(f"strategy file {path} is not a file")
     if len(source) > SOURCE_MAX_BYTES:
         raise ConfigError(f"strategy file {path} is larger than a strategy can be")
     sha256 = hashlib.sha256(source).hexdigest()

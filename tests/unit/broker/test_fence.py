@@ -25,6 +25,7 @@ from gambler_ai.broker.fence import (
     printable,
 )
 from gambler_ai.broker.pace import BURST, RESERVED, TokenBucket
+from gambler_ai.broker.reply import BadReply
 from gambler_ai.errors import (
     BrokerAuthError,
     BrokerError,
@@ -96,7 +97,8 @@ def test_a_session_cannot_be_talked_into_following():
     wire = Wire((302, ""))
     session = FencedSession()
     session.mount("http://", wire)
-    assert session.request("GET", "http://far.invalid", allow_redirects=True).status_code == 302
+    with pytest.raises(BadReply, match="points elsewhere"):
+        session.request("GET", "http://far.invalid", allow_redirects=True)
     assert len(wire.sent) == 1
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from gambler_ai.cli import logfile
-from gambler_ai.cli.json_lines import MASKED, Encoder
+from gambler_ai.cli.json_lines import Encoder
 from gambler_ai.cli.logfile import LogFile
 from gambler_ai.clock import ManualClock
 from gambler_ai.errors import ConfigError
+from gambler_ai.secrecy import MASKED
 from tests.unit.fakes import AT
 
 SECRET = "s3cr3t-marker"

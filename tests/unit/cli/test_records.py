@@ -12,13 +12,14 @@ import msgspec
 import pytest
 
 from gambler_ai.cli import records
-from gambler_ai.cli.json_lines import MASKED, TEXT_MAX, Encoder, RecordWatcher, to_stream
+from gambler_ai.cli.json_lines import TEXT_MAX, Encoder, RecordWatcher, to_stream
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import ConfigError
+from gambler_ai.secrecy import MASKED
 from tests.unit.fakes import AT, CLOSE, MONEY, SHUT, D, after, bracket_of, entry, fill_of, make_state, report_of
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs/json-lines.md"
