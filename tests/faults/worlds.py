@@ -14,11 +14,11 @@ Story = list[object]
 
 
 @contextmanager
-def new_world(folder: Path, *options: str) -> Iterator[World]:
+def new_world(folder: Path, *options: str, paused: bool = True) -> Iterator[World]:
     """An exchange and a home of their own; both are gone afterwards, unless something was wrong."""
     folder.mkdir(parents=True)
     env = base_env(folder) | {"PYTHONDONTWRITEBYTECODE": "1"}
-    exchange = Exchange(env, folder, "--file", str(folder / "account.sqlite3"), *options)
+    exchange = Exchange(env, folder, "--file", str(folder / "account.sqlite3"), *options, paused=paused)
     try:
         yield World(folder, env, exchange)
     finally:
