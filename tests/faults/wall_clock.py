@@ -36,5 +36,5 @@ class WallClock:
     def set(self, ahead: timedelta) -> None:
         """How far it is ahead of the machine's, from now on."""
         data = struct.pack("=q", int(ahead.total_seconds()) * 1_000_000_000)
-        with open(self._file, "r+b" if self._file.exists() else "wb", buffering=0) as file:  # noqa: PTH123
+        with open(self._file, "r+b" if self._file.exists() else "wb", buffering=0) as file:
             file.write(data)
