@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -14,6 +15,8 @@ from tests.postgres import Server
 
 OURS = ("ALPACA_", "APCA_", "GAMBLER_")
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+
+BEGUN_S = time.monotonic()
 
 # At import too: a session fixture may start a server before the first test has begun.
 for _name in [name for name in os.environ if name.startswith(OURS) or name.lower() in PROXIES]:
@@ -35,11 +38,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("nightly"):
-        return
-    for item in items:
-        if item.get_closest_marker("nightly") is not None:
-            item.add_marker(pytest.mark.skip(reason="too large for each commit; runs with --nightly"))
+    if not config.getoption("nightly"):
+        for item in items:
+            if item.get_closest_marker("nightly") is not None:
+                item.add_marker(pytest.mark.skip(reason="too large for each commit; runs with --nightly"))
+    elif float(config.getoption("minutes")):  # not all of them may get their turn: which, the seed says
+        order = np.random.default_rng(config.getoption("seed")).permutation(len(items))
+        items[:] = [items[index] for index in order]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    minutes = float(item.config.getoption("minutes"))
+    if minutes and item.get_closest_marker("nightly") is not None and time.monotonic() - BEGUN_S > minutes * 60:
+        pytest.skip("the time for nightly tests is up")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -88,5 +88,10 @@ def test_a_suite_runs_with_its_share_and_what_it_leaves_is_read(tmp_path: Path):
         folder = tmp_path / str(code)
         folder.mkdir()
         result = run(suite, 0.5, 3, folder)
-        assert (result.verdict, result.counts) == (verdict, {"kills": 4})
+        assert (result.verdict, result.counts) == (verdict, {"kills": 4, "tests passed": 1})
         assert Path(result.log).read_text().strip() == "1 passed 0.500"
+
+
+def test_a_suite_whose_share_is_too_small_is_not_run_and_says_so(tmp_path: Path):
+    result = run(Suite("all", ("false",), 1.0, needs_minutes=10.0), 2.0, 0, tmp_path)
+    assert (result.verdict, result.why) == (SKIPPED, "it takes 10 minutes")

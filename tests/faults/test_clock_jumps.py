@@ -59,11 +59,11 @@ def was_moved(world: World, ahead: timedelta) -> bool:
     return min(off) < abs(ahead) / 2
 
 
-def test_the_clock_set_forth_and_back_while_it_trades(world_at, library: Path, undisturbed):
+def test_the_clock_set_forth_and_back_while_it_trades(world_at, library: Path):
     world: World = world_at("jumps")
     trade_through(world, WallClock(library, world.folder), JUMPS)
     assert was_moved(world, JUMPS[-1])
-    check(world, undisturbed)
+    check(world)
 
 
 @pytest.mark.nightly

@@ -1,5 +1,7 @@
 """The network between program and broker is cut, swallows, or ends in the middle of a reply: nothing is sent twice."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests.allowance import Allowance
+from tests.faults import namespace
 from tests.faults.proxy import Cut, Fault, Proxy
 from tests.faults.worlds import ENTRIES, SESSION, finished, has_session, new_world
-from tests.recovery.harness import Ended, World, audit, entries
+from tests.recovery.harness import ROOT, Ended, World, audit, entries
 
 #: Requests of a session that nothing happens to: more than so many.
 REQUESTS = 120
@@ -48,6 +51,7 @@ def trade_through(world: World, *faults: Fault) -> Ended:
     return ended
 
 
+@pytest.mark.nightly
 def test_without_faults_it_is_a_network(world_at):
     world = world_at("world")
     with network(world, ()) as (proxy, env):
@@ -92,3 +96,12 @@ def test_swallowed_requests_and_replies(tmp_path: Path, allowance: Allowance, co
         with new_world(tmp_path / f"{fault.at}-{fault.cut}") as world:
             trade_through(world, fault)
         count("network cuts")
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(bool(namespace.missing()), reason=namespace.missing() or "-")
+def test_the_link_goes_down_and_comes_back(tmp_path: Path, count):
+    command = [*namespace.UNSHARED, sys.executable, "-m", "tests.faults.namespace", str(tmp_path / "world")]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    count("network cuts")

@@ -185,6 +185,7 @@ def cut_and_go_on(world: World, call: Call, seed: int) -> None:
     check(world)
 
 
+@pytest.mark.nightly
 def test_a_resume_after_a_power_cut(tmp_path: Path, request):
     seed = request.config.getoption("--seed")
     with new_world(tmp_path / "world") as world:

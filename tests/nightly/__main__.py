@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +59,8 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def run(suite: Suite, minutes: float, seed: int, folder: Path) -> Result:
     """One suite to its end, or to the end of our patience; its words go into a file."""
+    if minutes < suite.needs_minutes:
+        return Result(suite.name, report.SKIPPED, 0.0, {}, "", f"it takes {suite.needs_minutes:.0f} minutes")
     name = suite.name.replace("/", "-").replace(" ", "-")
     counts, log = folder / "counts" / name, folder / f"{name}.log"
     begun_s = time.monotonic()
@@ -67,8 +70,10 @@ def run(suite: Suite, minutes: float, seed: int, folder: Path) -> Result:
             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         code = wait(process, begun_s + minutes * 60 * LATE_FACTOR + LATE_S, suite.name)
-    verdict, why = report.verdict_of(code, log.read_text("utf-8", "replace"))
-    return Result(suite.name, verdict, time.monotonic() - begun_s, dict(report.counted(counts)), str(log), why)
+    said = log.read_text("utf-8", "replace")
+    numbers = report.counted(counts) + Counter({"tests passed": report.tests_passed(said)})
+    verdict, why = report.verdict_of(code, said)
+    return Result(suite.name, verdict, time.monotonic() - begun_s, dict(numbers), str(log), why)
 
 
 def wait(process: subprocess.Popen[bytes], deadline_s: float, name: str) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 PASSED, FAILED, SKIPPED, LATE = "passed", "FAILED", "not run", "TOO LATE"
 VIOLATIONS = "violations"
 _SKIP = re.compile(r"^SKIPPED \[\d+\] (?:\S+: )?(.*)$", re.MULTILINE)
-_PASSES = re.compile(r"\b[1-9]\d* passed\b")
+_PASSES = re.compile(r"\b([1-9]\d*) passed\b")
 
 
 class Result(NamedTuple):
@@ -30,6 +30,12 @@ def counted(folder: Path) -> Counter[str]:
     for file in sorted(folder.glob("*.json")):
         total.update(json.loads(file.read_text())["counts"])
     return total
+
+
+def tests_passed(said: str) -> int:
+    """As many as the last line of a test run says."""
+    found: list[str] = _PASSES.findall(said)
+    return int(found[-1]) if found else 0
 
 
 def verdict_of(code: int | None, said: str) -> tuple[str, str]:

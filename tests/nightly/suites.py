@@ -13,18 +13,24 @@ WEIGHTS = {
     "recovery/kill": 4.0, "faults/black_box": 4.0, "faults/syscall_kills": 4.0, "faults/io_errors": 3.0,
     "faults/network_cuts": 2.0, "mutants": 4.0, "all checks": 5.0,
 }  # fmt: skip
+#: What all checks take on two cores, about.
+ALL_CHECKS_MINUTES = 10.0
 #: Of these the marks are the subject.
 _NOT_SUITES = {"tests/test_marks.py"}
 _MARK = re.compile(r"mark\.nightly\b")
 
 
 class Suite(NamedTuple):
-    """A command with a share of the night. ``env`` is added to the environment."""
+    """A command with a share of the night. ``env`` is added to the environment.
+
+    With a share of less than ``needs_minutes`` it is not run: it is nothing that a slice could be taken of.
+    """
 
     name: str
     command: tuple[str, ...]
     weight: float
     env: tuple[tuple[str, str], ...] = ()
+    needs_minutes: float = 0.0
 
     def full_command(self, minutes: float, seed: int, counts: Path) -> list[str]:
         given = {"MINUTES": f"{minutes:.3f}", "SEED": str(seed), "COUNTS": str(counts)}
@@ -40,7 +46,7 @@ def found(root: Path = ROOT) -> list[Suite]:
     suites.append(
         Suite(
             "all checks", (str(SCRIPTS / "test"), "-n", "auto", "--dist", "worksteal", "--all-databases"),
-            WEIGHTS["all checks"], (("TESTS_EXEC", "1"),),
+            WEIGHTS["all checks"], (("TESTS_EXEC", "1"),), ALL_CHECKS_MINUTES,
         )
     )  # fmt: skip
     return suites
