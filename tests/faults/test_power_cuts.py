@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,13 +28,23 @@ NAME = "gambler.sqlite3"
 CUTS = 20  # each commit
 CUTS_MIN, SEEDS = 2_000, 3  # each night
 FRAME_HEADER = 24
+#: Cuts on one way through a recording.
+BATCH = 200
+
+
+class Due(NamedTuple):
+    """What must be in the database after a cut: orders whose bytes had begun to leave, rows that were committed."""
+
+    sent: tuple[str, ...]
+    rows: int
 
 
 class Recording(NamedTuple):
-    """A run: what it did, and below which folder it did it."""
+    """A run: what it did, below which folder, and what was due after each event."""
 
     events: list[Event]
     home: Path
+    due: list[Due]
 
 
 def recorded(world: World, *args: str, crash_at: str = "") -> list[Event]:
@@ -51,7 +62,7 @@ def short(tmp_path_factory) -> Recording:
     folder = tmp_path_factory.mktemp("short") / "world"
     with new_world(folder) as world:
         args = [*SESSION, "--duration", "6"]
-        return Recording(recorded(world, *args), world.home)
+        return with_due(recorded(world, *args), world.home, folder.parent / "whole")
 
 
 @pytest.fixture(scope="module")
@@ -61,30 +72,29 @@ def long(tmp_path_factory) -> Recording:
     with new_world(folder) as world:
         args = [*SESSION, "--duration", "30", "--checkpoint-interval", "20"]
         first = recorded(world, *args, crash_at="fill.after_commit:2")
-        return Recording([*first, *recorded(world, "--resume")], world.home)
+        both = [*first, *recorded(world, "--resume")]
+        return with_due(both, world.home, folder.parent / "whole")
 
 
-class Book:
-    """What must be in the database after a cut here: orders that were sent, rows that were committed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.sent: list[str] = []
-        self.rows = 0
-        self._folder = folder
-        self._begun = False  # the frame that ends a transaction is being written
-        self._ended: dict[str, bytes] = {}
-
-    def take(self, event: Event, disk: Disk) -> None:
-        """A commit is over when its log is synced, or when the next transaction is written: no sooner."""
+def with_due(events: list[Event], home: Path, folder: Path) -> Recording:
+    """A commit is over when its log is synced, or when the next transaction is written: no sooner."""
+    folder.mkdir()
+    disk, sent, rows = Disk(home), (), 0  # type: Disk, tuple[str, ...], int
+    begun, ended = False, dict[str, bytes]()  # the frame that ends a transaction is being written; has been
+    due = []
+    for event in events:
+        disk.take(event)
         if isinstance(event, Sent):
-            self.sent.append(event.client_order_id)
+            sent = (*sent, event.client_order_id)
         elif isinstance(event, Sync | Write) and event.path.endswith(f"{NAME}-wal"):
-            if self._ended:
-                self.rows, self._ended = _rows(self._ended, self._folder), {}
+            if ended:
+                rows, ended = _rows(ended, folder), {}
             if isinstance(event, Write):
-                if self._begun:
-                    self._ended = disk.whole()
-                self._begun = len(event.data) == FRAME_HEADER and any(event.data[4:8])
+                if begun:
+                    ended = disk.whole()
+                begun = len(event.data) == FRAME_HEADER and any(event.data[4:8])
+        due.append(Due(sent, rows))
+    return Recording(events, home, due)
 
 
 def _rows(image: dict[str, bytes], folder: Path) -> int:
@@ -95,13 +105,13 @@ def _rows(image: dict[str, bytes], folder: Path) -> int:
         return int(db.execute("SELECT count(*) FROM journal").fetchone()[0]) if has_journal else 0
 
 
-def wrong_after(image: dict[str, bytes], book: Book, folder: Path) -> str:
+def wrong_after(image: dict[str, bytes], due: Due, folder: Path) -> str:
     """What is wrong with what a cut left; "" when nothing is."""
     put(image, folder)
     database = Database(f"sqlite:///{folder / NAME}")
     try:
         if database.revision() != SCHEMA_HEAD:
-            return "the schema is gone" if book.rows or book.sent else ""
+            return "the schema is gone" if due.rows or due.sent else ""
         with database.read() as db:
             found = sessions.listed(db)
             if db.exec_driver_sql("PRAGMA quick_check").scalar() != "ok":
@@ -110,37 +120,33 @@ def wrong_after(image: dict[str, bytes], book: Book, folder: Path) -> str:
         known = {coid for info in found for coid in restore(database, info).state.intents}
     finally:
         database.close()
-    lost = [coid for coid in book.sent if coid not in known]
+    lost = [coid for coid in due.sent if coid not in known]
     if lost:
         return f"orders were sent that nobody knows of: {lost}"
-    return f"{book.rows - rows} committed rows are lost" if rows < book.rows else ""
+    return f"{due.rows - rows} committed rows are lost" if rows < due.rows else ""
 
 
 def cut(recording: Recording, cuts: Sequence[tuple[int, int]], folder: Path) -> list[str]:
     """Cut after each ``(number of event, seed)``, in order of events; what was wrong."""
-    (folder / "image").mkdir()
-    (folder / "whole").mkdir()
-    disk, book, found, position = Disk(recording.home), Book(folder / "whole"), [], 0
+    disk, found, position = Disk(recording.home), [], 0
     for number, seed in sorted(cuts):
         for event in recording.events[position : number + 1]:
             disk.take(event)
-            book.take(event, disk)
         position = number + 1
-        says = wrong_after(disk.cut(np.random.default_rng([seed, number])), book, folder / "image")
-        if says:
+        image = disk.cut(np.random.default_rng([seed, number]))
+        if says := wrong_after(image, recording.due[number], folder):
             found.append(f"cut after event {number} ({type(recording.events[number]).__name__}), seed {seed}: {says}")
     return found
 
 
 def test_the_recording_is_whole(short: Recording, tmp_path: Path):
     """Without a cut the model's files are the program's own: they hold what the program says it stored."""
-    disk, book = Disk(short.home), Book(tmp_path)
+    disk = Disk(short.home)
     for event in short.events:
         disk.take(event)
-        book.take(event, disk)
-    assert len(set(book.sent)) == 2
-    assert wrong_after(disk.whole(), book, tmp_path) == ""
-    assert book.rows > 10
+    assert wrong_after(disk.whole(), short.due[-1], tmp_path) == ""
+    assert len(set(short.due[-1].sent)) == 2
+    assert short.due[-1].rows > 10
     assert {name for name, content in disk.whole().items() if content} == {NAME}
 
 
@@ -157,13 +163,10 @@ def test_power_cuts_everywhere(long: Recording, tmp_path: Path, allowance: Allow
     assert len({e.client_order_id for e in long.events if isinstance(e, Sent)}) >= len(ENTRIES)
     count("points to cut the power at", len(long.events) if allowance.part == 0 else 0)
     points = [(number, allowance.seed + seed) for number in range(len(long.events)) for seed in range(SEEDS)]
-    wrong, batch = [], 0
-    chosen = allowance.share(points)
-    while some := [point for point, _ in zip(chosen, range(300), strict=False)]:
-        batch += 1
-        (folder := tmp_path / str(batch)).mkdir()
-        wrong += cut(long, some, folder)
-        count("power cuts", len(some))
+    wrong, chosen = [], allowance.share(points)
+    while batch := list(islice(chosen, BATCH)):
+        wrong += cut(long, batch, tmp_path)
+        count("power cuts", len(batch))
     count("violations", len(wrong))
     assert not wrong, "\n".join([f"{len(wrong)} cuts", *wrong[:10]])
 

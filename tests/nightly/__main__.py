@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tests.nightly import report
 from tests.nightly.report import Result
@@ -92,7 +93,7 @@ def wait(process: subprocess.Popen[bytes], deadline_s: float, name: str) -> int 
             process.wait()
 
 
-def write(folder: Path, results: Sequence[Result], given: argparse.Namespace, begun: datetime) -> dict[str, object]:
+def write(folder: Path, results: Sequence[Result], given: argparse.Namespace, begun: datetime) -> dict[str, Any]:
     whole = report.document(results, seed=given.seed, minutes=given.minutes, begun=f"{begun:%F %T} UTC")
     (folder / "report.json").write_text(json.dumps(whole, indent=2) + "\n")
     (folder / "report.md").write_text(report.for_people(whole))
