@@ -93,7 +93,7 @@ def test_the_clock_set_between_a_kill_and_its_resume(world_at, library: Path, un
 def test_the_clock_set_while_another_start_is_refused(world_at, library: Path, ahead: timedelta, count):
     world: World = world_at("second")
     clock = WallClock(library, world.folder)
-    run = world.start(*SESSION, "--speed", "60", program=PROGRAM, **clock.env)
+    run = world.start(*SESSION, "--duration", "300", "--speed", "60", program=PROGRAM, **clock.env)
     run.wait_for("fill     AAPL")
     clock.set(ahead)
     assert world.run("--resume", program=PROGRAM, **clock.env).code == 4
