@@ -95,3 +95,7 @@ def test_a_suite_runs_with_its_share_and_what_it_leaves_is_read(tmp_path: Path):
 def test_a_suite_whose_share_is_too_small_is_not_run_and_says_so(tmp_path: Path):
     result = run(Suite("all", ("false",), 1.0, needs_minutes=10.0), 2.0, 0, tmp_path)
     assert (result.verdict, result.why) == (SKIPPED, "it takes 10 minutes")
+
+
+def test_what_was_done_has_a_rate_and_what_there_is_has_none():
+    assert report.said({"kills": 30, "calls, in all": 90, "none": 0}, 60.0) == "30 kills (0.5/s), 90 calls, in all"

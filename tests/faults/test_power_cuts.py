@@ -161,7 +161,7 @@ def test_power_cuts_of_this_seed(short: Recording, tmp_path: Path, request):
 def test_power_cuts_everywhere(long: Recording, tmp_path: Path, allowance: Allowance, count):
     assert len(long.events) >= CUTS_MIN
     assert len({e.client_order_id for e in long.events if isinstance(e, Sent)}) >= len(ENTRIES)
-    count("points to cut the power at", len(long.events) if allowance.part == 0 else 0)
+    count("points of a power cut, in all", len(long.events) if allowance.part == 0 else 0)
     points = [(number, allowance.seed + seed) for number in range(len(long.events)) for seed in range(SEEDS)]
     wrong, chosen = [], allowance.share(points)
     while batch := list(islice(chosen, BATCH)):

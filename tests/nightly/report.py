@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 PASSED, FAILED, SKIPPED, LATE = "passed", "FAILED", "not run", "TOO LATE"
 VIOLATIONS = "violations"
+#: How the count of a suite's points ends, of which one night may do a part.
+IN_ALL = ", in all"
 _SKIP = re.compile(r"^SKIPPED \[\d+\] (?:\S+: )?(.*)$", re.MULTILINE)
 _PASSES = re.compile(r"\b([1-9]\d*) passed\b")
 
@@ -85,9 +87,9 @@ def for_people(report: dict[str, Any]) -> str:
 
 
 def said(counts: dict[str, int], seconds: float) -> str:
-    """``1,242 kills (0.9/s)``, for each."""
-    shown = {name: number for name, number in counts.items() if number}
-    return ", ".join(f"{number:,} {name} ({number / max(seconds, 1):.2g}/s)" for name, number in shown.items())
+    """``1,242 kills (0.9/s)``, for each; what there is of something has no rate."""
+    rates = {name: "" if name.endswith(IN_ALL) else f" ({n / max(seconds, 1):.2g}/s)" for name, n in counts.items()}
+    return ", ".join(f"{number:,} {name}{rates[name]}" for name, number in counts.items() if number)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
