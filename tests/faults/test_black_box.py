@@ -1,6 +1,7 @@
 """kill -9 at any moment, as often as it likes: the program from outside, against the exchange's own books."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,14 @@ from tests.allowance import Allowance
 from tests.faults.worlds import SESSION, check, finished, has_session, new_world
 from tests.recovery.harness import KILLED, Ended, World
 
-#: Wall seconds in which the moment of a kill lies.
-MOMENT_S = 2.0
+
+@pytest.fixture(scope="module")
+def whole_s(tmp_path_factory) -> float:
+    """Wall seconds that the session takes here and now: the moments of the kills lie within."""
+    with new_world(tmp_path_factory.mktemp("whole") / "world") as world:
+        begun_s = time.monotonic()
+        world.run(*SESSION).ok()
+        return time.monotonic() - begun_s
 
 
 def killed_at(world: World, moment_s: float) -> Ended:
@@ -24,12 +31,12 @@ def killed_at(world: World, moment_s: float) -> Ended:
     return run.end()
 
 
-def live_and_die(world: World, seed: int) -> int:
+def live_and_die(world: World, seed: int, whole_s: float) -> int:
     """Killed one to four times, then left to finish. Returns how many kills met it alive."""
     chance = np.random.default_rng(seed)
     kills = 0
     for _ in range(int(chance.integers(1, 5))):
-        ended = killed_at(world, float(chance.uniform(0.02, MOMENT_S)))
+        ended = killed_at(world, float(chance.uniform(0.02, whole_s)))
         assert ended.code in (KILLED, 0), ended
         if ended.code == 0:
             break
@@ -40,18 +47,18 @@ def live_and_die(world: World, seed: int) -> int:
     return kills
 
 
-def test_killed_at_moments_of_this_seed(world_at, request):
-    live_and_die(world_at("world"), request.config.getoption("--seed"))
+def test_killed_at_moments_of_this_seed(world_at, whole_s: float, request):
+    live_and_die(world_at("world"), request.config.getoption("--seed"), whole_s)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(0)
-def test_killed_at_any_moment(tmp_path: Path, allowance: Allowance, count):
+def test_killed_at_any_moment(tmp_path: Path, whole_s: float, allowance: Allowance, count):
     wrong = []
     for seed in allowance.seeds(at_least=20):
         try:
             with new_world(tmp_path / str(seed)) as world:
-                count("kills at a random moment", live_and_die(world, seed))
+                count("kills at a random moment", live_and_die(world, seed, whole_s))
         except AssertionError as error:
             count("violations")
             wrong.append(f"seed {seed}: {str(error)[:800]}")
