@@ -47,10 +47,6 @@ def live_and_die(world: World, seed: int, whole_s: float) -> int:
     return kills
 
 
-def test_killed_at_moments_of_this_seed(world_at, whole_s: float, request):
-    live_and_die(world_at("world"), request.config.getoption("--seed"), whole_s)
-
-
 @pytest.mark.nightly
 @pytest.mark.timeout(0)
 def test_killed_at_any_moment(tmp_path: Path, whole_s: float, allowance: Allowance, count):
