@@ -1,17 +1,22 @@
 """What every test stands on: nothing of the developer's environment, and a home of its own."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.allowance import Allowance, Counts, seconds_of, workers_of
 from tests.databases import BACKENDS
 from tests.postgres import Server
 
 OURS = ("ALPACA_", "APCA_", "GAMBLER_")
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+
+BEGUN_S = time.monotonic()
 
 # At import too: a session fixture may start a server before the first test has begun.
 for _name in [name for name in os.environ if name.startswith(OURS) or name.lower() in PROXIES]:
@@ -27,6 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--all-databases", action="store_true", help="run what is slow on each kind of database, not on SQLite alone"
     )
     parser.addoption("--nightly", action="store_true", help="run what is marked `nightly` too")
+    parser.addoption("--minutes", default="0", help="wall time for what is nightly; 0 is as long as it takes")
+    parser.addoption("--seed", type=int, default=0, help="which samples nightly suites take")
+    parser.addoption("--counts", type=Path, help="folder for what nightly suites counted")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -34,6 +42,43 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("nightly") is not None:
                 item.add_marker(pytest.mark.skip(reason="too large for each commit; runs with --nightly"))
+    elif float(config.getoption("minutes")):  # not all of them may get their turn: which, the seed says
+        order = np.random.default_rng(config.getoption("seed")).permutation(len(items))
+        items[:] = [items[index] for index in order]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    minutes = float(item.config.getoption("minutes"))
+    if minutes and item.get_closest_marker("nightly") is not None and time.monotonic() - BEGUN_S > minutes * 60:
+        pytest.skip("the time for nightly tests is up")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "part" in metafunc.fixturenames:  # a suite's points are dealt out to all processes
+        metafunc.parametrize("part", range(workers_of(metafunc.config)))
+
+
+@pytest.fixture
+def part() -> int:
+    """Which part of a suite this is: a test that asks for it runs once in each process."""
+    return 0
+
+
+@pytest.fixture
+def allowance(request: pytest.FixtureRequest, part: int) -> Allowance:
+    """How much of a nightly suite this test does."""
+    config = request.config
+    return Allowance(config.getoption("seed"), part, workers_of(config), seconds_of(request.node))
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
+    """``count("kills")`` or ``count("cuts", 2000)``: for the nightly report."""
+    counts, begun_s = Counts(), time.monotonic()
+    yield counts.add
+    folder: Path | None = request.config.getoption("counts")
+    if folder is not None:
+        counts.write(folder, request.node.nodeid, time.monotonic() - begun_s)
 
 
 @pytest.fixture(autouse=True)

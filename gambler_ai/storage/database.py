@@ -188,8 +188,12 @@ class Database:
 
     @contextmanager
     def _untouched(self) -> Iterator[Engine]:
-        """A way to read that leaves no trace: on SQLite the last one to close a file writes its log back."""
-        if self.path is None:
+        """A way to read that leaves no trace: on SQLite the last one to close a file writes its log back.
+
+        Where a rollback journal was left half way (by a power cut as the file was made), nobody can read the file
+        without undoing that first.
+        """
+        if self.path is None or _is_left(self.path.with_name(f"{self.path.name}-journal")):
             yield self._reader
             return
         place = self.url.set(database=f"file:{quote(str(self.path))}", query={"mode": "ro", "uri": "true"})
@@ -297,6 +301,12 @@ def sqlite_path(url: sa.URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
     return Path(os.path.expanduser(url.database))
+
+
+def _is_left(journal: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return journal.stat().st_size > 0
+    return False
 
 
 def _prepare_file(path: Path) -> None:

@@ -142,8 +142,9 @@ class Fill(NamedTuple):
 class Exchange:
     """`exchange serve`, paused: the market moves only when a runner (or the test) moves it."""
 
-    def __init__(self, env: Mapping[str, str], folder: Path, *options: str) -> None:
-        command = [*FORKED, "exchange", "serve", "--paused", "--json", "--port", "0", *options]
+    def __init__(self, env: Mapping[str, str], folder: Path, *options: str, paused: bool = True) -> None:
+        stands = ["--paused"] if paused else []
+        command = [*FORKED, "exchange", "serve", *stands, "--json", "--port", "0", *options]
         self.running = Running(command, env, folder)
         self.names: dict[str, str] = json.loads(self.running.wait_for("{"))
         self.url = self.names["ALPACA_TRADING_URL"]

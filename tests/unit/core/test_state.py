@@ -243,14 +243,14 @@ def test_an_order_is_partly_filled_by_its_quantities_until_it_is_final(status, f
     assert order.partial_since == (after(seconds=1) if dated else None)
 
 
-def test_a_report_of_an_earlier_moment_changes_no_order():
+def test_a_report_of_an_earlier_moment_changes_no_order_and_no_intent():
     state, _ = evolved(
         planned(), ev.OrderUpdated(AT, report_of(ENTRY, "partially_filled", "4", updated_at=after(seconds=5)))
     )
     before = dict(state.orders)
     earlier = report_of(ENTRY, "partially_filled", "2", updated_at=after(seconds=4))
     changes = apply(state, ev.OrderUpdated(after(seconds=9), earlier))
-    assert (state.orders, changes.orders) == (before, {})
+    assert (state.orders, changes.orders, changes.intents) == (before, {}, {})
     apply(state, ev.OrderUpdated(after(seconds=9), replace(earlier, filled_qty=D(5), updated_at=after(seconds=5))))
     assert next(iter(state.orders.values())).filled_qty == D(5)  # the same moment counts
 

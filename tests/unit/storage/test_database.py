@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import stat
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -277,6 +278,29 @@ def test_a_database_of_ours_that_lost_its_write_ahead_log_gets_it_back(database,
     again = Database(url)
     again.prepare()
     again.close()
+
+
+@sqlite_only
+def test_a_file_with_a_transaction_left_half_way_by_a_power_cut_is_read(database, tmp_path):
+    """Without a write-ahead log, as when the file is made: the next one to open it has to undo that first."""
+    database.close()
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as writer:
+        for statement in ("journal_mode=delete", "cache_size=2", "synchronous=2"):
+            writer.execute(f"PRAGMA {statement}")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("CREATE TABLE others AS WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n"
+                       " WHERE i < 200) SELECT hex(randomblob(900)) AS text FROM n")  # fmt: skip
+        journal = Path(f"{database.path}-journal")
+        assert journal.stat().st_size > 0
+        cut = tmp_path / "cut.sqlite3"
+        cut.write_bytes(database.path.read_bytes())
+        cut.with_name("cut.sqlite3-journal").write_bytes(journal.read_bytes())
+        writer.execute("ROLLBACK")
+    after = Database(f"sqlite:///{cut}")
+    after.prepare()
+    with after.read() as db:
+        assert "others" not in sa.inspect(db).get_table_names()
+    after.close()
 
 
 def test_a_newer_schema_is_refused_and_left_alone(database):

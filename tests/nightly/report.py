@@ -1,0 +1,99 @@
+"""What a night came to: one JSON document, and the same for people."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PASSED, FAILED, SKIPPED, LATE = "passed", "FAILED", "not run", "TOO LATE"
+VIOLATIONS = "violations"
+#: How the count of a suite's points ends, of which one night may do a part.
+IN_ALL = ", in all"
+_SKIP = re.compile(r"^SKIPPED \[\d+\] (?:\S+: )?(.*)$", re.MULTILINE)
+_PASSES = re.compile(r"\b([1-9]\d*) passed\b")
+
+
+class Result(NamedTuple):
+    """How one suite went. ``log`` is the file with all that it said."""
+
+    name: str
+    verdict: str
+    seconds: float
+    counts: dict[str, int]
+    log: str
+    why: str = ""
+
+
+def counted(folder: Path) -> Counter[str]:
+    """The sum of all files that tests have left (`tests/allowance.py`)."""
+    total: Counter[str] = Counter()
+    for file in sorted(folder.glob("*.json")):
+        total.update(json.loads(file.read_text())["counts"])
+    return total
+
+
+def tests_passed(said: str) -> int:
+    """As many as the last line of a test run says."""
+    found: list[str] = _PASSES.findall(said)
+    return int(found[-1]) if found else 0
+
+
+def verdict_of(code: int | None, said: str) -> tuple[str, str]:
+    """Verdict and reason, from how a suite's command ended (None: it had to be ended) and what it said."""
+    if code is None:
+        return LATE, "it did not end in its time"
+    if code:
+        lines = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR", "SURVIVED", "error:"))]
+        return FAILED, "; ".join(lines[:3]) or f"exit code {code}"
+    if not _PASSES.search(said) and (reasons := sorted(set(_SKIP.findall(said)))):
+        return SKIPPED, "; ".join(reasons)[:200]
+    return PASSED, ""
+
+
+def document(results: Sequence[Result], *, seed: int, minutes: float, begun: str) -> dict[str, Any]:
+    """The whole report. A suite that failed without counting a violation is one."""
+    total: Counter[str] = Counter()
+    for result in results:
+        total.update({name: number for name, number in result.counts.items() if name != VIOLATIONS})
+    return {
+        "begun": begun, "seed": seed, "minutes": minutes, "violations": sum(map(violations, results)),
+        "seconds": round(sum(result.seconds for result in results), 1), "counts": dict(sorted(total.items())),
+        "suites": [result._asdict() for result in results],
+    }  # fmt: skip
+
+
+def violations(result: Result) -> int:
+    """Promises that were broken, as far as one suite has found."""
+    return max(result.counts.get(VIOLATIONS, 0), int(result.verdict in (FAILED, LATE)))
+
+
+def for_people(report: dict[str, Any]) -> str:
+    """Markdown that reads well as it is."""
+    suites, counts = report["suites"], report["counts"]
+    lines = [f"# Nightly report, {report['begun']}", ""]
+    lines += [
+        f"Seed {report['seed']}, {report['seconds'] / 60:.1f} minutes, **{report['violations']} violations**.",
+        "",
+    ]
+    lines += table(["counted", "number"], [[name, f"{number:,}"] for name, number in counts.items()])
+    lines += ["", *table(
+        ["suite", "verdict", "minutes", "counts"],
+        [[s["name"], s["verdict"], f"{s['seconds'] / 60:.1f}", said(s["counts"], s["seconds"])] for s in suites],
+    )]  # fmt: skip
+    told = [f"- {s['name']}: {s['verdict']}: {s['why']} (`{s['log']}`)" for s in suites if s["why"]]
+    return "\n".join([*lines, *(["", *told] if told else []), ""])
+
+
+def said(counts: dict[str, int], seconds: float) -> str:
+    """``1,242 kills (0.9/s)``, for each; what there is of something has no rate."""
+    rates = {name: "" if name.endswith(IN_ALL) else f" ({n / max(seconds, 1):.2g}/s)" for name, n in counts.items()}
+    return ", ".join(f"{number:,} {name}{rates[name]}" for name, number in counts.items() if number)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned columns."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
