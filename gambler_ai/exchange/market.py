@@ -5,6 +5,7 @@ for.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from gambler_ai.exchange.instants import MINUTE, SECOND, new_york
 from gambler_ai.exchange.sessions import Session, Sessions
 
 MAX_CACHED_DAYS = 512  # about 16 KB each: 8 MB
+MAX_CACHED_BARS = 32  # days of bars of one size, about 60 KB each: 2 MB
 
 
 class Bar(NamedTuple):
@@ -76,6 +78,7 @@ class Market:
         self.sessions = Sessions(market_days())
         self._daily: dict[str, DailyBars] = {}
         self._days: OrderedDict[tuple[str, date], Day] = OrderedDict()
+        self._bars: OrderedDict[tuple[str, date, int], tuple[Bar, ...]] = OrderedDict()
 
     @property
     def last_day(self) -> date:
@@ -157,29 +160,16 @@ class Market:
             index -= 1
         return None
 
-    def minute_bars(self, symbol: str, session: Session, size: int = 1) -> list[Bar]:
+    def minute_bars(self, symbol: str, session: Session, size: int = 1) -> Sequence[Bar]:
         """Bars of ``size`` minutes, on the marks of the clock in New York, cut to the session."""
-        day = self.day(symbol, session)
-        if day is None:
-            return []
-        prices = day.prices.reshape(-1, TICKS_A_MINUTE)
-        lead = (session.open_us - session.start_us) // MINUTE % size
-        edges = [0, *range(size - lead, session.minutes, size)]
-        starts = np.array(edges)
-        highs = np.maximum.reduceat(prices.max(axis=1), starts).tolist()
-        lows = np.minimum.reduceat(prices.min(axis=1), starts).tolist()
-        volumes = np.add.reduceat(day.volumes, starts).tolist()
-        value = np.add.reduceat(prices.mean(axis=1) * day.volumes, starts).tolist()
-        bars: list[Bar] = []
-        for place, first in enumerate(edges):
-            last = edges[place + 1] if place + 1 < len(edges) else session.minutes
-            open_, close, volume = int(prices[first, 0]), int(prices[last - 1, -1]), volumes[place]
-            vwap = round(value[place] / volume) if volume else close
-            begin = session.open_us + (first - (lead if place == 0 else 0)) * MINUTE
-            end = session.open_us + last * MINUTE
-            trades = max((last - first) * TICKS_A_MINUTE, volume // 150)
-            bars.append(Bar(begin, end, open_, highs[place], lows[place], close, volume, trades, vwap))
-        return bars
+        place = (ASSETS[symbol].series, session.day, size)
+        found = self._bars.get(place)
+        if found is None:
+            day = self.day(symbol, session)
+            found = self._bars[place] = tuple(_minute_bars(day, session, size)) if day is not None else ()
+            if len(self._bars) > MAX_CACHED_BARS:
+                self._bars.popitem(last=False)
+        return found
 
     def daily_bar(self, symbol: str, session: Session) -> Bar | None:
         bars = self.daily(symbol)
@@ -189,3 +179,24 @@ class Market:
         open_, high, low, close, volume = bars.ohlcv[row].tolist()
         vwap = (open_ + high + low + close) // 4
         return Bar(session.start_us, session.close_us, open_, high, low, close, volume, max(1, volume // 150), vwap)
+
+
+def _minute_bars(day: Day, session: Session, size: int) -> list[Bar]:
+    prices = day.prices.reshape(-1, TICKS_A_MINUTE)
+    lead = (session.open_us - session.start_us) // MINUTE % size
+    edges = [0, *range(size - lead, session.minutes, size)]
+    starts = np.array(edges)
+    highs = np.maximum.reduceat(prices.max(axis=1), starts).tolist()
+    lows = np.minimum.reduceat(prices.min(axis=1), starts).tolist()
+    volumes = np.add.reduceat(day.volumes, starts).tolist()
+    value = np.add.reduceat(prices.mean(axis=1) * day.volumes, starts).tolist()
+    bars: list[Bar] = []
+    for place, first in enumerate(edges):
+        last = edges[place + 1] if place + 1 < len(edges) else session.minutes
+        open_, close, volume = int(prices[first, 0]), int(prices[last - 1, -1]), volumes[place]
+        vwap = round(value[place] / volume) if volume else close
+        begin = session.open_us + (first - (lead if place == 0 else 0)) * MINUTE
+        end = session.open_us + last * MINUTE
+        trades = max((last - first) * TICKS_A_MINUTE, volume // 150)
+        bars.append(Bar(begin, end, open_, highs[place], lows[place], close, volume, trades, vwap))
+    return bars

@@ -78,10 +78,10 @@ class Auditor:
                 self._state = empty_state(sessions.find(db, self._session_id))
             state = self._state
             try:
-                for fact, self._head in journal.read(db, self._session_id, state.seq, self._head):
+                for fact, head in journal.read(db, self._session_id, state.seq, self._head):
                     yield from self._before(state, fact)
                     apply(state, fact)
-                    state.seq += 1
+                    state.seq, self._head = state.seq + 1, head
             except CheckpointCorrupt as error:
                 yield Violation("journal", error.message)
 
@@ -191,7 +191,9 @@ class Auditor:
                 continue
             if symbol not in self.told_bare:
                 yield Violation("bare", f"{symbol}: NAKED ({why}) and nobody was told")
-            elif at - self.told_bare[symbol] > BARE_MAX and at - self.protects.get(symbol, position.entry_at) > BARE_MAX:
+            elif (
+                at - self.told_bare[symbol] > BARE_MAX and at - self.protects.get(symbol, position.entry_at) > BARE_MAX
+            ):
                 yield Violation("bare", f"{symbol}: NAKED ({why}) since {self.told_bare[symbol]} and nothing is done")
 
     def _covered(self, symbol: str) -> Decimal:

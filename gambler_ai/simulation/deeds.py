@@ -1,4 +1,4 @@
-"""What people do meanwhile: orders by hand, requests to the session, the HALT file, a clock that is set, a lid closed."""
+"""What people do meanwhile: orders by hand, requests to the session, the HALT file, a clock set, a lid closed."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class _Connection(sqlite3.Connection):
         if kind:
             raise sqlite3.OperationalError(MESSAGES[kind])
 
-    def cursor(self, *args: Any, **options: Any) -> sqlite3.Cursor:
+    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         if self._disk.dead:
             raise Crash
-        return super().cursor(*args, **options)
+        return super().cursor(factory)

@@ -1,5 +1,4 @@
-"""The two feeds without a wall clock: waiting moves virtual time, and the worker's turn comes when nothing else is due.
-"""
+"""The two feeds in virtual time: waiting moves it, and the worker's turn comes when nothing else is due."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from gambler_ai.app.assembly import build_engine, build_runner, instruments_of, 
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue
 from gambler_ai.broker.alpaca import AlpacaBroker
 from gambler_ai.broker.market_data import AlpacaMarketData
-from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions

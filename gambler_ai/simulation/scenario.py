@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.ports import Strategy
@@ -17,7 +18,7 @@ from gambler_ai.crashpoints import POINTS
 from gambler_ai.exchange import faults
 from gambler_ai.exchange.assets import ASSETS
 from gambler_ai.exchange.daily import market_days
-from gambler_ai.exchange.instants import from_us
+from gambler_ai.exchange.instants import NEW_YORK, from_us
 from gambler_ai.exchange.sessions import EARLY_CLOSES, Session, Sessions
 from gambler_ai.simulation.dice import Dice
 from gambler_ai.simulation.disk import MESSAGES, DiskFault
@@ -26,6 +27,8 @@ from gambler_ai.strategies.momentum import Momentum
 
 #: A regular session.
 DAY_MINUTES = 390
+#: Minutes that are left of a day whose market goes on while a process is down.
+SPARE_MINUTES = 20
 #: Of a session's time the last part in which nothing goes wrong any more, so that its end can be judged; minutes.
 CALM_MAX, CALM_SHARE = 25.0, 0.4
 #: Points that no session of one process on one database passes.
@@ -87,6 +90,24 @@ class Scenario(Struct, frozen=True):
         """Market seconds of session time in which things go wrong."""
         return self.minutes * 60 - min(CALM_MAX, self.minutes * CALM_SHARE) * 60
 
+    def lines(self) -> list[str]:
+        """What was drawn, a thing a line."""
+        plan = self.plan
+        pace = f"{self.rate:g} times as fast as the wall clock" if self.rate else "moved by the runner"
+        rows = [
+            f"{self.start:%F %T} UTC, {self.sessions} day(s), {self.minutes:g} minutes; the market is {pace}",
+            f"{','.join(plan.symbols)} by {self.strategy}; prices of seed {self.exchange_seed}",
+            f"bars {plan.timeframe_s} s, scans {plan.interval_s:g} s, checkpoints {plan.checkpoint_interval_s:g} s,"
+            f" {plan.keep_checkpoints} kept, {plan.position_size} a position, on exit {plan.on_exit}",
+            f"limits: positions {plan.max_positions}, order {plan.max_order_value}, orders a day"
+            f" {plan.max_orders_per_day}, daily loss {plan.max_daily_loss}",
+        ]
+        rows += [f"broker at {fault.after_s:g} s: {fault.row}" for fault in self.broker]
+        rows += [f"disk of process {n}: {fault}" for n, fault in enumerate(self.disk, 1) if fault is not None]
+        rows += [f"process {n} dies at {c.point or f'request {c.request}'}" for n, c in enumerate(self.crashes, 1)]
+        rows += [f"people at {d.after_s:g} s: {d.kind} {d.argument} {d.number:g}" for d in self.deeds]
+        return rows
+
     def make_strategy(self) -> Strategy:
         """The strategy, as every process of this execution loads it."""
         values = {name: value for name, value in self.strategy.items() if name != "class"}
@@ -114,15 +135,7 @@ def special_days() -> tuple[tuple[str, tuple[int, ...]], ...]:
 
 
 def _offset(day: date) -> timedelta | None:
-    noon = datetime(day.year, day.month, day.day, 12, tzinfo=faults_zone())
-    return noon.utcoffset()
-
-
-def faults_zone() -> Any:
-    """New York."""
-    from gambler_ai.exchange.instants import NEW_YORK
-
-    return NEW_YORK
+    return datetime(day.year, day.month, day.day, 12, tzinfo=NEW_YORK).utcoffset()
 
 
 def draw(seed: int, minutes: float | None = None) -> Scenario:
@@ -134,6 +147,8 @@ def draw(seed: int, minutes: float | None = None) -> Scenario:
     session = calendar().session(index)
     if minutes is None:
         minutes = sum(calendar().session(i).minutes for i in range(index, index + count)) - 2.0
+        if rate and dice.random() < 0.9:  # what it is down for, so that it does not wait for the next day
+            minutes -= SPARE_MINUTES
     start = from_us(session.open_us) + timedelta(seconds=_pick(dice, 1, 50))
     symbols = tuple(str(s) for s in dice.choice(_listed(session), size=int(dice.integers(1, 4)), replace=False))
     scenario = Scenario(
@@ -197,12 +212,10 @@ def _strategy(dice: np.random.Generator) -> dict[str, Any]:
 
 def _with_trouble(dice: np.random.Generator, scenario: Scenario) -> Scenario:
     """Some executions are quiet, some have one kind of trouble, some have all of it."""
-    crashes = tuple(_crash(dice) for _ in range(int(dice.choice([0, 1, 2, 3, 6]))))
-    broker = tuple(_broker_fault(dice, scenario) for _ in range(int(dice.choice([0, 2, 6, 12]))))
+    crashes = tuple(_crash(dice) for _ in range(int(dice.choice([0, 1, 2, 4, 8]))))
+    broker = tuple(_broker_fault(dice, scenario) for _ in range(int(dice.choice([0, 3, 8, 16]))))
     disk = tuple(_disk_fault(dice) if dice.random() < 0.5 else None for _ in range(int(dice.choice([0, 0, 2, 4]))))
-    deeds = tuple(_deed(dice, scenario) for _ in range(int(dice.choice([0, 0, 2, 5]))))
-    from msgspec.structs import replace
-
+    deeds = tuple(_deed(dice, scenario) for _ in range(int(dice.choice([0, 0, 3, 6]))))
     return replace(scenario, crashes=crashes, broker=broker, disk=disk, deeds=deeds)
 
 

@@ -6,7 +6,7 @@ takes virtual time; what hangs longer than a client waits is handled when it arr
 
 from __future__ import annotations
 
-import io
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,6 @@ from requests.structures import CaseInsensitiveDict
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
-from urllib3 import HTTPResponse
 
 from gambler_ai.broker.fence import READ_TIMEOUT_S
 from gambler_ai.exchange.exchange import Exchange
@@ -188,10 +187,23 @@ class Line(requests.Session):
 def _response(
     asked: requests.PreparedRequest, status: int, headers: list[tuple[str, str]], body: bytes
 ) -> requests.Response:
-    response = requests.Response()
+    response = _Response()
     response.status_code, response.url, response.request = status, asked.url or "", asked
     response.headers = CaseInsensitiveDict(headers)
-    response.encoding = "utf-8"
-    response.raw = HTTPResponse(io.BytesIO(body), status=status, preload_content=False)
-    response._content, response._content_consumed = body, True  # type: ignore[attr-defined]
+    response._content = body
     return response
+
+
+class _Response(requests.Response):
+    """One whose body is here already; what a real one builds for its connection is left out."""
+
+    def __init__(self) -> None:
+        self._content: Any = b""
+        self._content_consumed = True
+        self.encoding = "utf-8"
+        self.reason: Any = ""
+        self.history = []
+        self.raw = None
+
+    def json(self, **options: Any) -> Any:
+        return json.loads(self._content, **options)

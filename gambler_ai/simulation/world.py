@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 import msgspec
@@ -36,7 +35,7 @@ from gambler_ai.storage.database import Database
 
 #: Processes of one execution; more than that and it does not come to an end.
 LIVES_MAX = 60
-#: Wall seconds between the end of a process by itself and its next start, as a service manager has it.
+#: Market seconds between the end of a process by itself and its next start, as a service manager has it.
 RESTART_S = 20.0
 #: What the end of a process may be and still be in order: it is started again.
 _LEFT = (TryAgainLater, BrokerError, StorageError)
@@ -243,7 +242,7 @@ class World:
             if self._books.status(self.session_id) in _DONE:
                 return False
         if self.universe.rate:
-            self.universe.wait(down_s)
+            self.universe.wait(down_s / self.universe.rate)
         else:
             self.universe.monotonic_s += down_s
         return True
@@ -271,5 +270,3 @@ def close_of(day: str) -> datetime:
     """When the market really closes on a day."""
     found = calendar().between(date.fromisoformat(day), date.fromisoformat(day))
     return from_us(found[0].close_us)
-
-
