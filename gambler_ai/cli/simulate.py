@@ -71,6 +71,7 @@ class _Watch:
         self.broken: list[Outcome] = []
         self._counts = dict.fromkeys(("seeds", "facts", "entries", "fills", "lives", "crashes"), 0)
         self._market_minutes = 0.0
+        self._journals: dict[str, str] = {}
 
     def follow(self, outcomes: Iterator[Outcome]) -> None:
         """Take each outcome as it comes, until the last or the time limit."""
@@ -98,6 +99,7 @@ class _Watch:
         self._counts["seeds"] += 1
         for name in self._counts.keys() - {"seeds"}:
             self._counts[name] += getattr(outcome, name)
+        self._journals[str(outcome.seed)] = outcome.journal_hash
         self._market_minutes += outcome.market_minutes
         if outcome.violations:
             self.broken.append(outcome)
@@ -140,6 +142,7 @@ class _Watch:
             print_json(self._counts | {
                 "stopped": stopped, "market_minutes": round(self._market_minutes), "broken": rows,
                 "seeds_per_minute": round(self._rate, 1),
+                "journals": self._journals,
             })  # fmt: skip
             return
         c = self._counts

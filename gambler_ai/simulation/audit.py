@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import msgspec
+
 from gambler_ai.core import events as ev
-from gambler_ai.core import snapshot
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import ZERO
-from gambler_ai.core.orders import ID_PREFIX, Purpose
+from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Purpose
 from gambler_ai.core.protection import Protection, protections
 from gambler_ai.core.risk import RiskLimits, entering
 from gambler_ai.core.state import SessionState
@@ -23,8 +24,11 @@ from gambler_ai.storage import journal, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.recovery import empty_state, restore
 
-#: A position may be bare for so long of a calm, open market.
-BARE_MAX = timedelta(minutes=10)
+#: A position may be bare for so long of an open market with nothing being done; a broker that says no is asked ever
+#: less often, after a quarter of an hour at last.
+BARE_MAX = timedelta(minutes=20)
+
+_bytes = msgspec.json.Encoder(order="deterministic", decimal_format="string").encode  # not by what is judged
 
 
 class Auditor:
@@ -44,8 +48,8 @@ class Auditor:
         self._halted = False  # as the requests that were taken have it
         self._fills: set[str] = set()
         self.entries = 0
-        self.told_bare: dict[str, datetime] = {}
-        self.protects: dict[str, datetime] = {}
+        self._told_bare: dict[str, datetime] = {}
+        self._bare_since: dict[str, datetime] = {}  # or since something was last done about it
 
     @property
     def head(self) -> str:
@@ -93,10 +97,10 @@ class Auditor:
         except CheckpointCorrupt as error:
             yield Violation("restore", error.message)
             return
-        replayed = snapshot.dump(self.state)
-        if snapshot.dump(restored) != replayed:
+        replayed = _bytes(self.state)
+        if _bytes(restored) != replayed:
             yield Violation("restore", f"checkpoint and journal differ from the journal alone at row {self.state.seq}")
-        if live is not None and snapshot.dump(live) != replayed:
+        if live is not None and _bytes(live) != replayed:
             yield Violation("replay", f"the state in memory is not what the journal makes at row {self.state.seq}")
 
     def _before(self, state: SessionState, fact: ev.Fact) -> Iterator[Violation]:
@@ -107,13 +111,37 @@ class Auditor:
                 yield Violation("fill twice", f"{fact.fill.activity_id} is in the journal twice")
             self._fills.add(fact.fill.activity_id)
         elif isinstance(fact, ev.Reconciled):
-            self.told_bare |= {d.symbol: fact.at for d in fact.discrepancies if "NAKED" in d.action}
+            self._told_bare |= {d.symbol: fact.at for d in fact.discrepancies if "NAKED" in d.action}
+        elif isinstance(fact, ev.RunStarted | ev.RunPaused):
+            self._bare_since.clear()
+        elif isinstance(fact, ev.Marked):
+            yield from self._bare(state, fact.at)
         elif isinstance(fact, ev.IntentPlanned):
             yield from self._planned(state, fact)
+        elif isinstance(fact, ev.IntentVoided):
+            yield from self._voided(state.intents[fact.client_order_id], fact)
         elif isinstance(fact, ev.ResendPlanned):
             intent = state.intents[fact.client_order_id].intent
             if intent.purpose is Purpose.ENTRY and (state.halts or self._halted):
                 yield Violation("halted", f"entry {fact.client_order_id} sent again at {fact.at} while halted")
+
+    def _bare(self, state: SessionState, at: datetime) -> Iterator[Violation]:
+        """A position without a stop, that nobody does anything about, while the market is open and read."""
+        naked = {p.symbol: why for p, status, why in protections(state) if status is Protection.NAKED}
+        held = self._bare_since
+        self._bare_since = {s: held.get(s, at) for s in naked if not state.degraded}
+        for symbol, since in self._bare_since.items():
+            if at - since > BARE_MAX:
+                yield Violation("bare", f"{symbol}: NAKED ({naked[symbol]}) since {since} and nothing is done")
+
+    @staticmethod
+    def _voided(record: IntentRecord, fact: ev.IntentVoided) -> Iterator[Violation]:
+        """Believed absent takes three look-ups that missed over ten seconds, half a minute after the last byte."""
+        quiet = fact.at - (record.sent_at or record.intent.decided_at)
+        span = fact.at - (record.first_miss_at or fact.at)
+        if record.misses < 3 or quiet < timedelta(seconds=30) or span < timedelta(seconds=10):
+            what = f"{fact.client_order_id} after {record.misses} look-ups in {span}, {quiet} after it was sent"
+            yield Violation("void", what)
 
     def _planned(self, state: SessionState, fact: ev.IntentPlanned) -> Iterator[Violation]:
         intent, plan = fact.intent, state.plan
@@ -121,7 +149,7 @@ class Auditor:
         if intent.client_order_id in state.intents:
             yield Violation("decision twice", name)
         if intent.purpose is not Purpose.ENTRY:
-            self.protects[intent.symbol] = fact.at
+            self._bare_since.pop(intent.symbol, None)
             return
         self.entries += 1
         if state.halts or state.stopping or self._halted or ev.ALL in state.exits:
@@ -181,20 +209,13 @@ class Auditor:
                 )
 
     def _protected(self) -> Iterator[Violation]:
-        state, at = self.state, self.state.last_at
-        for position, status, why in protections(state):
+        for position, status, why in protections(self.state):
             symbol = position.symbol
             covered = self._covered(symbol)
             if status is Protection.PROTECTED and covered < abs(position.qty):
                 yield Violation("bare", f"{symbol}: said to be protected, stops at the exchange cover {covered}")
-            if status is not Protection.NAKED or not self._exchange.is_open:
-                continue
-            if symbol not in self.told_bare:
+            if status is Protection.NAKED and self._exchange.is_open and symbol not in self._told_bare:
                 yield Violation("bare", f"{symbol}: NAKED ({why}) and nobody was told")
-            elif (
-                at - self.told_bare[symbol] > BARE_MAX and at - self.protects.get(symbol, position.entry_at) > BARE_MAX
-            ):
-                yield Violation("bare", f"{symbol}: NAKED ({why}) since {self.told_bare[symbol]} and nothing is done")
 
     def _covered(self, symbol: str) -> Decimal:
         stops = [o for o in self._exchange.book.open_in(symbol) if o.stop_price is not None and self._is_ours(o)]

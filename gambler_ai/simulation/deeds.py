@@ -69,9 +69,9 @@ class Hands:
             self._stage.note(f"people: refused, {refusal.message}")
 
     def _cancel_ours(self, deed: Deed) -> None:
-        exchange = self._stage.exchange
+        exchange, symbol = self._stage.exchange, self._held(deed)
         with exchange.step():
-            for order in exchange.book.open_in(deed.argument):
+            for order in exchange.book.open_in(symbol):
                 head = exchange.book.orders[order.group]
                 if order.is_open and head.client_order_id.startswith(ID_PREFIX):
                     try:
@@ -81,12 +81,18 @@ class Hands:
 
     def _close(self, deed: Deed) -> None:
         self._cancel_ours(deed)
-        qty = self._stage.exchange.book.position_qty(deed.argument)
+        symbol = self._held(deed)
+        qty = self._stage.exchange.book.position_qty(symbol)
         if qty:
             side = "sell" if qty > Decimal(0) else "buy"
             self._submit({
-                "symbol": deed.argument, "qty": f"{abs(qty):f}", "side": side, "type": "market", "time_in_force": "day",
+                "symbol": symbol, "qty": f"{abs(qty):f}", "side": side, "type": "market", "time_in_force": "day",
             })  # fmt: skip
+
+    def _held(self, deed: Deed) -> str:
+        """The deed's symbol if the account holds it, else one that it holds."""
+        held = sorted(self._stage.exchange.book.positions)
+        return deed.argument if deed.argument in held or not held else held[0]
 
     def _jump(self, deed: Deed) -> None:
         self._stage.universe.jump(timedelta(seconds=deed.number))

@@ -250,7 +250,7 @@ def _disk_fault(dice: np.random.Generator) -> DiskFault:
 
 #: What is done from outside, and how often compared with each other.
 DEEDS = {
-    "buy": 2, "sell": 2, "cancel ours": 2, "close by hand": 2, "jump": 2, "asleep": 1, "stop": 1, "halt file": 1,
+    "buy": 2, "sell": 2, "cancel ours": 4, "close by hand": 2, "jump": 2, "asleep": 1, "stop": 1, "halt file": 1,
     ev.HALT: 2, ev.RESUME_TRADING: 2, ev.FLATTEN: 2, ev.ADOPT: 1,
 }  # fmt: skip
 

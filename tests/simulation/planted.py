@@ -1,0 +1,90 @@
+"""Faults that are planted into a copy of the program: file, text, what stands there instead.
+
+Each breaks one promise; a simulation that stays green with one of them shows nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Planted(NamedTuple):
+    """``before`` is in ``file`` exactly once. ``seeds`` of an hour each are enough to see it."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    seeds: int
+
+
+PLANTED = (
+    Planted(
+        "sent before it is committed",
+        "trading/runner.py",
+        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)\n",
+        "        for fact in decisions.facts:\n"
+        "            request = self._request(fact)\n"
+        "            if request is not None:\n"
+        "                self._executor.ask(request)\n"
+        "                getattr(self._executor, 'work')()\n"
+        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)\n",
+        5,
+    ),
+    Planted(
+        "a fill is booked each time it is read",
+        "core/reconcile.py",
+        " and fill.activity_id not in state.fill_ids.get(fill.order_id, ())\n",
+        "\n",
+        5,
+    ),
+    Planted(
+        "a halt is not looked at",
+        "core/risk.py",
+        "    if state.halts:\n",
+        "    if state.halts and at is None:\n",
+        60,
+    ),
+    Planted(
+        "trading goes on while degraded",
+        "core/risk.py",
+        "    if state.degraded:\n",
+        "    if state.degraded and at is None:\n",
+        60,
+    ),
+    Planted(
+        "what a partly filled entry left is not protected",
+        "core/protection.py",
+        "    return [] if pauses else _rearm(case.state, position, at, market_open)\n",
+        "    return []\n",
+        60,
+    ),
+    Planted(
+        "given up without a look",
+        "core/engine.py",
+        "VOID_QUIET = timedelta(seconds=30)\nVOID_MISSES = 3\nVOID_SPAN = timedelta(seconds=10)\n",
+        "VOID_QUIET = timedelta(seconds=0)\nVOID_MISSES = 1\nVOID_SPAN = timedelta(seconds=0)\n",
+        60,
+    ),
+    Planted(
+        "another id after a restart",
+        "core/orders.py",
+        '    return f"{purpose}|{position_id}|{ordinal}"\n',
+        '    return f"{purpose}|{position_id}|{ordinal % 2}"\n',
+        60,
+    ),
+    Planted(
+        "entries until the close of a whole day",
+        "core/risk.py",
+        "    if at >= market.next_close - limits.entry_cutoff:\n",
+        "    if at >= market.next_close.replace(hour=20, minute=55):\n",
+        60,
+    ),
+    Planted(
+        "a checkpoint forgets the last prices",
+        "core/snapshot.py",
+        "    return _encoder.encode(state)\n",
+        "    return _encoder.encode(msgspec.structs.replace(state, marks={}))\n",
+        5,
+    ),
+)
