@@ -31,6 +31,14 @@ BARE_MAX = timedelta(minutes=20)
 _bytes = msgspec.json.Encoder(order="deterministic", decimal_format="string").encode  # not by what is judged
 
 
+def _difference(one: SessionState, other: SessionState) -> str:
+    """The first field in which two states differ, bit for bit; "" if none does."""
+    for name in one.__struct_fields__:
+        if _bytes(getattr(one, name)) != _bytes(getattr(other, name)):
+            return f"{name}: {getattr(one, name)!r:.300} and {getattr(other, name)!r:.300}"
+    return ""
+
+
 class Auditor:
     """Replays the journal from its first row, a part at a time, and looks at each fact before it is applied."""
 
@@ -97,11 +105,11 @@ class Auditor:
         except CheckpointCorrupt as error:
             yield Violation("restore", error.message)
             return
-        replayed = _bytes(self.state)
-        if _bytes(restored) != replayed:
-            yield Violation("restore", f"checkpoint and journal differ from the journal alone at row {self.state.seq}")
-        if live is not None and _bytes(live) != replayed:
-            yield Violation("replay", f"the state in memory is not what the journal makes at row {self.state.seq}")
+        where = f"at row {self.state.seq} in"
+        if found := _difference(restored, self.state):
+            yield Violation("restore", f"checkpoint and journal differ from the journal alone {where} {found}")
+        if live is not None and (found := _difference(live, self.state)):
+            yield Violation("replay", f"the state in memory is not what the journal makes {where} {found}")
 
     def _before(self, state: SessionState, fact: ev.Fact) -> Iterator[Violation]:
         if isinstance(fact, ev.RequestTaken) and not fact.answer.startswith("refused"):

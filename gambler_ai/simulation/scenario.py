@@ -231,7 +231,7 @@ def _crash(dice: np.random.Generator) -> CrashPlan:
 
 def _broker_fault(dice: np.random.Generator, scenario: Scenario) -> BrokerFault:
     kind = str(dice.choice([k for k in faults.KINDS if k not in faults.STREAM_KINDS]))
-    row: dict[str, Any] = {"kind": kind, "times": int(dice.choice([1, 1, 2, 3, 8]))}
+    row: dict[str, Any] = {"kind": kind, "times": int(dice.choice([1, 1, 2, 3, 8, 20]))}
     if kind == "hang":
         row["seconds"] = float(dice.choice([2.0, 9.0, 12.0, 45.0, 300.0]))
     elif kind in faults.INSIDE:

@@ -67,11 +67,11 @@ PLANTED = (
         60,
     ),
     Planted(
-        "another id after a restart",
+        "an id that does not name the bar",
         "core/orders.py",
-        '    return f"{purpose}|{position_id}|{ordinal}"\n',
-        '    return f"{purpose}|{position_id}|{ordinal % 2}"\n',
-        60,
+        '    return f"entry|{strategy}|{symbol}|{side}|{signal_at.isoformat()}"\n',
+        '    return f"entry|{strategy}|{symbol}|{side}"\n',
+        10,
     ),
     Planted(
         "entries until the close of a whole day",
