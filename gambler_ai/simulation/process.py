@@ -8,6 +8,7 @@ from typing import Any
 
 from gambler_ai import crashpoints
 from gambler_ai.app.assembly import build_engine, build_runner, instruments_of, parameters_of
+from gambler_ai.app.resuming import came_from
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue
 from gambler_ai.broker.alpaca import AlpacaBroker
 from gambler_ai.broker.market_data import AlpacaMarketData
@@ -122,7 +123,8 @@ class Process:
         engine = build_engine(self.database, state, instruments, self._strategy)
         runner = self._runner(venue, held, engine, head=restored.head, created=info.checkpoints)
         budget_s = state.remaining_s or state.plan.duration_s
-        self._run(runner, ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=runner.token))
+        again = ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=runner.token)
+        self._run(runner, came_from(venue, restored), again)
 
     @staticmethod
     def _catch_up(venue: Venue, state: SessionState) -> None:

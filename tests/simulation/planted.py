@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 
 class Planted(NamedTuple):
-    """``before`` is in ``file`` exactly once. ``seeds`` of an hour each are enough to see it."""
+    """``before`` is in ``file`` exactly once. So many ``seeds`` are enough to see it, of an hour or of whole days."""
 
     name: str
     file: str
     before: str
     after: str
     seeds: int
+    minutes: int | None = 60
 
 
 PLANTED = (
@@ -78,7 +79,8 @@ PLANTED = (
         "core/risk.py",
         "    if at >= market.next_close - limits.entry_cutoff:\n",
         "    if at >= market.next_close.replace(hour=20, minute=55):\n",
-        60,
+        10,
+        None,
     ),
     Planted(
         "a checkpoint forgets the last prices",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -129,5 +128,5 @@ def test_the_sample_of_days_has_those_that_are_not_like_others() -> None:
 
 
 def _changes(day: date) -> bool:
-    before: Any = datetime(day.year, day.month, day.day, 12, tzinfo=NEW_YORK).utcoffset()
-    return before != (datetime(day.year, day.month, day.day, 12, tzinfo=NEW_YORK) + timedelta(days=4)).utcoffset()
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=NEW_YORK)
+    return noon.utcoffset() != (noon + timedelta(days=4)).utcoffset()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import math
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from gambler_ai.clock import SystemClock
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions, Engine
 from gambler_ai.core.evolution import apply
@@ -28,6 +29,8 @@ SYMBOLS = ("AAPL", "MSFT")
 OUTCOMES = ("answered", "answer lost", "request lost")
 CALM = timedelta(seconds=20)
 CALM_ROUNDS = 60
+#: At night.
+EXAMPLES, BATCHES = 20_000, 100
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _decoder = msgspec.json.Decoder(ev.Fact)
 
@@ -198,10 +201,15 @@ class Recovery(RuleBasedStateMachine):
             assert sum(o.qty - o.filled_qty for o in stops) == abs(position.qty)
 
 
-def run(examples: int, steps: int, **more: Any) -> None:
+def seeded(number: int) -> type[Recovery]:
+    """The same machine with another seed."""
+    return seed(number)(type(f"Recovery{number}", (Recovery,), {}))
+
+
+def run(examples: int, steps: int, machine: type[Recovery] = Recovery, **more: Any) -> None:
     every = tuple(HealthCheck)
     run_state_machine_as_test(
-        Recovery,
+        machine,
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=every, **more
         ),
@@ -214,5 +222,12 @@ def test_our_books_become_the_brokers_after_whatever_happened() -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(0)
-def test_our_books_become_the_brokers_after_twenty_thousand_stories() -> None:
-    run(int(os.environ.get("GAMBLER_MACHINE_EXAMPLES", "20000")), 50, database=None)
+def test_our_books_become_the_brokers_after_twenty_thousand_stories(request: pytest.FixtureRequest) -> None:
+    """A batch at a time, each of another seed, for as long as there is."""
+    minutes = float(request.config.getoption("minutes", default="0") or 0)
+    first = int(request.config.getoption("seed", default=0) or 0) * BATCHES
+    clock = SystemClock()
+    end_s = clock.monotonic() + minutes * 48 if minutes else math.inf
+    for number in range(first, first + BATCHES):
+        if clock.monotonic() < end_s:
+            run(EXAMPLES // BATCHES, 50, seeded(number), database=None)

@@ -35,8 +35,8 @@ def test_a_planted_bug_is_found(planted: Planted, tmp_path: Path) -> None:
     assert source.count(planted.before) == 1
     place.write_text(source.replace(planted.before, planted.after))
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "simulate", "--json", "--jobs", "1", "--minutes", "60",
-         "--seeds", f"0:{planted.seeds}"],
+        [sys.executable, "-c", PROGRAM, "simulate", "--json", "--jobs", "1", "--seeds", f"0:{planted.seeds}",
+         *(("--minutes", str(planted.minutes)) if planted.minutes else ())],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr

@@ -59,6 +59,9 @@ def test_a_sample_has_every_kind_of_trouble(folder: Path) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(0)
-def test_no_rule_is_broken_in_thousands_of_days() -> None:
-    found = simulate("--seeds", "1000:1000000", "--time-limit", os.environ.get("GAMBLER_SIMULATE_MINUTES", "30"))
+def test_no_rule_is_broken_in_thousands_of_days(request: pytest.FixtureRequest) -> None:
+    minutes = float(request.config.getoption("minutes", default="0") or 0) or 30.0
+    first = 1_000 + 1_000_000 * int(request.config.getoption("seed", default=0) or 0)
+    found = simulate("--seeds", f"{first}:{first + 1_000_000}", "--time-limit", f"{minutes * 0.8:.2f}")
     assert not found["broken"]
+    assert found["seeds"]
