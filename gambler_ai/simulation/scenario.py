@@ -188,7 +188,7 @@ def _plan(dice: np.random.Generator, symbols: tuple[str, ...], minutes: float, r
     if dice.random() < 0.2:
         limits["max_daily_loss"] = Decimal(int(dice.integers(20, 800)))
     return Plan(
-        symbols=symbols, duration_s=minutes * 60, interval_s=float(dice.choice([60, 60, 120, 300])),
+        symbols=symbols, duration_s=float(minutes * 60), interval_s=float(dice.choice([60, 60, 120, 300])),
         checkpoint_interval_s=float(dice.choice([30, 60, 120, 600])), timeframe_s=int(dice.choice([60, 300, 300])),
         strategy="dice", stop_loss_pct=Decimal(int(dice.integers(1, 5))), take_profit_pct=Decimal(4),
         position_size=Decimal(int(dice.integers(2_000, 15_000))), keep_checkpoints=int(dice.choice([1, 5, 100])),

@@ -14,8 +14,6 @@ from gambler_ai.simulation import campaign
 from gambler_ai.simulation.scenario import draw
 
 PROGRAM = "from gambler_ai.cli.main import main; main()"
-#: Seeds that once broke a rule, in (seed, minutes); each stays.
-FOUND: tuple[tuple[int, float | None], ...] = ()
 
 
 def simulate(*options: str, hash_seed: str = "0") -> dict[str, object]:
@@ -33,11 +31,6 @@ def test_no_rule_is_broken_in_a_sample(seed: int, folder: Path) -> None:
     assert not outcome.violations, campaign.replay_command(seed, 45)
     assert outcome.facts
     assert outcome.lives > outcome.crashes
-
-
-@pytest.mark.parametrize(("seed", "minutes"), FOUND)
-def test_what_was_found_once_stays_mended(seed: int, minutes: float | None, folder: Path) -> None:
-    assert not campaign.run_seed(seed, minutes, folder).violations
 
 
 def test_the_same_seed_is_the_same_execution_in_another_process() -> None:
