@@ -109,6 +109,20 @@ class Process:
         Raises:
             Crash, GamblerError.
         """
+        self._run(*self._reopened(session_id))
+
+    def look_after(self, session_id: str) -> None:
+        """Agree with the broker and stop, as `reconcile` does.
+
+        Raises:
+            Crash, GamblerError.
+        """
+        runner, *facts = self._reopened(session_id)
+        runner.begin(*facts)
+        runner.end("finished", "looked after")
+
+    def _reopened(self, session_id: str) -> tuple[Runner, ev.Fact, ev.Fact]:
+        """A runner of the stored session, and the facts it begins with."""
         self.database.prepare()
         with self.database.read() as db:
             info = sessions.find(db, session_id)
@@ -124,7 +138,7 @@ class Process:
         runner = self._runner(venue, held, engine, head=restored.head, created=info.checkpoints)
         budget_s = state.remaining_s or state.plan.duration_s
         again = ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=runner.token)
-        self._run(runner, came_from(venue, restored), again)
+        return runner, came_from(venue, restored), again
 
     @staticmethod
     def _catch_up(venue: Venue, state: SessionState) -> None:

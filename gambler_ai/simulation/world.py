@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -40,6 +40,8 @@ RESTART_S = 20.0
 #: What the end of a process may be and still be in order: it is started again.
 _LEFT = (TryAgainLater, BrokerError, StorageError)
 _DONE = ("completed", "finished")
+#: How often a session is looked after at the end until all agrees: for longer than an unexplained difference is kept.
+LOOKS_MAX, LOOK_PAUSE = 8, timedelta(seconds=60)
 
 
 class Outcome(Struct):
@@ -156,7 +158,24 @@ class World:
                 return
         if not self.violations:
             assert self._auditor is not None
-            self.violations += self._auditor.settled()
+            self.violations += self._settled(self._auditor)
+
+    def _settled(self, auditor: Auditor) -> list[Violation]:
+        """What is still broken after a few looks: the last minutes may have been slept through."""
+        found = auditor.settled()
+        for _ in range(LOOKS_MAX if found else 0):
+            self.universe.advance(self.universe.now + LOOK_PAUSE)
+            process = self.process = self._new_process(None, Disk(None, self.note))
+            self.note("a process looks after the session")
+            try:
+                process.look_after(self.session_id)
+            finally:
+                process.close()
+            broken = auditor.always(process.state)
+            found = broken or auditor.settled()
+            if broken or not found:
+                break
+        return found
 
     def _one_life(self) -> bool:
         """Start a process and see how it ends. False when the session is done."""
