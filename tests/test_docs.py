@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from gambler_ai import errors
 from gambler_ai.cli import manual
 from gambler_ai.config import Settings, load
-from gambler_ai.core import events as ev
+from gambler_ai.core.degraded import Condition
 from gambler_ai.core.orders import Status
 from gambler_ai.core.protection import Protection
 from gambler_ai.core.reconcile import Kind
@@ -248,7 +248,7 @@ def first_cells(path: Path, heading: str) -> set[str]:
         ("Positions", {state.value for state in Protection}),
         ("Orders", {status.value for status in Status}),
         ("Why nothing is entered", {code.value for code in Code}),
-        ("Broker and streams", {f"degraded {name}" for name in (ev.BROKER, ev.MARKET_DATA)}),
+        ("Degraded", {condition.value for condition in Condition}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -98,8 +98,10 @@ def build_runner(
     halt_file: Path, wall: Clock | None = None, executor: Executor | None = None,
 ) -> Runner:  # fmt: skip
     """The runner of a session whose account is ours. A simulation has a wall clock and an executor of its own."""
-    ledger = Ledger(database, held, engine.state, head=head, created=created, wall=wall or SystemClock())
-    executor = executor or Executor(venue.broker, venue.market_data, venue.feed)
+    machine = wall or SystemClock()
+    ledger = Ledger(database, held, engine.state, head=head, created=created, wall=machine)
+    compared = machine if venue.keeps_wall_time else None
+    executor = executor or Executor(venue.broker, venue.market_data, venue.feed, compared)
     door = Door(ledger, halt_file, venue.clock)
     plan = engine.state.plan
     streams: Streams = NoStreams()

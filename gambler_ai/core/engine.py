@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from gambler_ai.core import control, reconcile, risk
+from gambler_ai.core import control, degraded, reconcile, risk
 from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
 from gambler_ai.core.evolution import apply
@@ -33,6 +33,7 @@ from gambler_ai.core.orders import (
 from gambler_ai.core.ports import Strategy
 from gambler_ai.core.proposals import checked, failure
 from gambler_ai.core.state import Changes, SessionState
+from gambler_ai.core.watch import Watch
 
 #: VOID needs all three, in session time (RECOVERY_PROTOCOL 2.1): quiet since the last possible byte,
 #: so many look-ups in a row that missed, and so long between the first and now.
@@ -68,6 +69,7 @@ class Engine:
         self._instruments = instruments
         self._known_ids = known_ids
         self._report: ev.BrokerReport | None = None
+        self._watch = Watch(state)
         self._suspects: dict[tuple[str, str, str, str], datetime] = {}  # differences of the last reading -> first seen
         self._told: frozenset[tuple[str, ...]] = frozenset()
         self._out = Decisions()
@@ -95,6 +97,10 @@ class Engine:
         """The broker's clock as of the last reading."""
         return self._report.market if self._report is not None else None
 
+    def _tell(self, facts: list[ev.Fact]) -> None:
+        for fact in facts:
+            self._emit(fact)
+
     def _emit(self, fact: ev.Fact) -> None:
         self._out.changes.merge(apply(self.state, fact))
         self._out.facts.append(fact)
@@ -102,7 +108,7 @@ class Engine:
     # -- prices -----------------------------------------------------------------------------------
 
     def _bars_closed(self, event: ev.BarsClosed) -> None:
-        self._restore(ev.MARKET_DATA)
+        self._tell(self._watch.scanned(event, self.market))
         fresh = _fresh_bars(event.frame, self.state.bars)
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
         view = MarketView(event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held))
@@ -168,19 +174,26 @@ class Engine:
     def _submit_unanswered(self, event: ev.SubmitUnanswered) -> None:
         if self.state.intents[event.client_order_id].status in IN_FLIGHT:
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
+        self._tell(self._watch.limited(event.at, event.limited_until))
 
     def _cancel_answered(self, event: ev.CancelAnswered) -> None:
         """Nothing to book: the order's own report says what came of it."""
 
     def _broker_failed(self, event: ev.BrokerFailed) -> None:
-        if event.name not in self.state.degraded:
-            self._emit(ev.Degraded(event.at, event.name, event.reason))
+        self._tell(self._watch.failed(event))
 
     def _timer(self, event: ev.TimerElapsed) -> None:
         """Time passed; what is due is the shell's to ask for."""
 
-    def _woken(self, event: ev.Woken | ev.StreamChanged) -> None:
-        """Nothing is known by it; the shell looks sooner."""
+    def _woken(self, event: ev.Woken) -> None:
+        """Nothing is known by it but that the stream tells; the shell looks sooner."""
+        self._tell(self._watch.heard(event))
+
+    def _stream_changed(self, event: ev.StreamChanged) -> None:
+        """A stream that is up may still be deaf, and one that is down is looked for by polling."""
+
+    def _stream_silent(self, event: ev.StreamSilent) -> None:
+        self._tell(self._watch.silent(event))
 
     # -- what people ask --------------------------------------------------------------------------
 
@@ -207,16 +220,12 @@ class Engine:
         """Ask for a cancel of each entry that rests; protection is not touched."""
         return self.record(*prot.entry_cancels(self.state, at, why))
 
-    def _restore(self, name: str) -> None:
-        if name in self.state.degraded:
-            self._emit(ev.Restored(self.state.last_at, name))
-
     # -- a whole reading --------------------------------------------------------------------------
 
     def _broker_reported(self, event: ev.BrokerReported) -> None:
         state, report, at = self.state, event.report, event.at
         self._report = report
-        self._restore(ev.BROKER)
+        self._tell(self._watch.read(event))
         self._day_and_account(event)
         for order in (*report.orders, *(r for r in report.lookups.values() if r is not None)):
             if order.client_order_id in state.intents:
@@ -256,7 +265,7 @@ class Engine:
     def _mark(self, at: datetime, report: ev.BrokerReport) -> None:
         """The broker's own prices for what we hold, so that marks and its equity tell the same."""
         prices = {p.symbol: p.current_price for p in report.positions if p.symbol in self.state.positions}
-        moved = {s: v for s, v in prices.items() if v is not None and v != self.state.marks.get(s)}
+        moved = {s: v for s, v in self._watch.believed(prices).items() if v != self.state.marks.get(s)}
         if moved:
             self._emit(ev.Marked(at, moved, {}))
 
@@ -287,6 +296,8 @@ class Engine:
             self._emit(ev.LookupMissed(at, coid))
             record = self.state.intents[coid]
             if not (record.refused or record.resolved) and self._still_wanted(record.intent, at, report):
+                if self._is_kept_back(record.intent):
+                    continue
                 if at - (record.sent_at or at) >= _resend_pause(record):
                     self._emit(ev.ResendPlanned(at, coid))
             elif (
@@ -296,6 +307,10 @@ class Engine:
             ):
                 text = f"{record.misses} look-ups missed it and its signal has expired"
                 self._emit(ev.IntentVoided(at, coid, text, at + VOID_WATCH))
+
+    def _is_kept_back(self, intent: OrderIntent) -> bool:
+        """No entry goes out while something is degraded, and it is not given up for that before its time."""
+        return intent.purpose is Purpose.ENTRY and bool(degraded.against(self.state.degraded, intent.symbol))
 
     def _still_wanted(self, intent: OrderIntent, at: datetime, report: ev.BrokerReport) -> bool:
         market = report.market
@@ -366,7 +381,8 @@ _STEPS: dict[type, Callable[[Engine, Any], None]] = {
     ev.Requested: Engine._requested,
     ev.HaltFileSeen: Engine._halt_file,
     ev.Woken: Engine._woken,
-    ev.StreamChanged: Engine._woken,
+    ev.StreamChanged: Engine._stream_changed,
+    ev.StreamSilent: Engine._stream_silent,
 }
 
 
