@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from gambler_ai.simulation.universe import RunningClock, Universe, WallClock
 
@@ -12,8 +13,12 @@ HOUR = timedelta(hours=1)
 
 def test_what_is_to_happen_happens_at_its_instant_and_in_order() -> None:
     universe, seen = Universe(START, 60.0), list[tuple[str, datetime]]()
+
+    def note(name: str) -> None:
+        seen.append((name, universe.now))
+
     for name, minutes in (("late", 20), ("early", 5)):
-        universe.at(START + timedelta(minutes=minutes), lambda name=name: seen.append((name, universe.now)))
+        universe.at(START + timedelta(minutes=minutes), partial(note, name))
     universe.wait(30)
     assert seen == [("early", START + timedelta(minutes=5)), ("late", START + timedelta(minutes=20))]
     assert (universe.now, universe.monotonic_s) == (START + timedelta(minutes=30), 30.0)
