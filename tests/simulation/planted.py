@@ -61,26 +61,11 @@ PLANTED = (
         60,
     ),
     Planted(
-        "given up without a look",
-        "core/engine.py",
-        "VOID_QUIET = timedelta(seconds=30)\nVOID_MISSES = 3\nVOID_SPAN = timedelta(seconds=10)\n",
-        "VOID_QUIET = timedelta(seconds=0)\nVOID_MISSES = 1\nVOID_SPAN = timedelta(seconds=0)\n",
-        60,
-    ),
-    Planted(
         "an id that does not name the bar",
         "core/orders.py",
         '    return f"entry|{strategy}|{symbol}|{side}|{signal_at.isoformat()}"\n',
         '    return f"entry|{strategy}|{symbol}|{side}"\n',
         10,
-    ),
-    Planted(
-        "entries until the close of a whole day",
-        "core/risk.py",
-        "    if at >= market.next_close - limits.entry_cutoff:\n",
-        "    if at >= market.next_close.replace(hour=20, minute=55):\n",
-        10,
-        None,
     ),
     Planted(
         "a checkpoint forgets the last prices",
