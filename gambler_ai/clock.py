@@ -38,16 +38,16 @@ class MarketClock(SystemClock):
 
     def __init__(self, origin: datetime, rate: float) -> None:
         self._rate = rate
-        self._from = origin, time.monotonic()  # one attribute: other threads read it while it is moved
+        self._from = origin, self.monotonic()  # one attribute: other threads read it while it is moved
 
     def now(self) -> datetime:
         origin, anchor_s = self._from
-        return origin + timedelta(seconds=(time.monotonic() - anchor_s) * self._rate)
+        return origin + timedelta(seconds=(self.monotonic() - anchor_s) * self._rate)
 
     def move_to(self, instant: datetime) -> None:
         """Set it forward to ``instant``; one already passed changes nothing."""
         if instant > self.now():
-            self._from = instant, time.monotonic()
+            self._from = instant, self.monotonic()
 
 
 class ManualClock(SystemClock):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gambler_ai.app.venue import Venue
-from gambler_ai.clock import SystemClock
+from gambler_ai.clock import Clock, SystemClock
 from gambler_ai.config import Settings, timeframe_s
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Engine
@@ -95,12 +95,13 @@ def build_engine(
 
 def build_runner(
     database: Database, held: Lease, venue: Venue, engine: Engine, *, head: str, created: int, reporter: Reporter,
-    halt_file: Path,
+    halt_file: Path, wall: Clock | None = None, executor: Executor | None = None,
 ) -> Runner:  # fmt: skip
-    """The runner of a session whose account is ours."""
-    ledger = Ledger(database, held, engine.state, head=head, created=created, wall=SystemClock())
-    wall = SystemClock() if venue.keeps_wall_time else None
-    executor = Executor(venue.broker, venue.market_data, venue.feed, wall)
+    """The runner of a session whose account is ours. A simulation has a wall clock and an executor of its own."""
+    machine = wall or SystemClock()
+    ledger = Ledger(database, held, engine.state, head=head, created=created, wall=machine)
+    compared = machine if venue.keeps_wall_time else None
+    executor = executor or Executor(venue.broker, venue.market_data, venue.feed, compared)
     door = Door(ledger, halt_file, venue.clock)
     plan = engine.state.plan
     streams: Streams = NoStreams()

@@ -10,13 +10,26 @@ import typer
 from typer.core import TyperGroup
 
 from gambler_ai import __version__
-from gambler_ai.cli import config, control, db, doctor, exchange, orders, reconcile, run, sessions, strategies, wiring
+from gambler_ai.cli import (
+    config,
+    control,
+    db,
+    doctor,
+    exchange,
+    orders,
+    reconcile,
+    run,
+    sessions,
+    simulate,
+    strategies,
+    wiring,
+)
 from gambler_ai.errors import EXIT_CODES, ConfigError, GamblerError
 from gambler_ai.secrecy import hide_in_logs, masked
 
 EPILOG = "\n".join(["Exit codes", *(f"{code:>5}  {text}" for code, text in EXIT_CODES.items())])
 #: Headings of the commands in the help.
-SESSION, LOOK, KEEP = "Run and control", "Look", "Look after"
+SESSION, LOOK, PROVE, KEEP = "Run and control", "Look", "Prove", "Look after"
 
 #: Of one traceback; its end says the most.
 CRASH_CHARACTERS_MAX = 100_000
@@ -77,6 +90,7 @@ app.add_typer(orders.app, name="orders", rich_help_panel=LOOK)
 app.add_typer(strategies.app, name="strategies", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.add_typer(config.app, name="config", rich_help_panel=LOOK)
+app.command("simulate", rich_help_panel=PROVE)(simulate.simulate)
 app.add_typer(exchange.app, name="exchange", rich_help_panel=KEEP)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)
 

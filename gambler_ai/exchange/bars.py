@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -136,7 +136,7 @@ def _bars(market: Market, symbol: str, query: BarsQuery, end_us: int, now_us: in
                 yield bar
 
 
-def _chunks(market: Market, symbol: str, query: BarsQuery, start_us: int, end_us: int) -> Iterator[list[Bar]]:
+def _chunks(market: Market, symbol: str, query: BarsQuery, start_us: int, end_us: int) -> Iterator[Sequence[Bar]]:
     """Lists of neighbouring bars, lazily: a page that is full asks for no more days."""
     days = market.daily(symbol).days
     if start_us > end_us:

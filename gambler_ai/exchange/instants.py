@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from gambler_ai.errors import ConfigError
@@ -36,6 +37,7 @@ def new_york_us(day: date, hour: int, minute: int) -> int:
     return to_us(datetime(day.year, day.month, day.day, hour, minute, tzinfo=NEW_YORK))
 
 
+@lru_cache(maxsize=8_192)  # an order's instants are told at each reading of it
 def rfc3339(us: int) -> str:
     """UTC, trailing zeros of the fraction trimmed (BEHAVIOUR 1)."""
     whole, fraction = divmod(us, SECOND)

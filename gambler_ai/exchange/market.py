@@ -5,6 +5,7 @@ for.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from gambler_ai.exchange.instants import MINUTE, SECOND, new_york
 from gambler_ai.exchange.sessions import Session, Sessions
 
 MAX_CACHED_DAYS = 512  # about 16 KB each: 8 MB
+MAX_CACHED_BARS = 32  # days of bars of one size, about 60 KB each: 2 MB
 
 
 class Bar(NamedTuple):
@@ -78,6 +80,7 @@ class Market:
         self._daily: dict[str, DailyBars] = {}
         self._days: OrderedDict[tuple[str, date], Day] = OrderedDict()
         self._splits: dict[str, list[tuple[date, Decimal]]] = {}
+        self._bars: OrderedDict[tuple[str, date, int], tuple[Bar, ...]] = OrderedDict()
 
     @property
     def last_day(self) -> date:
@@ -109,8 +112,10 @@ class Market:
         """From this day on its shares are others, and its prices with them."""
         self._splits.setdefault(series, []).append((day, ratio))
         self._daily.pop(series, None)
-        for place in [place for place in self._days if place[0] == series]:
-            del self._days[place]
+        for spread in [spread for spread in self._days if spread[0] == series]:
+            del self._days[spread]
+        for cut in [cut for cut in self._bars if cut[0] == series]:
+            del self._bars[cut]
 
     def day(self, symbol: str, session: Session) -> Day | None:
         """The ticks of a session; None when the symbol did not trade that day."""
@@ -178,29 +183,16 @@ class Market:
                 close = round(close / ratio)
         return close
 
-    def minute_bars(self, symbol: str, session: Session, size: int = 1) -> list[Bar]:
+    def minute_bars(self, symbol: str, session: Session, size: int = 1) -> Sequence[Bar]:
         """Bars of ``size`` minutes, on the marks of the clock in New York, cut to the session."""
-        day = self.day(symbol, session)
-        if day is None:
-            return []
-        prices = day.prices.reshape(-1, TICKS_A_MINUTE)
-        lead = (session.open_us - session.start_us) // MINUTE % size
-        edges = [0, *range(size - lead, session.minutes, size)]
-        starts = np.array(edges)
-        highs = np.maximum.reduceat(prices.max(axis=1), starts).tolist()
-        lows = np.minimum.reduceat(prices.min(axis=1), starts).tolist()
-        volumes = np.add.reduceat(day.volumes, starts).tolist()
-        value = np.add.reduceat(prices.mean(axis=1) * day.volumes, starts).tolist()
-        bars: list[Bar] = []
-        for place, first in enumerate(edges):
-            last = edges[place + 1] if place + 1 < len(edges) else session.minutes
-            open_, close, volume = int(prices[first, 0]), int(prices[last - 1, -1]), volumes[place]
-            vwap = round(value[place] / volume) if volume else close
-            begin = session.open_us + (first - (lead if place == 0 else 0)) * MINUTE
-            end = session.open_us + last * MINUTE
-            trades = max((last - first) * TICKS_A_MINUTE, volume // 150)
-            bars.append(Bar(begin, end, open_, highs[place], lows[place], close, volume, trades, vwap))
-        return bars
+        place = (ASSETS[symbol].series, session.day, size)
+        found = self._bars.get(place)
+        if found is None:
+            day = self.day(symbol, session)
+            found = self._bars[place] = tuple(_minute_bars(day, session, size)) if day is not None else ()
+            if len(self._bars) > MAX_CACHED_BARS:
+                self._bars.popitem(last=False)
+        return found
 
     def daily_bar(self, symbol: str, session: Session) -> Bar | None:
         bars = self.daily(symbol)
@@ -210,3 +202,24 @@ class Market:
         open_, high, low, close, volume = bars.ohlcv[row].tolist()
         vwap = (open_ + high + low + close) // 4
         return Bar(session.start_us, session.close_us, open_, high, low, close, volume, max(1, volume // 150), vwap)
+
+
+def _minute_bars(day: Day, session: Session, size: int) -> list[Bar]:
+    prices = day.prices.reshape(-1, TICKS_A_MINUTE)
+    lead = (session.open_us - session.start_us) // MINUTE % size
+    edges = [0, *range(size - lead, session.minutes, size)]
+    starts = np.array(edges)
+    highs = np.maximum.reduceat(prices.max(axis=1), starts).tolist()
+    lows = np.minimum.reduceat(prices.min(axis=1), starts).tolist()
+    volumes = np.add.reduceat(day.volumes, starts).tolist()
+    value = np.add.reduceat(prices.mean(axis=1) * day.volumes, starts).tolist()
+    bars: list[Bar] = []
+    for place, first in enumerate(edges):
+        last = edges[place + 1] if place + 1 < len(edges) else session.minutes
+        open_, close, volume = int(prices[first, 0]), int(prices[last - 1, -1]), volumes[place]
+        vwap = round(value[place] / volume) if volume else close
+        begin = session.open_us + (first - (lead if place == 0 else 0)) * MINUTE
+        end = session.open_us + last * MINUTE
+        trades = max((last - first) * TICKS_A_MINUTE, volume // 150)
+        bars.append(Bar(begin, end, open_, highs[place], lows[place], close, volume, trades, vwap))
+    return bars

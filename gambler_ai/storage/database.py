@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,8 +41,8 @@ PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_tim
 class Database:
     """One database by URL. Created empty (and private) if it is a file that is not there."""
 
-    def __init__(self, url: str) -> None:
-        """``url`` names SQLite or Postgres.
+    def __init__(self, url: str, *, factory: Callable[..., Any] | None = None) -> None:
+        """``url`` names SQLite or Postgres. ``factory`` makes the driver's connections: a simulation's can fail.
 
         Raises:
             ConfigError: it is no URL, or of a database we do not know, or its driver is not installed.
@@ -53,6 +53,7 @@ class Database:
         if self.path is not None:
             self.url = self.url.set(database=str(self.path))
             self._prepare(self.path)
+        self._options: dict[str, Any] = {"connect_args": {"factory": factory}} if factory is not None else {}
         self.engine = self._engine()
         self._reader = self.engine.execution_options(read_only=True)
         if self.engine.dialect.name == "postgresql":  # a transaction that reads sees one moment, as on SQLite
@@ -78,7 +79,7 @@ class Database:
         try:
             if self.url.drivername == DRIVER:
                 return create_postgres_engine(self.url)
-            engine = sa.create_engine(self.url, hide_parameters=True)
+            engine = sa.create_engine(self.url, hide_parameters=True, **self._options)
         except ImportError as error:  # psycopg without libpq raises one as well
             raise ConfigError(
                 f"database {self.name} needs the driver psycopg, which is not installed",

@@ -27,10 +27,12 @@ class RequestRow(Struct, frozen=True):
     answer: str
 
 
-def add(db: Connection, info: SessionInfo, kind: str, argument: str, reason: str, by: str, wall: datetime) -> str:
-    """Ask something of a session. Returns the request's id."""
+def add(
+    db: Connection, info: SessionInfo, kind: str, argument: str, reason: str, by: str, wall: datetime, mark: str = ""
+) -> str:  # fmt: skip
+    """Ask something of a session. Returns the request's id, which ends in ``mark``: random, unless it is given."""
     assert kind in REQUESTS
-    request_id = f"{wall:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+    request_id = f"{wall:%Y%m%d-%H%M%S}-{mark or secrets.token_hex(4)}"
     db.execute(table.insert(), {
         "id": request_id, "account_id": info.account_id, "session_id": info.id, "kind": kind,
         "argument": _plain(argument), "reason": _plain(reason), "asked_by": _plain(by)[:TEXT_MAX // 2],

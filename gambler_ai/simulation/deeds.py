@@ -1,0 +1,122 @@
+"""What people do meanwhile: orders by hand, requests to the session, the HALT file, a clock set, a lid closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+from gambler_ai.core import events as ev
+from gambler_ai.core.orders import ID_PREFIX
+from gambler_ai.exchange.exchange import Exchange
+from gambler_ai.exchange.refusal import Refusal
+from gambler_ai.simulation.process import Process
+from gambler_ai.simulation.scenario import Deed
+from gambler_ai.simulation.universe import Universe
+from gambler_ai.storage import requests, sessions
+from gambler_ai.storage.database import Database
+
+#: Market time for which the HALT file stays.
+HALT_FILE_FOR = timedelta(minutes=10)
+
+
+class Stage(Protocol):
+    """What people can reach of an execution."""
+
+    universe: Universe
+    exchange: Exchange
+    process: Process | None
+    session_id: str
+
+    def note(self, text: str) -> None: ...
+
+
+class Hands:
+    """Does what the scenario says; each deed once, at its instant, whether a process lives or not."""
+
+    def __init__(self, stage: Stage, database: Database, folder: Path) -> None:
+        """``database`` is a person's own connection."""
+        self._stage = stage
+        self._database = database
+        self._halt_file = folder / "HALT"
+        self._asked = 0
+
+    def do(self, deed: Deed) -> None:
+        """One deed; what cannot be done is left undone."""
+        self._stage.note(f"people: {deed.kind} {deed.argument} {deed.number:g}".rstrip())
+        acts: dict[str, Callable[[Deed], None]] = {
+            "buy": self._trade, "sell": self._trade, "cancel ours": self._cancel_ours, "close by hand": self._close,
+            "jump": self._jump, "asleep": self._sleep, "stop": self._stop, "halt file": self._put_halt_file,
+        }  # fmt: skip
+        acts.get(deed.kind, self._ask)(deed)
+
+    def rest(self) -> None:
+        """Take back what would keep the session from its work."""
+        self._halt_file.unlink(missing_ok=True)
+        self._ask(Deed(0.0, ev.RESUME_TRADING))
+
+    def _trade(self, deed: Deed) -> None:
+        body = {"symbol": deed.argument, "qty": f"{deed.number:g}", "side": deed.kind, "type": "market"}
+        self._submit(body | {"time_in_force": "day"})
+
+    def _submit(self, body: dict[str, Any]) -> None:
+        try:
+            with self._stage.exchange.step():
+                self._stage.exchange.submit(body)
+        except Refusal as refusal:
+            self._stage.note(f"people: refused, {refusal.message}")
+
+    def _cancel_ours(self, deed: Deed) -> None:
+        exchange, symbol = self._stage.exchange, self._held(deed)
+        with exchange.step():
+            for order in exchange.book.open_in(symbol):
+                head = exchange.book.orders[order.group]
+                if order.is_open and head.client_order_id.startswith(ID_PREFIX):
+                    try:
+                        exchange.desk.cancel(order, exchange.now_us)
+                    except Refusal as refusal:
+                        self._stage.note(f"people: refused, {refusal.message}")
+
+    def _close(self, deed: Deed) -> None:
+        self._cancel_ours(deed)
+        symbol = self._held(deed)
+        qty = self._stage.exchange.book.position_qty(symbol)
+        if qty:
+            side = "sell" if qty > Decimal(0) else "buy"
+            self._submit({
+                "symbol": symbol, "qty": f"{abs(qty):f}", "side": side, "type": "market", "time_in_force": "day",
+            })  # fmt: skip
+
+    def _held(self, deed: Deed) -> str:
+        """The deed's symbol if the account holds it, else one that it holds."""
+        held = sorted(self._stage.exchange.book.positions)
+        return deed.argument if deed.argument in held or not held else held[0]
+
+    def _jump(self, deed: Deed) -> None:
+        self._stage.universe.jump(timedelta(seconds=deed.number))
+
+    def _sleep(self, deed: Deed) -> None:
+        self._stage.universe.sleep_through(timedelta(seconds=deed.number))
+
+    def _stop(self, deed: Deed) -> None:
+        if self._stage.process is not None:
+            self._stage.process.ask_to_stop("stopped by SIGTERM")
+
+    def _put_halt_file(self, deed: Deed) -> None:
+        self._halt_file.write_text("simulated\n")
+        self._stage.universe.at(
+            self._stage.universe.now + HALT_FILE_FOR, lambda: self._halt_file.unlink(missing_ok=True)
+        )
+
+    def _ask(self, deed: Deed) -> None:
+        self._asked += 1
+        with self._database.read() as db:
+            found = [info for info in sessions.listed(db) if info.id == self._stage.session_id]
+        if found:
+            with self._database.write() as db:
+                requests.add(
+                    db, found[0], deed.kind, deed.argument, "simulated", "a person", self._stage.universe.wall,
+                    f"{self._asked:04}",
+                )  # fmt: skip

@@ -1,0 +1,269 @@
+"""What a seed draws: the day, what is traded and how, and everything that goes wrong. Plain data, shown as it is."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gambler_ai.core import events as ev
+from gambler_ai.core.ports import Strategy
+from gambler_ai.core.state import Plan
+from gambler_ai.crashpoints import POINTS
+from gambler_ai.exchange import faults
+from gambler_ai.exchange.assets import ASSETS
+from gambler_ai.exchange.daily import market_days
+from gambler_ai.exchange.instants import NEW_YORK, from_us
+from gambler_ai.exchange.sessions import EARLY_CLOSES, Session, Sessions
+from gambler_ai.simulation.dice import Dice
+from gambler_ai.simulation.disk import MESSAGES, DiskFault
+from gambler_ai.strategies.mean_reversion import MeanReversion
+from gambler_ai.strategies.momentum import Momentum
+
+#: A regular session.
+DAY_MINUTES = 390
+#: Minutes that are left of a day whose market goes on while a process is down.
+SPARE_MINUTES = 20
+#: Of a session's time the last part in which nothing goes wrong any more, so that its end can be judged; minutes.
+CALM_MAX, CALM_SHARE = 25.0, 0.4
+#: Points that no session of one process on one database passes.
+_ELSEWHERE = ("migration.", "import.", "export.")
+#: Endpoints, and how much a fault there is worth.
+_ENDPOINTS = (
+    ("POST", "/v2/orders", 6), ("DELETE", "/v2/orders", 3), ("GET", "/v2/orders", 3),
+    ("GET", "/v2/orders:by_client_order_id", 2), ("GET", "/v2/account", 1), ("GET", "/v2/account/activities", 2),
+    ("GET", "/v2/positions", 2), ("GET", "/v2/clock", 1), ("GET", "/v2/stocks", 2), ("", "/v2/", 2),
+)  # fmt: skip
+
+
+class BrokerFault(Struct, frozen=True):
+    """A line of the exchange's plan, from ``after_s`` seconds of market time on."""
+
+    after_s: float
+    row: dict[str, Any]
+
+
+class CrashPlan(Struct, frozen=True):
+    """How one process dies: at a named point, or at its n-th request (before or after the exchange has it)."""
+
+    point: str = ""
+    request: int = 0
+    answered: bool = False
+    down_s: float = 1.0
+
+
+class Deed(Struct, frozen=True):
+    """Something a person, or the machine's owner, does after ``after_s`` seconds of market time."""
+
+    after_s: float
+    kind: str
+    argument: str = ""
+    number: float = 0.0
+
+
+class Scenario(Struct, frozen=True):
+    """One execution. ``rate`` 0: the market is moved by the runner, else so many market seconds a wall second."""
+
+    seed: int
+    start: datetime
+    close: datetime
+    sessions: int
+    minutes: float
+    rate: float
+    plan: Plan
+    strategy: dict[str, Any]
+    exchange_seed: int
+    latency_s: float
+    slow: int
+    broker: tuple[BrokerFault, ...] = ()
+    disk: tuple[DiskFault | None, ...] = ()
+    crashes: tuple[CrashPlan, ...] = ()
+    deeds: tuple[Deed, ...] = ()
+
+    @property
+    def loud_s(self) -> float:
+        """Market seconds of session time in which things go wrong."""
+        return self.minutes * 60 - min(CALM_MAX, self.minutes * CALM_SHARE) * 60
+
+    def lines(self) -> list[str]:
+        """What was drawn, a thing a line."""
+        plan = self.plan
+        pace = f"{self.rate:g} times as fast as the wall clock" if self.rate else "moved by the runner"
+        rows = [
+            f"{self.start:%F %T} UTC, {self.sessions} day(s), {self.minutes:g} minutes; the market is {pace}",
+            f"{','.join(plan.symbols)} by {self.strategy}; prices of seed {self.exchange_seed}",
+            f"bars {plan.timeframe_s} s, scans {plan.interval_s:g} s, checkpoints {plan.checkpoint_interval_s:g} s,"
+            f" {plan.keep_checkpoints} kept, {plan.position_size} a position, on exit {plan.on_exit}",
+            f"limits: positions {plan.max_positions}, order {plan.max_order_value}, orders a day"
+            f" {plan.max_orders_per_day}, daily loss {plan.max_daily_loss}",
+        ]
+        rows += [f"broker at {fault.after_s:g} s: {fault.row}" for fault in self.broker]
+        rows += [f"disk of process {n}: {fault}" for n, fault in enumerate(self.disk, 1) if fault is not None]
+        rows += [f"process {n} dies at {c.point or f'request {c.request}'}" for n, c in enumerate(self.crashes, 1)]
+        rows += [f"people at {d.after_s:g} s: {d.kind} {d.argument} {d.number:g}" for d in self.deeds]
+        return rows
+
+    def make_strategy(self) -> Strategy:
+        """The strategy, as every process of this execution loads it."""
+        values = {name: value for name, value in self.strategy.items() if name != "class"}
+        return STRATEGIES[self.strategy["class"]](**values)
+
+
+STRATEGIES: dict[str, type[Strategy]] = {"dice": Dice, "momentum": Momentum, "mean_reversion": MeanReversion}
+
+
+@cache
+def calendar() -> Sessions:
+    """The days that have prices."""
+    return Sessions(market_days())
+
+
+@cache
+def special_days() -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Kinds of days that are not like others, as indexes of sessions."""
+    days = calendar().days
+    gaps = [(days[i + 1] - days[i]).days for i in range(len(days) - 1)]
+    half = [i for i, day in enumerate(days) if day.isoformat() in EARLY_CLOSES]
+    holiday = [i for i, gap in enumerate(gaps) if gap > (3 if days[i].weekday() == 4 else 1)]
+    shift = [i for i in range(len(gaps)) if _offset(days[i]) != _offset(days[i + 1])]
+    return ("half day", tuple(half)), ("before a holiday", tuple(holiday)), ("before the clocks change", tuple(shift))
+
+
+def _offset(day: date) -> timedelta | None:
+    return datetime(day.year, day.month, day.day, 12, tzinfo=NEW_YORK).utcoffset()
+
+
+def draw(seed: int, minutes: float | None = None) -> Scenario:
+    """The execution of ``seed``; ``minutes`` of session time instead of a whole day."""
+    dice = np.random.default_rng(seed)
+    index = _day(dice)
+    count = 1 if minutes is not None or dice.random() > 0.12 else int(dice.integers(2, 4))
+    rate = float(dice.choice([0.0, 0.0, 30.0, 60.0])) if count == 1 else 0.0
+    session = calendar().session(index)
+    if minutes is None:
+        minutes = sum(calendar().session(i).minutes for i in range(index, index + count)) - 2.0
+        if rate and dice.random() < 0.9:  # what it is down for, so that it does not wait for the next day
+            minutes -= SPARE_MINUTES
+    start = from_us(session.open_us) + timedelta(seconds=_pick(dice, 1, 50))
+    symbols = tuple(str(s) for s in dice.choice(_listed(session), size=int(dice.integers(1, 4)), replace=False))
+    scenario = Scenario(
+        seed=seed, start=start, close=from_us(session.close_us), sessions=count, minutes=minutes, rate=rate,
+        plan=_plan(dice, symbols, minutes, rate), strategy=_strategy(dice), exchange_seed=int(dice.integers(0, 4)),
+        latency_s=_pick(dice, 0.002, 0.08), slow=int(dice.choice([0, 0, 5, 30])),
+    )  # fmt: skip
+    return _with_trouble(dice, scenario)
+
+
+def _pick(dice: np.random.Generator, low: float, high: float) -> float:
+    return round(float(dice.uniform(low, high)), 3)
+
+
+def _day(dice: np.random.Generator) -> int:
+    if dice.random() < 0.4:
+        kinds = special_days()
+        _name, indexes = kinds[int(dice.integers(0, len(kinds)))]
+        return int(dice.choice([i for i in indexes if i < len(calendar().days) - 5]))
+    return int(dice.integers(60, len(calendar().days) - 5))
+
+
+def _listed(session: Session) -> list[str]:
+    """Symbols with prices on that day; the two classes of one share are one."""
+    late = {"FB": date(2012, 6, 1), "GOOG": date(2004, 9, 1)}
+    return [s for s in ASSETS if s != "GOOGL" and session.day >= late.get(s, date(2000, 3, 1))]
+
+
+def _plan(dice: np.random.Generator, symbols: tuple[str, ...], minutes: float, rate: float) -> Plan:
+    limits: dict[str, Any] = {}
+    if dice.random() < 0.3:
+        limits["max_positions"] = int(dice.integers(1, 4))
+    if dice.random() < 0.3:
+        limits["max_orders_per_day"] = int(dice.integers(1, 40))
+    if dice.random() < 0.2:
+        limits["max_order_value"] = Decimal(int(dice.integers(3_000, 20_000)))
+    if dice.random() < 0.2:
+        limits["max_daily_loss"] = Decimal(int(dice.integers(20, 800)))
+    return Plan(
+        symbols=symbols, duration_s=float(minutes * 60), interval_s=float(dice.choice([60, 60, 120, 300])),
+        checkpoint_interval_s=float(dice.choice([30, 60, 120, 600])), timeframe_s=int(dice.choice([60, 300, 300])),
+        strategy="dice", stop_loss_pct=Decimal(int(dice.integers(1, 5))), take_profit_pct=Decimal(4),
+        position_size=Decimal(int(dice.integers(2_000, 15_000))), keep_checkpoints=int(dice.choice([1, 5, 100])),
+        speed=rate, feed="iex", on_exit=str(dice.choice(["keep", "keep", "cancel", "flatten"])), when_closed="wait",
+        **limits,
+    )  # fmt: skip
+
+
+def _strategy(dice: np.random.Generator) -> dict[str, Any]:
+    name = str(dice.choice(["dice", "dice", "dice", "momentum", "mean_reversion"]))
+    if name == "momentum":
+        return {"class": name, "change_pct": _pick(dice, 0.05, 0.6), "lookback": 3, "volume_ratio": 0.8}
+    if name == "mean_reversion":
+        return {"class": name, "lookback": int(dice.integers(5, 15)), "entry_z": _pick(dice, 0.8, 1.8)}
+    chances = {"enter": int(dice.integers(50, 600)), "leave": int(dice.integers(0, 200))}
+    return {"class": name, "seed": int(dice.integers(0, 1_000)), **chances}
+
+
+# -- what goes wrong ------------------------------------------------------------------------------
+
+
+def _with_trouble(dice: np.random.Generator, scenario: Scenario) -> Scenario:
+    """Some executions are quiet, some have one kind of trouble, some have all of it."""
+    crashes = tuple(_crash(dice) for _ in range(int(dice.choice([0, 1, 2, 4, 8]))))
+    broker = tuple(_broker_fault(dice, scenario) for _ in range(int(dice.choice([0, 3, 8, 16]))))
+    disk = tuple(_disk_fault(dice) if dice.random() < 0.5 else None for _ in range(int(dice.choice([0, 0, 2, 4]))))
+    deeds = tuple(_deed(dice, scenario) for _ in range(int(dice.choice([0, 0, 3, 6]))))
+    return replace(scenario, crashes=crashes, broker=broker, disk=disk, deeds=deeds)
+
+
+def _crash(dice: np.random.Generator) -> CrashPlan:
+    down_s = float(dice.choice([0.0, 1.0, 20.0, 90.0, 600.0]))
+    if dice.random() < 0.3:
+        request = int(dice.integers(1, 2_000)) if dice.random() < 0.7 else int(dice.integers(1, 30))
+        return CrashPlan(request=request, answered=bool(dice.random() < 0.5), down_s=down_s)
+    points = [name for name in POINTS if not name.startswith(_ELSEWHERE)]
+    count = int(dice.integers(1, 4)) if dice.random() < 0.6 else int(dice.integers(1, 60))
+    return CrashPlan(point=f"{dice.choice(points)}:{count}", down_s=down_s)
+
+
+def _broker_fault(dice: np.random.Generator, scenario: Scenario) -> BrokerFault:
+    kind = str(dice.choice([k for k in faults.KINDS if k not in faults.STREAM_KINDS]))
+    row: dict[str, Any] = {"kind": kind, "times": int(dice.choice([1, 1, 2, 3, 8, 20]))}
+    if kind == "hang":
+        row["seconds"] = float(dice.choice([2.0, 9.0, 12.0, 45.0, 300.0]))
+    elif kind in faults.INSIDE:
+        row["seconds"] = _pick(dice, 1, 120)
+    if kind not in faults.INSIDE:
+        weights = np.array([weight for _m, _p, weight in _ENDPOINTS], dtype=float)
+        method, path, _weight = _ENDPOINTS[int(dice.choice(len(_ENDPOINTS), p=weights / weights.sum()))]
+        row |= {"method": method, "path": path}
+    return BrokerFault(_pick(dice, 0, scenario.loud_s * 0.95), row)
+
+
+def _disk_fault(dice: np.random.Generator) -> DiskFault:
+    commit = int(dice.integers(1, 900)) if dice.random() < 0.7 else int(dice.integers(1, 12))
+    return DiskFault(str(dice.choice(list(MESSAGES))), commit, int(dice.choice([1, 1, 1, 3])))
+
+
+#: What is done from outside, and how often compared with each other.
+DEEDS = {
+    "buy": 2, "sell": 2, "cancel ours": 4, "close by hand": 2, "jump": 2, "asleep": 1, "stop": 1, "halt file": 1,
+    ev.HALT: 2, ev.RESUME_TRADING: 2, ev.FLATTEN: 2, ev.ADOPT: 1,
+}  # fmt: skip
+
+
+def _deed(dice: np.random.Generator, scenario: Scenario) -> Deed:
+    weights = np.array(list(DEEDS.values()), dtype=float)
+    kind = str(dice.choice(list(DEEDS), p=weights / weights.sum()))
+    symbol = str(dice.choice(list(scenario.plan.symbols)))
+    number = float(dice.integers(1, 40))
+    if kind == "jump":
+        number = float(dice.choice([-86_400.0, -3_600.0, 3_600.0, 86_400.0]))
+    if kind == "asleep":
+        number = 3_600.0
+    if kind in (ev.HALT, ev.RESUME_TRADING) or (kind == ev.FLATTEN and dice.random() < 0.5):
+        symbol = ""
+    return Deed(_pick(dice, 0, scenario.loud_s * 0.95), kind, symbol, number)

@@ -1,0 +1,77 @@
+"""Faults that are planted into a copy of the program: file, text, what stands there instead.
+
+Each breaks one promise; a simulation that stays green with one of them shows nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Planted(NamedTuple):
+    """``before`` is in ``file`` exactly once. So many ``seeds`` are enough to see it, of an hour or of whole days."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    seeds: int
+    minutes: int | None = 60
+
+
+PLANTED = (
+    Planted(
+        "sent before it is committed",
+        "trading/runner.py",
+        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)\n",
+        "        for fact in decisions.facts:\n"
+        "            request = self._request(fact)\n"
+        "            if request is not None:\n"
+        "                self._executor.ask(request)\n"
+        "                getattr(self._executor, 'work')()\n"
+        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)\n",
+        5,
+    ),
+    Planted(
+        "a fill is booked each time it is read",
+        "core/reconcile.py",
+        " and fill.activity_id not in state.fill_ids.get(fill.order_id, ())\n",
+        "\n",
+        5,
+    ),
+    Planted(
+        "a halt is not looked at",
+        "core/risk.py",
+        "    if state.halts:\n",
+        "    if state.halts and at is None:\n",
+        60,
+    ),
+    Planted(
+        "trading goes on while degraded",
+        "core/risk.py",
+        "    if state.degraded:\n",
+        "    if state.degraded and at is None:\n",
+        60,
+    ),
+    Planted(
+        "what a partly filled entry left is not protected",
+        "core/protection.py",
+        "    return [] if pauses else _rearm(case.state, position, at, market_open)\n",
+        "    return []\n",
+        60,
+    ),
+    Planted(
+        "an id that does not name the bar",
+        "core/orders.py",
+        '    return f"entry|{strategy}|{symbol}|{side}|{signal_at.isoformat()}"\n',
+        '    return f"entry|{strategy}|{symbol}|{side}"\n',
+        10,
+    ),
+    Planted(
+        "a checkpoint forgets the last prices",
+        "core/snapshot.py",
+        "    return _encoder.encode(state)\n",
+        "    return _encoder.encode(msgspec.structs.replace(state, marks={}))\n",
+        5,
+    ),
+)

@@ -1,0 +1,57 @@
+"""A driver's connection that fails as it is told to."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gambler_ai.simulation.disk import MESSAGES, Disk, DiskFault
+from gambler_ai.simulation.violations import Crash
+
+
+def _factory(disk: Disk) -> Any:
+    """As `sqlite3.connect` takes it: it need be no class, whatever its type says."""
+    return disk.connect
+
+
+def count_after(disk: Disk, path: Path) -> tuple[int, str]:
+    """Rows that are there after one was written with this disk, and what its commit said."""
+    said, factory = "", _factory(disk)
+    with closing(sqlite3.connect(path, factory=factory, isolation_level=None)) as db:
+        db.execute("CREATE TABLE IF NOT EXISTS t (x)")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT INTO t VALUES (1)")
+        try:
+            db.commit()
+        except sqlite3.OperationalError as error:
+            said = str(error)
+            with suppress(sqlite3.OperationalError):
+                db.rollback()
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT count(*) FROM t").fetchone()[0]), said
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("locked", 0), ("full", 0), ("io", 0), ("durable", 1)])
+def test_a_commit_fails_before_or_after_it_is_durable(kind: str, rows: int, tmp_path: Path) -> None:
+    notes: list[str] = []
+    disk = Disk(DiskFault(kind, 1, 1), notes.append)
+    assert count_after(disk, tmp_path / "db") == (rows, MESSAGES[kind])
+    assert count_after(disk, tmp_path / "db") == (rows + 1, "")
+    assert (disk.injected, len(notes)) == (1, 1)
+
+
+def test_a_dead_process_neither_reads_nor_commits(tmp_path: Path) -> None:
+    disk = Disk(None, lambda _text: None)
+    with closing(sqlite3.connect(tmp_path / "db", factory=_factory(disk), isolation_level=None)) as db:
+        db.execute("CREATE TABLE t (x)")
+        db.execute("BEGIN IMMEDIATE")
+        disk.dead = True
+        acts: tuple[Callable[[], object], ...] = (db.commit, db.cursor)
+        for act in acts:
+            with pytest.raises(Crash):
+                act()
