@@ -62,7 +62,9 @@ class Ledger:
                 requests.answer(db, request_id, answer, wall)
             info = None
             if checkpoint:
-                info = checkpoints.create(db, self._state, created, self._head, wall, self._whole)
+                info = checkpoints.create(
+                    db, self._state, created, self._head, wall, self._whole, token=self._lease.token
+                )
                 crashpoints.hit("checkpoint.inside")
             sessions.update(db, self._state, head=self._head, checkpoints=created, wall=wall)
         self.created = created
