@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gambler_ai import crashpoints
-from gambler_ai.app.assembly import build_engine, build_runner, instruments_of
+from gambler_ai.app.assembly import build_runner, instruments_of
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.resuming import refuse_closed
 from gambler_ai.app.strategies import Onlooker
@@ -33,9 +33,8 @@ def reopened(desk: Desk, info: SessionInfo, strategy: Strategy) -> Iterator[tupl
         # Who only looks after what is held needs none, and must not be kept from it by a symbol that is gone.
         instruments = {} if isinstance(strategy, Onlooker) else instruments_of(venue, restored.state.plan)
         runner = build_runner(
-            desk.database, held, venue, build_engine(desk.database, restored.state, instruments, strategy),
-            head=restored.head, created=info.checkpoints, reporter=desk.watcher,
-            halt_file=desk.settings.halt_file,
+            desk.database, held, venue, restored.state, instruments, strategy, head=restored.head,
+            created=info.checkpoints, reporter=desk.watcher, halt_file=desk.settings.halt_file,
         )  # fmt: skip
         yield venue, runner
     finally:

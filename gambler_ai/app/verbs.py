@@ -10,7 +10,7 @@ from typing import Any
 from gambler_ai import crashpoints
 from gambler_ai.app import comparing
 from gambler_ai.app.asking import NEED_BROKER, Asked, meant, wait_for_answer, whoami
-from gambler_ai.app.assembly import build_engine, build_runner, instruments_of, parameters_of, signals
+from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, signals
 from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import make_private
 from gambler_ai.app.notices import OtherAccount, StrategyChanged
@@ -117,21 +117,19 @@ class App:
         try:
             now = venue.clock.now()
             state = SessionState(session_id=session_id, account_id=account_id, plan=plan, started_at=now, last_at=now)
-            with self.database.write() as db:
-                held.renew(db)
+            with held.writing(self.database) as db:
                 sessions.insert(
                     db, state, broker=venue.kind, trading_url=venue.trading_url, genesis=journal.GENESIS,
                     wall=self._wall.now(),
                 )  # fmt: skip
             self._watcher.created(state)
-            engine = build_engine(self.database, state, instruments, strategy)
+            return build_runner(
+                self.database, held, venue, state, instruments, strategy, head=journal.GENESIS, created=0,
+                reporter=self._watcher, halt_file=self._settings.halt_file,
+            )  # fmt: skip
         except BaseException:
             held.close()
             raise
-        return build_runner(
-            self.database, held, venue, engine, head=journal.GENESIS, created=0, reporter=self._watcher,
-            halt_file=self._settings.halt_file,
-        )  # fmt: skip
 
     def _interrupted(self, venue: Venue | None) -> SessionInfo | None:
         """The newest session of this account that ended before its time; one of another account is only mentioned."""

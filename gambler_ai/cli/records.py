@@ -102,6 +102,14 @@ def stream(change: ev.StreamChanged) -> Record:
     }  # fmt: skip
 
 
+def database_lost(reason: str, hint: str) -> Record:
+    return {"kind": "database", "up": False, "reason": reason, "hint": hint}
+
+
+def database_back(away_s: float) -> Record:
+    return {"kind": "database", "up": True, "away_s": round(away_s, 3)}
+
+
 def waiting(market: ev.MarketReport, state: SessionState) -> Record:
     return {
         "kind": "waiting", "at": _plain(state.last_at), "next_open": _plain(market.next_open),

@@ -41,6 +41,14 @@ class Reporter(Protocol):
         """A stream of the broker's came up or went down."""
         ...
 
+    def database_lost(self, reason: str, hint: str) -> None:
+        """The database cannot be used; nothing is decided or sent until it can. From inside a commit."""
+        ...
+
+    def database_back(self, away_s: float) -> None:
+        """It can be used again, after so many wall seconds; what was under way is stored."""
+        ...
+
     def stopping(self, reason: str) -> None: ...
 
     def ended(self, state: SessionState, *, created: int, pruned: int) -> None:

@@ -58,6 +58,13 @@ class Notes:
     def stream(self, change: StreamChanged) -> None:
         self.words.append(f"{change.stream} {'up' if change.up else 'down'}")
 
+    def database_lost(self, reason: str, hint: str) -> None:
+        self.words.append(f"lost: {reason}")
+        self._on.pop("lost", lambda: None)()
+
+    def database_back(self, away_s: float) -> None:
+        self.words.append("back")
+
     def stopping(self, reason: str) -> None:
         self.words.append(f"stopping: {reason}")
 
