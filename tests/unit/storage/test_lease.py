@@ -255,7 +255,7 @@ def test_a_lock_whose_file_was_deleted_is_made_again(database, tmp_path):
 def test_who_has_locked_the_database_is_named(database):
     held = acquire(database, "pid 42 on here", account="acc-2")
     other = Database(database.url.render_as_string(hide_password=False))
-    with database.write(), pytest.raises(DatabaseOutage, match="database is locked by pid 42 on here$") as caught:
+    with database.write(), pytest.raises(DatabaseOutage, match=r"database is locked by pid 42 on here$") as caught:
         acquire(other, lease.signature(AT))
     assert caught.value.is_lock
     other.close()
