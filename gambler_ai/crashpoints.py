@@ -1,7 +1,7 @@
 """Points where a test may kill the process. They do nothing unless `arm` has been called (app.py does).
 
-``GAMBLER_CRASH_AT=name:n`` kills with SIGKILL at the n-th time the point is passed; ``name:n:freeze`` stops it there with
-SIGSTOP, until somebody sends SIGCONT.
+``GAMBLER_CRASH_AT=name:n`` kills with SIGKILL at the n-th time the point is passed; ``name:n:freeze`` stops the process
+there, until somebody sends SIGCONT.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 import signal
 
+from sqlalchemy import make_url
+
 from tests.databases import postgres_only, sqlite_only
 from tests.recovery.harness import Running, World, audit, connected, entries
 
@@ -28,10 +30,7 @@ def test_a_file_that_is_moved_away_and_put_back(world: World):
     run = begun(world)
     away = world.database.with_name("elsewhere")
     world.database.rename(away)
-    assert "the file was moved or deleted" in run.wait_for("Database")
-    sent = len(world.there.log())
-    run.wait_for("away")
-    assert len(world.there.log()) == sent
+    assert "the file was moved or deleted" in run.wait_for("Database    away: ")
     away.rename(world.database)
     run.wait_for("Database    back after")
     run.end().ok()
@@ -42,7 +41,7 @@ def test_a_file_that_is_moved_away_and_put_back(world: World):
 @postgres_only
 def test_a_server_that_ends_all_connections_and_admits_nobody_for_a_while(world: World, postgres):
     run = begun(world)
-    name = world.url.rpartition("/")[2].partition("?")[0]
+    name = make_url(world.url).database
     ours = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"
     postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", ours)
     run.wait_for("Database    away: ")
