@@ -21,4 +21,14 @@ class StrategyChanged(Struct, frozen=True):
     plan: Plan
 
 
-Notice = OtherAccount | StrategyChanged
+class BooksAccepted(Struct, frozen=True):
+    """A journal did not verify, and a person let the broker's word stand for it."""
+
+    session_id: str
+    why: str
+    kept: str  # the id under which what was stored is kept
+    orders: int
+    fills: int
+
+
+Notice = OtherAccount | StrategyChanged | BooksAccepted

@@ -24,8 +24,18 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.state import Plan, SessionState
-from gambler_ai.errors import ConfigError, GamblerError, RecoveryHalted, SessionLeased, TryAgainLater
+from gambler_ai.errors import (
+    ConfigError,
+    DatabaseOutage,
+    GamblerError,
+    RecoveryHalted,
+    SchemaMismatch,
+    SessionLeased,
+    StorageError,
+    TryAgainLater,
+)
 from gambler_ai.storage import journal, lease, requests, sessions
+from gambler_ai.storage.damage import keep_if_damaged
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.strategies import Strategy
@@ -57,8 +67,17 @@ class App:
         self._wall = SystemClock()
         make_private(settings.state_dir)
         self.database = Database(settings.database)
-        self.upgraded = self.database.prepare()  # what was done to its schema, in one line
+        self.upgraded = self._prepared()  # what was done to its schema, in one line
         self._desk = Desk(settings, given, watcher, self.database, self._wall)
+
+    def _prepared(self) -> str:
+        try:
+            return self.database.prepare()
+        except (SchemaMismatch, DatabaseOutage):
+            raise
+        except StorageError as error:
+            told = keep_if_damaged(self.database.path, self._wall.now())
+            raise StorageError(error.message, hint=told or error.hint) from error
 
     @staticmethod
     def _arm(crash_at: str) -> None:
@@ -153,8 +172,10 @@ class App:
 
     # -- an earlier session -----------------------------------------------------------------------
 
-    def resume(self, session_id: str | None) -> None:
+    def resume(self, session_id: str | None, *, accept: bool = False) -> None:
         """Go on with the session named, or with the newest that is not completed.
+
+        ``accept``: where its journal does not verify, its books are taken from the broker.
 
         Raises:
             SessionNotFound: there is none.
@@ -164,7 +185,7 @@ class App:
         refuse_closed(info)
         refuse_conflicts(self._desk, info)
         loaded = stored_strategy(info, self._desk.given)
-        with reopened(self._desk, info, loaded.strategy) as (venue, runner):
+        with reopened(self._desk, info, loaded.strategy, accept=accept) as (venue, runner):
             if loaded.sha256 != runner.plan.strategy_sha256:
                 self._watcher.noted(StrategyChanged(runner.plan))
             self._run(venue, runner, *resumption(self._desk, venue, runner.state, runner.token, loaded.sha256))

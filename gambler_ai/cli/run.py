@@ -31,6 +31,7 @@ def run(
     keep_checkpoints: options.KeepCheckpoints = None,
     resume: options.Resume = False,
     resume_session: options.ResumeSession = None,
+    accept_broker_state: options.AcceptBrokerState = False,
     resume_or_start: options.ResumeOrStart = False,
     reconcile_only: options.ReconcileOnly = False,
     dry_run: options.DryRun = False,
@@ -60,6 +61,7 @@ def run(
     given = {name: value for name, value in values.items() if value is not None}
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
     _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only)
+    _only_with_resume(resume=resume or resume_session is not None, accept=accept_broker_state)
     with watched_app(given, config, plain=plain, as_json=as_json, quiet=quiet, confirm=_ask) as runner:
         if init_db:
             _say_ready(runner.database.name, as_json=as_json)
@@ -68,7 +70,7 @@ def run(
         if reconcile_only:
             runner.reconcile(resume_session, dry_run=dry_run)
         elif resume or resume_session is not None:
-            runner.resume(resume_session)
+            runner.resume(resume_session, accept=accept_broker_state)
         else:
             runner.start(new=new, go_on=resume_or_start)
 
@@ -96,6 +98,13 @@ def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool) -> None:
         raise ConfigError(f"{names} exclude each other")
     if dry_run and not reconcile_only:
         raise ConfigError("--dry-run goes with --reconcile-only")
+
+
+def _only_with_resume(*, resume: bool, accept: bool) -> None:
+    from gambler_ai.errors import ConfigError
+
+    if accept and not resume:
+        raise ConfigError("--accept-broker-state goes with --resume")
 
 
 def _say_ready(database: str, *, as_json: bool) -> None:

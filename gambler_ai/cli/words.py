@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from gambler_ai.app.notices import Notice, StrategyChanged
+from gambler_ai.app.notices import BooksAccepted, Notice, StrategyChanged
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
 from gambler_ai.core import events as ev
@@ -80,6 +80,11 @@ def notice(found: Notice) -> str:
     if isinstance(found, StrategyChanged):
         path = found.plan.strategy.rpartition(":")[0]
         return f"{path} is not the code this session traded with so far; it goes on with the new"
+    if isinstance(found, BooksAccepted):
+        return (
+            f"journal broken: {found.why}. The books of session {found.session_id} were taken from the broker:"
+            f" {found.orders} orders, {found.fills} fills. What was stored is kept as session {found.kept}"
+        )
     session = found.session
     return (
         f"Session {session.id} is unfinished and belongs to account {session.account_id}; these keys open"

@@ -90,7 +90,7 @@ def broken(database: Database, *, stored: bool, act: Callable[[], None] = lambda
         import sqlite3
 
         error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = 1034  # type: ignore[attr-defined]  # an fsync
+        error.sqlite_errorcode = 1034  # an fsync
     else:
         import psycopg
 
@@ -298,7 +298,7 @@ def test_what_rots_is_no_outage(database, ledger, state, notes):
 def test_a_server_that_ends_our_connections_is_asked_again(database, ledger, state, postgres, notes):
     write(ledger, state)
 
-    killed = []
+    killed: list[bool] = []
 
     def kill(_: Any) -> None:
         if not killed:
