@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from gambler_ai.core.state import Plan
 from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 
 
 class OtherAccount(Struct, frozen=True):
@@ -31,4 +32,4 @@ class BooksAccepted(Struct, frozen=True):
     fills: int
 
 
-Notice = OtherAccount | StrategyChanged | BooksAccepted
+Notice = OtherAccount | StrategyChanged | BooksAccepted | DatabaseLost | DatabaseBack

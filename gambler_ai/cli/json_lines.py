@@ -129,12 +129,6 @@ class RecordWatcher:
     def stream(self, change: ev.StreamChanged) -> None:
         self._tell(records.stream(change))
 
-    def database_lost(self, reason: str, hint: str) -> None:
-        self._tell(records.database_lost(reason, hint))
-
-    def database_back(self, away_s: float) -> None:
-        self._tell(records.database_back(away_s))
-
     def stopping(self, reason: str) -> None:
         self._tell(records.stopping(reason))
 

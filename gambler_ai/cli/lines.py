@@ -25,7 +25,6 @@ from gambler_ai.core.protection import protections
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
-from gambler_ai.trading.outage import PATIENCE_S
 from gambler_ai.trading.recovery import Restored
 
 #: Why a run ends that only compared.
@@ -171,15 +170,6 @@ class LineWatcher:
         if not self._quiet:
             text = render.printable(f"{change.stream}: {change.reason}")
             self._say(change.at, words.Told("stream", "", text, "" if change.up else WARN))
-
-    def database_lost(self, reason: str, hint: str) -> None:
-        away = render.printable(f"away: {reason}" + (f" ({hint})" if hint else ""))
-        wait = f"it is tried again for {PATIENCE_S:.0f} s, and nothing is decided or sent meanwhile (Ctrl+C stops)"
-        self._out.print(render.pair("Database", f"{away}; {wait}", WARN))
-
-    def database_back(self, away_s: float) -> None:
-        text = f"back after {away_s:.0f} s; nothing was lost, the session goes on"
-        self._out.print(render.pair("Database", text, GOOD))
 
     def stopping(self, reason: str) -> None:
         if reason == RECONCILED:

@@ -110,11 +110,6 @@ class LiveWatcher:
         streams = sorted([*others, (change.stream, change.up, change.reason)])
         self._watched = replace(self._watched, streams=tuple(streams))
 
-    def database_lost(self, reason: str, hint: str) -> None:
-        """Said above the view; the picture stands still meanwhile, as the session does."""
-
-    def database_back(self, away_s: float) -> None: ...
-
     def stopping(self, reason: str) -> None:
         if self._view is not None:
             self._view = self._view.stopping(reason)

@@ -53,15 +53,14 @@ def run(
         "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe,
         "stop_loss_pct": stop_loss_pct, "take_profit_pct": take_profit_pct, "position_size": position_size,
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
-        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "max_positions": max_positions,
-        "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
-        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed,
-        "strategy": strategy, "parameters": _parameters(parameter or []) or None, "log_file": log_file,
+        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url,
+        "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
+        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed, "strategy": strategy,
+        "parameters": _parameters(parameter or []) or None, "log_file": log_file,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
-    _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only)
-    _only_with_resume(resume=resume or resume_session is not None, accept=accept_broker_state)
+    _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only, accept=accept_broker_state)
     with watched_app(given, config, plain=plain, as_json=as_json, quiet=quiet, confirm=_ask) as runner:
         if init_db:
             _say_ready(runner.database.name, as_json=as_json)
@@ -90,7 +89,7 @@ def _parameters(given: list[str]) -> dict[str, str]:
     return found
 
 
-def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool) -> None:
+def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool, accept: bool) -> None:
     from gambler_ai.errors import ConfigError
 
     if sum(modes) > 1:
@@ -98,12 +97,7 @@ def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool) -> None:
         raise ConfigError(f"{names} exclude each other")
     if dry_run and not reconcile_only:
         raise ConfigError("--dry-run goes with --reconcile-only")
-
-
-def _only_with_resume(*, resume: bool, accept: bool) -> None:
-    from gambler_ai.errors import ConfigError
-
-    if accept and not resume:
+    if accept and not any(modes[:2]):
         raise ConfigError("--accept-broker-state goes with --resume")
 
 

@@ -71,14 +71,6 @@ class Watchers:
         for each in self._all:
             each.stream(change)
 
-    def database_lost(self, reason: str, hint: str) -> None:
-        for each in self._all:
-            each.database_lost(reason, hint)
-
-    def database_back(self, away_s: float) -> None:
-        for each in self._all:
-            each.database_back(away_s)
-
     def stopping(self, reason: str) -> None:
         for each in self._all:
             each.stopping(reason)

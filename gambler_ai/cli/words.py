@@ -14,6 +14,8 @@ from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
 from gambler_ai.core import events as ev
 from gambler_ai.core.orders import Purpose
 from gambler_ai.core.state import SessionState
+from gambler_ai.trading.outage import PATIENCE_S
+from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 
 
 class Told(NamedTuple):
@@ -85,6 +87,14 @@ def notice(found: Notice) -> str:
             f"journal broken: {found.why}. The books of session {found.session_id} were taken from the broker:"
             f" {found.orders} orders, {found.fills} fills. What was stored is kept as session {found.kept}"
         )
+    if isinstance(found, DatabaseLost):
+        why = found.reason + (f" ({found.hint})" if found.hint else "")
+        return (
+            f"Database away: {why}; it is tried again for {PATIENCE_S:.0f} s, and nothing is decided or sent meanwhile"
+            " (Ctrl+C stops)"
+        )
+    if isinstance(found, DatabaseBack):
+        return f"Database back after {found.away_s:.0f} s; nothing was lost, the session goes on"
     session = found.session
     return (
         f"Session {session.id} is unfinished and belongs to account {session.account_id}; these keys open"

@@ -16,7 +16,7 @@ import numpy as np
 from gambler_ai.clock import Clock
 from gambler_ai.errors import DatabaseOutage, TryAgainLater
 from gambler_ai.storage.database import Database
-from gambler_ai.trading.reporter import Reporter
+from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost, Reporter
 
 #: The condition as it is recorded and shown.
 DATABASE = "database"
@@ -71,12 +71,12 @@ class Outage:
     def _ride_out(self, act: Callable[[], T], error: DatabaseOutage) -> T:
         began_s, reason = self._clock.monotonic(), error.message
         self.is_on = True
-        self._reporter.database_lost(reason, error.hint)
+        self._reporter.noted(DatabaseLost(reason, error.hint))
         done = self._tried_again(act, error, began_s)
         away_s = self._clock.monotonic() - began_s
         self.is_on = False
         self._passed = f"{reason}; away for {away_s:.0f} s"
-        self._reporter.database_back(away_s)
+        self._reporter.noted(DatabaseBack(away_s))
         return done
 
     def _tried_again(self, act: Callable[[], T], error: DatabaseOutage, began_s: float) -> T:

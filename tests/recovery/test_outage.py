@@ -30,9 +30,9 @@ def test_a_file_that_is_moved_away_and_put_back(world: World):
     run = begun(world)
     away = world.database.with_name("elsewhere")
     world.database.rename(away)
-    assert "the file was moved or deleted" in run.wait_for("Database    away: ")
+    assert "the file was moved or deleted" in run.wait_for("Database away: ")
     away.rename(world.database)
-    run.wait_for("Database    back after")
+    run.wait_for("Database back after")
     run.end().ok()
     check_told(world)
     assert entries(world) == ENTRIES
@@ -44,9 +44,9 @@ def test_a_server_that_ends_all_connections_and_admits_nobody_for_a_while(world:
     name = make_url(world.url).database
     ours = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"
     postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", ours)
-    run.wait_for("Database    away: ")
+    run.wait_for("Database away: ")
     postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    run.wait_for("Database    back after")
+    run.wait_for("Database back after")
     run.end().ok()
     check_told(world)
     assert entries(world) == ENTRIES
@@ -57,7 +57,7 @@ def test_a_signal_during_an_outage_ends_it_and_a_resume_goes_on(world: World):
     run = begun(world)
     away = world.database.with_name("elsewhere")
     world.database.rename(away)
-    run.wait_for("Database    away: ")
+    run.wait_for("Database away: ")
     run.signal(signal.SIGTERM)
     ended = run.end(10)
     assert ended.code == 75, ended
@@ -75,6 +75,6 @@ def test_a_lock_on_the_journal_is_ridden_out(world: World):
     with connected(world.url) as db:
         db.exec_driver_sql("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")
         run.wait_for("lock timeout", patience_s=60)
-    run.wait_for("Database    back after")
+    run.wait_for("Database back after")
     run.end().ok()
     check_told(world)
