@@ -47,7 +47,7 @@ def accepted(desk: Desk, held: Lease, info: SessionInfo, venue: Venue, error: Ch
         kept = rebuild.set_aside(db, info, f"its journal does not verify ({error.message})")
         facts, changes = _books(state, info, intents, report, error.message, kept)
         head = journal.append(db, state, facts, changes, journal.GENESIS, held.token)
-        sessions.update(db, state, head=head, checkpoints=0, wall=desk.wall.now())
+        sessions.update(db, state, head=head, checkpoints=info.checkpoints, wall=desk.wall.now())
     desk.watcher.noted(BooksAccepted(info.id, error.message, kept, len(state.orders), state.fills))
     return Restored(state, head, None, (), len(facts))
 

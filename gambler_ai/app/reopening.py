@@ -28,7 +28,7 @@ from gambler_ai.trading.runner import Runner
 @contextmanager
 def reopened(
     desk: Desk, info: SessionInfo, strategy: Strategy, *, accept: bool = False
-) -> Iterator[tuple[Venue, Runner]]:
+) -> Iterator[tuple[Venue, Runner, Restored]]:
     """A stored session on its broker with its lease; both are given back in the end.
 
     ``accept``: where its journal does not verify, its books are taken from the broker.
@@ -43,7 +43,7 @@ def reopened(
             desk.database, held, venue, restored.state, instruments, strategy, head=restored.head,
             created=info.checkpoints, reporter=desk.watcher, halt_file=desk.settings.halt_file,
         )  # fmt: skip
-        yield venue, runner
+        yield venue, runner, restored
     finally:
         venue.on_close()
         held.close()

@@ -30,6 +30,27 @@ class RunStarted(_Fact, frozen=True, tag=True):
     token: int
 
 
+class StateRestored(_Fact, frozen=True, tag=True):
+    """What a restart began from: a checkpoint (None: the empty state), journal rows replayed after it, and newer
+    checkpoints that did not verify."""
+
+    checkpoint: int | None
+    replayed: int
+    broken: tuple[str, ...] = ()
+
+
+class Recovered(_Fact, frozen=True, tag=True):
+    """A restart agrees with its broker. Nobody ran the session since ``since``, while ``bars`` closed undecided.
+
+    None: prices could not be read; ``more``: the strategy's history does not reach further back. Between the
+    restart's `RunStarted` and this stands what was found and done; without it the restart did not come so far.
+    """
+
+    since: datetime
+    bars: int | None
+    more: bool
+
+
 class RunEnded(_Fact, frozen=True, tag=True):
     """The process let go of it, and how."""
 
@@ -280,7 +301,7 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken
+    | RequestTaken | StateRestored | Recovered
 )  # fmt: skip
 
 

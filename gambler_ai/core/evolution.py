@@ -306,7 +306,7 @@ def _request_taken(_state: SessionState, fact: ev.RequestTaken, changes: Changes
 
 
 def _noted(_state: SessionState, _fact: ev.Fact, _changes: Changes) -> None:
-    """Worth keeping, changes nothing: denials and what a reconciliation found."""
+    """Worth keeping, changes nothing: denials, what a reconciliation found, how a restart went."""
 
 
 def _put_intent(state: SessionState, changes: Changes, record: IntentRecord) -> None:
@@ -366,4 +366,6 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.IntentResolved: _intent_resolved,
     ev.DayOpened: _day_opened,
     ev.RequestTaken: _request_taken,
+    ev.StateRestored: _noted,
+    ev.Recovered: _noted,
 }
