@@ -73,7 +73,9 @@ def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
 def came_from(venue: Venue, restored: Restored) -> ev.StateRestored:
     """The fact that says what a restart began from."""
     base = restored.checkpoint
-    return ev.StateRestored(venue.clock.now(), base and base.number, restored.replayed, restored.broken)
+    return ev.StateRestored(
+        venue.clock.now(), None if base is None else base.number, restored.replayed, restored.broken
+    )
 
 
 def resumption(desk: Desk, venue: Venue, restored: Restored, token: int, sha256: str) -> list[ev.Fact]:

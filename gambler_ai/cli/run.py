@@ -62,10 +62,8 @@ def run(
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
     _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only, accept=accept_broker_state)
     with watched_app(given, config, plain=plain, as_json=as_json, quiet=quiet, confirm=_ask) as runner:
-        if init_db:
-            _say_ready(runner.database.name, as_json=as_json)
-            if not given.keys() - NOT_OF_A_PLAN and not any(modes):
-                return
+        if init_db and _is_all(runner.database.name, given.keys() - NOT_OF_A_PLAN, modes, as_json=as_json):
+            return
         if reconcile_only:
             runner.reconcile(resume_session, dry_run=dry_run)
         elif resume or resume_session is not None:
@@ -99,6 +97,12 @@ def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool, accept: b
         raise ConfigError("--dry-run goes with --reconcile-only")
     if accept and not any(modes[:2]):
         raise ConfigError("--accept-broker-state goes with --resume")
+
+
+def _is_all(database: str, wanted: set[str], modes: list[bool], *, as_json: bool) -> bool:
+    """Say that the database is ready; whether that is all that was asked for."""
+    _say_ready(database, as_json=as_json)
+    return not wanted and not any(modes)
 
 
 def _say_ready(database: str, *, as_json: bool) -> None:
