@@ -6,6 +6,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+#: Linux's clock since boot goes on while the machine sleeps, as a lease does; its monotonic one stands still.
+_SINCE_BOOT: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Clock(Protocol):
     """Where instants come from. ``now`` is aware UTC; ``monotonic`` is wall seconds for deadlines."""
@@ -24,7 +27,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_SINCE_BOOT)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))

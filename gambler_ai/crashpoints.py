@@ -1,6 +1,7 @@
 """Points where a test may kill the process. They do nothing unless `arm` has been called (app.py does).
 
-``GAMBLER_CRASH_AT=name:n`` kills with SIGKILL at the n-th time the point is passed.
+``GAMBLER_CRASH_AT=name:n`` kills with SIGKILL at the n-th time the point is passed; ``name:n:freeze`` stops the process
+there, until somebody sends SIGCONT.
 """
 
 from __future__ import annotations
@@ -40,15 +41,24 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def freeze() -> None:
+    """Stop here, as a machine that is suspended or swapped out does."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 _die: Callable[[], None] = kill
 
 
 def arm(spec: str, die: Callable[[], None] = kill) -> None:
-    """Arm ``name`` or ``name:n``; what happens there is ``die``, which a simulation gives another meaning.
+    """Arm ``name``, ``name:n`` or ``name:n:freeze``; what happens there is ``die``, which a simulation changes.
 
     Raises:
         ValueError: no point has that name.
     """
+    point, colon, end = spec.rpartition(":")
+    if colon and end == "freeze":
+        arm(point, freeze)
+        return
     name, _, count = spec.partition(":")
     if name not in POINTS or not (count or "1").isdigit() or int(count or 1) < 1:
         raise ValueError(f"no crash point {spec!r}; there are: {', '.join(POINTS)}")

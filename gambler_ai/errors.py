@@ -13,6 +13,7 @@
     │   ├── SchemaMismatch        exit 5   its schema is not ours
     │   ├── SessionNotFound       exit 5   no such session
     │   ├── NoActiveSession       exit 5   the call needs one
+    │   ├── DatabaseOutage        exit 5   locked, full, read-only, gone or not reachable: it may come back
     │   └── CheckpointCorrupt     exit 5   no checkpoint or journal row verifies
     ├── RecoveryHalted            exit 6   a person must look before anything is traded
     ├── LimitBreached             exit 6   an order beyond the session's limits was stopped where it is stored
@@ -115,6 +116,14 @@ class SessionNotFound(StorageError):
 
 class NoActiveSession(StorageError):
     """The call needs a session and none is active."""
+
+
+class DatabaseOutage(StorageError):
+    """The database cannot be used for now: locked, full, read-only, gone, or not reachable."""
+
+    def __init__(self, message: str, *, hint: str = "", is_lock: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.is_lock = is_lock  # somebody else writes
 
 
 class CheckpointCorrupt(StorageError):

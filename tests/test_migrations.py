@@ -40,6 +40,11 @@ UNION ALL SELECT 'column ' || attrelid::regclass::text || '.' || attname,
   FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
   WHERE relnamespace = CAST(:schema AS regnamespace) AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+UNION ALL SELECT 'trigger ' || tgname, pg_get_triggerdef(pg_trigger.oid)
+  FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+  WHERE relnamespace = CAST(:schema AS regnamespace) AND NOT tgisinternal
+UNION ALL SELECT 'function ' || proname, pg_get_functiondef(oid)
+  FROM pg_proc WHERE pronamespace = CAST(:schema AS regnamespace)
 """
 
 
@@ -90,6 +95,7 @@ def test_they_are_the_same_to_the_letter(database: Database) -> None:
     for name, sql in theirs.items():
         assert parts(ours[name]) == parts(sql), name
     assert "WHERE" in theirs["index uq_intents_open_entry"].upper()
+    assert {"trigger journal_fenced", "trigger checkpoints_fenced", "trigger intents_fenced"} <= set(theirs)
 
 
 def test_the_program_wants_the_newest_migration_and_there_is_only_one() -> None:

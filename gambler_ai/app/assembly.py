@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from gambler_ai.storage.lease import Lease
 from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.ledger import Ledger
+from gambler_ai.trading.outage import Outage
 from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.runner import Runner
 from gambler_ai.trading.wakeups import NoStreams, Wakeups
@@ -75,13 +76,20 @@ def instruments_of(venue: Venue, plan: Plan) -> dict[str, Instrument]:
 
 
 def build_engine(
-    database: Database, state: SessionState, instruments: dict[str, Instrument], strategy: Strategy
-) -> Engine:
-    """The engine of a session, with what other sessions of the account have under way kept out of it."""
+    database: Database, state: SessionState, instruments: dict[str, Instrument], strategy: Strategy,
+    ride: Callable[[Callable[[], set[str]]], set[str]] = lambda look: look(),
+) -> Engine:  # fmt: skip
+    """The engine of a session, with what other sessions of the account have under way kept out of it.
+
+    ``ride`` carries it over a database that is away while it looks something up.
+    """
 
     def known_ids(ids: set[str]) -> set[str]:
-        with database.read() as db:
-            return journal.known_ids(db, ids)
+        def look() -> set[str]:
+            with database.read() as db:
+                return journal.known_ids(db, ids)
+
+        return ride(look)
 
     with database.read() as db:
         taken = journal.taken_symbols(db, state.account_id, state.session_id)
@@ -94,19 +102,22 @@ def build_engine(
 
 
 def build_runner(
-    database: Database, held: Lease, venue: Venue, engine: Engine, *, head: str, created: int, reporter: Reporter,
-    halt_file: Path, wall: Clock | None = None, executor: Executor | None = None,
+    database: Database, held: Lease, venue: Venue, state: SessionState, instruments: dict[str, Instrument],
+    strategy: Strategy, *, head: str, created: int, reporter: Reporter, halt_file: Path, wall: Clock | None = None,
+    executor_of: Callable[..., Executor] = Executor,
 ) -> Runner:  # fmt: skip
     """The runner of a session whose account is ours. A simulation has a wall clock and an executor of its own."""
     machine = wall or SystemClock()
-    ledger = Ledger(database, held, engine.state, head=head, created=created, wall=machine)
+    plan, seed = state.plan, zlib.crc32(state.session_id.encode())
+    outage = Outage(database, machine, venue.feed.stop_asked, reporter, seed)
+    engine = build_engine(database, state, instruments, strategy, outage.ride)
+    ledger = Ledger(database, held, state, head=head, created=created, wall=machine, outage=outage)
     compared = machine if venue.keeps_wall_time else None
-    executor = executor or Executor(venue.broker, venue.market_data, venue.feed, compared)
+    executor = executor_of(venue.broker, venue.market_data, venue.feed, compared, ledger.before_send)
     door = Door(ledger, halt_file, venue.clock)
-    plan = engine.state.plan
     streams: Streams = NoStreams()
     if venue.streams is not None:
-        streams = venue.streams(plan.symbols, zlib.crc32(engine.state.session_id.encode()))
+        streams = venue.streams(plan.symbols, seed)
     wakeups = Wakeups(streams, timedelta(seconds=plan.timeframe_s))
     return Runner(engine, ledger, venue.feed, executor, reporter, door, wakeups, history=engine.history)
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from gambler_ai.core.state import Plan
 from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 
 
 class OtherAccount(Struct, frozen=True):
@@ -21,4 +22,14 @@ class StrategyChanged(Struct, frozen=True):
     plan: Plan
 
 
-Notice = OtherAccount | StrategyChanged
+class BooksAccepted(Struct, frozen=True):
+    """A journal did not verify, and a person let the broker's word stand for it."""
+
+    session_id: str
+    why: str
+    kept: str  # the id under which what was stored is kept
+    orders: int
+    fills: int
+
+
+Notice = OtherAccount | StrategyChanged | BooksAccepted | DatabaseLost | DatabaseBack

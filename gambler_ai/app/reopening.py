@@ -7,35 +7,41 @@ from contextlib import contextmanager
 from typing import Any
 
 from gambler_ai import crashpoints
-from gambler_ai.app.assembly import build_engine, build_runner, instruments_of
+from gambler_ai.app.accepting import accepted, not_accepted
+from gambler_ai.app.assembly import build_runner, instruments_of
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.resuming import refuse_closed
 from gambler_ai.app.strategies import Onlooker
 from gambler_ai.app.venue import EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.config import Settings
 from gambler_ai.core.state import SessionState
-from gambler_ai.errors import ConfigError, RecoveryHalted
+from gambler_ai.errors import CheckpointCorrupt, ConfigError, RecoveryHalted, StorageError
 from gambler_ai.storage import lease, sessions
+from gambler_ai.storage.damage import keep_if_damaged
 from gambler_ai.storage.lease import Lease
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.strategies import Strategy
-from gambler_ai.trading.recovery import Restored, restore
+from gambler_ai.trading.recovery import Restored, empty_state, restore
 from gambler_ai.trading.runner import Runner
 
 
 @contextmanager
-def reopened(desk: Desk, info: SessionInfo, strategy: Strategy) -> Iterator[tuple[Venue, Runner, Restored]]:
-    """A stored session on its broker with its lease; both are given back in the end."""
-    held, info, restored, venue = _take_over(desk, info)
+def reopened(
+    desk: Desk, info: SessionInfo, strategy: Strategy, *, accept: bool = False
+) -> Iterator[tuple[Venue, Runner, Restored]]:
+    """A stored session on its broker with its lease; both are given back in the end.
+
+    ``accept``: where its journal does not verify, its books are taken from the broker.
+    """
+    held, info, restored, venue = _take_over(desk, info, accept=accept)
     try:
         desk.watcher.opening(venue, desk.database.name, restored.state.plan)
         desk.watcher.resumed(info, restored)
         # Who only looks after what is held needs none, and must not be kept from it by a symbol that is gone.
         instruments = {} if isinstance(strategy, Onlooker) else instruments_of(venue, restored.state.plan)
         runner = build_runner(
-            desk.database, held, venue, build_engine(desk.database, restored.state, instruments, strategy),
-            head=restored.head, created=info.checkpoints, reporter=desk.watcher,
-            halt_file=desk.settings.halt_file,
+            desk.database, held, venue, restored.state, instruments, strategy, head=restored.head,
+            created=info.checkpoints, reporter=desk.watcher, halt_file=desk.settings.halt_file,
         )  # fmt: skip
         yield venue, runner, restored
     finally:
@@ -70,7 +76,7 @@ def reopen(desk: Desk, info: SessionInfo, state: SessionState) -> Venue:
     return venue
 
 
-def _take_over(desk: Desk, info: SessionInfo) -> tuple[Lease, SessionInfo, Restored, Venue]:
+def _take_over(desk: Desk, info: SessionInfo, *, accept: bool) -> tuple[Lease, SessionInfo, Restored, Venue]:
     """What was read of the session before is old by now: its last owner may have ended in between."""
     held = lease.acquire(desk.database, info.account_id, info.id, lease.signature(desk.wall.now()), desk.wall)
     crashpoints.hit("recovery.leased")
@@ -78,11 +84,39 @@ def _take_over(desk: Desk, info: SessionInfo) -> tuple[Lease, SessionInfo, Resto
         with desk.database.read() as db:
             info = sessions.find(db, info.id)
         refuse_closed(info)
-        restored = restore(desk.database, info)
+        try:
+            restored = restore(desk.database, info)
+        except CheckpointCorrupt as error:
+            refuse_damaged(desk)
+            if not accept:
+                raise not_accepted(info, error) from error
+            venue = reopen(desk, info, empty_state(info))
+            return held, info, _accepted(desk, held, info, venue, error), venue
+        if restored.broken:
+            refuse_damaged(desk)
         return held, info, restored, reopen(desk, info, restored.state)
     except BaseException:
         held.close()
         raise
+
+
+def _accepted(desk: Desk, held: Lease, info: SessionInfo, venue: Venue, error: CheckpointCorrupt) -> Restored:
+    try:
+        return accepted(desk, held, info, venue, error)
+    except BaseException:
+        venue.on_close()
+        raise
+
+
+def refuse_damaged(desk: Desk) -> None:
+    """After something did not verify: a file that SQLite itself complains about is not written any more.
+
+    Raises:
+        StorageError: it is damaged; a copy was made.
+    """
+    told = keep_if_damaged(desk.database.path, desk.wall.now())
+    if told:
+        raise StorageError(f"database {desk.database.name} is damaged", hint=told)
 
 
 def _paced(desk: Desk, state: SessionState) -> Settings:

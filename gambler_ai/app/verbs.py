@@ -10,7 +10,7 @@ from typing import Any
 from gambler_ai import crashpoints
 from gambler_ai.app import comparing
 from gambler_ai.app.asking import NEED_BROKER, Asked, meant, wait_for_answer, whoami
-from gambler_ai.app.assembly import build_engine, build_runner, instruments_of, parameters_of, signals
+from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, signals
 from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import make_private
 from gambler_ai.app.notices import OtherAccount, StrategyChanged
@@ -24,8 +24,18 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.state import Plan, SessionState
-from gambler_ai.errors import ConfigError, GamblerError, RecoveryHalted, SessionLeased, TryAgainLater
+from gambler_ai.errors import (
+    ConfigError,
+    DatabaseOutage,
+    GamblerError,
+    RecoveryHalted,
+    SchemaMismatch,
+    SessionLeased,
+    StorageError,
+    TryAgainLater,
+)
 from gambler_ai.storage import journal, lease, requests, sessions
+from gambler_ai.storage.damage import keep_if_damaged
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.strategies import Strategy
@@ -57,8 +67,17 @@ class App:
         self._wall = SystemClock()
         make_private(settings.state_dir)
         self.database = Database(settings.database)
-        self.upgraded = self.database.prepare()  # what was done to its schema, in one line
+        self.upgraded = self._prepared()  # what was done to its schema, in one line
         self._desk = Desk(settings, given, watcher, self.database, self._wall)
+
+    def _prepared(self) -> str:
+        try:
+            return self.database.prepare()
+        except (SchemaMismatch, DatabaseOutage):
+            raise
+        except StorageError as error:
+            told = keep_if_damaged(self.database.path, self._wall.now())
+            raise StorageError(error.message, hint=told or error.hint) from error
 
     @staticmethod
     def _arm(crash_at: str) -> None:
@@ -117,21 +136,19 @@ class App:
         try:
             now = venue.clock.now()
             state = SessionState(session_id=session_id, account_id=account_id, plan=plan, started_at=now, last_at=now)
-            with self.database.write() as db:
-                held.renew(db)
+            with held.writing(self.database) as db:
                 sessions.insert(
                     db, state, broker=venue.kind, trading_url=venue.trading_url, genesis=journal.GENESIS,
                     wall=self._wall.now(),
                 )  # fmt: skip
             self._watcher.created(state)
-            engine = build_engine(self.database, state, instruments, strategy)
+            return build_runner(
+                self.database, held, venue, state, instruments, strategy, head=journal.GENESIS, created=0,
+                reporter=self._watcher, halt_file=self._settings.halt_file,
+            )  # fmt: skip
         except BaseException:
             held.close()
             raise
-        return build_runner(
-            self.database, held, venue, engine, head=journal.GENESIS, created=0, reporter=self._watcher,
-            halt_file=self._settings.halt_file,
-        )  # fmt: skip
 
     def _interrupted(self, venue: Venue | None) -> SessionInfo | None:
         """The newest session of this account that ended before its time; one of another account is only mentioned."""
@@ -155,8 +172,10 @@ class App:
 
     # -- an earlier session -----------------------------------------------------------------------
 
-    def resume(self, session_id: str | None) -> None:
+    def resume(self, session_id: str | None, *, accept: bool = False) -> None:
         """Go on with the session named, or with the newest that is not completed.
+
+        ``accept``: where its journal does not verify, its books are taken from the broker.
 
         Raises:
             SessionNotFound: there is none.
@@ -166,7 +185,7 @@ class App:
         refuse_closed(info)
         refuse_conflicts(self._desk, info)
         loaded = stored_strategy(info, self._desk.given)
-        with reopened(self._desk, info, loaded.strategy) as (venue, runner, restored):
+        with reopened(self._desk, info, loaded.strategy, accept=accept) as (venue, runner, restored):
             if loaded.sha256 != runner.plan.strategy_sha256:
                 self._watcher.noted(StrategyChanged(runner.plan))
             self._run(venue, runner, *resumption(self._desk, venue, restored, runner.token, loaded.sha256))

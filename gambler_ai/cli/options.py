@@ -127,6 +127,10 @@ ResumeSession = Annotated[
         autocompletion=session_ids,
     ),
 ]
+AcceptBrokerState = Annotated[
+    bool,
+    _option("--accept-broker-state", "With --resume: a journal does not verify; take the broker's word.", RESUME),
+]
 ResumeOrStart = Annotated[
     bool,
     _option("--resume-or-start", "Go on with an interrupted session, else start afresh: for services.", RESUME),

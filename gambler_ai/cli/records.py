@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from gambler_ai import __version__
-from gambler_ai.app.notices import Notice, StrategyChanged
+from gambler_ai.app.notices import BooksAccepted, Notice, StrategyChanged
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
@@ -24,6 +24,7 @@ from gambler_ai.errors import GamblerError
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored
+from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 
 #: ``kind`` says what it is; `RecordWatcher` adds the session and the runner's token.
 Record = dict[str, Any]
@@ -70,6 +71,15 @@ def notice(found: Notice) -> Record:
         return {
             "kind": "strategy_changed", "strategy": found.plan.strategy, "sha256": found.plan.strategy_sha256
         }  # fmt: skip
+    if isinstance(found, BooksAccepted):
+        return {
+            "kind": "broker_state_accepted", "reason": found.why, "kept_as": found.kept, "orders": found.orders,
+            "fills": found.fills,
+        }  # fmt: skip
+    if isinstance(found, DatabaseLost):
+        return {"kind": "database", "up": False, "reason": found.reason, "hint": found.hint}
+    if isinstance(found, DatabaseBack):
+        return {"kind": "database", "up": True, "away_s": round(found.away_s, 3)}
     return {
         "kind": "other_account", "account": found.account_id, "other_session": found.session.id,
         "other_account": found.session.account_id,
@@ -243,5 +253,5 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
 #: Every kind there is.
 KINDS = frozenset(name for name, _ in _KINDS.values()) | {
     "closed", "opening", "created", "resumed", "planned", "caught_up", "started", "checkpoint", "stream", "waiting",
-    "other_account", "strategy_changed", "stopping", "ended", "error", "ready",
+    "other_account", "database", "broker_state_accepted", "strategy_changed", "stopping", "ended", "error", "ready",
 }  # fmt: skip

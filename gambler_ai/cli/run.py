@@ -31,6 +31,7 @@ def run(
     keep_checkpoints: options.KeepCheckpoints = None,
     resume: options.Resume = False,
     resume_session: options.ResumeSession = None,
+    accept_broker_state: options.AcceptBrokerState = False,
     resume_or_start: options.ResumeOrStart = False,
     reconcile_only: options.ReconcileOnly = False,
     dry_run: options.DryRun = False,
@@ -52,23 +53,21 @@ def run(
         "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe,
         "stop_loss_pct": stop_loss_pct, "take_profit_pct": take_profit_pct, "position_size": position_size,
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
-        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "max_positions": max_positions,
-        "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
-        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed,
-        "strategy": strategy, "parameters": _parameters(parameter or []) or None, "log_file": log_file,
+        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url,
+        "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
+        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed, "strategy": strategy,
+        "parameters": _parameters(parameter or []) or None, "log_file": log_file,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
-    _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only)
+    _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only, accept=accept_broker_state)
     with watched_app(given, config, plain=plain, as_json=as_json, quiet=quiet, confirm=_ask) as runner:
-        if init_db:
-            _say_ready(runner.database.name, as_json=as_json)
-            if not given.keys() - NOT_OF_A_PLAN and not any(modes):
-                return
+        if init_db and _is_all(runner.database.name, given.keys() - NOT_OF_A_PLAN, modes, as_json=as_json):
+            return
         if reconcile_only:
             runner.reconcile(resume_session, dry_run=dry_run)
         elif resume or resume_session is not None:
-            runner.resume(resume_session)
+            runner.resume(resume_session, accept=accept_broker_state)
         else:
             runner.start(new=new, go_on=resume_or_start)
 
@@ -88,7 +87,7 @@ def _parameters(given: list[str]) -> dict[str, str]:
     return found
 
 
-def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool) -> None:
+def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool, accept: bool) -> None:
     from gambler_ai.errors import ConfigError
 
     if sum(modes) > 1:
@@ -96,6 +95,14 @@ def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool) -> None:
         raise ConfigError(f"{names} exclude each other")
     if dry_run and not reconcile_only:
         raise ConfigError("--dry-run goes with --reconcile-only")
+    if accept and not any(modes[:2]):
+        raise ConfigError("--accept-broker-state goes with --resume")
+
+
+def _is_all(database: str, wanted: set[str], modes: list[bool], *, as_json: bool) -> bool:
+    """Say that the database is ready; whether that is all that was asked for."""
+    _say_ready(database, as_json=as_json)
+    return not wanted and not any(modes)
 
 
 def _say_ready(database: str, *, as_json: bool) -> None:

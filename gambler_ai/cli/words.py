@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from gambler_ai.app.notices import Notice, StrategyChanged
+from gambler_ai.app.notices import BooksAccepted, Notice, StrategyChanged
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.orders import Purpose
 from gambler_ai.core.state import SessionState
+from gambler_ai.trading.outage import PATIENCE_S
+from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 
 
 class Told(NamedTuple):
@@ -81,6 +83,19 @@ def notice(found: Notice) -> str:
     if isinstance(found, StrategyChanged):
         path = found.plan.strategy.rpartition(":")[0]
         return f"{path} is not the code this session traded with so far; it goes on with the new"
+    if isinstance(found, BooksAccepted):
+        return (
+            f"journal broken: {found.why}. The books of session {found.session_id} were taken from the broker:"
+            f" {found.orders} orders, {found.fills} fills. What was stored is kept as session {found.kept}"
+        )
+    if isinstance(found, DatabaseLost):
+        why = found.reason + (f" ({found.hint})" if found.hint else "")
+        return (
+            f"Database away: {why}; it is tried again for {PATIENCE_S:.0f} s, and nothing is decided or sent meanwhile"
+            " (Ctrl+C stops)"
+        )
+    if isinstance(found, DatabaseBack):
+        return f"Database back after {found.away_s:.0f} s; nothing was lost, the session goes on"
     session = found.session
     return (
         f"Session {session.id} is unfinished and belongs to account {session.account_id}; these keys open"

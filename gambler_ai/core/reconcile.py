@@ -37,6 +37,7 @@ class Kind(StrEnum):
     ORDER_ODD = "order status odd"
     OTHER_DATABASE = "order of another database"
     LEG_MISSING = "leg missing"
+    JOURNAL_BROKEN = "journal broken"
 
 
 #: Session time a difference that no fill explains has to stay before we act on it: a broker's endpoints

@@ -62,11 +62,13 @@ class Loaded(Struct, frozen=True):
 
 
 def create(
-    db: Connection, state: SessionState, number: int, head: str, wall: datetime, whole: CheckpointInfo | None = None
-) -> CheckpointInfo:
+    db: Connection, state: SessionState, number: int, head: str, wall: datetime, whole: CheckpointInfo | None = None,
+    *, token: int = 0,
+) -> CheckpointInfo:  # fmt: skip
     """Write checkpoint ``number`` of ``state``, which includes the journal up to its ``seq``.
 
     A brief one if it can lean on ``whole``, the newest whole one of the session, which the caller knows is there.
+    ``token`` is the writer's; without one the database takes it only where nobody ever held the account.
     """
     brief = whole is not None and whole.length >= SMALL and state.seq - whole.seq < WHOLE_EVERY
     payload = b"" if brief else snapshot.dump(state)
@@ -76,7 +78,7 @@ def create(
         "length": len(payload), "sha256": snapshot.digest(payload), "payload": payload,
         "portfolio_value": state.account.portfolio_value, "equity": state.account.equity,
         "buying_power": state.account.buying_power, "cash": state.account.cash,
-        "active_positions": len(state.positions), "closed_trades": state.closed_trades,
+        "active_positions": len(state.positions), "closed_trades": state.closed_trades, "token": token,
     }  # fmt: skip
     _ADD.run(db, row)
     return _info(row)

@@ -13,11 +13,12 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from gambler_ai.errors import ConfigError, SchemaMismatch, StorageError
+from gambler_ai.errors import ConfigError, DatabaseOutage, SchemaMismatch, StorageError
 from gambler_ai.storage.explain import explained
+from gambler_ai.storage.locks import owners_beside
 from gambler_ai.storage.postgres import DRIVER, SCHEMES
 from gambler_ai.storage.postgres import check as check_postgres
 from gambler_ai.storage.postgres import create_engine as create_postgres_engine
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gambler_ai.storage.upgrade import Change
 
 #: A second writer gives up after this long, so that two starts at once are told apart within 5 s.
-BUSY_TIMEOUT_MS = 4_000
+BUSY_TIMEOUT_MS = 3_000
 #: Pages in the write-ahead log before a commit folds it back; the default makes that commit 9x slower.
 AUTOCHECKPOINT_PAGES = 4_000
 
@@ -54,6 +55,7 @@ class Database:
             self.url = self.url.set(database=str(self.path))
             self._prepare(self.path)
         self._options: dict[str, Any] = {"connect_args": {"factory": factory}} if factory is not None else {}
+        self._file = file_id(self.path)
         self.engine = self._engine()
         self._reader = self.engine.execution_options(read_only=True)
         if self.engine.dialect.name == "postgresql":  # a transaction that reads sees one moment, as on SQLite
@@ -93,9 +95,21 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write; committed when the block ends, rolled back when it raises."""
-        with explained(self.name), self.engine.begin() as db:
-            yield db
+        """A transaction that may write; committed when the block ends, rolled back when it raises.
+
+        Raises:
+            DatabaseOutage: it cannot be written now; who holds it is named where that can be told.
+        """
+        self._refuse_gone()
+        try:
+            with explained(self.name), self.engine.begin() as db:
+                yield db
+        except DatabaseOutage as error:
+            owners = owners_beside(self.path) if error.is_lock and self.path is not None else []
+            if not owners:
+                raise
+            text = f"database {self.name}: database is locked by {', '.join(owners)}"
+            raise DatabaseOutage(text, hint=error.hint, is_lock=True) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -186,6 +200,35 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+    def reopen(self) -> None:
+        """Give all connections up and open the database anew, after an error whose outcome is not known.
+
+        What a failed sync left in SQLite's log can be read and need not be on the disk: it is copied into the
+        database and synced before anybody relies on it.
+
+        Raises:
+            DatabaseOutage: it cannot be used yet.
+        """
+        self.engine.dispose()
+        if self.path is None:
+            return
+        self._file = file_id(self.path)
+        self._refuse_gone()
+        with explained(self.name), self.engine.connect() as db:
+            cursor = db.connection.cursor()
+            _busy, logged, copied = cursor.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            cursor.close()
+        if logged != copied:
+            raise DatabaseOutage(f"database {self.name}: its log is in use", is_lock=True)
+
+    def _refuse_gone(self) -> None:
+        """SQLite would go on writing into a file that has no name any more."""
+        if self.path is not None and (self._file is None or file_id(self.path) != self._file):
+            raise DatabaseOutage(
+                f"database {self.name}: the file was moved or deleted",
+                hint=f"put it back as {self.path}; it is not made anew while a session runs",
+            )
 
     @contextmanager
     def _untouched(self) -> Iterator[Engine]:
@@ -293,6 +336,8 @@ def on_begin(db: Connection) -> None:
     cursor = db.connection.cursor()  # the driver's own: this is in front of every transaction
     try:
         cursor.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    except db.dialect.loaded_dbapi.Error as error:  # nobody does this for a listener
+        raise DBAPIError(None, None, error, hide_parameters=True) from error
     finally:
         cursor.close()
 
@@ -308,6 +353,15 @@ def _is_left(journal: Path) -> bool:
     with suppress(FileNotFoundError):
         return journal.stat().st_size > 0
     return False
+
+
+def file_id(path: Path | None) -> tuple[int, int] | None:
+    """What tells one file from another of the same name; None when there is none."""
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 def _prepare_file(path: Path) -> None:

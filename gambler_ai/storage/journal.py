@@ -56,7 +56,7 @@ def append(
         if isinstance(fact, Reconciled):
             _write_discrepancies(db, state, fact)
     _run(db, _ADD_FACT, rows)
-    _write_rows(db, state, changes)
+    _write_rows(db, state, changes, token)
     return head
 
 
@@ -123,9 +123,9 @@ def taken_symbols(db: Connection, account_id: str, session_id: str) -> dict[str,
     return {row.symbol: row.session_id for row in db.execute(query)}
 
 
-def _write_rows(db: Connection, state: SessionState, changes: Changes) -> None:
+def _write_rows(db: Connection, state: SessionState, changes: Changes, token: int) -> None:
     sid = state.session_id
-    _run(db, _PUT_INTENT, [fitting(t.intents, _intent_row(state, r)) for r in changes.intents.values()])
+    _run(db, _PUT_INTENT, [fitting(t.intents, _intent_row(state, r, token)) for r in changes.intents.values()])
     _run(db, _PUT_ORDER, [fitting(t.orders, _order_row(sid, o)) for o in changes.orders.values()])
     _run(db, _ADD_FILL, [_fill_row(sid, f) for f in changes.fills])
     touched = {symbol: state.positions.get(symbol) for symbol in sorted(changes.symbols)}
@@ -149,7 +149,7 @@ def _write_discrepancies(db: Connection, state: SessionState, fact: Reconciled) 
     _run(db, _ADD_DISCREPANCY, [fitting(t.discrepancies, row) for row in rows])
 
 
-def _intent_row(state: SessionState, record: IntentRecord) -> dict[str, Any]:
+def _intent_row(state: SessionState, record: IntentRecord, token: int) -> dict[str, Any]:
     i = record.intent
     return {
         "client_order_id": i.client_order_id, "session_id": state.session_id, "account_id": state.account_id,
@@ -157,7 +157,7 @@ def _intent_row(state: SessionState, record: IntentRecord) -> dict[str, Any]:
         "strategy": i.strategy, "symbol": i.symbol, "side": i.side.value, "qty": i.qty,
         "stop_price": i.stop_price, "target_price": i.target_price, "status": record.status.value,
         "reason": i.reason, "note": record.note, "decided_at": i.decided_at, "body": i.body,
-        "body_sha256": i.body_sha256, "market_day": i.market_day or None,
+        "body_sha256": i.body_sha256, "market_day": i.market_day or None, "token": token,
     }  # fmt: skip
 
 

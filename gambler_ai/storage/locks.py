@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 from contextlib import closing, suppress
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 #: Tries to take a file's lock, and wall seconds between them.
 TAKE_TRIES = 10
 TAKE_PAUSE_S = 0.05
+#: More than any name of an owner.
+_OWNER_BYTES = 4_096
 
 
 class Lock(Protocol):
@@ -43,6 +46,17 @@ class Lock(Protocol):
         Raises:
             StorageError: on this way to the database it would hold nothing.
         """
+        ...
+
+    def seize(self, owner: str) -> bool:
+        """Take it from an owner that is silent; true when it is ours now.
+
+        Only inside a transaction that holds the lease's row, after a look at how long that owner has been silent.
+        """
+        ...
+
+    def is_ours(self) -> bool:
+        """Whether nobody has taken it from us, as far as can be told without a question."""
         ...
 
     def keep(self) -> bool:
@@ -94,25 +108,41 @@ class HostLock:
         os.pwrite(self._descriptor, owner.encode(), 0)
         return True
 
+    def seize(self, owner: str) -> bool:
+        """By a file of the same name: the silent owner keeps its lock on one that has no name any more."""
+        assert self._path is not None
+        new = self._path.with_name(f"{self._path.name}.new")
+        new.unlink(missing_ok=True)  # of a kill; we are alone in here
+        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.pwrite(descriptor, owner.encode(), 0)
+        new.rename(self._path)
+        self._descriptor = descriptor
+        return True
+
+    def is_ours(self) -> bool:
+        return self._path is None or (self._descriptor is not None and _is_named(self._descriptor, self._path))
+
     def keep(self) -> bool:
-        return True  # the kernel takes it from nobody
+        if self.is_ours():
+            return True
+        assert self._path is not None
+        if self._descriptor is None or self._path.exists():
+            return False  # the file there is another's
+        before = self._descriptor
+        if not self._flock():
+            return False
+        assert self._descriptor is not None
+        os.pwrite(self._descriptor, os.pread(before, _OWNER_BYTES, 0), 0)
+        os.close(before)
+        return True
 
     def is_taken(self) -> bool:
         assert self._path is not None
-        try:
-            descriptor = _opened(self._path, os.O_RDONLY)
-        except FileNotFoundError:  # nobody ever had it
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return _is_locked(self._path)
 
     def owner(self) -> str:
-        return self._path.read_text("utf-8", "replace") if self._path is not None else ""
+        return _owner_in(self._path) if self._path is not None else ""
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -125,6 +155,9 @@ class HostLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            os.close(descriptor)
+            return False
+        if not _is_named(descriptor, self._path):  # it was replaced in between
             os.close(descriptor)
             return False
         self._descriptor = descriptor
@@ -147,6 +180,44 @@ def _opened(path: Path, flags: int) -> int:
         raise StorageError(f"lock {path} {what}", hint="see who put it there, and take it away") from error
 
 
+def owners_beside(database: Path) -> list[str]:
+    """Which others hold an account of the SQLite file ``database`` now, whichever account it is."""
+    found = [path for path in database.parent.glob(f"{glob.escape(database.name)}.*.lock") if _is_locked(path)]
+    ourselves = f"pid {os.getpid()} "
+    return sorted(owner for owner in map(_owner_in, found) if owner and ourselves not in owner)
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one of that name."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    here = os.fstat(descriptor)
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = _opened(path, os.O_RDONLY)
+    except FileNotFoundError:  # nobody ever had it
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _owner_in(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 #: What is locked, out of all that a database's programs may lock by number.
 _NAMESPACE = "gambler_ai account "
 #: `application_name` holds 63 bytes.
@@ -157,7 +228,7 @@ LOCK_TIMEOUT = "55P03"
 _SETTINGS = sa.text("SELECT set_config('application_name', :name, false), set_config('lock_timeout', '500ms', false)")
 _PID = sa.text("SELECT pg_backend_pid()")
 _HOLDER = sa.text("""
-SELECT activity.application_name FROM pg_locks AS locks JOIN pg_stat_activity AS activity USING (pid)
+SELECT activity.application_name, activity.pid FROM pg_locks AS locks JOIN pg_stat_activity AS activity USING (pid)
 WHERE locks.locktype = 'advisory' AND locks.granted AND locks.objsubid = 1 AND activity.datname = current_database()
   AND locks.database = activity.datid AND locks.classid::bigint = :high AND locks.objid::bigint = :low
 """)
@@ -183,6 +254,17 @@ class ServerLock:
     def take(self, owner: str, clock: Clock) -> bool:
         self._owner = owner
         return self._take()
+
+    def seize(self, owner: str) -> bool:
+        """By ending the connection that holds it, which its owner notices before it writes or sends."""
+        self._owner = owner
+        for _name, pid in self._holders():
+            with self._database.read() as db:
+                db.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        return self._take()
+
+    def is_ours(self) -> bool:
+        return self._connection is not None and self._is_alive(self._connection)
 
     def keep(self) -> bool:
         if self._connection is None or self._is_alive(self._connection):
@@ -228,10 +310,10 @@ class ServerLock:
             )
 
     def is_taken(self) -> bool:
-        return self._holder() is not None
+        return bool(self._holders())
 
     def owner(self) -> str:
-        return self._holder() or ""
+        return next((name for name, _pid in self._holders()), "")
 
     def close(self) -> None:
         if self._connection is not None:
@@ -240,9 +322,10 @@ class ServerLock:
                 db.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": self._key})
             self._connection = None
 
-    def _holder(self) -> str | None:
+    def _holders(self) -> list[tuple[str, int]]:
+        """Who has it, and the server's process for them: one or none."""
         with self._database.read() as db:
-            return db.execute(_HOLDER, self._half_keys).scalar()
+            return [(str(row[0]), int(row[1])) for row in db.execute(_HOLDER, self._half_keys)]
 
     @staticmethod
     def _is_alive(db: Connection) -> bool:

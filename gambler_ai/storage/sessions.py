@@ -78,6 +78,13 @@ def update(db: Connection, state: SessionState, *, head: str, checkpoints: int, 
     _MOVE.run(db, {**_moving(state, head, wall), "checkpoints": checkpoints, "session": state.session_id})
 
 
+def place(db: Connection, session_id: str) -> tuple[int, str, int]:
+    """How far a session is stored: its last journal row, that row's hash, and how many checkpoints it ever had."""
+    columns = (table.c.seq, table.c.journal_hash, table.c.checkpoints)
+    seq, head, created = db.execute(sa.select(*columns).where(table.c.id == session_id)).one()
+    return int(seq), str(head), int(created)
+
+
 def _moving(state: SessionState, head: str, wall: datetime) -> dict[str, Any]:
     return {
         "plan": msgspec.json.encode(state.plan).decode(),

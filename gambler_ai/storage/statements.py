@@ -93,15 +93,16 @@ def upsert(table: sa.Table) -> Statement:
 
 def update(table: sa.Table, names: Sequence[str], where: Mapping[str, str]) -> Statement:
     """Write the columns ``names`` of some rows; ``where`` says which: column -> the parameter that it equals."""
-    return Statement(lambda _: table.update().where(*_equal(table, where)), names)
+    return Statement(lambda _: table.update().where(*equal(table, where)), names)
 
 
 def delete(table: sa.Table, where: Mapping[str, str]) -> Statement:
     """Delete some rows; ``where`` says which: column -> the parameter that it equals."""
-    return Statement(lambda _: table.delete().where(*_equal(table, where)))
+    return Statement(lambda _: table.delete().where(*equal(table, where)))
 
 
-def _equal(table: sa.Table, where: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
+def equal(table: sa.Table, where: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
+    """A condition for each column of ``where``: it equals the parameter of that name."""
     return [table.c[column] == sa.bindparam(name, type_=table.c[column].type) for column, name in where.items()]
 
 

@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from gambler_ai.storage import fencing
+
 #: The newest migration. A database at any other revision is not touched.
-SCHEMA_HEAD = "0002"
+SCHEMA_HEAD = "0003"
 
 
 class Exact(TypeDecorator[Decimal]):
@@ -76,6 +78,10 @@ _ID = sa.String(64)
 _WORD = sa.String(32)
 
 
+def _token() -> sa.Column[int]:
+    return sa.Column("token", sa.BigInteger, nullable=False, server_default="0")  # 0: from before there was one
+
+
 def _session(*, primary: bool = False) -> sa.Column[str]:
     return sa.Column("session_id", _ID, sa.ForeignKey("sessions.id"), primary_key=primary, nullable=False)
 
@@ -112,8 +118,9 @@ lease = sa.Table(
     sa.Column("session_id", _ID, nullable=False),
     sa.Column("owner", sa.String(255), nullable=False),
     sa.Column("acquired_at", Utc, nullable=False),
-    sa.Column("until", Utc, nullable=False),
+    sa.Column("until", Utc, nullable=False),  # the database's clock
     sa.Column("released", sa.Boolean, nullable=False),
+    sa.Column("until_s", sa.Double, nullable=True),  # the same on the owner's clock since boot, which nobody sets
 )
 
 journal = sa.Table(
@@ -150,6 +157,7 @@ intents = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("body_sha256", sa.String(64), nullable=False),
     sa.Column("market_day", _WORD, nullable=True),  # entries only: the day its limits count
+    _token(),
     sa.UniqueConstraint("account_id", "session_id", "decision_id", "attempt", name="uq_intents_decision"),
 )
 
@@ -165,6 +173,11 @@ def _on_postgres_too(_metadata: sa.MetaData, db: Connection, **_: object) -> Non
     """Said only there: naming a dialect imports it, and Postgres's takes longer than a whole restore."""
     if db.dialect.name == "postgresql":
         _OPEN_ENTRY.kwargs["postgresql_where"] = _OPEN
+
+
+@sa.event.listens_for(metadata, "after_create")
+def _fence(_metadata: sa.MetaData, db: Connection, **_: object) -> None:
+    fencing.create(db)
 
 
 sa.Index("ix_intents_session_id", intents.c.session_id)
@@ -280,6 +293,7 @@ checkpoints = sa.Table(
     sa.Column("cash", Exact, nullable=False),
     sa.Column("active_positions", sa.Integer, nullable=False),
     sa.Column("closed_trades", sa.Integer, nullable=False),
+    _token(),
 )
 
 requests = sa.Table(

@@ -77,7 +77,7 @@ def _check_direction(known: list[str], before: str, target: str, *, down: bool) 
 
 def _refuse_while_held(database: Database, db: Connection) -> None:
     for account_id, owner in db.execute(sa.text("SELECT account_id, owner FROM lease")).all():
-        if lease.is_held(database, account_id):
+        if lease.is_locked(database, account_id):
             raise SessionLeased(
                 f"{database.name} is in use: account {account_id} is traded by {owner}",
                 hint="stop that one first: its schema must not change under it",

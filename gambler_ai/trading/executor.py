@@ -34,7 +34,7 @@ from gambler_ai.core.orders import OrderReport
 from gambler_ai.core.ports import Broker, MarketData
 from gambler_ai.core.sieve import Sieve
 from gambler_ai.core.watch import PRICES, limited_until
-from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused, ReadFailed
+from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused, ReadFailed, StorageError
 from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.patience import Patience
 
@@ -47,10 +47,11 @@ DAYS_A_SESSION = 1.4
 
 @dataclass(frozen=True)
 class Submit:
-    """Send ``body``, which is committed."""
+    """Send ``body``, which is committed; not after ``valid_until`` of session time, if that is given."""
 
     client_order_id: str
     body: str
+    valid_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,21 @@ Request = Submit | Cancel | Read | Scan
 class Executor:
     """Runs requests on a worker thread and puts what came of them into the feed."""
 
-    def __init__(self, broker: Broker, market_data: MarketData, feed: Feed, wall: Clock | None = None) -> None:
-        """``wall`` is this machine's clock, where it can be held against the broker's."""
+    def __init__(
+        self, broker: Broker, market_data: MarketData, feed: Feed, wall: Clock | None = None,
+        before_send: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """``wall`` is this machine's clock, where it can be held against the broker's.
+
+        ``before_send`` is called right before a request that changes something; what it raises keeps that here.
+        A `StorageError` of it is an answer like a lost one; anything else ends the session.
+        """
         self._broker = broker
         self._market_data = market_data
         self._feed = feed
         self._wall = wall
         self._patience = {BROKER: Patience(feed), MARKET_DATA: Patience(feed)}
+        self._before_send = before_send
         self._todo: SimpleQueue[Request | None] = SimpleQueue()
         self._sieve: Sieve | None = None
         self._marks: dict[str, Decimal | None] = {}
@@ -140,8 +149,15 @@ class Executor:
     def _submit(self, request: Submit) -> Input:
         coid = request.client_order_id
         crashpoints.hit("submit.before")
+        now = self._feed.clock.now()
+        if request.valid_until is not None and now > request.valid_until:  # decided before an outage, or a long sleep
+            text = f"not sent: its signal was good until {request.valid_until:%F %T} UTC"
+            return SubmitRefused(now, coid, text, duplicate=False)
         try:
+            self._before_send()
             report = self._broker.submit(request.body)
+        except StorageError as error:
+            return SubmitUnanswered(self._feed.clock.now(), coid, f"not sent: {error.message}")
         except BrokerAuthError:
             raise
         except BrokerRefused as error:
@@ -160,9 +176,12 @@ class Executor:
     def _cancel(self, request: Cancel) -> Input:
         refused = ""
         try:
+            self._before_send()
             self._broker.cancel(request.order_id)
         except BrokerAuthError:
             raise
+        except StorageError as error:
+            refused = error.message
         except BrokerError as error:  # whatever it was, the order's own report tells
             refused = error.message
             self._patience[BROKER].take(error)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from gambler_ai.clock import Clock, ManualClock, MarketClock
-from gambler_ai.core.events import Input, TimerElapsed
+from gambler_ai.core.events import Input, StopRequested, TimerElapsed
 from gambler_ai.errors import BrokerError, TryAgainLater
 
 #: Wall seconds without the exchange before we give up; session time stands still meanwhile.
@@ -17,6 +18,8 @@ PATIENCE_S = 120.0
 LAG = timedelta(seconds=5)
 #: Wall seconds between two tries.
 RETRY_S = 1.0
+#: Wall seconds that a wait takes at most: whoever waits has a lease to renew.
+WAIT_MAX_S = 10.0
 
 
 class Feed(Protocol):
@@ -49,6 +52,10 @@ class Feed(Protocol):
         """The next input within ``timeout_s`` wall seconds; session time is not moved."""
         ...
 
+    def stop_asked(self, timeout_s: float) -> bool:
+        """Whether a stop is asked for within ``timeout_s`` wall seconds; all that comes in is kept, in its order."""
+        ...
+
     def follow(self, instant: datetime) -> None:
         """The broker's clock stood at ``instant`` a moment ago."""
         ...
@@ -57,28 +64,43 @@ class Feed(Protocol):
 class _Queue:
     """The queue both feeds share."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._wall = clock
         self._items: SimpleQueue[Input | BaseException] = SimpleQueue()
+        self._kept: deque[Input | BaseException] = deque()  # taken from the queue, and not yet by the loop
 
     def put(self, item: Input | BaseException) -> None:
         self._items.put(item)
 
     def poll(self, timeout_s: float | None) -> Input | None:
         """The next item within ``timeout_s`` wall seconds (None: however long it takes)."""
-        try:
-            item = self._items.get(timeout=timeout_s) if timeout_s != 0 else self._items.get_nowait()
-        except Empty:
-            return None
+        item = self._kept.popleft() if self._kept else self._get(timeout_s)
         if isinstance(item, BaseException):
             raise item
         return item
+
+    def stop_asked(self, timeout_s: float) -> bool:
+        """Whether a stop is asked for within ``timeout_s`` wall seconds; all that comes in is kept, in its order."""
+        deadline_s = self._wall.monotonic() + timeout_s
+        while not any(isinstance(item, StopRequested) for item in self._kept):
+            item = self._get(max(0.0, deadline_s - self._wall.monotonic()))
+            if item is None:
+                return False
+            self._kept.append(item)
+        return True
+
+    def _get(self, timeout_s: float | None) -> Input | BaseException | None:
+        try:
+            return self._items.get(timeout=timeout_s) if timeout_s != 0 else self._items.get_nowait()
+        except Empty:
+            return None
 
 
 class WallFeed(_Queue):
     """The market moves by itself: ``rate`` session seconds pass in a wall second."""
 
     def __init__(self, clock: Clock, rate: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(clock)
         self.clock = clock
         self.rate = rate
 
@@ -92,8 +114,11 @@ class WallFeed(_Queue):
 
     def next(self, until: datetime, *, busy: bool) -> Input:
         left_s = (until - self.clock.now()).total_seconds() / self.rate
-        item = self.poll(None if busy and left_s <= 0 else max(0.0, left_s))
-        return item if item is not None else TimerElapsed(max(until, self.clock.now()))
+        wait_s = WAIT_MAX_S if busy and left_s <= 0 else min(max(0.0, left_s), WAIT_MAX_S)
+        item = self.poll(wait_s)
+        if item is not None:
+            return item
+        return TimerElapsed(self.clock.now() if wait_s < left_s else max(until, self.clock.now()))
 
 
 class PacedFeed(_Queue):
@@ -104,7 +129,7 @@ class PacedFeed(_Queue):
     """
 
     def __init__(self, clock: ManualClock, advance: Callable[[datetime], datetime], speed: float) -> None:
-        super().__init__()
+        super().__init__(clock)
         self.clock = clock
         self._advance = advance
         self.rate = speed
@@ -113,9 +138,7 @@ class PacedFeed(_Queue):
 
     def next(self, until: datetime, *, busy: bool) -> Input:
         if busy:
-            item = self.poll(None)
-            assert item is not None
-            return item
+            return self.poll(WAIT_MAX_S) or TimerElapsed(self.clock.now())
         return self._pace(until) or self._step(until)
 
     def follow(self, instant: datetime) -> None:
@@ -134,7 +157,9 @@ class PacedFeed(_Queue):
         now_s = self.clock.monotonic()
         span_s = (until - self.clock.now()).total_seconds() / self.rate if self.rate else 0.0
         due_s = max(self._due_s + span_s, now_s)
-        item = self.poll(due_s - now_s)
+        item = self.poll(min(due_s - now_s, WAIT_MAX_S))
+        if item is None and due_s - now_s > WAIT_MAX_S:
+            return TimerElapsed(self.clock.now())
         if item is None:
             self._due_s = due_s
         return item

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
 
 from gambler_ai import crashpoints
 from gambler_ai.clock import Clock
@@ -10,32 +12,45 @@ from gambler_ai.core.engine import Decisions
 from gambler_ai.core.events import Fact, FillReported, IntentPlanned, OrderUpdated, Request
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
+from gambler_ai.errors import DatabaseOutage, StorageError
 from gambler_ai.storage import checkpoints, journal, limits, requests, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
-from gambler_ai.storage.lease import Lease
+from gambler_ai.storage.lease import RENEW_EVERY_S, Lease
+from gambler_ai.trading.outage import Outage
+
+T = TypeVar("T")
 
 
 class Ledger:
     """The journal, rows and checkpoints of one session, written under its lease."""
 
     def __init__(
-        self, database: Database, lease: Lease, state: SessionState, *, head: str, created: int, wall: Clock
-    ) -> None:
-        """``head`` is the journal's last hash, ``created`` how many checkpoints the session ever had."""
+        self, database: Database, lease: Lease, state: SessionState, *, head: str, created: int, wall: Clock,
+        outage: Outage | None = None,
+    ) -> None:  # fmt: skip
+        """``head`` is the journal's last hash, ``created`` how many checkpoints the session ever had.
+
+        Without ``outage`` a database that is away ends whatever is under way.
+        """
         self._database = database
         self._lease = lease
         self._state = state
-        self._head = head
+        self._place = Place(state.seq, head, created)
         self._wall = wall
+        self._outage = outage
         self._whole: CheckpointInfo | None = None  # the newest whole checkpoint that we have written ourselves
-        self.created = created
         self.pruned = 0
 
     @property
     def token(self) -> int:
         """The fencing token of this owner."""
         return self._lease.token
+
+    @property
+    def created(self) -> int:
+        """How many checkpoints the session ever had."""
+        return self._place.checkpoints
 
     def commit(self, decisions: Decisions, *, checkpoint: bool = False) -> CheckpointInfo | None:
         """Store facts and the rows they touched, durably. What they allow may be done afterwards.
@@ -44,28 +59,18 @@ class Ledger:
 
         Raises:
             SessionLeased: another runner has taken over; nothing was written.
+            TryAgainLater: the database was away for too long.
             StorageError: it could not be written; crash and resume.
             LimitBreached: an entry goes beyond the plan's limits; nothing was written.
         """
         if not decisions.facts and not checkpoint:
             return None
-        facts, changes = decisions.facts, decisions.changes
-        kinds = crash_kinds(facts)
+        kinds = crash_kinds(decisions.facts)
         for kind in kinds:
             crashpoints.hit(f"{kind}.before_commit")
-        created, wall = self.created + checkpoint, self._wall.now()
-        with self._database.write() as db:
-            self._lease.renew(db)
-            self._head = journal.append(db, self._state, facts, changes, self._head, self._lease.token)
-            limits.check(db, self._state, entries_of(facts))
-            for request_id, answer in changes.answers.items():
-                requests.answer(db, request_id, answer, wall)
-            info = None
-            if checkpoint:
-                info = checkpoints.create(db, self._state, created, self._head, wall, self._whole)
-                crashpoints.hit("checkpoint.inside")
-            sessions.update(db, self._state, head=self._head, checkpoints=created, wall=wall)
-        self.created = created
+        write = _Write(self._database, self._lease, self._state, decisions, self._place, self._wall.now())
+        info = self._ride(lambda: write.store(checkpoint=checkpoint, whole=self._whole))
+        self._place = write.after
         if info is not None and info.is_whole:
             self._whole = info
         for kind in kinds:
@@ -83,27 +88,127 @@ class Ledger:
     def prune(self, keep: int, older_than: timedelta | None = None) -> int:
         """Delete all but the newest ``keep`` checkpoints, in one transaction. Returns how many went."""
         before: datetime | None = self._wall.now() - older_than if older_than is not None else None
-        with self._database.write() as db:
-            self._lease.renew(db)
-            count = checkpoints.prune(db, self._state.session_id, keep, before, self._whole)
-            crashpoints.hit("prune.inside")
+
+        def delete() -> int:
+            with self._lease.writing(self._database) as db:
+                count = checkpoints.prune(db, self._state.session_id, keep, before, self._whole)
+                crashpoints.hit("prune.inside")
+            return count
+
+        count = self._ride(delete)
         self.pruned += count
         return count
 
     def requests(self) -> list[Request]:
         """What people have asked of this session and nobody has taken, oldest first."""
-        with self._database.read() as db:
-            return requests.waiting(db, self._state.session_id)
+
+        def look() -> list[Request]:
+            with self._database.read() as db:
+                return requests.waiting(db, self._state.session_id)
+
+        return self._ride(look)
+
+    def keep_lease(self) -> None:
+        """Renew the lease if nothing was written for a while: a quiet market is not a dead owner.
+
+        Raises:
+            SessionLeased: another runner has taken over.
+            TryAgainLater: the database was away for too long.
+        """
+        if self._lease.age_s >= RENEW_EVERY_S:
+            self._ride(self._renew)
+
+    def before_send(self) -> None:
+        """On the broker's thread, right before a request that changes something: may it still leave?
+
+        Raises:
+            SessionLeased: another runner has taken over.
+            StorageError: that cannot be told, since the database is away.
+        """
+        if self._outage is not None and self._outage.is_on:
+            raise DatabaseOutage("the database is away")
+        if not self._lease.is_sure():
+            self._renew()
+
+    def take_passed_outage(self) -> str:
+        """Why the database was away, if it was since the last call; "" if it was not."""
+        return self._outage.take_passed() if self._outage is not None else ""
 
     def release(self) -> None:
-        """Give the account back."""
-        with self._database.write() as db:
-            self._lease.release(db)
+        """Give the account back, unless the database is away: then the lock is freed and says enough."""
+        if self._outage is None or not self._outage.is_on:
+            with self._database.write() as db:
+                self._lease.release(db)
         self._lease.close()
 
     def drop(self) -> None:
         """Free the machine's lock without a word to the database."""
         self._lease.close()
+
+    def _renew(self) -> None:
+        with self._lease.writing(self._database):
+            pass  # renewing is all
+
+    def _ride(self, act: Callable[[], T]) -> T:
+        return act() if self._outage is None else self._outage.ride(act)
+
+
+class Place(NamedTuple):
+    """How far a session is stored: its last journal row, that row's hash, and its checkpoints so far."""
+
+    seq: int
+    head: str
+    checkpoints: int
+
+
+class _Write:
+    """One transaction of a session. A commit that failed may have happened: the next try looks first."""
+
+    def __init__(
+        self, database: Database, lease: Lease, state: SessionState, decisions: Decisions, before: Place, wall: datetime
+    ) -> None:
+        self._database = database
+        self._lease = lease
+        self._state = state
+        self._decisions = decisions
+        self._before = before
+        self._wall = wall
+        self._may_be_stored = False
+        self._info: CheckpointInfo | None = None
+        self.after = before
+
+    def store(self, *, checkpoint: bool, whole: CheckpointInfo | None) -> CheckpointInfo | None:
+        """Write it, unless it is there. Returns the checkpoint that is in it.
+
+        Raises:
+            StorageError: the session is neither where it was nor where an earlier try would have brought it.
+        """
+        state, decisions, token = self._state, self._decisions, self._lease.token
+        with self._lease.writing(self._database) as db:
+            if self._may_be_stored and self._is_after(Place(*sessions.place(db, state.session_id))):
+                return self._info
+            state.seq = self._before.seq  # a try that failed has moved it
+            head = journal.append(db, state, decisions.facts, decisions.changes, self._before.head, token)
+            limits.check(db, state, entries_of(decisions.facts))
+            for request_id, answer in decisions.changes.answers.items():
+                requests.answer(db, request_id, answer, self._wall)
+            created = self._before.checkpoints + checkpoint
+            if checkpoint:
+                self._info = checkpoints.create(db, state, created, head, self._wall, whole, token=token)
+                crashpoints.hit("checkpoint.inside")
+            sessions.update(db, state, head=head, checkpoints=created, wall=self._wall)
+            self.after, self._may_be_stored = Place(state.seq, head, created), True
+        return self._info
+
+    def _is_after(self, found: Place) -> bool:
+        """Whether an earlier try was committed after all: what the database says of the session tells."""
+        if found not in (self._before, self.after):
+            raise StorageError(
+                f"session {self._state.session_id} is stored up to row {found.seq}, and was written from row"
+                f" {self._before.seq} to {self.after.seq}: this is another database than before the outage",
+                hint="put the database back as it was, then --resume",
+            )
+        return found == self.after
 
 
 def entries_of(facts: list[Fact]) -> list[OrderIntent]:

@@ -5,11 +5,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
+
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.events import MarketReport, StreamChanged
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage.checkpoints import CheckpointInfo
+
+
+class DatabaseLost(Struct, frozen=True):
+    """The database cannot be used; nothing is decided or sent until it can."""
+
+    reason: str
+    hint: str
+
+
+class DatabaseBack(Struct, frozen=True):
+    """It can be used again, after so many wall seconds; what was under way is stored."""
+
+    away_s: float
 
 
 class Reporter(Protocol):
@@ -39,6 +54,10 @@ class Reporter(Protocol):
 
     def stream(self, change: StreamChanged) -> None:
         """A stream of the broker's came up or went down."""
+        ...
+
+    def noted(self, notice: DatabaseLost | DatabaseBack) -> None:
+        """Something that no fact can say, since none can be stored: from inside a commit."""
         ...
 
     def stopping(self, reason: str) -> None: ...

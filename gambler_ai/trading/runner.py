@@ -21,6 +21,7 @@ from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Cancel, Executor, Read, Request, Scan, Submit
 from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.ledger import Ledger
+from gambler_ai.trading.outage import DATABASE
 from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.wakeups import UNHEARD, Wakeups
 
@@ -235,6 +236,7 @@ class Runner:
     # -- one input --------------------------------------------------------------------------------
 
     def _take(self, event: ev.Input) -> None:
+        self._ledger.keep_lease()
         if isinstance(event, _ANSWERS):
             self._executor.answered()
             self._read_again(_reading_of(event))
@@ -285,6 +287,7 @@ class Runner:
         """Commit, with the checkpoint that is due; act, tell: in that order and no other."""
         saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)
         self._checkpoint_due = False
+        passed = self._ledger.take_passed_outage()
         for fact in decisions.facts:
             request = self._request(fact)
             if request is not None:
@@ -302,15 +305,19 @@ class Runner:
                 f"{halting[0].symbol}: {halting[0].kind} ({halting[0].order_id}): {halting[0].cause}",
                 hint="stop the other program, or give this one an account of its own",
             )
+        if passed:
+            now = self._feed.clock.now()
+            self._finish(self._engine.record(ev.Degraded(now, DATABASE, passed), ev.Restored(now, DATABASE)))
         if decisions.look_again and self._agenda is not None:
             self._agenda.sooner("reconcile", self._feed.clock.now() + timedelta(seconds=1))
 
     def _request(self, fact: ev.Fact) -> Request | None:
         """What a committed fact allows to be sent."""
         if isinstance(fact, ev.IntentPlanned):
-            return Submit(fact.intent.client_order_id, fact.intent.body)
+            return Submit(fact.intent.client_order_id, fact.intent.body, fact.intent.valid_until)
         if isinstance(fact, ev.ResendPlanned):
-            return Submit(fact.client_order_id, self.state.intents[fact.client_order_id].intent.body)
+            intent = self.state.intents[fact.client_order_id].intent
+            return Submit(fact.client_order_id, intent.body, intent.valid_until)
         if isinstance(fact, ev.CancelPlanned):
             return Cancel(fact.order_id)
         return None

@@ -93,8 +93,7 @@ class StateManager:
             session_id=session_id, account_id=f"{SCRIPT}-{session_id}", plan=plan, started_at=now, last_at=now
         )
         held = lease.acquire(self._database, state.account_id, session_id, self._owner(), self._clock)
-        with self._database.write() as db:
-            held.renew(db)
+        with held.writing(self._database) as db:
             sessions.insert(db, state, broker=SCRIPT, trading_url=SCRIPT, genesis=journal.GENESIS, wall=now)
         self._state = state
         self._is_script, self._left_as = True, "stopped"

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import stat
 import sys
 from pathlib import Path
 
@@ -121,26 +122,127 @@ def test_a_session_a_script_has_looked_after_still_resumes(killed: World):
 def test_a_journal_that_was_changed_is_not_traded_on(world: World, change: str):
     world.trade(duration=14, crash_at="fill.after_commit:1").was_killed()  # these rows are after the newest checkpoint
     assert world.write(change) >= 1
-    ended = world.resume()
-    assert ended.code == 5, ended
-    first, *rest = ended.err.strip().splitlines()
-    assert first.startswith("error: ")
-    assert "journal" in first
-    assert len(rest) <= 1, "one line and a hint"
-    assert "--new" in "".join(rest)
+    before = world.content()
+    for command in (("--resume",), ("--reconcile-only",)):
+        ended = world.run(*command)
+        assert ended.code == 6, ended
+        first, *rest = ended.err.strip().splitlines()
+        assert first.startswith("error: ")
+        assert "journal" in first
+        assert len(rest) <= 1, "one line and a hint"
+        assert "--accept-broker-state" in "".join(rest)
     assert len(world.there.log()) == 1
+    assert {name: rows for name, rows in world.content().items() if name != "lease"} == {
+        name: rows for name, rows in before.items() if name != "lease"
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE journal SET payload = replace(payload, '99', '98') WHERE kind = 'IntentPlanned'",
+        "DELETE FROM journal WHERE kind <> 'RunStarted'",
+    ],
+)
+def test_a_person_may_take_the_brokers_word_for_a_journal_that_was_changed(killed: World, change: str):
+    """Books, stops and targets come from the orders of ours that the broker holds; what was stored is kept."""
+    spoiled = killed.session()
+    assert killed.write(change) >= 1
+    assert killed.write("DELETE FROM checkpoints") == 13
+    assert killed.resume().code == 6
+    rows = killed.rows("SELECT count(*) AS n FROM journal")[0]["n"]
+    ended = killed.resume("--accept-broker-state").ok()
+    assert "journal broken" in ended.out
+    kept = killed.rows("SELECT * FROM sessions WHERE id <> ?", spoiled["id"])
+    assert [(row["status"], row["id"]) for row in kept] == [("closed", f"{spoiled['id']}-broken-1")]
+    stored = killed.rows("SELECT count(*) AS n FROM journal WHERE session_id = ?", kept[0]["id"])
+    assert stored[0]["n"] == rows, "a row was lost"
+    for table in (
+        "journal",
+        "fills",
+        "closed_trades",
+        "discrepancies",
+        "requests",
+        "positions",
+        "checkpoints",
+        "orders",
+    ):
+        killed.write(f"DELETE FROM {table} WHERE session_id = ?", kept[0]["id"])
+    killed.write("DELETE FROM sessions WHERE id = ?", kept[0]["id"])  # an audit knows one session
+    audit(killed)
+    assert entries(killed) == ENTRIES
+
+
+def test_the_brokers_word_is_for_a_resume_only_and_changes_nothing_where_all_verifies(killed: World):
+    refused = killed.run("--accept-broker-state", "--symbols", "AAPL")
+    assert refused.code == 2
+    killed.resume("--accept-broker-state").ok()
+    audit(killed)
+    assert entries(killed) == ENTRIES
+
+
+def damaged(world: World) -> bytes:
+    """Cut the database in half; its bytes as they then are."""
+    fold(world)
+    whole = world.database.read_bytes()
+    assert len(whole) > 100_000
+    world.database.write_bytes(whole[: len(whole) // 2])
+    return world.database.read_bytes()
+
+
+def copies(world: World) -> list[Path]:
+    """Damaged databases that were kept, without the logs that go with them."""
+    return [path for path in world.home.glob("gambler.sqlite3.damaged-*") if not path.name.endswith("-wal")]
+
+
+def fold(world: World) -> None:
+    """Everything into the one file, as the last one to close it does."""
+    file = sqlite3.connect(world.database)
+    assert file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    file.close()
 
 
 @sqlite_only
-def test_a_database_cut_short_is_named_and_left_alone(killed: World):
-    for name in ("-wal", "-shm"):
-        killed.database.with_name(killed.database.name + name).unlink(missing_ok=True)
-    whole = killed.database.read_bytes()
-    killed.database.write_bytes(whole[: len(whole) // 2] or b"x" * 5000)
+def test_a_database_cut_short_is_copied_aside_and_left_alone(killed: World):
+    bytes_ = damaged(killed)
+    for _ in range(2):
+        ended = killed.resume()
+        assert ended.code == 5, ended
+        assert ended.err.startswith("error: ")
+        assert "Traceback" not in ended.err
+        [kept] = copies(killed)  # once, however often it is tried
+        assert f"was copied to {kept}" in ended.err
+        assert kept.read_bytes() == bytes_
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert len(killed.there.log()) == 1
+
+
+@sqlite_only
+def test_a_copy_that_an_upgrade_has_kept_is_named_if_it_is_whole(killed: World):
+    for name, spoilt in (("gambler.sqlite3.before-0002-20081007-100000", False), ("gambler.sqlite3.before-0001", True)):
+        backup(killed, killed.home / name)
+        if spoilt:
+            (killed.home / name).write_bytes(b"x" * 5_000)
+    damaged(killed)
     ended = killed.resume()
     assert ended.code == 5, ended
-    assert ended.err.startswith("error: ")
-    assert "Traceback" not in ended.err
+    assert f"a copy that is whole: {killed.home / 'gambler.sqlite3.before-0002-20081007-100000'}" in ended.err
+
+
+@sqlite_only
+def test_damage_that_shows_only_when_a_checkpoint_is_read_stops_the_resume_as_well(killed: World):
+    """A page of an index is overwritten: everything that is read on the way is still there."""
+    spoil(killed, 13)
+    fold(killed)
+    [row] = killed.rows("SELECT rootpage FROM sqlite_master WHERE name = 'ix_requests_open'")
+    page = row["rootpage"]
+    bytes_ = bytearray(killed.database.read_bytes())
+    bytes_[(page - 1) * 4096 : page * 4096] = b"\x0a" + b"\xff" * 4095
+    killed.database.write_bytes(bytes_)
+    ended = killed.resume()
+    assert ended.code == 5, ended
+    assert "was copied to" in ended.err
+    assert len(copies(killed)) == 1
 
 
 def backup(world: World, copy: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,9 +44,20 @@ def test_it_dies_at_the_point_and_count_it_was_armed_for(spec, printed, code):
     assert (done.stdout, done.returncode) == (printed, code), done.stderr
 
 
-@pytest.mark.parametrize(
-    "spec", ["", "nowhere", "submit.before:0", "submit.before:-1", "submit.before:x", "submit.before:1.5"]
-)
+def test_it_stands_still_there_until_it_is_sent_on():
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "submit.before:2:freeze"], cwd=ROOT, stdout=subprocess.PIPE
+    ) as running:
+        _, status = os.waitpid(running.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        running.send_signal(signal.SIGCONT)
+        assert running.communicate(timeout=30)[0] == b"123"
+
+
+NO_POINTS = ("", "nowhere", "freeze", *(f"submit.before:{count}" for count in ("0", "-1", "x", "1.5", "1:thaw")))
+
+
+@pytest.mark.parametrize("spec", NO_POINTS)
 def test_what_is_no_point_is_refused(spec):
     with pytest.raises(ValueError, match="no crash point"):
         crashpoints.arm(spec)

@@ -18,6 +18,7 @@ from gambler_ai.storage import checkpoints, journal, lease, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.inspect import ReadOnly
+from gambler_ai.storage.tables import SCHEMA_HEAD
 from tests.unit.app.test_doctor import code, not_well
 from tests.unit.fakes import AT, after, make_state
 
@@ -82,7 +83,7 @@ def test_a_session_that_was_killed_is_restored_in_thought_and_offered(look, stat
     assert "--resume" in rows["sessions"].fix
     assert rows["checkpoint"].found.startswith("session s-1: #1 at 2008-10-07 14:00:00 UTC verifies, 1 journal rows")
     assert rows["journal"].found == "2 rows verify"
-    assert rows["database"].found.endswith(f"schema {'0002'}")
+    assert rows["database"].found.endswith(f"schema {SCHEMA_HEAD}")
     assert code(rows) == 0
 
 

@@ -78,7 +78,7 @@ def test_an_owner_whose_lock_another_has_taken_writes_nothing_more(database, pos
             old.renew(db)
             db.execute(sa.text("UPDATE sessions SET status = 'mine'"))
 
-    with pytest.raises(SessionLeased, match="account acc-1 is now held by pid 2"):
+    with pytest.raises(SessionLeased, match="this runner was replaced: the account is now held by pid 2"):
         write()
     with database.read() as db:
         assert db.execute(sa.text("SELECT status FROM sessions")).scalar() == "created"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.errors import ConfigError, SchemaMismatch, SessionLeased, StorageError
-from gambler_ai.storage import lease, migrate, sessions, upgrade
+from gambler_ai.storage import locks, migrate, sessions, upgrade
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.tables import SCHEMA_HEAD
 from tests.databases import postgres_only, sqlite_only
@@ -158,7 +158,12 @@ def test_a_schema_that_is_not_known_is_refused_and_nothing_is_changed(database, 
 
 
 def test_a_database_that_a_runner_works_on_is_not_upgraded(older):
-    held = lease.acquire(older, "acc-1", "s-1", "pid 42 on here", ManualClock(AT))
+    held = locks.lock_of(older, "acc-1")
+    assert held.take("pid 42 on here", ManualClock(AT))
+    with older.write() as db:
+        values = "'acc-1', 1, 's-1', 'pid 42 on here', '2008-10-07 14:00Z', '2008-10-07 14:00Z', :no"
+        columns = "account_id, token, session_id, owner, acquired_at, until, released"
+        db.execute(sa.text(f"INSERT INTO lease ({columns}) VALUES ({values})"), {"no": False})
     with pytest.raises(SessionLeased, match="account acc-1 is traded by pid 42 on here"):
         older.prepare()
     assert (older.revision(), copies(older)) == (OLDER, [])

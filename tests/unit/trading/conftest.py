@@ -17,6 +17,7 @@ from gambler_ai.storage import journal, lease, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.ledger import Ledger
+from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 from tests.unit.fakes import AT, make_state
 
 
@@ -57,6 +58,9 @@ class Notes:
 
     def stream(self, change: StreamChanged) -> None:
         self.words.append(f"{change.stream} {'up' if change.up else 'down'}")
+
+    def noted(self, notice: DatabaseLost | DatabaseBack) -> None:
+        self.words.append(f"lost: {notice.reason}" if isinstance(notice, DatabaseLost) else "back")
 
     def stopping(self, reason: str) -> None:
         self.words.append(f"stopping: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,7 +11,15 @@ from msgspec.structs import replace
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
-from gambler_ai.errors import BrokerAuthError, BrokerRefused, BrokerUnreachable, OutcomeUnknown, ReadFailed
+from gambler_ai.errors import (
+    BrokerAuthError,
+    BrokerRefused,
+    BrokerUnreachable,
+    DatabaseOutage,
+    OutcomeUnknown,
+    ReadFailed,
+    SessionLeased,
+)
 from gambler_ai.trading.executor import HISTORY, Cancel, Executor, Read, Scan, Submit, read_broker
 from gambler_ai.trading.feed import WallFeed
 from tests.unit.fakes import (
@@ -36,11 +44,11 @@ PATIENCE_S = 10.0
 class Bench:
     """An executor at work on a fake broker."""
 
-    def __init__(self, wall: ManualClock | None = None) -> None:
+    def __init__(self, before_send: Callable[[], None] = lambda: None, wall: ManualClock | None = None) -> None:
         self.broker = FakeBroker()
         self.clock = ManualClock(AT)
         self.feed = WallFeed(self.clock)
-        self.executor = Executor(self.broker, self.broker, self.feed, wall)
+        self.executor = Executor(self.broker, self.broker, self.feed, wall, before_send)
         self.executor.start()
 
     def __call__(self, request) -> ev.Input:
@@ -93,6 +101,42 @@ def test_what_was_not_answered_is_unanswered(bench, error):
 def test_an_answer_for_another_order_is_no_answer(bench):
     bench.broker.answer = lambda body: replace(bracket_of(ENTRY), client_order_id="ga1-other")
     assert bench(SUBMIT) == ev.SubmitUnanswered(AT, COID, "the broker answered for ga1-other")
+
+
+def refuses(error: BaseException) -> Bench:
+    """A bench whose lease is not sure."""
+
+    def look() -> None:
+        raise error
+
+    return Bench(look)
+
+
+def test_nothing_leaves_while_the_database_is_away_and_that_is_no_refusal():
+    bench = refuses(DatabaseOutage("the database is away"))
+    assert bench(SUBMIT) == ev.SubmitUnanswered(AT, COID, "not sent: the database is away")
+    assert bench(Cancel("o-1")) == ev.CancelAnswered(AT, "o-1", "the database is away")
+    assert (bench.broker.asked("submit"), bench.broker.asked("cancel")) == ([], [])
+    bench.executor.stop(PATIENCE_S)
+
+
+def test_nothing_leaves_from_a_runner_that_was_replaced_and_it_ends():
+    bench = refuses(SessionLeased("this runner was replaced: the account is now held by pid 2"))
+    for request in (SUBMIT, Cancel("o-1")):
+        with pytest.raises(SessionLeased, match="pid 2"):
+            bench(request)
+    assert (bench.broker.asked("submit"), bench.broker.asked("cancel")) == ([], [])
+    bench.executor.stop(PATIENCE_S)
+
+
+def test_a_signal_that_went_stale_between_commit_and_send_is_not_sent(bench):
+    stale = Submit(COID, ENTRY.body, AT - timedelta(seconds=1))
+    answer = bench(stale)
+    assert isinstance(answer, ev.SubmitRefused)
+    assert (answer.duplicate, answer.reason) == (False, "not sent: its signal was good until 2008-10-07 13:59:59 UTC")
+    assert bench.broker.asked("submit") == []
+    bench.broker.answer = lambda body: bracket_of(ENTRY, "pending_new")
+    assert isinstance(bench(Submit(COID, ENTRY.body, AT)), ev.SubmitAnswered)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +255,7 @@ def test_a_limit_on_prices_is_told_as_one_and_readings_go_on(bench):
 
 @pytest.mark.parametrize("off_s", [-86_400.0, -3600.0, -31.0, 0.0, 31.0, 3600.0, 86_400.0])
 def test_a_wall_clock_that_is_set_wrong_is_measured_and_changes_nothing_else(off_s):
-    one, right = Bench(ManualClock(AT + timedelta(seconds=off_s))), Bench(ManualClock(AT))
+    one, right = Bench(wall=ManualClock(AT + timedelta(seconds=off_s))), Bench(wall=ManualClock(AT))
     found, wanted = one(READ), right(READ)
     assert isinstance(found, ev.BrokerReported)
     assert isinstance(wanted, ev.BrokerReported)
@@ -227,7 +271,7 @@ def test_a_wall_clock_that_is_set_wrong_is_measured_and_changes_nothing_else(off
 
 def test_a_slow_answer_is_no_wrong_clock():
     wall = ManualClock(AT - timedelta(seconds=20))
-    one = Bench(wall)
+    one = Bench(wall=wall)
     one.broker.on["positions"] = lambda: wall.move_to(AT + timedelta(seconds=20))
     found = one(READ)
     assert isinstance(found, ev.BrokerReported)
@@ -236,7 +280,7 @@ def test_a_slow_answer_is_no_wrong_clock():
 
 
 def test_a_session_clock_that_ran_ahead_of_the_brokers_is_measured_too():
-    one = Bench(ManualClock(AT))
+    one = Bench(wall=ManualClock(AT))
     one.clock.move_to(AT + timedelta(seconds=90))
     found = one(READ)
     assert isinstance(found, ev.BrokerReported)

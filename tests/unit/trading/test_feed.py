@@ -10,7 +10,8 @@ import pytest
 from gambler_ai.clock import ManualClock, MarketClock
 from gambler_ai.core.events import StopRequested, TimerElapsed
 from gambler_ai.errors import BrokerUnreachable, TryAgainLater
-from gambler_ai.trading.feed import LAG, PATIENCE_S, PacedFeed, WallFeed
+from gambler_ai.storage.lease import LEASE_TTL, RENEW_EVERY_S, SEND_MAX_S
+from gambler_ai.trading.feed import LAG, PATIENCE_S, WAIT_MAX_S, PacedFeed, WallFeed
 from tests.unit.fakes import AT, after
 
 
@@ -71,6 +72,37 @@ def test_an_error_put_in_is_raised_where_it_is_taken():
     with pytest.raises(KeyError, match="on the worker"):
         feed.next(AT, busy=False)
     assert feed.poll(0) is None
+
+
+def test_one_who_waits_for_a_stop_takes_nothing_else_away():
+    feed = WallFeed(ManualClock(AT))
+    first, second = TimerElapsed(after(seconds=1)), TimerElapsed(after(seconds=2))
+    feed.put(first)
+    assert not feed.stop_asked(0.0)
+    feed.put(KeyError("on the worker"))
+    feed.put(second)
+    assert not feed.stop_asked(0.01)
+    feed.put(HALT)
+    assert feed.stop_asked(10.0)
+    assert feed.poll(0) == first
+    with pytest.raises(KeyError):
+        feed.poll(0)
+    assert [feed.poll(0) for _ in range(3)] == [second, HALT, None]
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_nobody_waits_for_longer_than_a_lease_may_go_unrenewed(busy):
+    waits: list[float | None] = []
+
+    class Slow(WallFeed):
+        def poll(self, timeout_s: float | None) -> None:
+            waits.append(timeout_s)
+
+    feed = Slow(Stepped(AT))
+    until = AT if busy else after(hours=9)
+    assert feed.next(until, busy=busy) == TimerElapsed(AT)
+    assert waits == [WAIT_MAX_S]
+    assert LEASE_TTL.total_seconds() > WAIT_MAX_S + RENEW_EVERY_S + SEND_MAX_S
 
 
 # -- a market that we move ------------------------------------------------------------------------

@@ -184,7 +184,7 @@ def test_a_journal_that_does_not_reach_where_the_session_was_is_not_taken(databa
 
 def test_a_due_checkpoint_shares_the_commit_of_the_facts(database, ledger, state):
     with database.write() as db:  # its number is taken, so it cannot be written
-        checkpoints.create(db, state, 1, journal.GENESIS, AT)
+        checkpoints.create(db, state, 1, journal.GENESIS, AT, token=ledger.token)
     facts = STORY[:3]
     with pytest.raises(StorageError, match=r"(?i)unique"):
         ledger.commit(Decisions(facts=facts, changes=evolve(state, facts)), checkpoint=True)
