@@ -7,7 +7,16 @@ from datetime import datetime, timedelta
 from gambler_ai import crashpoints
 from gambler_ai.clock import Clock
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.events import Fact, FillReported, IntentPlanned, OrderUpdated, Request
+from gambler_ai.core.events import (
+    Adjusted,
+    Fact,
+    FillReported,
+    IntentPlanned,
+    OrderUpdated,
+    Request,
+    ResendPlanned,
+    SplitApplied,
+)
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage import checkpoints, journal, limits, requests, sessions
@@ -44,7 +53,8 @@ class Ledger:
 
         Raises:
             SessionLeased: another runner has taken over; nothing was written.
-            StorageError: it could not be written; crash and resume.
+            StorageError: it could not be written, or an order to be sent again is not the one that was stored;
+                crash and resume.
             LimitBreached: an entry goes beyond the plan's limits; nothing was written.
         """
         if not decisions.facts and not checkpoint:
@@ -56,6 +66,8 @@ class Ledger:
         created, wall = self.created + checkpoint, self._wall.now()
         with self._database.write() as db:
             self._lease.renew(db)
+            again = [f.client_order_id for f in facts if isinstance(f, ResendPlanned)]
+            journal.check_bodies(db, [self._state.intents[coid].intent for coid in again])
             self._head = journal.append(db, self._state, facts, changes, self._head, self._lease.token)
             limits.check(db, self._state, entries_of(facts))
             for request_id, answer in changes.answers.items():
@@ -111,12 +123,17 @@ def entries_of(facts: list[Fact]) -> list[OrderIntent]:
     return [f.intent for f in facts if isinstance(f, IntentPlanned) and f.intent.purpose is Purpose.ENTRY]
 
 
+_CRASH_KINDS = {Purpose.ENTRY: "intent", Purpose.REPLACE: "replace"}
+
+
 def crash_kinds(facts: list[Fact]) -> list[str]:
     """Which of the named crash points a commit of ``facts`` passes."""
     kinds = []
     for fact in facts:
         if isinstance(fact, IntentPlanned):
-            kinds.append("intent" if fact.intent.purpose is Purpose.ENTRY else "protect")
+            kinds.append(_CRASH_KINDS.get(fact.intent.purpose, "protect"))
+        elif isinstance(fact, Adjusted | SplitApplied):
+            kinds.append("adjust")
         elif isinstance(fact, OrderUpdated):
             kinds.append("reply")
         elif isinstance(fact, FillReported):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
-from gambler_ai.core.engine import VOID_MISSES, VOID_QUIET, VOID_SPAN, VOID_WATCH
+from gambler_ai.core.missing import SESSION_MAX, VOID_MISSES, VOID_QUIET, VOID_SPAN
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Account, Instrument, Side
 from gambler_ai.core.orders import Status, client_order_id, entry_decision_id
@@ -22,6 +22,7 @@ from tests.unit.fakes import (
     AT,
     DAY,
     FIVE,
+    MARKET,
     MONEY,
     SESSION,
     SHUT,
@@ -317,7 +318,7 @@ def test_it_is_given_up_after_all_three_criteria_and_no_sooner():
     assert kinds(desk.step(missed(early))) == ["LookupMissed"]  # three misses, but within less than ten seconds
     decisions = desk.step(missed(LATE + VOID_SPAN))
     assert kinds(decisions) == ["LookupMissed", "IntentVoided"]
-    assert only(ev.IntentVoided, decisions).watch_until == LATE + VOID_SPAN + VOID_WATCH
+    assert only(ev.IntentVoided, decisions).watch_until == MARKET.next_open + SESSION_MAX
     assert desk.state.intents[COID].status is Status.VOID
 
 
