@@ -14,7 +14,18 @@ from msgspec.structs import replace
 from gambler_ai.core import bars
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions, Engine
-from gambler_ai.core.model import Account, Activity, BarFrame, Fill, Instrument, MarketView, MoveStop, Proposal, Side, Trade
+from gambler_ai.core.model import (
+    Account,
+    Activity,
+    BarFrame,
+    Fill,
+    Instrument,
+    MarketView,
+    MoveStop,
+    Proposal,
+    Side,
+    Trade,
+)
 from gambler_ai.core.orders import (
     OrderIntent,
     OrderReport,

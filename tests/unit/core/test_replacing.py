@@ -301,9 +301,7 @@ def test_an_order_replaced_by_hand_is_no_strangers_when_it_is_listed_by_itself()
         submitted_at=after(minutes=1),
     )  # fmt: skip
     gone = replace(PARENT, legs=(replace(TARGET, status="replaced", replaced_by="o-hand"),))
-    told = desk.step(
-        reported(after(minutes=2), reconcile=True, orders=[gone, new], positions=[held("AAPL", "10")])
-    )
+    told = desk.step(reported(after(minutes=2), reconcile=True, orders=[gone, new], positions=[held("AAPL", "10")]))
     assert {i.kind for f in told.facts if isinstance(f, ev.Reconciled) for i in f.discrepancies} == {"leg moved"}
     assert desk.state.positions["AAPL"].target_price == D(120)
     assert protection(desk.state, desk.state.positions["AAPL"])[0] is Protection.PROTECTED
