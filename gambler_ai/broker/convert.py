@@ -99,8 +99,8 @@ def order(body: Json) -> OrderReport:
         time_in_force=str(body["time_in_force"]), limit_price=maybe(body.get("limit_price")),
         stop_price=maybe(body.get("stop_price")), status=str(body["status"])[:32], submitted_at=submitted,
         updated_at=instant(body["updated_at"]) if body.get("updated_at") else submitted,
-        replaced_by=body.get("replaced_by") or None,
-        legs=tuple(order(leg) for leg in body.get("legs") or ()), replaces=body.get("replaces") or None,
+        replaced_by=_word(body["replaced_by"]) if body.get("replaced_by") else None,
+        legs=tuple(order(leg) for leg in body.get("legs") or ()), replaces=_word(body["replaces"]) if body.get("replaces") else None,
     )  # fmt: skip
 
 

@@ -88,10 +88,13 @@ DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
         {"state": make_state(degraded={"market data": "timeout", "broker": "502"})}, Code.DEGRADED,
         "broker: 502; market data: timeout",
     ),
-    "bare": ({"state": with_position(stop="canceled"), "proposal": wish("MSFT")}, Code.UNPROTECTED, "AAPL without a stop"),
+    "bare": (
+        {"state": with_position(stop="canceled"), "proposal": wish("MSFT")}, Code.UNPROTECTED, "AAPL without a stop",
+    ),
     "limit far away": ({"proposal": replace(wish(), limit_price=D("49.99"))}, Code.ABSURD_PRICE, "a limit of 49.99"),
     "limit beyond the target": (
-        {"proposal": replace(wish(), limit_price=D(104))}, Code.ABSURD_PRICE, "a limit of 104 is beyond the target, 104.00",
+        {"proposal": replace(wish(), limit_price=D(104))}, Code.ABSURD_PRICE,
+        "a limit of 104 is beyond the target, 104.00",
     ),
     "market unknown": ({"market": None}, Code.MARKET_CLOSED, ""),
     "market closed": ({"market": SHUT}, Code.MARKET_CLOSED, "next open 2008-10-07 20:00 UTC"),
