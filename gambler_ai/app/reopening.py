@@ -66,7 +66,7 @@ def reopen(desk: Desk, info: SessionInfo, state: SessionState) -> Venue:
                 hint="a paper account that was reset is a new one, and nothing of the old one can be reached;"
                 f" then: gambler-ai sessions close {info.id}, and start afresh",
             )
-        _refuse_reset(venue, info, state)
+        _refuse_reset(venue, info)
         if venue.skip_to is not None and state.last_at > venue.clock.now():
             venue.skip_to(state.last_at)
     except BaseException:
@@ -75,14 +75,14 @@ def reopen(desk: Desk, info: SessionInfo, state: SessionState) -> Venue:
     return venue
 
 
-def _refuse_reset(venue: Venue, info: SessionInfo, state: SessionState) -> None:
+def _refuse_reset(venue: Venue, info: SessionInfo) -> None:
     """An account that is younger than its session is not the one the session traded.
 
     Raises:
         RecoveryHalted.
     """
     opened_at = venue.broker.opened_at()
-    if opened_at is not None and opened_at > state.started_at + CLOCKS_APART:
+    if opened_at is not None and opened_at > info.started_at + CLOCKS_APART:
         raise RecoveryHalted(
             f"account {info.account_id} was opened at {opened_at:%F %R} UTC, after session {info.id} began:"
             " it was reset",

@@ -99,8 +99,8 @@ def order(body: Json) -> OrderReport:
         time_in_force=str(body["time_in_force"]), limit_price=maybe(body.get("limit_price")),
         stop_price=maybe(body.get("stop_price")), status=str(body["status"])[:32], submitted_at=submitted,
         updated_at=instant(body["updated_at"]) if body.get("updated_at") else submitted,
-        replaced_by=_word(body["replaced_by"]) if body.get("replaced_by") else None,
-        legs=tuple(order(leg) for leg in body.get("legs") or ()), replaces=_word(body["replaces"]) if body.get("replaces") else None,
+        replaced_by=_maybe_word(body.get("replaced_by")), replaces=_maybe_word(body.get("replaces")),
+        legs=tuple(order(leg) for leg in body.get("legs") or ()),
     )  # fmt: skip
 
 
@@ -158,6 +158,10 @@ def bars(
 
 def _stamp(text: str) -> int:
     return int(instant(text).timestamp())
+
+
+def _maybe_word(value: Any) -> str | None:
+    return _word(value) if value else None
 
 
 def _word(value: Any) -> str:

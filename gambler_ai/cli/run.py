@@ -68,10 +68,15 @@ def run(
                 return
         if reconcile_only:
             runner.reconcile(resume_session, dry_run=dry_run)
-        elif resume or resume_session is not None:
-            runner.resume(resume_session)
         else:
-            runner.start(new=new, go_on=resume_or_start)
+            _go(runner, resume_session, resume=resume, new=new, go_on=resume_or_start)
+
+
+def _go(runner: Any, session: str | None, *, resume: bool, new: bool, go_on: bool) -> None:
+    if resume or session is not None:
+        runner.resume(session)
+    else:
+        runner.start(new=new, go_on=go_on)
 
 
 def _parameters(given: list[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from gambler_ai.broker.convert import instant, wire_instant
 from gambler_ai.broker.market_data import timeframe
 from gambler_ai.errors import (
     BrokerAuthError,
+    BrokerError,
     BrokerRefused,
     BrokerUnreachable,
     ConfigError,
@@ -325,7 +326,7 @@ def test_activities_that_are_no_trades_are_read_by_their_category_in_pages():
 
 
 def test_trades_among_them_are_left_out():
-    found = broker_on(Wire((200, [FILL, SPLIT]))).actions(AT)
+    found = broker_on(Wire((200, [{**FILL, "activity_type": "FILL"}, SPLIT]))).actions(AT)
     assert [a.activity_id for a in found] == ["s-1"]
 
 
