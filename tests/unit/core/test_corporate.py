@@ -218,7 +218,7 @@ def test_a_leg_whose_quantity_the_broker_scaled_is_no_protection_at_its_old_pric
 def test_in_the_night_what_is_being_canceled_is_waited_for():
     """It ends at the open, and holds the shares until then: an order now would be refused again and again."""
     desk = Desk(state=holding())
-    shut = {"market": SHUT, "positions": [held("AAPL", "20", "50")]}
+    shut: dict[str, Any] = {"market": SHUT, "positions": [held("AAPL", "20", "50")]}
     desk.step(reported(NIGHT, orders=[PARENT], **shut))
     pending = bracket_of(entry(), limit="pending_cancel", stop="pending_cancel")
     for minutes in (1, 5, 60):
@@ -245,7 +245,7 @@ def test_while_a_split_is_announced_and_does_not_show_nothing_is_sent_in_its_sym
     state = holding()
     evolve(state, [ev.OrderUpdated(NIGHT, CANCELED)])
     desk = Desk(state=state)
-    parts = {"positions": [held("AAPL", "10")], "orders": [CANCELED], "actions": [activity()]}
+    parts: dict[str, Any] = {"positions": [held("AAPL", "10")], "orders": [CANCELED], "actions": [activity()]}
     assert not {"IntentPlanned", "ActionNoted"} & set(kinds(desk.step(reported(NIGHT, **parts))))
     told = desk.step(reported(NIGHT + corporate.FREEZE, **parts))
     assert only(ev.ActionNoted, told).action.activity_id == "a-1"
@@ -254,7 +254,7 @@ def test_while_a_split_is_announced_and_does_not_show_nothing_is_sent_in_its_sym
 
 def test_one_that_was_applied_freezes_nothing():
     desk = Desk(state=holding())
-    parts = {"positions": [held("AAPL", "20", "50")], "actions": [activity()]}
+    parts: dict[str, Any] = {"positions": [held("AAPL", "20", "50")], "actions": [activity()]}
     assert only(ev.SplitApplied, desk.step(reported(NIGHT, orders=[PARENT], **parts))).activity_ids == ("a-1",)
     told = desk.step(reported(after(hours=12, seconds=1), orders=[CANCELED], **parts))
     assert "IntentPlanned" in kinds(told)
@@ -268,7 +268,7 @@ def test_one_that_was_applied_freezes_nothing():
 def test_what_else_happens_to_what_is_held_is_told_once(kind, sub, says):
     desk = Desk(state=holding())
     late = NIGHT + corporate.FREEZE
-    parts = {"orders": [PARENT], "positions": [held("AAPL", "10")], "actions": [activity(kind, sub)]}
+    parts: dict[str, Any] = {"orders": [PARENT], "positions": [held("AAPL", "10")], "actions": [activity(kind, sub)]}
     told = desk.step(reported(late, **parts))
     assert says in corporate.effect(only(ev.ActionNoted, told).action)
     assert "ActionNoted" not in kinds(desk.step(reported(late, **parts)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -68,7 +69,7 @@ def desk_moving(price: str = "99") -> tuple[Desk, OrderIntent]:
     return desk, intent
 
 
-def successor(intent: OrderIntent, status: str = "held", **changes: object) -> OrderReport:
+def successor(intent: OrderIntent, status: str = "held", **changes: Any) -> OrderReport:
     """What the broker says of the order that is to take the stop's place."""
     new = leg(PARENT, "stop", status, order_id="o-new", client_order_id=intent.client_order_id, stop_price=D(99))
     return replace(new, replaces=STOP.order_id, **changes)
@@ -218,7 +219,7 @@ def test_it_is_not_sent_again_when_it_is_not_wanted_any_more(why):
     desk, intent = desk_moving()
     coid = intent.client_order_id
     desk.step(ev.SubmitUnanswered(AT, coid, "timeout"))
-    parts = {}
+    parts: dict[str, Any] = {}
     if why == "crossed":
         desk.state.marks["AAPL"] = D("98.5")
     elif why == "closing":
@@ -236,6 +237,7 @@ def test_one_whose_order_is_done_is_given_up_and_blocks_its_symbol_for_no_day():
     desk.step(ev.SubmitUnanswered(AT, coid, "timeout"))
     sold = bracket_of(ENTRY, limit="canceled", stop="filled")
     sold = replace(sold, legs=(sold.legs[0], replace(sold.legs[1], filled_qty=D(10))))
+    told: Any = None
     for seconds in (1, 20, 40):
         told = desk.step(reported(
             after(seconds=seconds), orders=[sold], lookups={coid: None}, fills=[fill_of(sold.legs[1], "10", "98")]
@@ -251,6 +253,7 @@ def test_one_whose_order_rests_is_watched_when_it_is_given_up():
     coid = intent.client_order_id
     desk.step(ev.SubmitUnanswered(AT, coid, "timeout"))
     desk.state.marks["AAPL"] = D("98.5")
+    told: Any = None
     for seconds in (1, 20, 40):
         told = desk.step(missed(after(seconds=seconds), lookups={coid: None}))
     assert only(ev.IntentVoided, told).watch_until > after(hours=6)
@@ -260,7 +263,7 @@ def test_one_whose_order_rests_is_watched_when_it_is_given_up():
 # -- by hand --------------------------------------------------------------------------------------
 
 
-def by_hand(price: str = "95", **changes: object) -> OrderReport:
+def by_hand(price: str = "95", **changes: Any) -> OrderReport:
     return replace(
         leg(PARENT, "stop", "new"), order_id="o-hand", client_order_id="uuid", replaces=STOP.order_id,
         stop_price=D(price), submitted_at=after(minutes=1), updated_at=after(minutes=1), **changes,
@@ -269,7 +272,7 @@ def by_hand(price: str = "95", **changes: object) -> OrderReport:
 
 def test_a_stop_moved_by_hand_is_ours_at_its_new_price_and_told_once():
     desk = Desk(state=holding()).opened()
-    parts = {
+    parts: dict[str, Any] = {
         "orders": [replace(PARENT, legs=(TARGET, by_hand()))], "positions": [held("AAPL", "10")],
         "by_id": {STOP.order_id: replace(REPLACED, replaced_by="o-hand")},
     }  # fmt: skip
