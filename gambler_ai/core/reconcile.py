@@ -102,7 +102,7 @@ def moved(state: SessionState, report: OrderReport) -> list[Discrepancy]:
         )
         for r in (report, *report.legs)
         if r.order_id not in state.orders and r.client_order_id not in state.intents
-        and (was := state.orders.get(r.replaces or "")) is not None
+        and (was := state.orders.get(r.replaces or "")) is not None and not was.stale
     ]  # fmt: skip
 
 

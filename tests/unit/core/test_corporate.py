@@ -299,3 +299,67 @@ def test_a_replay_is_the_state():
     evolve(again, desk.facts)
     assert snapshot.dump(again) == snapshot.dump(desk.state)
     assert plan(again, NIGHT, True) == []
+
+
+# -- a broker that adjusts what rests -------------------------------------------------------------
+
+
+def adjusted(qty: str, stop: str, target: str) -> dict[str, Any]:
+    """The legs were replaced at the split, as an order "updated due to a market event" is."""
+    new = tuple(
+        replace(o, order_id=f"{o.order_id}-2", client_order_id=f"{o.client_order_id}-2", replaces=o.order_id, qty=D(qty),
+                submitted_at=NIGHT, updated_at=NIGHT, stop_price=o.stop_price and D(stop),
+                limit_price=o.limit_price and D(target))
+        for o in PARENT.legs
+    )  # fmt: skip
+    old = {o.order_id: replace(o, status="replaced", replaced_by=f"{o.order_id}-2") for o in PARENT.legs}
+    return {"orders": [replace(PARENT, legs=new)], "by_id": old, "positions": [held("AAPL", qty, "50")]}
+
+
+def test_orders_that_the_broker_adjusted_protect_and_nothing_is_sent():
+    desk = Desk(state=holding())
+    told = desk.step(reported(NIGHT, **adjusted("20", "49", "52")))
+    assert not {"CancelPlanned", "IntentPlanned", "Reconciled"} & set(kinds(told))
+    assert protection(desk.state, desk.state.positions["AAPL"])[0] is Protection.PROTECTED
+    assert desk.state.positions["AAPL"].stop_price == D("49.00")
+
+
+def test_orders_of_which_it_adjusted_the_quantity_only_are_canceled():
+    """As accounts have seen it: twenty to be sold at 98 when the market is at 50 (alpaca-py#469)."""
+    desk = Desk(state=holding())
+    told = desk.step(reported(NIGHT, **adjusted("20", "98", "104")))
+    assert kinds(told).count("CancelPlanned") == 2
+    assert desk.state.positions["AAPL"].stop_price == D("49.00"), "not the one of before"
+
+
+def test_an_adjusted_stop_that_has_filled_before_we_looked_closes_it_all():
+    """Activities only tell it: the position is gone."""
+    desk = Desk(state=holding())
+    parts = adjusted("20", "49", "52")
+    [parent] = parts["orders"]
+    done = replace(parent.legs[1], status="filled", filled_qty=D(20))
+    parts["orders"] = [replace(parent, legs=(replace(parent.legs[0], status="canceled"), done))]
+    parts["positions"] = []
+    rows = [activity(qty=D(-10)), activity(activity_id="a-2", qty=D(20))]
+    desk.step(reported(NIGHT, fills=[fill_of(done, "20", "49")], actions=rows, **parts))
+    assert desk.state.positions == {}
+    assert (desk.state.closed_trades, desk.state.realized_pnl) == (1, D(-20))
+    assert desk.state.actions == ["a-1", "a-2"]
+
+
+def test_two_activities_that_the_position_does_not_bear_out_are_waited_for():
+    rows = [activity(qty=D(-10)), activity(activity_id="a-2", qty=D(20))]
+    assert found(holding(), "10", "100", actions=rows) == []
+    assert found(holding(), "15", "66.67", actions=[*rows])[0].new == 3, "its own row knows better"
+
+
+def test_an_entry_that_filled_before_the_split_and_is_booked_after_it():
+    state = make_state(day=DAY)
+    part = bracket_of(entry(), "partially_filled", "4")
+    evolve(state, [ev.IntentPlanned(AT, entry()), ev.OrderUpdated(AT, part), ev.FillReported(AT, fill_of(part, "4"))])
+    desk = Desk(state=state)
+    told = desk.step(reported(
+        NIGHT, orders=[PARENT], fills=[fill_of(part, "6", number=2)], positions=[held("AAPL", "20", "50")]
+    ))  # fmt: skip
+    assert [k for k in kinds(told) if k in ("FillReported", "SplitApplied")] == ["FillReported", "SplitApplied"]
+    assert desk.state.positions["AAPL"].stop_price == D("49.00")
