@@ -154,12 +154,9 @@ def _take_levels(state: SessionState, changes: Changes, symbol: str) -> None:
     position = state.positions.get(symbol)
     for order in state.live_orders(symbol) if position is not None else ():
         before = state.orders.get(order.replaces or "")
-        if (
-            before is None
-            or before.is_live
-            or order.stale
-            or order.qty not in (before.qty, before.qty - before.filled_qty)
-        ):
+        if before is None or before.is_live or order.stale:
+            continue
+        if order.qty not in (before.qty, before.qty - before.filled_qty):
             continue  # another quantity is the broker's doing, at a split
         assert position is not None
         if order.role is Role.STOP and order.stop_price is not None:

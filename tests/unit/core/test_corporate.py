@@ -152,7 +152,7 @@ def test_a_stop_that_filled_after_the_split_and_before_we_looked_is_told_from_it
     told = desk.step(reported(
         NIGHT, orders=orders, fills=[fill_of(stopped, "10", "49.50", at=NIGHT)], positions=[held("AAPL", "10", "50")]
     ))  # fmt: skip
-    assert kinds(told)[:3] == ["OrderUpdated", "SplitApplied", "FillReported"]
+    assert kinds(told)[:3] == ["SplitApplied", "OrderUpdated", "FillReported"]
     assert (desk.state.positions["AAPL"].qty, desk.state.realized_pnl) == (D(10), D(-5))
 
 
@@ -307,9 +307,11 @@ def test_a_replay_is_the_state():
 def adjusted(qty: str, stop: str, target: str) -> dict[str, Any]:
     """The legs were replaced at the split, as an order "updated due to a market event" is."""
     new = tuple(
-        replace(o, order_id=f"{o.order_id}-2", client_order_id=f"{o.client_order_id}-2", replaces=o.order_id, qty=D(qty),
-                submitted_at=NIGHT, updated_at=NIGHT, stop_price=o.stop_price and D(stop),
-                limit_price=o.limit_price and D(target))
+        replace(
+            o, order_id=f"{o.order_id}-2", client_order_id=f"{o.client_order_id}-2", replaces=o.order_id, qty=D(qty),
+            submitted_at=NIGHT, updated_at=NIGHT, stop_price=o.stop_price and D(stop),
+            limit_price=o.limit_price and D(target),
+        )
         for o in PARENT.legs
     )  # fmt: skip
     old = {o.order_id: replace(o, status="replaced", replaced_by=f"{o.order_id}-2") for o in PARENT.legs}
