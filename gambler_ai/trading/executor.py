@@ -220,7 +220,7 @@ def read_broker(broker: Broker, request: Read) -> BrokerReport:
     """
     market, account = broker.market(), broker.account()
     orders = broker.orders(request.orders_since)
-    listed = {o.client_order_id for o in orders}
+    listed = {r.client_order_id for order in orders for r in (order, *order.legs)}  # a leg may have an id of ours
     lookups: dict[str, OrderReport | None] = {
         coid: broker.order_by_client_id(coid) for coid in request.expect if coid not in listed
     }
