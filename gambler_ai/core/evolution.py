@@ -363,7 +363,7 @@ def _request_taken(_state: SessionState, fact: ev.RequestTaken, changes: Changes
 
 
 def _noted(_state: SessionState, _fact: ev.Fact, _changes: Changes) -> None:
-    """Worth keeping, changes nothing: denials and what a reconciliation found."""
+    """Worth keeping, changes nothing: denials, what a reconciliation found, how a restart went."""
 
 
 def _put_intent(state: SessionState, changes: Changes, record: IntentRecord) -> None:
@@ -425,4 +425,6 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.RequestTaken: _request_taken,
     ev.SplitApplied: _split,
     ev.ActionNoted: _action_noted,
+    ev.StateRestored: _noted,
+    ev.Recovered: _noted,
 }
