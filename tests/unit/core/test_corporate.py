@@ -292,6 +292,13 @@ def test_a_position_that_a_company_took_away_is_explained_by_it():
     assert only(ev.Adjusted, told).qty == 0
 
 
+def test_a_dividend_explains_no_quantity():
+    desk = Desk(state=holding())
+    paid = reported(NIGHT, reconcile=True, actions=[activity("DIV", "CDIV")])
+    desk.step(paid)
+    assert "Adjusted" not in kinds(desk.step(paid))
+
+
 def test_a_replay_is_the_state():
     desk = Desk(state=holding())
     desk.step(reported(NIGHT, orders=[PARENT], positions=[held("AAPL", "20", "50")], actions=[activity("DIV")]))

@@ -214,7 +214,7 @@ def test_one_without_an_answer_that_was_taken_is_found_as_a_leg():
     assert desk.state.positions["AAPL"].stop_price == D(99)
 
 
-@pytest.mark.parametrize("why", ["crossed", "closing", "sold"])
+@pytest.mark.parametrize("why", ["crossed", "closing", "sold", "the stop is gone"])
 def test_it_is_not_sent_again_when_it_is_not_wanted_any_more(why):
     desk, intent = desk_moving()
     coid = intent.client_order_id
@@ -224,6 +224,8 @@ def test_it_is_not_sent_again_when_it_is_not_wanted_any_more(why):
         desk.state.marks["AAPL"] = D("98.5")
     elif why == "closing":
         desk.state.exits["AAPL"] = "enough"
+    elif why == "the stop is gone":
+        parts = {"orders": [bracket_of(ENTRY, limit="new", stop="canceled")]}
     else:
         sold = bracket_of(ENTRY, limit="canceled", stop="filled")
         sold = replace(sold, legs=(sold.legs[0], replace(sold.legs[1], filled_qty=D(10))))
