@@ -6,6 +6,7 @@
     │   ├── BrokerRefused         exit 3   it answered no: known not done
     │   ├── BrokerAuthError       exit 3   it does not know these keys
     │   ├── BrokerUnreachable     exit 3   nothing was sent, or nothing but a question
+    │   │   └── ReadFailed        exit 3   it was reached, and a question was not answered
     │   └── OutcomeUnknown        exit 3   sent and not answered: ask, never retry blindly
     ├── SessionLeased             exit 4   another runner holds the account
     ├── StorageError              exit 5   the database cannot be used
@@ -61,6 +62,11 @@ class BrokerError(GamblerError):
 
     exit_code = 3
 
+    def __init__(self, message: str, *, hint: str = "", wait_s: float | None = None) -> None:
+        """``wait_s``: the broker wants fewer requests, and to be left alone for so long (0: it did not say)."""
+        super().__init__(message, hint=hint)
+        self.wait_s = wait_s
+
 
 class BrokerRefused(BrokerError):
     """The broker answered no: what was asked is known not to have been done."""
@@ -77,6 +83,10 @@ class BrokerAuthError(BrokerError):
 
 class BrokerUnreachable(BrokerError):
     """Nothing that could change anything was sent."""
+
+
+class ReadFailed(BrokerUnreachable):
+    """The broker was reached, and a question was not answered: a failing endpoint, a time-out, nonsense."""
 
 
 class OutcomeUnknown(BrokerError):

@@ -24,13 +24,14 @@ import sqlalchemy as sa
 from gambler_ai import errors
 from gambler_ai.cli import manual
 from gambler_ai.config import Settings, load
-from gambler_ai.core import events as ev
+from gambler_ai.core.degraded import Condition
 from gambler_ai.core.orders import Status
 from gambler_ai.core.protection import Protection
 from gambler_ai.core.reconcile import Kind
 from gambler_ai.core.risk import Code
 from gambler_ai.crashpoints import POINTS
 from gambler_ai.errors import EXIT_CODES
+from gambler_ai.exchange.faults.kinds import KINDS
 from gambler_ai.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -248,12 +249,18 @@ def first_cells(path: Path, heading: str) -> set[str]:
         ("Positions", {state.value for state in Protection}),
         ("Orders", {status.value for status in Status}),
         ("Why nothing is entered", {code.value for code in Code}),
-        ("Broker and streams", {f"degraded {name}" for name in (ev.BROKER, ev.MARKET_DATA)}),
+        ("Degraded", {condition.value for condition in Condition}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_each_condition_has_its_row(heading: str, names: set[str]):
     assert first_cells(GUIDE, heading) == names
+
+
+def test_each_kind_of_fault_has_its_row():
+    assert first_cells(ROOT / "docs/FAULTS.md", "Kinds") >= set(KINDS)
+    for name, kind in KINDS.items():
+        assert f"\n| `{name}` | {kind.text} |" in (ROOT / "docs/FAULTS.md").read_text("utf-8")
 
 
 def test_each_row_names_a_test_that_is_there():
@@ -307,7 +314,10 @@ def test_each_message_that_is_explained_is_one_the_program_prints():
 
 
 #: Where errors are for people who write code or plan faults, not for those who read lines on a terminal.
-NOT_LINES = ("exchange/faults.py", "exchange/exchange.py", "exchange/instants.py", "state_manager.py", "orders.py")
+NOT_LINES = (
+    "faults/plan.py", "faults/schedule.py", "faults/deeds.py", "faults/files.py", "exchange/deeds.py",
+    "exchange/exchange.py", "exchange/instants.py", "state_manager.py", "orders.py",
+)  # fmt: skip
 
 
 def messages() -> Iterator[tuple[str, str]]:

@@ -99,7 +99,8 @@ def build_runner(
 ) -> Runner:  # fmt: skip
     """The runner of a session whose account is ours."""
     ledger = Ledger(database, held, engine.state, head=head, created=created, wall=SystemClock())
-    executor = Executor(venue.broker, venue.market_data, venue.feed)
+    wall = SystemClock() if venue.keeps_wall_time else None
+    executor = Executor(venue.broker, venue.market_data, venue.feed, wall)
     door = Door(ledger, halt_file, venue.clock)
     plan = engine.state.plan
     streams: Streams = NoStreams()

@@ -72,8 +72,7 @@ def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
 
 def came_from(venue: Venue, restored: Restored) -> ev.StateRestored:
     """The fact that says what a restart began from."""
-    base = restored.checkpoint
-    number = base.number if base is not None else None
+    number = None if restored.checkpoint is None else restored.checkpoint.number
     return ev.StateRestored(venue.clock.now(), number, restored.replayed, restored.broken)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gambler_ai.app.home import refuse_link
-from gambler_ai.clock import Clock, ManualClock, MarketClock
+from gambler_ai.clock import Clock, ManualClock, MarketClock, SystemClock
 from gambler_ai.config import PAPER_HOST, PAPER_URL, Settings
 from gambler_ai.core.ports import Broker, MarketData, Streams
 from gambler_ai.errors import BrokerAuthError, ConfigError
@@ -32,6 +32,7 @@ class Venue:
     speed: float = 1.0
     labels: dict[str, str] = field(default_factory=dict)
     skip_to: Callable[[datetime], None] | None = None
+    keeps_wall_time: bool = False  # so that the machine's clock can be held against the broker's
     streams: Callable[[Sequence[str], int], Streams] | None = None  # for these symbols, with this seed
     on_close: Callable[[], None] = lambda: None
     discard: Callable[[], None] = lambda: None
@@ -101,12 +102,15 @@ def open_alpaca(settings: Settings) -> Venue:
         )
     _check_streams(settings)
     key, secret = settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
-    broker, data = _clients(key, secret, settings.trading_url, settings.data_url, settings.feed)
     url = settings.trading_url.rstrip("/")
-    if urlsplit(url).hostname == PAPER_HOST:
+    is_alpaca = urlsplit(url).hostname == PAPER_HOST
+    broker, data = _clients(key, secret, settings.trading_url, settings.data_url, settings.feed, is_limited=is_alpaca)
+    if is_alpaca:
         feed = _wall_feed(broker)
         streams = _streams(settings, feed)
-        return Venue(ALPACA, PAPER_URL, broker, data, feed, "Alpaca paper account", streams=streams)
+        return Venue(
+            ALPACA, PAPER_URL, broker, data, feed, "Alpaca paper account", streams=streams, keeps_wall_time=True
+        )
     feed, speed, labels, skip_to = _loopback_feed(settings, broker)
     return Venue(
         ALPACA, url, broker, data, feed, f"paper account at {url}", speed=speed, labels=labels,
@@ -141,12 +145,24 @@ def _check_streams(settings: Settings) -> None:
     check_url(settings.data_stream_url, STREAM_HOST, ("wss", "ws"))
 
 
-def _clients(key: str, secret: str, trading: str, data: str, feed: str) -> tuple[Broker, MarketData]:
-    """alpaca-py takes half a second to import, so it comes last."""
+def _clients(
+    key: str, secret: str, trading: str, data: str, feed: str, *, is_limited: bool = False
+) -> tuple[Broker, MarketData]:
+    """alpaca-py takes half a second to import, so it comes last.
+
+    ``is_limited``: Alpaca counts requests a minute of its own time. An exchange on this machine counts none, and its
+    minute may pass in a moment: a limit in wall time would slow it, and one in its own time would wait for ever,
+    since nobody moves the market while a request waits.
+    """
     from gambler_ai.broker.alpaca import AlpacaBroker
     from gambler_ai.broker.market_data import AlpacaMarketData
+    from gambler_ai.broker.pace import TokenBucket
 
-    return AlpacaBroker(key, secret, trading), AlpacaMarketData(key, secret, data, feed)
+    buckets = [TokenBucket(SystemClock()) if is_limited else None for _ in range(2)]  # each host counts by itself
+    return (
+        AlpacaBroker(key, secret, trading, bucket=buckets[0]),
+        AlpacaMarketData(key, secret, data, feed, bucket=buckets[1]),
+    )
 
 
 def _loopback_feed(

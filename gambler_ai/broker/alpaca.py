@@ -12,11 +12,21 @@ from alpaca.trading.client import TradingClient
 from msgspec import Struct
 
 from gambler_ai.broker import convert
-from gambler_ai.broker.fence import TRADING_HOST, Encoded, changing, check_url, fence, printable, reading
+from gambler_ai.broker.fence import (
+    TRADING_HOST,
+    Encoded,
+    FencedSession,
+    changing,
+    check_url,
+    fence,
+    printable,
+    reading,
+)
+from gambler_ai.broker.pace import TokenBucket
 from gambler_ai.core.events import MarketReport, PositionReport
 from gambler_ai.core.model import Account, Activity, Fill, Instrument
 from gambler_ai.core.orders import OrderReport
-from gambler_ai.errors import BrokerRefused, BrokerUnreachable, ConfigError, RecoveryHalted
+from gambler_ai.errors import BrokerRefused, ConfigError, ReadFailed, RecoveryHalted
 
 #: What one page may hold (BEHAVIOUR 3 and 5), and how many pages we read before we call it a fault.
 ORDERS_PAGE = 500
@@ -44,11 +54,17 @@ class Standing(Struct, frozen=True):
 class AlpacaBroker:
     """The paper account at ``url``. One instance, one thread."""
 
-    def __init__(self, key: str, secret: str, url: str, session: requests.Session | None = None) -> None:
-        """``session`` replaces the sockets: the exchange without a network, in tests and simulation."""
+    def __init__(
+        self, key: str, secret: str, url: str, session: requests.Session | None = None,
+        bucket: TokenBucket | None = None,
+    ) -> None:  # fmt: skip
+        """``session`` replaces the sockets: the exchange without a network, in tests and simulation.
+
+        ``bucket`` limits how often the broker is asked.
+        """
         url = url if session is not None else check_url(url, TRADING_HOST)
         client = TradingClient(key, secret, paper=True, raw_data=True, url_override=url)
-        fence(client, session)
+        fence(client, session or FencedSession(bucket))
         self._client: Any = client  # its return types are unions of every shape it can have
         self._account_id = ""  # once it was asked for
 
@@ -101,7 +117,7 @@ class AlpacaBroker:
             if not fresh:
                 break
             after = page[-1].submitted_at - TICK  # `after` is exclusive, and orders can share an instant
-        raise BrokerUnreachable("the broker's list of orders does not end")
+        raise ReadFailed("the broker's list of orders does not end")
 
     def order_by_client_id(self, client_order_id: str) -> OrderReport | None:
         query = {"client_order_id": client_order_id, "nested": "true"}
@@ -131,7 +147,7 @@ class AlpacaBroker:
             if len(page) < FILLS_PAGE:
                 return list(found.values())
             query = query | {"page_token": page[-1].activity_id}
-        raise BrokerUnreachable(f"the broker's list of {what} does not end")
+        raise ReadFailed(f"the broker's list of {what} does not end")
 
     def positions(self) -> list[PositionReport]:
         return self._read("/positions", {}, lambda body: [convert.position(p) for p in body])

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gambler_ai.core.bars import from_columns
+from gambler_ai.core.bars import as_told
 from gambler_ai.core.events import MarketReport, PositionReport
 from gambler_ai.core.model import (
+    AHEAD,
     ZERO,
     Account,
     Activity,
@@ -132,28 +133,37 @@ def position(body: Json) -> PositionReport:
     qty = number(body["qty"])
     if body.get("side") == "short" and qty > 0:
         qty = -qty
+    mark = body.get("current_price")
     return PositionReport(
         symbol=str(body["symbol"]), qty=qty, avg_entry_price=number(body["avg_entry_price"]),
-        current_price=maybe(body.get("current_price")),
+        current_price=None if mark is None or mark == "" else _sane(Decimal(str(mark))),
     )  # fmt: skip
 
 
+def _sane(price: Decimal) -> Decimal | None:
+    """None for a mark that is no price: what is held is known all the same."""
+    return price if is_sane_price(price) else None
+
+
 def trade(symbol: str, body: Json) -> Trade:
-    """A latest trade."""
-    return Trade(symbol=symbol, price=number(body["p"]), at=instant(body["t"]))
+    """A latest trade, as it is told: its price may be none."""
+    return Trade(symbol=symbol, price=Decimal(str(body["p"])), at=instant(body["t"]))
 
 
 def bars(
     symbols: Sequence[str], interval: timedelta, body: Mapping[str, Sequence[Json]], end: datetime, keep: int
 ) -> BarFrame:
-    """Bar lists to one frame of the newest ``keep`` bars that had closed by ``end``."""
-    last = int((end - interval).timestamp())
+    """Bar lists to one frame of the newest ``keep`` bars that had closed by ``end``, as they were told.
+
+    What cannot be a bar is in it too, and what is surely from the future: who takes it in says what of it is believed.
+    """
+    last, never = int((end - interval).timestamp()), (end + AHEAD).timestamp()
     columns = {}
     for symbol in symbols:
         rows = [(_stamp(b["t"]), b["o"], b["h"], b["l"], b["c"], b["v"]) for b in body.get(symbol) or ()]
-        closed = [row for row in rows if row[0] <= last]
+        closed = [row for row in rows if row[0] <= last or row[0] > never]
         columns[symbol] = np.asarray(closed[-keep:], dtype=np.float64).reshape(-1, 6)
-    return from_columns(tuple(symbols), interval, columns, keep)
+    return as_told(tuple(symbols), interval, columns)
 
 
 def _stamp(text: str) -> int:

@@ -7,7 +7,9 @@ alpaca-py sends without a timeout and repeats every request, POST too, on 429 an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, RequestException
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
+from gambler_ai.broker.pace import TokenBucket, is_urgent
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import (
     BrokerAuthError,
@@ -27,11 +30,15 @@ from gambler_ai.errors import (
     BrokerUnreachable,
     ConfigError,
     OutcomeUnknown,
+    ReadFailed,
 )
 
 #: Wall seconds to connect, and between two bytes of a reply.
 CONNECT_TIMEOUT_S = 3.05
 READ_TIMEOUT_S = 10.0
+
+#: The longest pause that is believed: the limit is one of requests a minute.
+PAUSE_MAX_S = 120.0
 
 TRADING_HOST = "paper-api.alpaca.markets"
 DATA_HOST = "data.alpaca.markets"
@@ -51,11 +58,15 @@ class Encoded(dict[str, Any]):
 class FencedSession(requests.Session):
     """A requests session with a deadline, without proxies, netrc and redirects."""
 
-    def __init__(self) -> None:
+    def __init__(self, bucket: TokenBucket | None = None) -> None:
+        """``bucket`` limits how often something is asked for; None for a market that is ours."""
         super().__init__()
         self.trust_env = False
+        self._bucket = bucket
 
     def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+        if self._bucket is not None:
+            self._bucket.take(urgent=is_urgent(str(method), urlsplit(str(url)).path))
         options.setdefault("timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
         options["allow_redirects"] = False
         body = options.get("json")
@@ -111,20 +122,23 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def reading(call: Callable[[], Reply]) -> Reply:
+def reading(call: Callable[[], Reply], *, prices: bool = False) -> Reply:
     """Run a read. Whatever goes wrong, nothing was changed by it.
 
+    ``prices``: of the host of prices, where a 403 speaks of the plan and not of the keys.
+
     Raises:
-        BrokerAuthError, BrokerRefused, BrokerUnreachable.
+        BrokerAuthError, BrokerRefused: it said no.
+        BrokerUnreachable: it was not reached. ReadFailed: it was, and did not answer what was asked.
     """
     try:
         return call()
     except APIError as error:
-        raise _refusal(error, BrokerUnreachable) from None
+        raise _refusal(error, ReadFailed, prices) from None
     except RequestException as error:
-        raise BrokerUnreachable(_why(error)) from None
+        raise (BrokerUnreachable if _never_sent(error) else ReadFailed)(_why(error)) from None
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
-        raise BrokerUnreachable(f"the broker answered nonsense: {_short(error)}") from None
+        raise ReadFailed(f"the broker answered nonsense: {_short(error)}") from None
 
 
 def changing(call: Callable[[], Reply]) -> Reply:
@@ -149,16 +163,35 @@ def changing(call: Callable[[], Reply]) -> Reply:
 _REFUSALS = frozenset({400, 403, 404, 422})
 
 
-def _refusal(error: APIError, unclear: type[BrokerError]) -> BrokerError:
+def _refusal(error: APIError, unclear: type[BrokerError], prices: bool = False) -> BrokerError:
     """A status to an error; bodies may be HTML or lack a code (BEHAVIOUR 1)."""
     status = error.status_code or 0
     code, message = _body(str(error))
     text = f"{message or 'no reason given'} (HTTP {status})"
-    if status == 401 or (status == 403 and code is None):
+    if status == 401 or (status == 403 and code is None and not prices):
         return BrokerAuthError(f"the broker does not accept these keys: {text}", hint="check ALPACA_API_KEY")
     if status in _REFUSALS:
         return BrokerRefused(text, status=status, code=code)
-    return unclear("rate limited by the broker" if status == 429 else text)
+    if status == 429:
+        return unclear("rate limited by the broker", wait_s=pause_s(error.response.headers))
+    return unclear(text)
+
+
+def pause_s(headers: Mapping[str, str]) -> float:
+    """How long the broker wants to be left alone, 0 when it does not say or says what cannot be.
+
+    ``X-RateLimit-Reset`` is an instant of its clock, so it is held against the same answer's ``Date``, not ours.
+    """
+    try:
+        told = headers.get("X-RateLimit-Reset")
+        wait_s = float(told) - _date(headers).timestamp() if told else float(headers.get("Retry-After") or 0)
+    except (ValueError, TypeError):
+        return 0.0
+    return wait_s if 0 < wait_s <= PAUSE_MAX_S else 0.0
+
+
+def _date(headers: Mapping[str, str]) -> datetime:
+    return parsedate_to_datetime(str(headers.get("Date")))
 
 
 def _body(text: str) -> tuple[int | None, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from alpaca.data.enums import DataFeed
@@ -13,17 +13,24 @@ from alpaca.data.requests import StockBarsRequest, StockLatestTradeRequest
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 
 from gambler_ai.broker import convert
-from gambler_ai.broker.fence import DATA_HOST, check_url, fence, reading
-from gambler_ai.core.model import BarFrame, Trade, is_sane_price
+from gambler_ai.broker.fence import DATA_HOST, FencedSession, check_url, fence, reading
+from gambler_ai.broker.pace import TokenBucket
+from gambler_ai.core.model import BarFrame, Trade
+from gambler_ai.errors import BrokerAuthError, BrokerRefused
+
+T = TypeVar("T")
 
 
 class AlpacaMarketData:
     """Stock prices at ``url`` from ``feed``. One instance, one thread."""
 
-    def __init__(self, key: str, secret: str, url: str, feed: str, session: requests.Session | None = None) -> None:
+    def __init__(
+        self, key: str, secret: str, url: str, feed: str, session: requests.Session | None = None,
+        bucket: TokenBucket | None = None,
+    ) -> None:  # fmt: skip
         url = url if session is not None else check_url(url, DATA_HOST)
         client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=url)
-        fence(client, session)
+        fence(client, session or FencedSession(bucket))
         self._client: Any = client  # its return types are unions of raw and model
         self._feed = DataFeed(feed)
 
@@ -32,17 +39,29 @@ class AlpacaMarketData:
             symbol_or_symbols=list(symbols), timeframe=timeframe(interval), start=start, end=end,
             feed=self._feed,
         )  # fmt: skip
-        return reading(lambda: convert.bars(symbols, interval, self._client.get_stock_bars(request), end, keep))
+        return self._read(lambda: convert.bars(symbols, interval, self._client.get_stock_bars(request), end, keep))
 
     def trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
         request = StockLatestTradeRequest(symbol_or_symbols=list(symbols), feed=self._feed)
 
         def read() -> dict[str, Trade]:
             body = self._client.get_stock_latest_trade(request)
-            found = (convert.trade(symbol, raw) for symbol, raw in body.items())
-            return {t.symbol: t for t in found if is_sane_price(t.price)}
+            return {symbol: convert.trade(symbol, raw) for symbol, raw in body.items()}
 
-        return reading(read)
+        return self._read(read)
+
+    def _read(self, call: Callable[[], T]) -> T:
+        """Keys that the account answers to may still have no plan for this feed: then that is what is said."""
+        try:
+            return reading(call, prices=True)
+        except BrokerRefused as error:
+            if error.status != 403 and "subscription" not in error.message:
+                raise
+            feed = self._feed.value
+            hint = "your data plan has no sip: --feed iex, or a plan with it" if feed == "sip" else "see your data plan"
+            raise BrokerAuthError(
+                f"the broker gives these keys no prices of feed={feed}: {error.message}", hint=hint
+            ) from None
 
 
 def timeframe(interval: timedelta) -> TimeFrame:

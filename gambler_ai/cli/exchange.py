@@ -31,6 +31,10 @@ def serve(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Of a new account's prices and partial fills.", metavar="NUMBER")
     ] = None,
+    faults: Annotated[
+        Path | None,
+        typer.Option("--faults", help="What goes wrong: a plan as JSON or TOML; docs/FAULTS.md.", metavar="FILE"),
+    ] = None,
     env_file: Annotated[
         Path | None, typer.Option("--env-file", help="Write keys and URLs as shell lines.", metavar="FILE")
     ] = None,
@@ -48,10 +52,14 @@ def serve(
         file, start=_instant(at) if at else None, seed=DEFAULT_SEED if seed is None else seed, cash=_cash(cash),
         speed=0.0 if paused else speed,
     )  # fmt: skip
-    server = ExchangeServer(exchange, port=port)
     try:
         _refuse_no_prices(exchange)
-        server.start()
+        server = ExchangeServer(exchange, port=port, faults=_plan(faults))
+    except BaseException:
+        exchange.close()
+        raise
+    try:
+        _start(server, faults)
         names = _names(exchange, server)
         if env_file is not None:
             _write(env_file, names)
@@ -60,6 +68,37 @@ def serve(
     finally:
         server.stop()
         exchange.close()
+
+
+def _plan(path: Path | None) -> Any:
+    """The faults of a file, which come back with each start; none without one."""
+    from gambler_ai.errors import ConfigError
+    from gambler_ai.exchange.faults import FaultPlan
+    from gambler_ai.exchange.faults.files import read_rows
+
+    if path is None:
+        return None
+    try:
+        return FaultPlan(read_rows(path), standing=True)
+    except ConfigError as error:
+        raise _of_faults(path, error) from None
+
+
+def _of_faults(path: Path, error: Any) -> Any:
+    from gambler_ai.errors import ConfigError
+
+    return ConfigError(f"--faults {path}: {error.message.removeprefix(f'{path} ')}")
+
+
+def _start(server: Any, faults: Path | None) -> None:
+    """A plan that this market cannot have is a fault of the file; a port that is taken is none."""
+    from gambler_ai.errors import ConfigError
+
+    try:
+        server.prepare()
+    except ConfigError as error:
+        raise (_of_faults(faults, error) if faults is not None else error) from None
+    server.start()
 
 
 def _refuse_no_prices(exchange: Any) -> None:

@@ -17,6 +17,7 @@ from gambler_ai.cli import render, words
 from gambler_ai.cli.render import GOOD, QUIET, STRONG, WARN
 from gambler_ai.cli.report import PROTECTION_STYLES, catch_up_lines, print_report
 from gambler_ai.cli.show import strategy_line
+from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
@@ -128,6 +129,8 @@ class LineWatcher:
             )
         for source, why in sorted(state.halts.items()):
             self._out.print(Text(f"  Halted, no entries: {source}: {why}", WARN))
+        for name, why in sorted(state.degraded.items()):
+            self._out.print(Text(render.printable(f"  Degraded: {name}: {why}; {degraded.consequence(name)}"), WARN))
         for symbol, amount in sorted(state.foreign.items()):
             self._out.print(Text(f"  {symbol} {render.qty(amount)} not ours: left alone, no entries in it", WARN))
         if not self._quiet:

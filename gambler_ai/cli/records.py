@@ -14,6 +14,7 @@ import msgspec
 from gambler_ai import __version__
 from gambler_ai.app.notices import Notice, StrategyChanged
 from gambler_ai.app.venue import Venue
+from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.corporate import effect
@@ -191,6 +192,17 @@ def _action(fact: ev.ActionNoted, _state: SessionState | None) -> Record:
     return fields
 
 
+def _condition(fact: ev.Degraded | ev.Restored, state: SessionState | None) -> Record:
+    condition, subject = degraded.parts(fact.name)
+    return _fields(fact, state) | {"condition": condition and condition.value, "subject": subject}
+
+
+def _degraded(fact: ev.Degraded, state: SessionState | None) -> Record:
+    return _condition(fact, state) | {
+        "entries": degraded.entries(fact.name).value, "ends": degraded.ends(fact.name),
+    }  # fmt: skip
+
+
 def _checkpoint(info: CheckpointInfo) -> Record:
     return {"number": info.number, "seq": info.seq, "sha256": info.sha256, "bytes": info.length}
 
@@ -224,8 +236,8 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.Adjusted: ("adjusted", _fields),
     ev.Adopted: ("adopted", _fields),
     ev.ForeignSeen: ("foreign", _fields),
-    ev.Degraded: ("degraded", _fields),
-    ev.Restored: ("restored", _fields),
+    ev.Degraded: ("degraded", _degraded),
+    ev.Restored: ("restored", _condition),
     ev.TradingHalted: ("halted", _fields),
     ev.TradingResumed: ("trading_resumed", _fields),
     ev.ExitRequested: ("leave", _fields),

@@ -23,6 +23,7 @@ def session_document(db: Any, info: SessionInfo) -> dict[str, Any]:
         "orders": views.orders(db, info.id),
         "fills": views.fills(db, info.id),
         "trades": views.closed_trades(db, info.id),
+        "degraded": views.degraded(db, info.id),
         "discrepancies": views.discrepancies(db, info.id),
         "checkpoints_stored": stored,
         "checkpoint_bytes": size,
@@ -65,8 +66,9 @@ def _value(value: Any) -> str:
 
 def _tables(document: dict[str, Any]) -> list[tuple[str, Any]]:
     makers: dict[str, tuple[str, Callable[[Any], Any]]] = {
-        "Positions": ("positions", positions_table), "Round trips": ("trades", trades_table),
-        "Orders": ("orders", _orders), "Differences found": ("discrepancies", _discrepancies),
+        "Degraded": ("degraded", _degraded), "Positions": ("positions", positions_table),
+        "Round trips": ("trades", trades_table), "Orders": ("orders", _orders),
+        "Differences found": ("discrepancies", _discrepancies),
     }  # fmt: skip
     return [(title, make(document[key])) for title, (key, make) in makers.items() if document[key]]
 
@@ -110,6 +112,15 @@ def intents_table(found: list[views.IntentRow]) -> Any:
             render.day_time(i.decided_at), i.symbol, i.side, i.purpose, render.qty(i.qty), render.price(i.stop_price),
             render.price(i.target_price), i.status, i.client_order_id, i.note,
         )  # fmt: skip
+    return rows
+
+
+def _degraded(found: list[views.DegradedRow]) -> Any:
+    rows = render.table(
+        ("since", "left"), ("condition", "left"), ("why", "left"), ("entries", "left"), ("ends", "left")
+    )  # fmt: skip
+    for d in found:
+        rows.add_row(render.day_time(d.at), d.name, render.printable(d.reason), d.entries, d.ends)
     return rows
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, WARN
 from gambler_ai.cli.words import Told
+from gambler_ai.core import degraded
 from gambler_ai.core.events import ALL
 from gambler_ai.core.model import Account
 from gambler_ai.core.protection import Protection, protections
@@ -122,7 +123,9 @@ def _notices(state: SessionState, rows: tuple[Row, ...]) -> list[Notice]:
     """The gravest first."""
     found = [Notice(STOPPING, state.stopping, WARN)] if state.stopping else []
     found += [Notice("NAKED", f"{r.symbol}: {r.why}", BAD) for r in rows if r.status is Protection.NAKED]
-    found += [Notice("Degraded", f"{n}: {why}; no entries until it works", BAD) for n, why in state.degraded.items()]
+    for name, why in state.degraded.items():
+        style = WARN if degraded.entries(name) is degraded.Entries.ALLOWED else BAD
+        found.append(Notice("Degraded", f"{name}: {why}; {degraded.consequence(name)}", style))
     found += [Notice("Halted", f"no entries: {by}: {why}", WARN) for by, why in state.halts.items()]
     for symbol, why in state.exits.items():
         found.append(Notice("Leaving", f"{'everything' if symbol == ALL else symbol}: {why}", WARN))

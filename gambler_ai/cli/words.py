@@ -11,6 +11,7 @@ from rich.text import Text
 from gambler_ai.app.notices import Notice, StrategyChanged
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
+from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.corporate import effect
 from gambler_ai.core.orders import OrderIntent, Purpose
@@ -141,6 +142,17 @@ def _reconciled(fact: ev.Reconciled) -> list[Told]:
     return [Told("differs", "", discrepancy(d), WARN) for d in fact.discrepancies]
 
 
+def _degraded(fact: ev.Degraded) -> Told:
+    style = WARN if degraded.entries(fact.name) is degraded.Entries.ALLOWED else BAD
+    return Told("degraded", "", f"{fact.name}: {fact.reason}; {degraded.consequence(fact.name)}", style)
+
+
+def _restored(fact: ev.Restored) -> Told:
+    condition, _subject = degraded.parts(fact.name)
+    works = condition in (degraded.Condition.BROKER, degraded.Condition.MARKET_DATA, degraded.Condition.DATABASE, None)
+    return Told("restored", "", f"{fact.name} works again" if works else f"{fact.name}: over", GOOD)
+
+
 def _exit_requested(fact: ev.ExitRequested) -> Told:
     return Told("leave", "" if fact.symbol == ev.ALL else fact.symbol, fact.reason, WARN)
 
@@ -172,8 +184,8 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.IntentDisputed: _of_intent("disputed", BAD),
     ev.CancelPlanned: lambda f: Told("cancel", "", f"order {_short(f.order_id)}: {f.reason}", WARN),
     ev.Adjusted: lambda f: Told("adjusted", f.symbol, f"quantity set to {render.qty(f.qty)}: {f.cause}", WARN),
-    ev.Degraded: lambda f: Told("degraded", "", f"{f.name}: {f.reason}; no entries until it works", BAD),
-    ev.Restored: lambda f: Told("restored", "", f"{f.name} works again", GOOD),
+    ev.Degraded: _degraded,
+    ev.Restored: _restored,
     ev.TradingHalted: lambda f: Told("halted", "", f"no entries: {f.source}: {f.reason}", WARN),
     ev.TradingResumed: lambda f: Told("resumed", "", f"{f.source}: {f.reason}", GOOD),
     ev.ExitRequested: _exit_requested,

@@ -1,4 +1,4 @@
-"""Building and joining bar frames: arrays of all symbols at once, the newest bar in the last row."""
+"""Building bar frames: arrays of all symbols at once, the newest bar in the last row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ def from_columns(
     Bars that are not sane (not finite, not above zero, high below low) are left out: a strategy never
     sees them (RECOVERY_PROTOCOL 2.3, feed). The frame's arrays are read-only.
     """
-    clean = {symbol: _sane(columns[symbol])[-keep:] for symbol in symbols}
+    return stacked(symbols, interval, {symbol: _sane(columns[symbol])[-keep:] for symbol in symbols})
+
+
+def stacked(symbols: tuple[str, ...], interval: timedelta, clean: Mapping[str, NDArray[np.float64]]) -> BarFrame:
+    """A frame of bars that are known to be sane, each time once, in order."""
     rows = max((len(c) for c in clean.values()), default=0)
     times = np.zeros((rows, len(symbols)), dtype=np.int64)
     values = np.full((len(_PRICES), rows, len(symbols)), np.nan)
@@ -35,20 +39,9 @@ def from_columns(
     return BarFrame(symbols, interval, times, *values)
 
 
-def join(old: BarFrame, new: BarFrame, keep: int) -> BarFrame:
-    """``old`` continued by the bars of ``new`` that are newer, the last ``keep`` of each symbol.
-
-    Both frames have the same symbols in the same order.
-    """
-    assert old.symbols == new.symbols
-    if not np.any(new.times[-1:] > (old.times[-1:] if len(old) else 0)):
-        return old
-    columns = {}
-    for i, symbol in enumerate(old.symbols):
-        before, after = _column(old, i), _column(new, i)
-        newest = before[-1, 0] if len(before) else 0
-        columns[symbol] = np.concatenate([before, after[after[:, 0] > newest]])
-    return from_columns(old.symbols, old.interval, columns, keep)
+def as_told(symbols: tuple[str, ...], interval: timedelta, columns: Mapping[str, NDArray[np.float64]]) -> BarFrame:
+    """A frame of everything a feed told, sane or not: one bar a time, the last telling of it."""
+    return stacked(symbols, interval, {symbol: _once(columns[symbol]) for symbol in symbols})
 
 
 def empty(symbols: tuple[str, ...], interval: timedelta) -> BarFrame:
@@ -56,7 +49,8 @@ def empty(symbols: tuple[str, ...], interval: timedelta) -> BarFrame:
     return from_columns(symbols, interval, {s: np.empty((0, 6)) for s in symbols}, 1)
 
 
-def _column(frame: BarFrame, i: int) -> NDArray[np.float64]:
+def column(frame: BarFrame, i: int) -> NDArray[np.float64]:
+    """The bars of one symbol, oldest first: an array (bars, 6) as `from_columns` takes it."""
     there = frame.times[:, i] > 0
     stack = [frame.times[there, i].astype(np.float64)]
     stack += [getattr(frame, name)[there, i] for name in _PRICES]
@@ -68,7 +62,12 @@ def _sane(column: NDArray[np.float64]) -> NDArray[np.float64]:
         return column
     prices = column[:, 1:5]
     good = np.isfinite(column).all(axis=1) & (prices > 0).all(axis=1) & (column[:, 5] >= 0)
-    column = column[good & (column[:, 2] >= column[:, 3])]
-    # A feed may repeat a bar: the last telling of it counts, once.
+    return _once(column[good & (column[:, 2] >= column[:, 3])])
+
+
+def _once(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each time once, in order. A feed may repeat a bar: the last telling of it counts."""
+    if not len(column):
+        return column
     _times, last = np.unique(column[::-1, 0], return_index=True)
     return column[::-1][last]

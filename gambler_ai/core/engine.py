@@ -34,6 +34,7 @@ from gambler_ai.core.orders import (
 from gambler_ai.core.ports import Strategy
 from gambler_ai.core.proposals import checked, failure
 from gambler_ai.core.state import Changes, SessionState
+from gambler_ai.core.watch import Watch
 
 
 class Decisions(Struct):
@@ -59,6 +60,7 @@ class Engine:
         self._instruments = instruments
         self._known_ids = known_ids
         self._report: ev.BrokerReport | None = None
+        self._watch = Watch(state)
         self._suspects: dict[tuple[str, str, str, str], datetime] = {}  # differences of the last reading -> first seen
         self._told: frozenset[tuple[str, ...]] = frozenset()
         self._out = Decisions()
@@ -86,6 +88,10 @@ class Engine:
         """The broker's clock as of the last reading."""
         return self._report.market if self._report is not None else None
 
+    def _tell(self, facts: list[ev.Fact]) -> None:
+        for fact in facts:
+            self._emit(fact)
+
     def _emit(self, fact: ev.Fact) -> None:
         self._out.changes.merge(apply(self.state, fact))
         self._out.facts.append(fact)
@@ -93,7 +99,7 @@ class Engine:
     # -- prices -----------------------------------------------------------------------------------
 
     def _bars_closed(self, event: ev.BarsClosed) -> None:
-        self._restore(ev.MARKET_DATA)
+        self._tell(self._watch.scanned(event, self.market))
         fresh = _fresh_bars(event.frame, self.state.bars)
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
         view = MarketView(event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held))
@@ -177,20 +183,27 @@ class Engine:
     def _submit_unanswered(self, event: ev.SubmitUnanswered) -> None:
         if self.state.intents[event.client_order_id].status in IN_FLIGHT:
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
+        self._tell(self._watch.limited(event.at, event.limited_until))
 
     def _cancel_answered(self, event: ev.CancelAnswered) -> None:
         """Nothing to book: the order's own report says what came of it. A refused one was too late, so look soon."""
         self._out.look_again |= bool(event.refused)
 
     def _broker_failed(self, event: ev.BrokerFailed) -> None:
-        if event.name not in self.state.degraded:
-            self._emit(ev.Degraded(event.at, event.name, event.reason))
+        self._tell(self._watch.failed(event))
 
     def _timer(self, event: ev.TimerElapsed) -> None:
         """Time passed; what is due is the shell's to ask for."""
 
-    def _woken(self, event: ev.Woken | ev.StreamChanged) -> None:
-        """Nothing is known by it; the shell looks sooner."""
+    def _woken(self, event: ev.Woken) -> None:
+        """Nothing is known by it but that the stream tells; the shell looks sooner."""
+        self._tell(self._watch.heard(event))
+
+    def _stream_changed(self, event: ev.StreamChanged) -> None:
+        """A stream that is up may still be deaf, and one that is down is looked for by polling."""
+
+    def _stream_silent(self, event: ev.StreamSilent) -> None:
+        self._tell(self._watch.silent(event))
 
     # -- what people ask --------------------------------------------------------------------------
 
@@ -221,16 +234,12 @@ class Engine:
         """The same for those that wait for a price."""
         return self.record(*prot.limit_entry_cancels(self.state, at, why))
 
-    def _restore(self, name: str) -> None:
-        if name in self.state.degraded:
-            self._emit(ev.Restored(self.state.last_at, name))
-
     # -- a whole reading --------------------------------------------------------------------------
 
     def _broker_reported(self, event: ev.BrokerReported) -> None:
         state, report, at = self.state, event.report, event.at
         self._report = report
-        self._restore(ev.BROKER)
+        self._tell(self._watch.read(event))
         self._day_and_account(event)
         self._splits(at, report)
         self._orders_seen(at, report)
@@ -299,7 +308,7 @@ class Engine:
     def _mark(self, at: datetime, report: ev.BrokerReport) -> None:
         """The broker's own prices for what we hold, so that marks and its equity tell the same."""
         prices = {p.symbol: p.current_price for p in report.positions if p.symbol in self.state.positions}
-        moved = {s: v for s, v in prices.items() if v is not None and v != self.state.marks.get(s)}
+        moved = {s: v for s, v in self._watch.believed(prices).items() if v != self.state.marks.get(s)}
         if moved:
             self._emit(ev.Marked(at, moved, {}))
 
@@ -380,7 +389,8 @@ _STEPS: dict[type, Callable[[Engine, Any], None]] = {
     ev.Requested: Engine._requested,
     ev.HaltFileSeen: Engine._halt_file,
     ev.Woken: Engine._woken,
-    ev.StreamChanged: Engine._woken,
+    ev.StreamChanged: Engine._stream_changed,
+    ev.StreamSilent: Engine._stream_silent,
 }
 
 

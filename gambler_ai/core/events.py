@@ -7,7 +7,7 @@ Facts are tagged by name in the journal; a name, once released, keeps its meanin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -229,7 +229,7 @@ class Reconciled(_Fact, frozen=True, tag=True):
 
 
 class Degraded(_Fact, frozen=True, tag=True):
-    """Something we rely on does not work; no entries until `Restored`."""
+    """Something does not work (`core.degraded`) until `Restored`; told again while it lasts, with what is new of it."""
 
     name: str
     reason: str
@@ -333,20 +333,25 @@ Fact = (
 
 @dataclass(frozen=True)
 class BarsClosed:
-    """New bars and last trades of all symbols."""
+    """New bars and last trades of all symbols; ``quarantined`` says of a symbol why its newest price is not there."""
 
     at: datetime
     frame: BarFrame
     trades: Mapping[str, Trade]
+    quarantined: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class BrokerReported:
-    """A whole reading; ``reconcile`` when it is to be compared with our books as well."""
+    """A whole reading; ``reconcile`` when it is to be compared with our books as well.
+
+    ``skew_s``: by how much this machine's clock is surely ahead of the broker's (behind: below zero).
+    """
 
     at: datetime
     report: BrokerReport
     reconcile: bool
+    skew_s: float = 0.0
 
 
 #: What can fail to answer: the orders and account, or the prices.
@@ -355,11 +360,12 @@ BROKER, MARKET_DATA = "broker", "market data"
 
 @dataclass(frozen=True)
 class BrokerFailed:
-    """A reading that did not come: ``name`` says which, so that the one that works again can restore it."""
+    """A reading that did not come: ``name`` says which, ``condition`` what is wrong where there is a closer word."""
 
     at: datetime
     name: str
     reason: str
+    condition: str = ""
 
 
 @dataclass(frozen=True)
@@ -383,11 +389,12 @@ class SubmitRefused:
 
 @dataclass(frozen=True)
 class SubmitUnanswered:
-    """Sent, or perhaps sent, without an answer."""
+    """Sent, or perhaps sent, without an answer; ``limited_until`` when the broker wants fewer requests until then."""
 
     at: datetime
     client_order_id: str
     reason: str
+    limited_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -457,10 +464,20 @@ class StreamChanged:
     reason: str
 
 
+@dataclass(frozen=True)
+class StreamSilent:
+    """Readings brought what a stream should have told."""
+
+    at: datetime
+    stream: str
+    reason: str
+
+
 #: The streams.
 TRADE_UPDATES, PRICES = "trade updates", "prices"
 
 Input = (
     BarsClosed | BrokerReported | BrokerFailed | SubmitAnswered | SubmitRefused | SubmitUnanswered
     | CancelAnswered | TimerElapsed | StopRequested | Requested | HaltFileSeen | Woken | StreamChanged
+    | StreamSilent
 )  # fmt: skip

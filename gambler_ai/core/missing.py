@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from gambler_ai.core import degraded, protection, replacing
 from gambler_ai.core import events as ev
-from gambler_ai.core import protection, replacing
 from gambler_ai.core.orders import IntentRecord, OrderIntent, Purpose, Status
 from gambler_ai.core.state import SessionState
 
@@ -32,7 +32,7 @@ def settle(state: SessionState, at: datetime, report: ev.BrokerReport) -> Iterat
         yield ev.LookupMissed(at, coid)
         record = state.intents[coid]
         if not (record.refused or record.resolved) and _still_wanted(state, record.intent, at, report):
-            if at - (record.sent_at or at) >= _resend_pause(record):
+            if not _is_kept_back(state, record.intent) and at - (record.sent_at or at) >= _resend_pause(record):
                 yield ev.ResendPlanned(at, coid)
         elif _is_void(state, record, at):
             over = replacing.is_over(state, record.intent)
@@ -53,6 +53,11 @@ def _is_void(state: SessionState, record: IntentRecord, at: datetime) -> bool:
         and at - (record.sent_at or at) >= VOID_QUIET
         and (state.run_started_at is None or at - state.run_started_at >= LOCK_DELAY)
     )
+
+
+def _is_kept_back(state: SessionState, intent: OrderIntent) -> bool:
+    """No entry goes out while something is degraded, and it is not given up for that before its time."""
+    return intent.purpose is Purpose.ENTRY and bool(degraded.against(state.degraded, intent.symbol))
 
 
 def _still_wanted(state: SessionState, intent: OrderIntent, at: datetime, report: ev.BrokerReport) -> bool:

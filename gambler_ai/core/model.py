@@ -23,6 +23,11 @@ ZERO = Decimal(0)
 CENT = Decimal("0.01")
 #: A price no share has; what is above it, or not above zero, is a fault of the feed (RECOVERY_PROTOCOL 4.8).
 MAX_PRICE = Decimal(10_000_000)
+#: How far ahead of our clock a price may be: it lags behind the broker's a little.
+AHEAD = timedelta(seconds=30)
+#: What is no move from one price to the next, and how near two prices are that agree.
+JUMP = 0.5
+AGREE = 0.1
 
 
 class Side(StrEnum):
@@ -234,3 +239,13 @@ def stop_and_target(price: Decimal, sign: int, stop_pct: Decimal, target_pct: De
 def is_sane_price(price: Decimal) -> bool:
     """Whether ``price`` can be a price at all: finite, above zero, below `MAX_PRICE`."""
     return price.is_finite() and 0 < price < MAX_PRICE
+
+
+def jumps(price: float, last: float) -> bool:
+    """Whether ``price`` lies too far from ``last``, the price before it, to be taken at once."""
+    return not (1 - JUMP) * last < price < (1 + JUMP) * last
+
+
+def agree(one: float, other: float) -> bool:
+    """Whether two prices tell the same."""
+    return abs(one - other) <= AGREE * max(abs(one), abs(other))

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from gambler_ai.core import degraded
 from gambler_ai.core.events import ALL, MarketReport
 from gambler_ai.core.model import (
     ZERO,
@@ -89,7 +90,11 @@ def review(
     instruments: Mapping[str, Instrument], trade: Trade | None,
 ) -> Approved | Denial:  # fmt: skip
     """Approve ``proposal`` with a size, stop and target, or say why not."""
-    denial = _gate(state, at, limits, market) or _symbol(proposal, state, limits, instruments) or _counts(state, limits)
+    denial = (
+        _gate(proposal.symbol, state, at, limits, market)
+        or _symbol(proposal, state, limits, instruments)
+        or _counts(state, limits)
+    )
     if denial is not None:
         return denial
     bar_end = proposal.signal_at + limits.bar_interval
@@ -102,15 +107,18 @@ def review(
     return _sized(proposal, state, trade.price)
 
 
-def _gate(state: SessionState, at: datetime, limits: RiskLimits, market: MarketReport | None) -> Denial | None:
+def _gate(
+    symbol: str, state: SessionState, at: datetime, limits: RiskLimits, market: MarketReport | None
+) -> Denial | None:
     if state.stopping:
         return Denial(Code.HALTED, state.stopping)
     if state.halts:
         return Denial(Code.HALTED, "; ".join(f"{k}: {v}" for k, v in sorted(state.halts.items())))
     if ALL in state.exits:
         return Denial(Code.HALTED, f"closing everything: {state.exits[ALL]}")
-    if state.degraded:
-        return Denial(Code.DEGRADED, "; ".join(f"{k}: {v}" for k, v in sorted(state.degraded.items())))
+    against = degraded.against(state.degraded, symbol)
+    if against:
+        return Denial(Code.DEGRADED, "; ".join(f"{k}: {v}" for k, v in against.items()))
     if market is None or not market.is_open:
         return Denial(Code.MARKET_CLOSED, "" if market is None else f"next open {market.next_open:%F %R} UTC")
     if at >= market.next_close - limits.entry_cutoff:

@@ -46,18 +46,16 @@ and ``d`` the last of each step. A step is a request, an ``advance``, or, while 
 that runs by itself, a look four times a second; a paced market says nothing between steps. A reader that is
 too slow is disconnected (``StreamLimits`` in ``streams``).
 
-A plan of faults is a list of rows, {"kind", "times": 1 | N | "always", ...}. For requests: 500, 503_html, 429,
-reset, garbage, hang, lost_reply, 504_after, not_found_for, position_late, accepted_only, with "method", "path",
-"contains", "symbol", "client_order_id", "seconds". For streams, with "stream" ("trade_updates" or "data"; neither
-is both): stream_cut (the connection is aborted), stream_mute (it stands, answers pings and says nothing for
-"seconds" of market time, or for good), stream_drop, stream_repeat (one message), each with "contains", "symbol",
-"client_order_id" (pieces of the message's JSON; a cut or mute without them acts at once on the first connection
-that listens); stream_refuse with "at": "connect" (HTTP 503) or "auth".
+A plan of faults is a list of rows, {"kind", "times": 1 | N | "always", ...}: ``faults.kinds`` is the table of
+kinds, docs/FAULTS.md the manual. In process nothing waits: what a client would have to wait for is decided by
+its timeout. A ``stream_cut`` or ``stream_mute`` without pieces needs no message: it acts at once on the first
+connection that listens. Splits, resets and hands (``deeds``) are in the file, and are not done twice.
 
 A second opener of the same file gets ``ExchangeInUse`` (a SessionLeased, exit code 4).
 
 Control, on the same port: ``GET /_exchange/clock`` (no token) -> ``{"now", "speed", "symbols", "last_day",
 "closed_for_good", "account_id"}``; with the header ``X-Exchange-Token``:
 ``POST /_exchange/advance {"to": RFC3339}`` -> ``{"now"}``,
-``POST /_exchange/faults [{...}]``, ``GET /_exchange/log``.
+``POST /_exchange/faults [{...}]``, ``GET /_exchange/faults`` (how often each line has acted),
+``GET /_exchange/log`` (each POST of an order), ``GET /_exchange/deeds`` (what happened to the account).
 """

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
-from gambler_ai.exchange.numbers import ZERO
+from gambler_ai.exchange.numbers import SHARE_STEP, ZERO
 from gambler_ai.exchange.orders import ENTRY, SELL, Fill, Order
 
 MARGIN_MINIMUM = Decimal(2000)  # less equity than this: no margin, no shorts
@@ -36,6 +36,13 @@ class Position(msgspec.Struct, kw_only=True):
             self.average = ZERO
         self.qty = after
         self.day_cost += signed * price
+
+    def split(self, ratio: Decimal) -> None:
+        """``ratio`` shares for one, at the same cost; less than the smallest part of a share is lost."""
+        before = self.qty
+        self.qty = (before * ratio).quantize(SHARE_STEP, ROUND_DOWN)
+        self.average = self.average * before / self.qty if self.qty else ZERO
+        self.day_qty *= ratio
 
 
 class Account(msgspec.Struct, kw_only=True):
@@ -123,10 +130,21 @@ def held_for_orders(position_qty: Decimal, orders: Iterable[Order]) -> tuple[Dec
     return sum(groups.values(), ZERO), related
 
 
-def replay(fills: Iterable[Fill]) -> dict[str, Position]:
-    """The positions that these fills make."""
+def replay(fills: Iterable[Fill], splits: Iterable[tuple[int, str, Decimal]] = ()) -> dict[str, Position]:
+    """The positions that these fills make, with the splits between them: instant, symbol, ratio; oldest first."""
     positions: dict[str, Position] = {}
-    for fill in fills:
+    ahead = list(splits)
+    end = Fill(
+        seq=0, id="", order_id="", symbol="", side="", at_us=1 << 62, qty=ZERO, price=ZERO, cum_qty=ZERO,
+        leaves_qty=ZERO, status="",
+    )  # fmt: skip
+    for fill in (*fills, end):
+        while ahead and ahead[0][0] < fill.at_us:
+            _, symbol, ratio = ahead.pop(0)
+            if symbol in positions:
+                positions[symbol].split(ratio)
+        if fill is end:
+            break
         position = positions.setdefault(fill.symbol, Position(symbol=fill.symbol))
         position.apply(fill.signed_qty, fill.price)
         if not position.qty:

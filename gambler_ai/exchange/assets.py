@@ -45,8 +45,8 @@ _ROWS = (
 ASSETS = {row.symbol: row for row in _ROWS}
 ASSETS_BY_ID = {row.id: row for row in _ROWS}
 
-# (series, first day at the new price): new shares for one old. The prices are as traded, so a position held
-# over such a day must be multiplied; that is a later step, and this is the table that it will read.
+# (series, first day at the new price): new shares for one old. The prices are as traded, so a position held over such
+# a day is multiplied (`deeds`).
 SPLITS = {
     ("AAPL", date(2000, 6, 21)): 2,
     ("AAPL", date(2005, 2, 28)): 2,

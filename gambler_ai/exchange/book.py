@@ -4,7 +4,7 @@ commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from gambler_ai.exchange.accounts import Account, Position
@@ -32,6 +32,7 @@ class Book:
         self.account_changed = False
         self.saved_fills = 0
         self.events = EventLog(account_seed)
+        self.exits_race: Callable[[str], bool] = lambda _: False  # a fault may let both exits of a symbol fill
 
     # what is there
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
@@ -75,3 +77,12 @@ def synthetic_bars(seed: int, symbol: str, days: Sequence[date], *, start: float
     prices = (np.maximum(np.rint(np.stack([open_, high, low, close]) * 100), 1) * CENT).astype(np.int64)
     volume = np.rint(2e7 * np.exp(0.35 * noise[2]) * (0.6 + (high - low) / (2 * daily * before))).astype(np.int64)
     return DailyBars(list(days), np.column_stack([prices.T, volume]))
+
+
+def split_bars(bars: DailyBars, day: date, ratio: Decimal) -> DailyBars:
+    """The same bars, ``ratio`` times as many shares from ``day`` on, in whole cents."""
+    ohlcv = bars.ohlcv.copy()
+    first = bisect_left(bars.days, day)
+    ohlcv[first:, :4] = np.maximum(np.rint(ohlcv[first:, :4] / (float(ratio) * CENT)), 1) * CENT
+    ohlcv[first:, 4] = np.rint(ohlcv[first:, 4] * float(ratio))
+    return DailyBars(bars.days, ohlcv)

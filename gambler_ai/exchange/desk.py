@@ -4,9 +4,10 @@ in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from decimal import ROUND_DOWN, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from gambler_ai.exchange import matching
 from gambler_ai.exchange.accounts import Margins
@@ -30,11 +31,14 @@ from gambler_ai.exchange.orders import (
     BUY,
     CANCELED,
     ENTRY,
+    FILLED,
     HELD,
     LIMIT,
     OCO,
     PENDING_CANCEL,
     PENDING_NEW,
+    PENDING_REPLACE,
+    REJECTED,
     REPLACED,
     SELL,
     STOP,
@@ -45,10 +49,28 @@ from gambler_ai.exchange.orders import (
     Order,
 )
 from gambler_ai.exchange.refusal import Refusal, bad_parameter, forbidden, not_found, unprocessable
+from gambler_ai.exchange.succession import announce
 from gambler_ai.exchange.tickets import Ticket, check_class, check_ticks, parse_ticket
 from gambler_ai.exchange.wire import order_entity
 
+LAST_US = 1 << 62
 GTC_DAYS = 90  # then 16:15 New York, a quarter of an hour after the close (BEHAVIOUR 3)
+
+_ENDS = {"replace_filled": FILLED, "replace_rejected": REJECTED}
+
+
+class Fate(NamedTuple):
+    """What a fault has in mind for a command: its kind, and its seconds."""
+
+    kind: str = ""
+    seconds: float = 0.0
+
+    def until_us(self, now_us: int) -> int:
+        """When its seconds are over; no instant is after the last."""
+        return LAST_US if math.isinf(self.seconds) else now_us + int(self.seconds * SECOND)
+
+
+_NONE = Fate()
 
 
 class Desk:
@@ -73,7 +95,7 @@ class Desk:
         return order
 
     def submit(
-        self, payload: object, now_us: int, figures: Callable[[], Margins], accepted_for_s: float
+        self, payload: object, now_us: int, figures: Callable[[], Margins], fate: Fate = _NONE
     ) -> tuple[dict[str, Any], Order]:
         """The entity as the POST answers it, and the order, which has met the market since."""
         ticket = parse_ticket(payload)
@@ -84,13 +106,17 @@ class Desk:
         check_class(ticket, ticket.limit_price or ticket.stop_price or last)
         reserve = self._check_account(ticket, tick, figures, market_open=self._market.sessions.is_open(now_us))
         order = self._write(ticket, now_us, reserve)
-        if accepted_for_s:
-            order.status, order.fills_from_us = ACCEPTED, now_us + int(accepted_for_s * SECOND)
+        if fate.kind == "accepted_only":
+            order.status, order.fills_from_us = ACCEPTED, fate.until_us(now_us)
         for written in self._book.members(order):
             self._book.events.note(written, self._book.legs(written))
         entity = order_entity(order, self._book.legs(order))
-        if self._market.sessions.is_open(now_us):
+        if fate.kind == "rejected_after":
+            matching.reject(self._book, order, now_us)
+        elif self._market.sessions.is_open(now_us):
             matching.meet(self._book, order, tick, now_us)
+        if fate.kind == "fill_first":
+            entity = order_entity(order, self._book.legs(order))
         return entity, order
 
     # the checks, in the order of BEHAVIOUR 3
@@ -214,21 +240,36 @@ class Desk:
 
     # ending
 
-    def cancel(self, order: Order, now_us: int) -> None:
+    def cancel(self, order: Order, now_us: int, fate: Fate = _NONE) -> None:
         """Raises Refusal when it is too late; canceling a canceled order is no error (BEHAVIOUR 3)."""
         if order.status == CANCELED:
             return
         if order.status == PENDING_CANCEL:
             raise unprocessable("order pending cancel")
+        if order.status == PENDING_REPLACE:
+            raise unprocessable("order pending replace")
         if not order.is_open:
             raise unprocessable(f'order is already in "{order.status}" state')
-        matching.cancel(self._book, order, now_us, market_open=self._market.sessions.is_open(now_us))
+        if fate.kind == "cancel_stuck":
+            matching.hold(self._book, self._book.members(order), PENDING_CANCEL, now_us, fate.until_us(now_us))
+        elif fate.kind == "cancel_filled" and not order.waiting and order.qty is not None:
+            order.pending_ends = FILLED
+            matching.hold(self._book, [order], PENDING_CANCEL, now_us, fate.until_us(now_us))
+            self._settle(order, now_us)
+        else:
+            matching.cancel(self._book, order, now_us, market_open=self._market.sessions.is_open(now_us))
+
+    def _settle(self, order: Order, now_us: int) -> None:
+        """What is pending ends at once in an open market, unless a fault holds it."""
+        tick = self._market.tick(order.symbol, now_us)
+        if tick is not None and self._market.sessions.is_open(now_us):
+            matching.settle(self._book, order, tick, now_us)
 
     def cancel_all(self, now_us: int) -> list[dict[str, Any]]:
         """One row an order that was open; a row's status counts, not the 207 around it."""
         rows: list[dict[str, Any]] = []
         for order in list(self._book.open_orders()):
-            stuck = order.status == PENDING_CANCEL
+            stuck = order.status in (PENDING_CANCEL, PENDING_REPLACE)
             if not stuck and order.is_open:
                 self.cancel(order, now_us)
                 stuck = False
@@ -266,29 +307,27 @@ class Desk:
 
     # replacing
 
-    def replace(self, order: Order, changes: dict[str, Any], now_us: int, figures: Callable[[], Margins]) -> Order:
-        """PATCH: a new order with a new id takes the old one's place. Raises Refusal (BEHAVIOUR 3)."""
+    def replace(
+        self, order: Order, changes: Mapping[str, Any], now_us: int, figures: Callable[[], Margins], fate: Fate = _NONE
+    ) -> tuple[dict[str, Any], Order]:
+        """PATCH: a new order with a new id takes the old one's place (BEHAVIOUR 3): the entity as it is answered, and
+        the new order, which has met the market since. Raises Refusal.
+        """
         self._check_replaceable(order)
         new = self._changed(order, changes, now_us, figures)
         book = self._book
-        old_leg_ids = order.leg_ids
-        order.replaced_by = new.id
-        book.move(order, REPLACED, now_us)
-        new.leg_ids = old_leg_ids
-        book.add(new)
-        book.events.note(new, book.legs(new))
-        for leg_id in old_leg_ids:
-            leg = book.orders[leg_id]
-            leg.parent_id = new.id
-            book.touch(leg)
-        if order.parent_id is not None:
-            head = book.orders[order.parent_id]
-            head.leg_ids = [new.id if leg == order.id else leg for leg in head.leg_ids]
-            book.touch(head)
+        order.before_pending = order.status
+        order.pending_ends = _ENDS.get(fate.kind, "")
+        matching.hold(book, [order], PENDING_REPLACE, now_us, fate.until_us(now_us))
+        announce(book, order, new)
+        entity = order_entity(new, book.legs(order))
         tick = self._market.tick(new.symbol, now_us)
         if tick is not None and self._market.sessions.is_open(now_us):
+            matching.settle(book, order, tick, now_us)
             matching.meet(book, new, tick, now_us)
-        return new
+        elif tick is not None and not fate.kind:
+            matching.settle(book, order, tick, now_us)
+        return entity, new
 
     def _check_replaceable(self, order: Order) -> None:
         if order.status == REPLACED:
@@ -299,10 +338,8 @@ class Desk:
             raise unprocessable(f"cannot replace order in {order.status} status")
         if order.notional is not None:
             raise unprocessable("cannot replace notional orders")
-        if order.role == ENTRY and order.leg_ids:
-            raise unprocessable("cannot replace an entry with legs")  # later step
 
-    def _changed(self, order: Order, changes: dict[str, Any], now_us: int, figures: Callable[[], Margins]) -> Order:
+    def _changed(self, order: Order, changes: Mapping[str, Any], now_us: int, figures: Callable[[], Margins]) -> Order:
         """The new order: the old one's remaining part at the new terms, checked as a new one would be."""
         old = {"qty": order.qty, "limit_price": order.limit_price, "stop_price": order.stop_price}
         body: dict[str, Any] = {name: plain(value) for name, value in old.items() if value is not None}
@@ -319,18 +356,19 @@ class Desk:
             raise unprocessable("order parameters are not changed")
         if ticket.qty is not None and ticket.qty <= order.filled_qty:
             raise unprocessable("qty must be > filled_qty")
+        if ticket.qty != order.qty and ticket.qty is not None and (ticket.qty % 1 or (order.qty or ZERO) % 1):
+            raise unprocessable("qty of fractional orders cannot be replaced")
         reserve = self._check_growth(order, ticket, figures)
-        new = self._make(ticket, now_us, reserve, order.status)
+        new = self._make(ticket, now_us, reserve, HELD if order.status == HELD else PENDING_NEW)
         new.order_class, new.role, new.parent_id = order.order_class, order.role, order.parent_id
         new.waiting, new.replaces, new.position_intent = order.waiting, order.id, order.position_intent
         new.qty = (ticket.qty or ZERO) - order.filled_qty
-        new.status = HELD if order.status == HELD else "new"
         return new
 
     def _check_growth(self, order: Order, ticket: Ticket, figures: Callable[[], Margins]) -> Decimal:
         """More shares need more of the position or of the buying power; what one share blocks."""
         grown = (ticket.qty or ZERO) - (order.qty or ZERO)
-        if order.parent_id is not None or order.leg_ids:
+        if order.role != ENTRY and order.order_class:
             if grown:
                 raise unprocessable("the qty of a leg cannot be replaced")
             return order.reserve_price

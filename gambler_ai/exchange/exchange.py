@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,9 +17,11 @@ from gambler_ai.errors import ConfigError
 from gambler_ai.exchange import matching
 from gambler_ai.exchange.accounts import Account, Margins, margins
 from gambler_ai.exchange.book import Book
+from gambler_ai.exchange.deeds import Deeds
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
-from gambler_ai.exchange.desk import Desk
+from gambler_ai.exchange.desk import Desk, Fate
 from gambler_ai.exchange.events import OrderEvent
+from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET
 from gambler_ai.exchange.hashing import letters, make_uuid
 from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
@@ -62,11 +65,14 @@ class Exchange:
         self.seed = int(meta["seed"])
         self.key_id, self.secret_key = meta["key_id"], meta["secret_key"]
         self.account_id, self.account_number = meta["account_id"], meta["account_number"]
+        self.initial_cash = Decimal(meta["initial_cash"])
         self.market = Market(self.seed)
         self.book = Book(meta["account_seed"], self.seed, journal.load_account(meta["account"]))
         journal.load(self.book)
+        self.annals = journal.load_annals(meta)
         self._log_seq = len(journal.log())
         self.desk = Desk(self.book, self.market)
+        self.deeds = Deeds(self)
 
     @classmethod
     def open(
@@ -109,7 +115,7 @@ class Exchange:
     def close(self) -> None:
         """Persist the instant and free the file."""
         with self._lock:
-            if not self._broken and (self.now_us > self._saved_us or self.book.has_changes):
+            if not self._broken and (self.now_us > self._saved_us or self._has_changes):
                 self._commit()
             self._stop(self._broken or "the exchange is closed")
             self._journal.close()
@@ -168,15 +174,19 @@ class Exchange:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     def _commit_changes(self) -> None:
-        if self.book.has_changes or self.now_us - self._saved_us >= SAVE_INSTANT_EVERY:
+        if self._has_changes or self.now_us - self._saved_us >= SAVE_INSTANT_EVERY:
             self._commit()
         from_us, self._told_us = self._told_us, self.now_us
         if from_us < self.now_us:
             for listener in self._listeners:
                 listener.on_move(from_us, self.now_us)
 
-    def _commit(self, log: Mapping[str, Any] | None = None) -> None:
-        self._journal.commit(self.book, {"instant": rfc3339(self.now_us)}, log)
+    @property
+    def _has_changes(self) -> bool:
+        return self.book.has_changes or self.annals.has_changes
+
+    def _commit(self, log: Mapping[str, Any] | None = None, *, annals: bool = True) -> None:
+        self._journal.commit(self.book, {"instant": rfc3339(self.now_us)}, log, self.annals if annals else None)
         self._saved_us = self.now_us
         events = self.book.events.take()
         for listener in self._listeners if events else ():
@@ -184,6 +194,12 @@ class Exchange:
 
     def _catch_up(self) -> None:
         target = to_us(self.clock.now())
+        for deed in self.deeds.due(target):
+            self._live_to(deed.at_us)
+            self.deeds.perform(deed)
+        self._live_to(target)
+
+    def _live_to(self, target: int) -> None:
         while self.now_us < target:
             index = self.market.sessions.first_index_closing_after(self.now_us)
             if index is None or not (self.book.open or self.book.positions):
@@ -246,21 +262,21 @@ class Exchange:
     def is_open(self) -> bool:
         return self.market.sessions.is_open(self.now_us)
 
-    def mark(self, symbol: str) -> Decimal:
+    def mark(self, symbol: str, *, close: bool = False) -> Decimal:
+        """The last trade, or the last day's close."""
+        if close:
+            return to_decimal(self.market.last_close(symbol, self.now_us) or 0)
         tick = self.market.tick(symbol, self.now_us)
         return to_decimal(tick.last if tick else 0)
 
-    def close_mark(self, symbol: str) -> Decimal:
-        return to_decimal(self.market.last_close(symbol, self.now_us) or 0)
-
     def margins(self, *, closes: bool = False) -> Margins:
         book = self.book
-        mark = self.close_mark if closes else self.mark
+        mark = partial(self.mark, close=closes)
         return margins(book.account, book.positions.values(), book.open_orders(), mark)
 
     # commands; the caller is inside ``step``
 
-    def submit(self, payload: object, *, accepted_for_s: float = 0.0) -> tuple[dict[str, Any], Order]:
+    def submit(self, payload: object, fate: Fate | None = None) -> tuple[dict[str, Any], Order]:
         """POST /v2/orders: the entity as it is answered, and the order, which may have filled meanwhile.
 
         Raises Refusal. Either way the attempt is in the durable log.
@@ -268,12 +284,27 @@ class Exchange:
         wanted = payload if isinstance(payload, Mapping) else {}
         named = wanted.get("client_order_id"), wanted.get("symbol")
         try:
-            entity, order = self.desk.submit(payload, self.now_us, self.margins, accepted_for_s)
+            entity, order = self.desk.submit(payload, self.now_us, self.margins, fate or Fate())
         except Refusal as refusal:
             self.log_post(named, refusal.status, f"refused {refusal.code}: {refusal.message}", None)
             raise
         self.log_post((order.client_order_id, order.symbol), 200, str(entity["status"]), order.id)
         return entity, order
+
+    def reset(self, cash: Decimal) -> None:
+        """Another account under the same keys, as after a reset on Alpaca's site: no orders, fills and positions. The
+        log of POSTs stays. It is committed with the deed, which the annals hold by now.
+        """
+        self._commit(annals=False)
+        number = sum(deed.kind == ACCOUNT_RESET for deed in self.annals.deeds)
+        names = _names(f"{self.book.account_seed.partition('#')[0]}#{number}")
+        self.account_id, self.account_number = names["account_id"], names["account_number"]
+        self.created_us = self.now_us
+        race = self.book.exits_race
+        self.book = Book(names["account_seed"], self.seed, Account(cash=cash, last_equity=cash))
+        self.book.exits_race, self.book.account_changed = race, True
+        self.desk = Desk(self.book, self.market)
+        self._journal.commit(self.book, names | {"created": rfc3339(self.now_us)}, None, self.annals, anew=True)
 
     def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:
         """Write the log row, and with it everything that has changed: one commit a POST."""
@@ -295,18 +326,23 @@ class Exchange:
             return self._journal.log()
 
 
+def _names(account_seed: str) -> dict[str, str]:
+    return {
+        "account_seed": account_seed,
+        "account_id": make_uuid(account_seed, "account"),
+        "account_number": "PA" + letters(10, account_seed, "number"),
+    }
+
+
 def _create(journal: Journal, start_us: int, seed: int, cash: Decimal, account: str) -> dict[str, str]:
     """The first rows of a fresh file. Ids follow from (seed, account); the secret must not."""
     account_seed = f"{seed}/{account}"
     balance = Account(cash=cash, last_equity=cash)
-    meta = {
+    meta = _names(account_seed) | {
         "schema": SCHEMA_VERSION,
         "instant": rfc3339(start_us),
         "created": rfc3339(start_us),
         "seed": str(seed),
-        "account_seed": account_seed,
-        "account_id": make_uuid(account_seed, "account"),
-        "account_number": "PA" + letters(10, account_seed, "number"),
         "key_id": "PK" + letters(18, account_seed, "key"),
         "secret_key": secrets.token_urlsafe(30),
         "initial_cash": plain(cash),

@@ -14,11 +14,14 @@ from typing import Any, BinaryIO
 import msgspec
 
 from gambler_ai.exchange.accounts import Account, Position
+from gambler_ai.exchange.annals import Activity, Annals, Done
 from gambler_ai.exchange.book import Book
 from gambler_ai.exchange.orders import Fill, Order
 from gambler_ai.exchange.refusal import ExchangeFileError, ExchangeInUse
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+OLDER_VERSIONS = ("1",)  # had no deeds and no activities; it becomes one of ours at the first commit
+_FIRST_SEEN = "faults:"  # meta rows: when a standing plan of faults was first seen
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS orders (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
@@ -28,6 +31,8 @@ _SCHEMA = (
     # Every order POST that ever arrived, answered or not: what a test audits a runner with.
     "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, client_order_id TEXT,"
     " symbol TEXT, status INTEGER NOT NULL, outcome TEXT NOT NULL, order_id TEXT)",
+    "CREATE TABLE IF NOT EXISTS deeds (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS activities (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)",
 )
 _PRAGMAS = {"journal_mode": "WAL", "synchronous": "FULL", "fullfsync": "1", "busy_timeout": "5000"}
 LOG_COLUMNS = ("seq", "at", "client_order_id", "symbol", "status", "outcome", "order_id")
@@ -68,7 +73,7 @@ class Journal:
         except sqlite3.DatabaseError as error:
             self.close()
             raise ExchangeFileError(f"{path} is not a usable exchange file: {error}") from error
-        if version != SCHEMA_VERSION:
+        if version not in (SCHEMA_VERSION, *OLDER_VERSIONS):
             self.close()
             raise ExchangeFileError(f"{path} has schema {version}, this program writes {SCHEMA_VERSION}")
 
@@ -83,16 +88,32 @@ class Journal:
             [decode(row[0], type=Position) for row in self._db.execute("SELECT body FROM positions ORDER BY symbol")],
         )
 
+    def load_annals(self, meta: Mapping[str, str]) -> Annals:
+        decode = msgspec.json.decode
+        return Annals(
+            [decode(row[0], type=Done) for row in self._db.execute("SELECT body FROM deeds ORDER BY seq")],
+            [decode(row[0], type=Activity) for row in self._db.execute("SELECT body FROM activities ORDER BY seq")],
+            {name.removeprefix(_FIRST_SEEN): us for name, us in meta.items() if name.startswith(_FIRST_SEEN)},
+        )
+
     @staticmethod
     def load_account(text: str) -> Account:
         return msgspec.json.decode(text, type=Account)
 
-    def commit(self, book: Book, meta: Mapping[str, str], log: Mapping[str, Any] | None = None) -> None:
-        """One durable transaction: the changed rows, the instant, and the log row of a POST."""
+    def commit(
+        self, book: Book, meta: Mapping[str, str], log: Mapping[str, Any] | None = None, annals: Annals | None = None,
+        *, anew: bool = False,
+    ) -> None:  # fmt: skip
+        """One durable transaction: the changed rows, the instant, and the log row of a POST.
+
+        ``anew``: the book is another account's, and the old one's rows go.
+        """
         encode = msgspec.json.encode
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
+            for table in ("orders", "fills", "positions") if anew else ():
+                db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are those above
             db.executemany(
                 "INSERT INTO orders VALUES (?,?,?,?,?) ON CONFLICT(seq)"
                 " DO UPDATE SET status=excluded.status, body=excluded.body",
@@ -108,8 +129,11 @@ class Journal:
                     db.execute("DELETE FROM positions WHERE symbol=?", (symbol,))
                 else:
                     db.execute("INSERT OR REPLACE INTO positions VALUES (?,?)", (symbol, encode(position)))
-            rows = dict(meta)
-            if book.account_changed or "schema" in rows:
+            rows = {"schema": SCHEMA_VERSION} | dict(meta)
+            if annals is not None:
+                self._write_annals(annals)
+                rows |= {_FIRST_SEEN + digest: us for digest, us in annals.first_seen.items()}
+            if book.account_changed or "schema" in meta:
                 rows["account"] = encode(book.account).decode()
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", list(rows.items()))
             if log is not None:
@@ -121,6 +145,14 @@ class Journal:
                 db.execute("ROLLBACK")
             raise
         book.saved()
+        if annals is not None:
+            annals.saved()
+
+    def _write_annals(self, annals: Annals) -> None:
+        encode = msgspec.json.encode
+        deeds, activities = annals.unsaved()
+        self._db.executemany("INSERT INTO deeds VALUES (?,?,?)", [(d.seq, d.kind, encode(d)) for d in deeds])
+        self._db.executemany("INSERT INTO activities VALUES (?,?)", [(a.seq, encode(a)) for a in activities])
 
     def log(self) -> list[dict[str, Any]]:
         rows = self._db.execute("SELECT * FROM log ORDER BY seq")

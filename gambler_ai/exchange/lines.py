@@ -12,17 +12,16 @@ import msgspec
 
 from gambler_ai.exchange.events import OrderEvent
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.faults import (
-    AUTH,
-    DATA,
+from gambler_ai.exchange.faults.kinds import (
+    BAD_PRICE,
     STREAM_CUT,
     STREAM_DROP,
     STREAM_MUTE,
     STREAM_REPEAT,
-    TRADE_UPDATES,
-    Fault,
-    FaultPlan,
+    STREAM_SWAP,
 )
+from gambler_ai.exchange.faults.plan import AUTH, DATA, TRADE_UPDATES, Fault, FaultPlan
+from gambler_ai.exchange.faults.spoil import spoil_stream
 from gambler_ai.exchange.instants import SECOND
 from gambler_ai.exchange.outbox import CLOSE, CUT, Outbox
 from gambler_ai.exchange.subscriptions import (
@@ -40,7 +39,7 @@ from gambler_ai.exchange.wire import trade_update_entity
 IEX_SYMBOLS, SIP_SYMBOLS = 30, 1000  # what one connection may subscribe; the first is Alpaca's free plan
 ROWS_A_MESSAGE = 100  # of market data; a frame stays far below the mebibyte that clients take
 _STANDING = (STREAM_CUT, STREAM_MUTE)  # faults that need no message
-_ON_MESSAGE = (STREAM_CUT, STREAM_MUTE, STREAM_REPEAT, STREAM_DROP)
+_ON_MESSAGE = (STREAM_CUT, STREAM_MUTE, STREAM_REPEAT, STREAM_DROP, STREAM_SWAP)
 
 
 class Line:
@@ -56,6 +55,7 @@ class Line:
         self._faults = faults
         self._outbox = outbox
         self._muted_until_us = -math.inf
+        self._held: list[object] = []  # told after the next message
         self.authorized = False
 
     @property
@@ -104,10 +104,16 @@ class Line:
         if at_us < self._muted_until_us:
             return
         fault = self._faults.take_stream(self.stream, _ON_MESSAGE, message)
+        if fault is not None and fault.kind == STREAM_SWAP:
+            self._held.append(message)
+            return
         if fault is not None:
             self._suffer(fault, at_us)
         for _ in range(1 if fault is None else 2 if fault.kind == STREAM_REPEAT else 0):
             self._outbox.put(message)
+        for held in self._held:
+            self._outbox.put(held)
+        self._held.clear()
 
     def _suffer(self, fault: Fault, at_us: int) -> None:
         if fault.kind == STREAM_CUT:
@@ -242,5 +248,8 @@ class DataLine(Line):
         if not self.listening:
             return
         rows = rows_of_move(self._exchange.market, self._subscription, from_us, to_us)
+        spoiled = self._faults.take_stream(self.stream, (BAD_PRICE,), rows) if rows else None
+        if spoiled is not None:
+            rows = spoil_stream(rows, spoiled.price)
         for first in range(0, len(rows), ROWS_A_MESSAGE):
             self._announce(rows[first : first + ROWS_A_MESSAGE], to_us)

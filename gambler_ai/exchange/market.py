@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from datetime import date
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
 
-from gambler_ai.exchange.assets import ASSETS, REAL, Asset
+from gambler_ai.exchange.assets import ASSETS, REAL, SPLITS, Asset
 from gambler_ai.exchange.bridge import TICK_SECONDS, TICKS_A_MINUTE, Day, spread_day
-from gambler_ai.exchange.daily import CENT, DailyBars, market_days, real_bars, synthetic_bars
+from gambler_ai.exchange.daily import CENT, DailyBars, market_days, real_bars, split_bars, synthetic_bars
 from gambler_ai.exchange.hashing import key
 from gambler_ai.exchange.instants import MINUTE, SECOND, new_york
 from gambler_ai.exchange.sessions import Session, Sessions
@@ -76,6 +77,7 @@ class Market:
         self.sessions = Sessions(market_days())
         self._daily: dict[str, DailyBars] = {}
         self._days: OrderedDict[tuple[str, date], Day] = OrderedDict()
+        self._splits: dict[str, list[tuple[date, Decimal]]] = {}
 
     @property
     def last_day(self) -> date:
@@ -98,8 +100,17 @@ class Market:
             else:
                 days = self.sessions.days
                 found = synthetic_bars(self._seed, asset.series, days, start=asset.start, daily=asset.daily)
+            for day, ratio in self._splits.get(asset.series, ()):
+                found = split_bars(found, day, ratio)
             self._daily[asset.series] = found
         return found
+
+    def split(self, series: str, day: date, ratio: Decimal) -> None:
+        """From this day on its shares are others, and its prices with them."""
+        self._splits.setdefault(series, []).append((day, ratio))
+        self._daily.pop(series, None)
+        for place in [place for place in self._days if place[0] == series]:
+            del self._days[place]
 
     def day(self, symbol: str, session: Session) -> Day | None:
         """The ticks of a session; None when the symbol did not trade that day."""
@@ -151,11 +162,21 @@ class Market:
         while index is not None and index >= 0:
             row = bars.index_of.get(self.sessions.days[index])
             if row is not None:
-                return int(bars.ohlcv[row, 3])
+                return self._adjusted(symbol, int(bars.ohlcv[row, 3]), self.sessions.days[index], us)
             if bars.days[0] > self.sessions.days[index]:
                 return None
             index -= 1
         return None
+
+    def _adjusted(self, symbol: str, close: int, day: date, us: int) -> int:
+        """A day's close in the shares of an instant: what has been split between the two counts."""
+        today, series = new_york(us).date(), ASSETS[symbol].series
+        real = [(on, Decimal(ratio)) for (name, on), ratio in SPLITS.items() if name == series]
+        for on, ratio in (*real, *self._splits.get(series, ())):
+            opens_us = self.sessions.session(self.sessions.days.index(on)).open_us
+            if day < on <= today and us >= opens_us - 1:
+                close = round(close / ratio)
+        return close
 
     def minute_bars(self, symbol: str, session: Session, size: int = 1) -> list[Bar]:
         """Bars of ``size`` minutes, on the marks of the clock in New York, cut to the session."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_DOWN, Decimal
 from typing import Protocol
 
 from gambler_ai.exchange.book import Book
+from gambler_ai.exchange.events import ORDER_REPLACE_REJECTED
 from gambler_ai.exchange.hashing import chance
-from gambler_ai.exchange.numbers import SHARE_STEP, to_decimal, to_price
+from gambler_ai.exchange.numbers import SHARE_STEP, ZERO, to_decimal, to_price
 from gambler_ai.exchange.orders import (
     ACCEPTED,
     BUY,
@@ -21,11 +23,15 @@ from gambler_ai.exchange.orders import (
     OTO,
     PENDING_CANCEL,
     PENDING_NEW,
+    PENDING_REPLACE,
+    REJECTED,
     STOP,
     STOP_LIMIT,
     STOP_LOSS,
+    WORKING,
     Order,
 )
+from gambler_ai.exchange.succession import succeed
 
 PARTIAL_FILL_CHANCE = 0.10  # BEHAVIOUR 9
 _COLLAR_EDGE = 50
@@ -53,10 +59,10 @@ def meet(book: Book, order: Order, tick: TickLike, us: int) -> None:
     """One order against one tick, in regular hours."""
     if not order.is_open:
         return
-    if order.status == PENDING_CANCEL:  # asked for while the market was closed (BEHAVIOUR 3)
-        book.move(order, CANCELED, us)
+    if order.status in (PENDING_CANCEL, PENDING_REPLACE):
+        settle(book, order, tick, us)
         return
-    if order.waiting or us < order.fills_from_us:
+    if order.waiting or us < order.fills_from_us or _replaces_a_pending_one(book, order):
         return
     if order.status in (ACCEPTED, PENDING_NEW):
         book.move(order, NEW, us)
@@ -70,6 +76,65 @@ def meet(book: Book, order: Order, tick: TickLike, us: int) -> None:
         _execute(book, order, to_decimal(price), us)
     if order.time_in_force in ("ioc", "fok") and order.is_open:
         book.move(order, CANCELED, us)
+
+
+def settle(book: Book, order: Order, tick: TickLike, us: int) -> None:
+    """The end of a pending status: what was asked for (BEHAVIOUR 3), or what a fault has in mind instead."""
+    if us < order.pending_until_us:
+        return
+    new = book.orders[order.replaced_by] if order.status == PENDING_REPLACE and order.replaced_by else None
+    if order.pending_ends == FILLED:
+        fill_whole(book, order, to_decimal(tick.ask if order.side == BUY else tick.bid), us)
+    elif new is None:
+        book.move(order, CANCELED, us)
+        return
+    elif not order.pending_ends:
+        grown = (new.qty or ZERO) - order.remaining
+        succeed(book, order, new, us)
+        for leg in book.legs(new) if new.role == ENTRY else ():
+            leg.qty = (leg.qty or ZERO) + grown
+        if new.status != HELD:
+            book.move(new, NEW, us)
+        return
+    else:
+        book.move(order, order.before_pending, us)
+    if new is not None:
+        _reject_replacement(book, order, new, us)
+
+
+def _reject_replacement(book: Book, order: Order, new: Order, us: int) -> None:
+    order.replaced_by, order.pending_ends = None, ""
+    book.touch(order)
+    book.events.note(order, book.legs(order), ORDER_REPLACE_REJECTED)
+    if new.is_open:
+        book.move(new, REJECTED, us)
+
+
+def _replaces_a_pending_one(book: Book, order: Order) -> bool:
+    return order.replaces is not None and book.orders[order.replaces].status == PENDING_REPLACE
+
+
+def fill_whole(book: Book, order: Order, price: Decimal, us: int) -> None:
+    """All that is left of an order, whatever its terms."""
+    if order.status in (HELD, PENDING_NEW, ACCEPTED):
+        book.move(order, NEW, us)
+    book.fill(order, order.remaining, price, us)
+    _after_fill(book, order, us)
+
+
+def hold(book: Book, orders: Iterable[Order], status: str, us: int, until_us: int) -> None:
+    """The orders come to a pending status, and stay in it until an instant at least."""
+    for order in list(orders):
+        if order.is_open and order.status != status:
+            order.pending_until_us = until_us
+            book.move(order, status, us)
+
+
+def reject(book: Book, order: Order, us: int) -> None:
+    """The venue does not take it after all; its legs end with it."""
+    for leg in book.legs(order):
+        book.move(leg, CANCELED, us)
+    book.move(order, REJECTED, us)
 
 
 def _elects(order: Order, tick: TickLike) -> bool:
@@ -105,13 +170,20 @@ def _execute(book: Book, order: Order, price: Decimal, us: int) -> None:
     if qty <= 0:
         return
     book.fill(order, qty, price, us)
-    if order.role == ENTRY:
-        if order.status == FILLED and order.leg_ids:
-            _wake_legs(book, order)
-    elif order.status == FILLED:
-        _end_others(book, order, CANCELED, us)
-    else:
+    if order.role != ENTRY and order.status != FILLED:
         _shrink_others(book, order, qty)
+    else:
+        _after_fill(book, order, us)
+
+
+def _after_fill(book: Book, order: Order, us: int) -> None:
+    """A complete fill wakes the legs of an entry, and ends the other exit of a pair."""
+    if order.status != FILLED:
+        return
+    if order.role != ENTRY:
+        _end_others(book, order, CANCELED, us)
+    elif order.leg_ids:
+        _wake_legs(book, order)
 
 
 def _quantity(book: Book, order: Order, price: Decimal, us: int) -> Decimal:
@@ -137,9 +209,17 @@ def _wake_legs(book: Book, entry: Order) -> None:
 
 
 def _end_others(book: Book, order: Order, status: str, us: int) -> None:
-    for other in book.members(order):
-        if other is not order and other.is_open:
-            book.move(other, status, us)
+    """A fault may let the other exit fill with it, in a market too fast for the venue (BEHAVIOUR 10.11)."""
+    others = [other for other in book.members(order) if other is not order and other.is_open]
+    both = bool(others) and book.exits_race(order.symbol)
+    for other in others:
+        price = other.limit_price or other.stop_price
+        if both and price is not None and other.status in (HELD, *WORKING):
+            if other.status == HELD:
+                book.move(other, NEW, us)
+            book.fill(other, other.remaining, price, us)
+        else:
+            _finish(book, other, status, us)
 
 
 def _shrink_others(book: Book, order: Order, qty: Decimal) -> None:
@@ -154,9 +234,28 @@ def cancel(book: Book, order: Order, us: int, *, market_open: bool) -> None:
     """The order and the rest of its group end now, or at the next open when the market is closed (BEHAVIOUR
     3).
     """
+    if market_open:
+        end(book, order, us)
+        return
     for member in book.members(order):
         if member.is_open and member.status != PENDING_CANCEL:
-            book.move(member, CANCELED if market_open else PENDING_CANCEL, us)
+            book.move(member, PENDING_CANCEL, us)
+
+
+def end(book: Book, order: Order, us: int) -> None:
+    """The order and the rest of its group are canceled now; what a fault holds is held."""
+    for member in book.members(order):
+        if member.is_open and member.pending_until_us <= us:
+            _finish(book, member, CANCELED, us)
+
+
+def _finish(book: Book, order: Order, status: str, us: int) -> None:
+    """The end of an order that does not come from the market; a replacement that waits for it ends with it."""
+    new = book.orders[order.replaced_by] if order.status == PENDING_REPLACE and order.replaced_by else None
+    book.move(order, status, us)
+    if new is not None and new.is_open:
+        order.replaced_by = None
+        book.move(new, REJECTED, us)
 
 
 def expire(book: Book, us: int) -> None:
@@ -165,4 +264,4 @@ def expire(book: Book, us: int) -> None:
         if order.is_open and order.expires_us <= us:
             for member in book.members(order):
                 if member.is_open:
-                    book.move(member, EXPIRED, us)
+                    _finish(book, member, EXPIRED, us)

@@ -12,24 +12,31 @@ from gambler_ai.exchange.numbers import PRICE_STEP, ZERO, rounded
 ACCEPTED, PENDING_NEW, NEW, HELD = "accepted", "pending_new", "new", "held"
 PARTIALLY_FILLED, FILLED = "partially_filled", "filled"
 PENDING_CANCEL, CANCELED, EXPIRED, REPLACED = "pending_cancel", "canceled", "expired", "replaced"
+PENDING_REPLACE, REJECTED = "pending_replace", "rejected"
 
 # from -> where an order may go. What is not here never happens; the empty rows are the ends.
 TRANSITIONS: dict[str, frozenset[str]] = {
-    ACCEPTED: frozenset({NEW, PENDING_CANCEL, CANCELED, EXPIRED}),
-    PENDING_NEW: frozenset({NEW}),
-    HELD: frozenset({NEW, PENDING_CANCEL, CANCELED, EXPIRED, REPLACED}),
-    NEW: frozenset({PARTIALLY_FILLED, FILLED, PENDING_CANCEL, CANCELED, EXPIRED, REPLACED}),
-    PARTIALLY_FILLED: frozenset({PARTIALLY_FILLED, FILLED, PENDING_CANCEL, CANCELED, EXPIRED, REPLACED}),
-    PENDING_CANCEL: frozenset({CANCELED, EXPIRED}),
+    ACCEPTED: frozenset({NEW, PENDING_CANCEL, CANCELED, EXPIRED, REPLACED, REJECTED}),
+    PENDING_NEW: frozenset({NEW, HELD, PENDING_CANCEL, CANCELED, EXPIRED, REPLACED, REJECTED}),
+    HELD: frozenset({NEW, PENDING_CANCEL, PENDING_REPLACE, CANCELED, EXPIRED, REPLACED, REJECTED}),
+    NEW: frozenset({PARTIALLY_FILLED, FILLED, PENDING_CANCEL, PENDING_REPLACE, CANCELED, EXPIRED, REPLACED, REJECTED}),
+    PARTIALLY_FILLED: frozenset(
+        {PARTIALLY_FILLED, FILLED, PENDING_CANCEL, PENDING_REPLACE, CANCELED, EXPIRED, REPLACED}
+    ),
+    PENDING_CANCEL: frozenset({FILLED, CANCELED, EXPIRED}),
+    PENDING_REPLACE: frozenset({REPLACED, NEW, HELD, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED}),
     FILLED: frozenset(),
     CANCELED: frozenset(),
     EXPIRED: frozenset(),
     REPLACED: frozenset(),
+    REJECTED: frozenset(),
 }
 TERMINAL = frozenset(status for status, ends in TRANSITIONS.items() if not ends)
 WORKING = frozenset({NEW, PARTIALLY_FILLED})  # may fill
 # Which instant a status stamps on the order.
-_STAMPS = {FILLED: "filled_us", CANCELED: "canceled_us", EXPIRED: "expired_us", REPLACED: "replaced_us"}
+_STAMPS = {
+    FILLED: "filled_us", CANCELED: "canceled_us", EXPIRED: "expired_us", REPLACED: "replaced_us", REJECTED: "failed_us",
+}  # fmt: skip
 
 BUY, SELL = "buy", "sell"
 MARKET, LIMIT, STOP, STOP_LIMIT = "market", "limit", "stop", "stop_limit"
@@ -67,10 +74,15 @@ class Order(msgspec.Struct, kw_only=True):
     waiting: bool = False  # a leg whose entry has not filled completely
     elected: bool = False  # a stop that has been triggered
     fills_from_us: int = 0  # a fault may keep an order ``accepted`` until then
+    pending_until_us: int = 0  # a fault may keep it ``pending_cancel`` or ``pending_replace`` until then
+    pending_ends: str = ""  # what the fault makes of it in the end: filled or rejected
+    before_pending: str = ""  # the status to which it goes back when its replacement is rejected
+    moves: int = 0  # how often its status has changed
     filled_us: int | None = None
     canceled_us: int | None = None
     expired_us: int | None = None
     replaced_us: int | None = None
+    failed_us: int | None = None
     replaced_by: str | None = None
     replaces: str | None = None
 
@@ -79,6 +91,7 @@ class Order(msgspec.Struct, kw_only=True):
         if status not in TRANSITIONS[self.status]:
             raise IllegalTransition(f"order {self.id}: {self.status} -> {status}")
         self.status = status
+        self.moves += 1
         self.updated_us = us
         stamp = _STAMPS.get(status)
         if stamp:

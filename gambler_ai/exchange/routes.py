@@ -16,15 +16,23 @@ from starlette.types import ExceptionHandler
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange import bars
 from gambler_ai.exchange.assets import ASSETS, find_asset
-from gambler_ai.exchange.desk import refusal_row
+from gambler_ai.exchange.desk import Fate, refusal_row
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import Fault
-from gambler_ai.exchange.instants import from_us, parse_rfc3339, rfc3339
-from gambler_ai.exchange.queries import list_activities, list_orders, list_positions, positions_seen, truth
+from gambler_ai.exchange.instants import SECOND, from_us, parse_rfc3339, rfc3339
+from gambler_ai.exchange.queries import (
+    CLEAR,
+    Sight,
+    list_activities,
+    list_orders,
+    list_positions,
+    positions_seen,
+    truth,
+)
 from gambler_ai.exchange.refusal import Refusal, bad_parameter, not_found
 from gambler_ai.exchange.sessions import CALENDAR_FIRST, CALENDAR_LAST
 from gambler_ai.exchange.views import account_entity, clock_entity, position_entity
-from gambler_ai.exchange.wire import CONFIGURATIONS, asset_entity, calendar_entity, order_entity
+from gambler_ai.exchange.wire import CONFIGURATIONS, asset_entity, calendar_entity
 
 CONTROL_PREFIX = "/_exchange/"
 Handler = Callable[[Request], Awaitable[Response]]
@@ -44,6 +52,29 @@ def _fault(request: Request, kind: str) -> Fault | None:
     """The fault that was planned for this request, if it is of this kind."""
     fault: Fault | None = request.scope.get("gambler.fault")
     return fault if fault is not None and fault.kind == kind else None
+
+
+def _fate(request: Request) -> Fate:
+    """What the fault of this request, if it has one, has in mind for a command."""
+    fault: Fault | None = request.scope.get("gambler.fault")
+    return Fate(fault.kind, fault.seconds) if fault is not None else Fate()
+
+
+def _sight(request: Request) -> Sight:
+    """What the fault of this request, if it has one, leaves to be seen of the orders."""
+    now_us = _exchange(request).deeds.plan_now_us()
+    missing, late = _fault(request, "not_found_for"), _fault(request, "orders_late")
+    fault = missing or late
+    if fault is None:
+        return CLEAR
+    age_us = now_us + 1 if fault.seconds_or_none is None else round(fault.seconds * SECOND)
+    return Sight(now_us - age_us, hides=missing is not None)
+
+
+def _data_now_us(request: Request) -> int:
+    """The instant whose market data are shown."""
+    stale = _fault(request, "stale")
+    return _exchange(request).now_us - (round(stale.seconds * SECOND) if stale else 0)
 
 
 async def _json(request: Request) -> Any:
@@ -113,36 +144,33 @@ async def get_asset(request: Request) -> Response:
 
 async def post_order(request: Request) -> Response:
     exchange, payload = _exchange(request), await _json(request)
-    held = _fault(request, "accepted_only")
     with exchange.step():
-        entity, _ = exchange.submit(payload, accepted_for_s=held.seconds if held else 0.0)
+        entity, _ = exchange.submit(payload, _fate(request))
     return _reply(entity)
 
 
 async def get_orders(request: Request) -> Response:
     exchange = _exchange(request)
     with exchange.step():
-        body = list_orders(exchange, request.query_params) if not _fault(request, "not_found_for") else []
+        body = list_orders(exchange, request.query_params, _sight(request))
     return _reply(body)
 
 
 async def get_order(request: Request) -> Response:
     exchange, order_id = _exchange(request), request.path_params["order_id"]
     with exchange.step():
-        if _fault(request, "not_found_for"):
-            raise not_found(f"order not found for {order_id}")
-        order = exchange.desk.find(order_id)
-        body = order_entity(order, exchange.book.legs(order))
+        body = _sight(request).entity(exchange, exchange.desk.find(order_id))
+    if body is None:
+        raise not_found(f"order not found for {order_id}")
     return _reply(body)
 
 
 async def get_order_by_client_id(request: Request) -> Response:
     exchange, client_id = _exchange(request), request.query_params.get("client_order_id", "")
     with exchange.step():
-        if _fault(request, "not_found_for"):
-            raise not_found(f"order not found for {client_id}")
-        order = exchange.desk.find_by_client_id(client_id)
-        body = order_entity(order, exchange.book.legs(order))
+        body = _sight(request).entity(exchange, exchange.desk.find_by_client_id(client_id))
+    if body is None:
+        raise not_found(f"order not found for {client_id}")
     return _reply(body)
 
 
@@ -152,15 +180,14 @@ async def patch_order(request: Request) -> Response:
         raise Refusal(400, 40010000, "request body format is invalid")
     with exchange.step():
         order = exchange.desk.find(request.path_params["order_id"])
-        new = exchange.desk.replace(order, changes, exchange.now_us, exchange.margins)
-        body = order_entity(new, exchange.book.legs(new))
+        body, _ = exchange.desk.replace(order, changes, exchange.now_us, exchange.margins, _fate(request))
     return _reply(body)
 
 
 async def delete_order(request: Request) -> Response:
     exchange = _exchange(request)
     with exchange.step():
-        exchange.desk.cancel(exchange.desk.find(request.path_params["order_id"]), exchange.now_us)
+        exchange.desk.cancel(exchange.desk.find(request.path_params["order_id"]), exchange.now_us, _fate(request))
     return Response(status_code=204)
 
 
@@ -244,8 +271,9 @@ async def get_bars(request: Request) -> Response:
     single = request.path_params.get("symbol")
     with exchange.step():
         symbols = bars.parse_symbols(single or params.get("symbols"))
-        query = bars.parse_query(params, symbols, exchange.now_us)
-        found, token = bars.bars_page(exchange.market, query, exchange.now_us)
+        now_us = _data_now_us(request)
+        query = bars.parse_query(params, symbols, now_us)
+        found, token = bars.bars_page(exchange.market, query, now_us)
     if single:
         return _reply({"bars": found.get(symbols[0], []), "symbol": symbols[0], "next_page_token": token})
     return _reply({"bars": found, "next_page_token": token})
@@ -258,7 +286,8 @@ async def get_latest(request: Request) -> Response:
     single = request.path_params.get("symbol")
     with exchange.step():
         symbols = bars.parse_symbols(single or request.query_params.get("symbols"))
-        found = {symbol: bars.latest(exchange.market, kind, symbol, exchange.now_us) for symbol in symbols}
+        now_us = _data_now_us(request)
+        found = {symbol: bars.latest(exchange.market, kind, symbol, now_us) for symbol in symbols}
     if single:
         if found[symbols[0]] is None:
             raise Refusal(404, 40410000, f"no {kind[:-1]} found for {symbols[0]}")
@@ -304,6 +333,14 @@ async def post_faults(request: Request) -> Response:
         return _reply({"faults": request.app.state.faults.replace(rows)})
     except (ConfigError, TypeError, ValueError) as error:
         raise Refusal(400, 40010000, str(error)) from None
+
+
+async def get_faults(request: Request) -> Response:
+    return _reply(request.app.state.faults.acted())
+
+
+async def get_deeds(request: Request) -> Response:
+    return _reply(_exchange(request).deeds.log())
 
 
 async def get_log(request: Request) -> Response:
@@ -355,6 +392,8 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v2/stocks/{symbol}/{kind}/latest", get_latest),
     ("GET", CONTROL_PREFIX + "clock", get_control_clock),
     ("GET", CONTROL_PREFIX + "log", get_log),
+    ("GET", CONTROL_PREFIX + "deeds", get_deeds),
+    ("GET", CONTROL_PREFIX + "faults", get_faults),
     ("POST", CONTROL_PREFIX + "advance", post_advance),
     ("POST", CONTROL_PREFIX + "faults", post_faults),
 )

@@ -12,7 +12,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.faults import CONNECT, DATA, TRADE_UPDATES, FaultPlan
+from gambler_ai.exchange.faults.plan import CONNECT, DATA, TRADE_UPDATES, FaultPlan
 from gambler_ai.exchange.lines import IEX_SYMBOLS, SIP_SYMBOLS, DataLine, Line, TradeLine
 from gambler_ai.exchange.outbox import AT_ONCE, CLOSE, CUT, MAX_QUEUED, SLOW, Outbox
 

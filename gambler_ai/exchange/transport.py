@@ -15,13 +15,15 @@ from requests.structures import CaseInsensitiveDict
 from starlette.applications import Starlette
 from urllib3 import HTTPResponse
 
-from gambler_ai.exchange.server import HangUp
+from gambler_ai.exchange.gate import CutShort, HangUp, TimedOut
 
 DEFAULT_TIMEOUT_S = 30.0
 
 
 class ExchangeAdapter(BaseAdapter):
-    """Runs the ASGI application on a loop thread of its own; a handler that hangs is a ReadTimeout here."""
+    """Runs the ASGI application on a loop thread of its own. What a plan of faults would have a client wait for is
+    decided by its timeout, without waiting: the same each time.
+    """
 
     def __init__(self, app: Starlette, timeout: float = DEFAULT_TIMEOUT_S) -> None:
         super().__init__()
@@ -40,11 +42,16 @@ class ExchangeAdapter(BaseAdapter):
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Raises requests.ReadTimeout and requests.ConnectionError, as a socket would."""
+        """Raises requests.ReadTimeout, ConnectionError and ChunkedEncodingError, as a socket would."""
         patience = timeout[1] if isinstance(timeout, tuple) else timeout
-        future = asyncio.run_coroutine_threadsafe(self._run(request), self._loop)
+        timeout_s = patience or self._timeout
+        future = asyncio.run_coroutine_threadsafe(self._run(request, timeout_s), self._loop)
         try:
-            status, headers, body = future.result(patience or self._timeout)
+            status, headers, body = future.result(timeout_s)
+        except TimedOut as error:
+            raise requests.ReadTimeout(str(error), request=request) from None
+        except CutShort as error:
+            raise requests.exceptions.ChunkedEncodingError(str(error), request=request) from None
         except TimeoutError:
             future.cancel()
             raise requests.ReadTimeout("the exchange did not answer in time", request=request) from None
@@ -52,7 +59,9 @@ class ExchangeAdapter(BaseAdapter):
             raise requests.ConnectionError(str(error), request=request) from None
         return _response(request, status, headers, body)
 
-    async def _run(self, request: requests.PreparedRequest) -> tuple[int, list[tuple[str, str]], bytes]:
+    async def _run(
+        self, request: requests.PreparedRequest, timeout_s: float
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
         parts = urlsplit(request.url or "")
         body = request.body or b""
         scope: MutableMapping[str, Any] = {
@@ -68,6 +77,7 @@ class ExchangeAdapter(BaseAdapter):
             "headers": [(name.lower().encode(), _bytes(value)) for name, value in request.headers.items()],
             "client": ("127.0.0.1", 0),
             "server": ("127.0.0.1", 80),
+            "gambler.timeout_s": timeout_s,
         }
         message = {"type": "http.request", "body": _bytes(body), "more_body": False}
         status, headers, chunks = 0, [], []  # type: int, list[tuple[str, str]], list[bytes]

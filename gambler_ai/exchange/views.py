@@ -63,7 +63,7 @@ def account_entity(exchange: Exchange) -> dict[str, Any]:
 def position_entity(exchange: Exchange, position: Position) -> dict[str, Any]:
     """A position at the last trade; shorts have negative quantities and values (BEHAVIOUR 4)."""
     asset = ASSETS[position.symbol]
-    price, before = exchange.mark(position.symbol), exchange.close_mark(position.symbol)
+    price, before = exchange.mark(position.symbol), exchange.mark(position.symbol, close=True)
     qty, cost = position.qty, position.qty * position.average
     value = qty * price
     held, _ = held_for_orders(qty, exchange.book.open_in(position.symbol))

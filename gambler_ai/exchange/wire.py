@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from gambler_ai.exchange.annals import Activity
 from gambler_ai.exchange.assets import ASSETS, Asset
 from gambler_ai.exchange.events import OrderEvent
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import plain, rounded
-from gambler_ai.exchange.orders import FILLED, Fill, Order
+from gambler_ai.exchange.orders import FILLED, REPLACED, Fill, Order
 from gambler_ai.exchange.sessions import Session
 
 
@@ -37,9 +38,9 @@ def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
         "expired_at": _when(order.expired_us),
         "expires_at": rfc3339(order.expires_us),
         "canceled_at": _when(order.canceled_us),
-        "failed_at": None,
+        "failed_at": _when(order.failed_us),
         "replaced_at": _when(order.replaced_us),
-        "replaced_by": order.replaced_by,
+        "replaced_by": order.replaced_by if order.status == REPLACED else None,
         "replaces": order.replaces,
         "asset_id": ASSETS[order.symbol].id,
         "symbol": order.symbol,
@@ -95,6 +96,28 @@ def activity_entity(fill: Fill) -> dict[str, Any]:
         "order_id": fill.order_id,
         "cum_qty": plain(fill.cum_qty),
         "order_status": fill.status,
+    }
+
+
+def other_activity_entity(activity: Activity) -> dict[str, Any]:
+    """An activity that is no fill: the current names, SPLIT with FSPLIT or RSPLIT (BEHAVIOUR 5)."""
+    at = from_us(activity.at_us)
+    return {
+        "id": activity.id,
+        "account_id": activity.account_id,
+        "activity_type": activity.type,
+        "activity_sub_type": activity.sub_type,
+        "created_at": rfc3339(activity.at_us),
+        "currency": "USD",
+        "cusip": None,
+        "date": at.astimezone(NEW_YORK).date().isoformat(),
+        "description": activity.description,
+        "group_id": activity.group,
+        "net_amount": plain(activity.net_amount),
+        "per_share_amount": None,
+        "qty": plain(activity.qty),
+        "status": "executed",
+        "symbol": activity.symbol,
     }
 
 

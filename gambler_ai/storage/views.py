@@ -6,14 +6,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.engine import Connection
 
-from gambler_ai.core.events import GONE, Discrepancy
+from gambler_ai.core.degraded import ends, entries
+from gambler_ai.core.events import GONE, Degraded, Discrepancy, Restored
 from gambler_ai.core.model import ClosedTrade, Fill, Side
 from gambler_ai.core.orders import FINAL, Status
 from gambler_ai.storage import tables as t
+
+_decoder = msgspec.json.Decoder(Degraded | Restored)
 
 
 class OrderRow(Struct, frozen=True):
@@ -65,6 +69,16 @@ class PositionRow(Struct, frozen=True):
     position_id: str
 
 
+class DegradedRow(Struct, frozen=True):
+    """A condition that lasts, since when."""
+
+    at: datetime
+    name: str
+    reason: str
+    entries: str
+    ends: str
+
+
 class DiscrepancyRow(Struct, frozen=True):
     """A difference that a reconciliation found, with its instant."""
 
@@ -114,6 +128,25 @@ def discrepancies(db: Connection, session_id: str, limit: int = 1_000) -> list[D
     """The newest ``limit`` differences found, oldest first."""
     rows = _newest(db, t.discrepancies, session_id, t.discrepancies.c.seq, limit)
     return [DiscrepancyRow(row["at"], Discrepancy(**_only(row, Discrepancy))) for row in rows]
+
+
+def degraded(db: Connection, session_id: str) -> list[DegradedRow]:
+    """What does not work as far as the session's journal tells, oldest first."""
+    kinds = (Degraded.__name__, Restored.__name__)
+    query = (
+        sa.select(t.journal.c.payload)
+        .where(t.journal.c.session_id == session_id, t.journal.c.kind.in_(kinds))
+        .order_by(t.journal.c.seq)
+    )
+    found: dict[str, DegradedRow] = {}
+    for payload in db.execute(query).scalars():
+        fact = _decoder.decode(payload)
+        if isinstance(fact, Restored):
+            found.pop(fact.name, None)
+            continue
+        since = found[fact.name].at if fact.name in found else fact.at
+        found[fact.name] = DegradedRow(since, fact.name, fact.reason, entries(fact.name).value, ends(fact.name))
+    return list(found.values())
 
 
 def lease_owner(db: Connection, account_id: str) -> str:

@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from queue import SimpleQueue
 from typing import Any
 
 from gambler_ai import crashpoints
-from gambler_ai.core import bars
+from gambler_ai.clock import Clock
+from gambler_ai.core.degraded import Condition, named
 from gambler_ai.core.events import (
     BROKER,
     MARKET_DATA,
@@ -28,11 +30,13 @@ from gambler_ai.core.events import (
     SubmitRefused,
     SubmitUnanswered,
 )
-from gambler_ai.core.model import BarFrame
 from gambler_ai.core.orders import OrderReport
 from gambler_ai.core.ports import Broker, MarketData
-from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused
+from gambler_ai.core.sieve import Sieve
+from gambler_ai.core.watch import PRICES, limited_until
+from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused, ReadFailed
 from gambler_ai.trading.feed import Feed
+from gambler_ai.trading.patience import Patience
 
 #: How far back bars are asked for at first, at least: over a weekend and a holiday.
 HISTORY = timedelta(days=5)
@@ -98,12 +102,16 @@ Request = Submit | Replace | Cancel | Read | Scan
 class Executor:
     """Runs requests on a worker thread and puts what came of them into the feed."""
 
-    def __init__(self, broker: Broker, market_data: MarketData, feed: Feed) -> None:
+    def __init__(self, broker: Broker, market_data: MarketData, feed: Feed, wall: Clock | None = None) -> None:
+        """``wall`` is this machine's clock, where it can be held against the broker's."""
         self._broker = broker
         self._market_data = market_data
         self._feed = feed
+        self._wall = wall
+        self._patience = {BROKER: Patience(feed), MARKET_DATA: Patience(feed)}
         self._todo: SimpleQueue[Request | None] = SimpleQueue()
-        self._frame: BarFrame | None = None
+        self._sieve: Sieve | None = None
+        self._marks: dict[str, Decimal | None] = {}
         self._outstanding = 0
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="broker", daemon=True)
@@ -171,7 +179,8 @@ class Executor:
             duplicate = error.status in (409, 422) and "must be unique" in error.message
             return SubmitRefused(self._feed.clock.now(), coid, error.message, duplicate)
         except BrokerError as error:
-            return SubmitUnanswered(self._feed.clock.now(), coid, error.message)
+            until = self._patience[BROKER].take(error)
+            return SubmitUnanswered(self._feed.clock.now(), coid, error.message, until)
         if report.client_order_id != coid:
             text = f"the broker answered for {report.client_order_id}"
             return SubmitUnanswered(self._feed.clock.now(), coid, text)
@@ -185,32 +194,57 @@ class Executor:
             raise
         except BrokerError as error:  # whatever it was, the order's own report tells
             refused = error.message
+            self._patience[BROKER].take(error)
         crashpoints.hit("cancel.after")
         return CancelAnswered(self._feed.clock.now(), request.order_id, refused)
 
     def _read(self, request: Read) -> Input:
+        if (until := self._patience[BROKER].until) is not None:
+            return BrokerFailed(self._feed.clock.now(), BROKER, limited_until(until), Condition.RATE)
+        asked_at = self._instants()
         try:
             report = read_broker(self._broker, request)
         except BrokerAuthError:
             raise
         except BrokerError as error:
-            return BrokerFailed(self._feed.clock.now(), BROKER, error.message)
-        return BrokerReported(self._feed.clock.now(), report, request.reconcile)
+            return self._failed(BROKER, error, "")
+        self._patience[BROKER].answered()
+        self._marks = {p.symbol: p.current_price for p in report.positions}
+        skew_s = _skew_s(asked_at, report.market.at, self._instants())
+        return BrokerReported(self._feed.clock.now(), report, request.reconcile, skew_s)
+
+    def _instants(self) -> tuple[datetime, ...]:
+        """What the clocks say that keep the broker's time."""
+        return () if self._wall is None else (self._wall.now(), self._feed.clock.now())
+
+    def _failed(self, name: str, error: BrokerError, subject: str) -> BrokerFailed:
+        """A reading that did not come, under the name of what is wrong."""
+        until = self._patience[name].take(error)
+        now = self._feed.clock.now()
+        if until is not None:
+            return BrokerFailed(now, name, limited_until(until), named(Condition.RATE, subject))
+        answered = isinstance(error, ReadFailed | BrokerRefused)
+        closer = Condition.READS if name == BROKER and answered else ""
+        return BrokerFailed(now, name, error.message, closer)
 
     def _scan(self, request: Scan) -> Input:
         now = self._feed.clock.now()
-        held = self._frame if self._frame is not None else bars.empty(request.symbols, request.interval)
+        if (until := self._patience[MARKET_DATA].until) is not None:
+            return BrokerFailed(now, MARKET_DATA, limited_until(until), named(Condition.RATE, PRICES))
+        sieve = self._sieve or Sieve(request.symbols, request.interval, request.history)
         try:
-            new = self._market_data.bars(
-                request.symbols, request.interval, _since(held, now, request), now, request.history
+            told = self._market_data.bars(
+                request.symbols, request.interval, _since(sieve, now, request), now, request.history
             )
             trades = self._market_data.trades(request.symbols)
         except BrokerAuthError:
             raise
         except BrokerError as error:
-            return BrokerFailed(self._feed.clock.now(), MARKET_DATA, error.message)
-        self._frame = bars.join(held, new, request.history)
-        return BarsClosed(self._feed.clock.now(), self._frame, trades)
+            return self._failed(MARKET_DATA, error, PRICES)
+        self._patience[MARKET_DATA].answered()
+        self._sieve = sieve
+        found = sieve.sift(told, trades, self._marks, now)
+        return BarsClosed(self._feed.clock.now(), found.frame, found.trades, found.quarantined)
 
 
 def read_broker(broker: Broker, request: Read) -> BrokerReport:
@@ -251,11 +285,20 @@ def _by_id(broker: Broker, wanted: tuple[str, ...], shown: list[OrderReport]) ->
     return found
 
 
-def _since(held: BarFrame, now: datetime, request: Scan) -> datetime:
-    """From the oldest of the symbols' newest bars; as far back as the strategy's history reaches at first."""
+def _since(sieve: Sieve, now: datetime, request: Scan) -> datetime:
+    """From where the sieve has no more; as far back as the strategy's history reaches at first."""
     sessions = -(-request.interval * request.history // SESSION)
     reach = HISTORY + timedelta(days=int((sessions - 1) * DAYS_A_SESSION))
-    newest = held.times[-1][held.times[-1] > 0] if len(held) else None
-    if newest is None or not len(newest):
-        return now - reach
-    return max(now - reach, datetime.fromtimestamp(int(newest.min()), now.tzinfo))
+    return max(now - reach, sieve.since or now - reach)
+
+
+def _skew_s(before: tuple[datetime, ...], at: datetime, after: tuple[datetime, ...]) -> float:
+    """By how much one of our clocks is ahead of the broker's (behind: below zero), as far as that is sure.
+
+    The broker looked at its own, ``at``, somewhere between the question and the answer.
+    """
+    found = [
+        max((b - at).total_seconds(), 0.0) + min((a - at).total_seconds(), 0.0)
+        for b, a in zip(before, after, strict=True)
+    ]
+    return max(found, key=abs, default=0.0)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from gambler_ai import crashpoints
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import bars_passed, caught_up
+from gambler_ai.core.degraded import of_a_process
 from gambler_ai.core.engine import Decisions, Engine
 from gambler_ai.core.orders import IN_FLIGHT, Status
 from gambler_ai.core.reconcile import HALTING
@@ -22,7 +23,7 @@ from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.requesting import reading, sending
-from gambler_ai.trading.wakeups import Wakeups
+from gambler_ai.trading.wakeups import UNHEARD, Wakeups
 
 #: How far back the first reading of a run goes: as long as an order can rest (BEHAVIOUR 3, gtc), so that
 #: one that another database left is seen.
@@ -104,7 +105,8 @@ class Runner:
             for coid, record in self.state.intents.items()
             if record.status is Status.PLANNED
         ]
-        self._finish(self._engine.record(*facts, *restart))
+        over = [ev.Restored(self._feed.clock.now(), name) for name in of_a_process(self.state.degraded)]
+        self._finish(self._engine.record(*facts, *over, *restart))
         crashpoints.hit("recovery.replayed")
         self._answer_the_door(_BEFORE_READING)  # the first reading may send again what a halt forbids
         self._settle()
@@ -247,12 +249,18 @@ class Runner:
             self._wake(event)
         decisions = self._engine.step(event)
         self._finish(decisions)
+        silent = ""
         if isinstance(event, ev.BrokerReported):
-            self._wakeups.was_read(decisions, event.report)
+            silent = self._wakeups.was_read(decisions, event.report)
+        elif isinstance(event, ev.BarsClosed):
+            silent = self._wakeups.was_scanned(decisions)
+        if silent:
+            self._finish(self._engine.step(ev.StreamSilent(self._feed.clock.now(), silent, UNHEARD)))
         self._reporter.ticked(self.state, self._feed.clock.now())
 
     def _wake(self, event: ev.Woken | ev.StreamChanged) -> None:
         """A stream says that something happened, or begins to listen: look now, whatever it was."""
+        self._wakeups.hear(event)
         if isinstance(event, ev.StreamChanged):
             self._reporter.stream(event)
         for kind, wanted in ((Read, self._wakeups.wants_read(event)), (Scan, self._wakeups.wants_scan(event))):

@@ -30,6 +30,8 @@ def test_no_fill_is_missed_and_nothing_is_sent_twice(world: World, case: str):
     assert entries(world) == ENTRIES
     assert len(world.fills()) == len(world.there.fills()) >= 3
     assert told in ended.out
+    if case in ("mute", "refused", "keys refused"):
+        assert "stream silent trade updates" in {fact["name"] for fact in world.facts("Degraded")}
 
 
 def test_a_resume_listens_again(world: World):

@@ -9,6 +9,8 @@ from pathlib import Path
 from gambler_ai.app.checks.row import STORAGE, Row, fail, failed, ok, skip, warn
 from gambler_ai.app.venue import ALPACA, EMBEDDED, exchange_file
 from gambler_ai.config import Settings
+from gambler_ai.core import degraded
+from gambler_ai.core.state import SessionState
 from gambler_ai.errors import GamblerError, SchemaMismatch, StorageError
 from gambler_ai.storage import inspect, lease, sessions
 from gambler_ai.storage.inspect import ReadOnly
@@ -18,7 +20,9 @@ from gambler_ai.storage.tables import SCHEMA_HEAD
 from gambler_ai.trading.recovery import restore
 
 #: Rows that need a database with our schema.
-ROWS = ("binding", "sessions", "exchange files", "checkpoint", "journal", "halts", "lease")
+ROWS = ("binding", "sessions", "exchange files", "checkpoint", "journal", "halts", "degraded", "lease")
+#: Those that need a session that can be restored.
+_OF_STATE = ("journal", "halts", "degraded")
 #: A session that ended before its time; one that ran out holding positions is "finished".
 UNFINISHED = ("created", "running", "stopped")
 #: Sessions that are looked at, newest first.
@@ -168,7 +172,7 @@ def _newest(database: ReadOnly, found: list[SessionInfo]) -> Iterator[Row]:
     """The newest session that can be resumed: does what it would be restored from verify, and what halts it?"""
     info = next((i for i in found if i.status not in OVER), None)
     if info is None:
-        yield from (skip(name, "no session is open") for name in ("checkpoint", "journal", "halts"))
+        yield from (skip(name, "no session is open") for name in ("checkpoint", *_OF_STATE))
         return
     yield from _restored(database, info)
 
@@ -179,7 +183,7 @@ def _restored(database: ReadOnly, info: SessionInfo) -> Iterator[Row]:
         restored = restore(database, info)
     except GamblerError as error:
         yield fail("checkpoint", error.message, fix, STORAGE)
-        yield from (skip(name, "the session cannot be restored") for name in ("journal", "halts"))
+        yield from (skip(name, "the session cannot be restored") for name in _OF_STATE)
         return
     point = restored.checkpoint
     shown = f"#{point.number} at {point.at:%F %T} UTC" if point is not None else "none yet: the journal is all"
@@ -194,6 +198,15 @@ def _restored(database: ReadOnly, info: SessionInfo) -> Iterator[Row]:
         yield warn("halts", f"session {info.id}: {halts}", "it enters nothing until: gambler-ai resume-trading")
     else:
         yield ok("halts", "none")
+    yield _degraded(info, restored.state)
+
+
+def _degraded(info: SessionInfo, state: SessionState) -> Row:
+    """What it last told; a runner that lives tells the end of it, and a resume looks again."""
+    if not state.degraded:
+        return ok("degraded", "nothing")
+    text = "; ".join(f"{name}: {why} (ends {degraded.ends(name)})" for name, why in state.degraded.items())
+    return warn("degraded", f"session {info.id}: {text}", f"gambler-ai sessions show {info.id}")
 
 
 def _chain(database: ReadOnly, info: SessionInfo, fix: str) -> Row:

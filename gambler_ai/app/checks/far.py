@@ -14,6 +14,7 @@ from gambler_ai.broker.fence import STREAM_HOST, check_url
 from gambler_ai.broker.market_data import AlpacaMarketData
 from gambler_ai.clock import Clock
 from gambler_ai.config import PAPER_HOST, Reading, Settings, variables
+from gambler_ai.core.degraded import SKEW_MAX_S
 from gambler_ai.core.events import MarketReport
 from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused, ConfigError, GamblerError
 from gambler_ai.exchange.exchange import Exchange
@@ -23,7 +24,7 @@ from gambler_ai.exchange.transport import ExchangeSession
 
 #: Freshness is judged by the broker's clock, so a small difference harms nothing; a large one means a broken clock.
 SKEW_WARN_S = 2.0
-SKEW_FAIL_S = 30.0
+SKEW_FAIL_S = SKEW_MAX_S
 #: Of a key's id so much is shown: enough to tell two apart, and none of the secret.
 KEY_SHOWN = 4
 ROWS = ("account", "prices", "market", "clock")

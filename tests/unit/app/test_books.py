@@ -44,7 +44,7 @@ def add(database: Database, session_id: str, hour: int = 0, **more: str) -> Sess
     with database.write() as db:
         checkpoints.create(db, session, 1, head, AT)
     session.status = values["status"]
-    write(database, session, head, ev.Degraded(after(minutes=1), "stream", "cut"), status=values["status"])
+    write(database, session, head, ev.Marked(after(minutes=1), {}, {}), status=values["status"])
     return session
 
 
@@ -295,6 +295,19 @@ def test_a_session_that_is_halted_says_by_what(look, state, database):
     rows = look()
     assert not_well(rows) == {"sessions": "warn", "halts": "warn"}
     assert rows["halts"].found == "session s-1: person: too wild"
+
+
+def test_a_session_that_is_degraded_says_by_what_and_what_ends_it(look, state, database):
+    session = add(database, "s-1")
+    with_file(state, "s-1")
+    with database.read() as db:
+        head = sessions.find(db, "s-1").journal_hash
+    write(database, session, head, ev.Degraded(after(minutes=2), "stale prices AAPL", "no bar yet"))
+    rows = look()
+    assert not_well(rows) == {"sessions": "warn", "degraded": "warn"}
+    found = "session s-1: stale prices AAPL: no bar yet (ends with its next bar, or at the close)"
+    assert rows["degraded"].found == found
+    assert rows["degraded"].fix == "gambler-ai sessions show s-1"
 
 
 def test_keys_of_another_account_than_the_sessions_are_recognised(look, keys, database, there):

@@ -26,8 +26,12 @@ Reply = tuple[int, Any] | BaseException
 class Wire(BaseAdapter):
     """Takes what would leave the process. ``replies`` are given in turn, the last one for ever."""
 
-    def __init__(self, *replies: Reply | Callable[[requests.PreparedRequest], Reply]) -> None:
+    def __init__(
+        self, *replies: Reply | Callable[[requests.PreparedRequest], Reply], headers: dict[str, str] | None = None
+    ) -> None:
+        """``headers`` are those of every reply."""
         super().__init__()
+        self.headers = headers or {}
         self.replies = list(replies)
         self.sent: list[requests.PreparedRequest] = []
         self.options: list[dict[str, Any]] = []
@@ -46,6 +50,7 @@ class Wire(BaseAdapter):
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         response = requests.Response()
         response.status_code, response.url, response.request = status, request.url or "", request
+        response.headers.update(self.headers)
         response.raw = HTTPResponse(io.BytesIO(data), status=status, preload_content=False)
         if status in (301, 302, 307):
             response.headers["Location"] = "http://127.0.0.1:1/elsewhere"

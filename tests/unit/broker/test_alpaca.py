@@ -11,7 +11,7 @@ from requests import PreparedRequest
 from gambler_ai.broker.alpaca import ASSETS_ONE_BY_ONE, FILLS_PAGE, ORDERS_PAGE, PAGES_MAX
 from gambler_ai.broker.control import ExchangeControl
 from gambler_ai.broker.convert import instant, wire_instant
-from gambler_ai.broker.market_data import timeframe
+from gambler_ai.broker.market_data import AlpacaMarketData, timeframe
 from gambler_ai.errors import (
     BrokerAuthError,
     BrokerError,
@@ -21,7 +21,7 @@ from gambler_ai.errors import (
     OutcomeUnknown,
     RecoveryHalted,
 )
-from tests.unit.broker.conftest import Wire, broker_on, data_on
+from tests.unit.broker.conftest import Wire, broker_on, data_on, fenced
 from tests.unit.broker.test_convert import ACCOUNT, ASSET, CLOCK, FILL, ORDER, POSITION, WHEN
 from tests.unit.fakes import AT, FIVE, D, after
 
@@ -183,18 +183,46 @@ def test_bars_are_asked_for_by_symbol_interval_and_span():
     assert (query["symbols"], query["timeframe"], query["feed"]) == ("AAPL,MSFT", "5Min", "iex")
 
 
-def test_trades_that_cannot_be_are_left_out():
-    body = {"trades": {"AAPL": {"p": 100.1, "t": WHEN}, "MSFT": {"p": 0, "t": WHEN}}}
-    found = data_on(Wire((200, body))).trades(["AAPL", "MSFT", "IBM"])
-    assert {s: t.price for s, t in found.items()} == {"AAPL": D("100.1")}
+def test_trades_that_cannot_be_are_passed_on_as_they_are_told():
+    body = {"trades": {"AAPL": {"p": 100.1, "t": WHEN}, "MSFT": {"p": 0, "t": WHEN}, "IBM": {"p": "NaN", "t": WHEN}}}
+    found = data_on(Wire((200, body))).trades(["AAPL", "MSFT", "IBM", "F"])
+    assert {s: str(t.price) for s, t in found.items()} == {"AAPL": "100.1", "MSFT": "0", "IBM": "NaN"}
 
 
 @pytest.mark.parametrize(
-    "reply", [(200, {"trades": {"AAPL": {"p": "NaN", "t": WHEN}}}), (200, "x"), (429, {}), (503, "<html>")]
+    "reply", [(200, {"trades": {"AAPL": {"p": "dear", "t": WHEN}}}), (200, "x"), (429, {}), (503, "<html>")]
 )
 def test_prices_that_do_not_come_are_an_error(reply):
     with pytest.raises(BrokerUnreachable):
         data_on(Wire(reply)).trades(["AAPL"])
+
+
+NO_SIP = "subscription does not permit querying recent SIP data"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (403, {"message": NO_SIP}), (403, "<html>"), (403, {"code": 42210000, "message": NO_SIP}),
+        (422, {"code": 42210000, "message": NO_SIP}),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize(("feed", "hint"), [("sip", "--feed iex"), ("iex", "see your data plan")])
+def test_a_plan_without_the_feed_is_not_taken_for_wrong_keys(reply, feed, hint):
+    data = AlpacaMarketData("KEY", "SECRET", "http://far.invalid", feed, fenced(Wire(reply)))
+    for ask in (lambda: data.trades(["AAPL"]), lambda: data.bars(["AAPL"], FIVE, AT, AT, 3)):
+        with pytest.raises(BrokerAuthError, match=f"no prices of feed={feed}: ") as caught:
+            ask()
+        assert "keys:" not in caught.value.message
+        assert hint in caught.value.hint
+
+
+def test_keys_that_are_wrong_are_wrong_for_prices_too_and_another_refusal_is_none_of_the_plan():
+    with pytest.raises(BrokerAuthError, match="does not accept these keys"):
+        data_on(Wire((401, {"message": "unauthorized."}))).trades(["AAPL"])
+    with pytest.raises(BrokerRefused, match="invalid symbol"):
+        data_on(Wire((400, {"code": 40010001, "message": "invalid symbol"}))).trades(["AAPL"])
 
 
 @pytest.mark.parametrize(

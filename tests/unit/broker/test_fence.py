@@ -8,6 +8,7 @@ import socket
 import pytest
 import requests
 from alpaca.common.rest import RESTClient
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from gambler_ai.broker.alpaca import AlpacaBroker
@@ -20,8 +21,10 @@ from gambler_ai.broker.fence import (
     check_url,
     fence,
     is_loopback,
+    pause_s,
     printable,
 )
+from gambler_ai.broker.pace import BURST, RESERVED, TokenBucket
 from gambler_ai.errors import (
     BrokerAuthError,
     BrokerError,
@@ -29,6 +32,7 @@ from gambler_ai.errors import (
     BrokerUnreachable,
     ConfigError,
     OutcomeUnknown,
+    ReadFailed,
 )
 from tests.unit.broker.conftest import Reply, Wire, broker_on
 from tests.unit.broker.test_convert import ORDER
@@ -131,31 +135,31 @@ FAILURES: dict[str, tuple[Reply, type[BrokerError], type[BrokerError]]] = {
     "400": ((400, {"code": 40010000, "message": "bad request"}), BrokerRefused, BrokerRefused),
     "404 html": ((404, HTML), BrokerRefused, BrokerRefused),
     **{
-        str(status): ((status, {"code": status * 100000, "message": "no"}), BrokerUnreachable, OutcomeUnknown)
+        str(status): ((status, {"code": status * 100000, "message": "no"}), ReadFailed, OutcomeUnknown)
         for status in (402, 405, 408, 409, 410, 421, 423, 425, 451, 499)
     },
     "404": ((404, {"code": 40410000, "message": "order not found"}), BrokerRefused, BrokerRefused),
     "422": ((422, {"code": 42210000, "message": "qty must be > 0"}), BrokerRefused, BrokerRefused),
-    "429": ((429, {"code": 42910000, "message": "rate limit exceeded"}), BrokerUnreachable, OutcomeUnknown),
-    "500": ((500, {"code": 50010000, "message": "internal"}), BrokerUnreachable, OutcomeUnknown),
-    "503 html": ((503, HTML), BrokerUnreachable, OutcomeUnknown),
-    "504": ((504, ""), BrokerUnreachable, OutcomeUnknown),
-    "302": ((302, HTML), BrokerUnreachable, OutcomeUnknown),
+    "429": ((429, {"code": 42910000, "message": "rate limit exceeded"}), ReadFailed, OutcomeUnknown),
+    "500": ((500, {"code": 50010000, "message": "internal"}), ReadFailed, OutcomeUnknown),
+    "503 html": ((503, HTML), ReadFailed, OutcomeUnknown),
+    "504": ((504, ""), ReadFailed, OutcomeUnknown),
+    "302": ((302, HTML), ReadFailed, OutcomeUnknown),
     "refused connection": (UNSENT, BrokerUnreachable, BrokerUnreachable),
     "connect timeout": (requests.ConnectTimeout(), BrokerUnreachable, BrokerUnreachable),
-    "read timeout": (requests.ReadTimeout(), BrokerUnreachable, OutcomeUnknown),
-    "reset": (HALF, BrokerUnreachable, OutcomeUnknown),
-    "cut short": (requests.exceptions.ChunkedEncodingError("cut"), BrokerUnreachable, OutcomeUnknown),
-    "tls": (requests.exceptions.SSLError("bad certificate"), BrokerUnreachable, OutcomeUnknown),
-    "bare connection error": (requests.ConnectionError(), BrokerUnreachable, OutcomeUnknown),
-    "garbage": ((200, '{"id": "61e6'), BrokerUnreachable, OutcomeUnknown),
-    "html 200": ((200, HTML), BrokerUnreachable, OutcomeUnknown),
-    "empty": ((200, ""), BrokerUnreachable, OutcomeUnknown),
-    "null": ((200, "null"), BrokerUnreachable, OutcomeUnknown),
-    "a list of numbers": ((200, "[1]"), BrokerUnreachable, OutcomeUnknown),
-    "a number": ((200, "7"), BrokerUnreachable, OutcomeUnknown),
-    "another object": ((200, '{"id":"x"}'), BrokerUnreachable, OutcomeUnknown),
-    "not a number": ((200, [{**ORDER, "qty": "NaN"}]), BrokerUnreachable, OutcomeUnknown),
+    "read timeout": (requests.ReadTimeout(), ReadFailed, OutcomeUnknown),
+    "reset": (HALF, ReadFailed, OutcomeUnknown),
+    "cut short": (requests.exceptions.ChunkedEncodingError("cut"), ReadFailed, OutcomeUnknown),
+    "tls": (requests.exceptions.SSLError("bad certificate"), ReadFailed, OutcomeUnknown),
+    "bare connection error": (requests.ConnectionError(), ReadFailed, OutcomeUnknown),
+    "garbage": ((200, '{"id": "61e6'), ReadFailed, OutcomeUnknown),
+    "html 200": ((200, HTML), ReadFailed, OutcomeUnknown),
+    "empty": ((200, ""), ReadFailed, OutcomeUnknown),
+    "null": ((200, "null"), ReadFailed, OutcomeUnknown),
+    "a list of numbers": ((200, "[1]"), ReadFailed, OutcomeUnknown),
+    "a number": ((200, "7"), ReadFailed, OutcomeUnknown),
+    "another object": ((200, '{"id":"x"}'), ReadFailed, OutcomeUnknown),
+    "not a number": ((200, [{**ORDER, "qty": "NaN"}]), ReadFailed, OutcomeUnknown),
 }
 
 
@@ -189,6 +193,72 @@ def test_a_cancel_is_asked_for_once_and_its_204_is_enough():
     broker_on(wire).cancel("a/../b?c")
     assert [r.url for r in wire.sent] == ["http://far.invalid/v2/orders/a%2F..%2Fb%3Fc"]
     assert wire.paths() == ["DELETE /v2/orders/a%2F..%2Fb%3Fc"]
+
+
+NOW = "Tue, 07 Oct 2008 14:00:00 GMT"
+NOW_S = 1_223_388_000
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({}, 0.0),
+        ({"X-RateLimit-Reset": str(NOW_S + 17), "Date": NOW}, 17.0),
+        ({"X-RateLimit-Reset": str(NOW_S + 17), "Retry-After": "5", "Date": NOW}, 17.0),
+        ({"Retry-After": "5", "Date": NOW}, 5.0),
+        ({"Retry-After": "5"}, 5.0),
+        ({"X-RateLimit-Reset": str(NOW_S - 1), "Date": NOW}, 0.0),
+        ({"X-RateLimit-Reset": str(NOW_S + 86400), "Date": NOW}, 0.0),
+        ({"X-RateLimit-Reset": str(NOW_S + 17)}, 0.0),
+        ({"X-RateLimit-Reset": "soon", "Date": NOW}, 0.0),
+        ({"X-RateLimit-Reset": "nan", "Date": NOW}, 0.0),
+        ({"Retry-After": "Wed, 08 Oct 2008 14:00:00 GMT"}, 0.0),
+        ({"Retry-After": "-3"}, 0.0),
+        ({"Retry-After": "1e9"}, 0.0),
+    ],
+    ids=str,
+)
+def test_how_long_the_broker_wants_to_be_left_alone_is_judged_by_its_own_clock(headers, wait_s):
+    assert pause_s(CaseInsensitiveDict(headers)) == wait_s
+    wire = Wire((429, {"code": 42910000, "message": "rate limit exceeded"}), headers=headers)
+    for call in (broker_on(wire).positions, lambda: broker_on(wire).submit(BODY), lambda: broker_on(wire).cancel("o")):
+        assert raised(call).wait_s == wait_s
+
+
+def test_only_a_429_asks_to_be_left_alone():
+    for case, (reply, *_) in FAILURES.items():
+        if case != "429":
+            assert raised(broker_on(Wire(reply)).positions).wait_s is None, case
+
+
+class Stopwatch:
+    """A clock that sleeping moves."""
+
+    def __init__(self) -> None:
+        self.at_s, self.slept_s = 100.0, 0.0
+
+    def monotonic(self) -> float:
+        return self.at_s
+
+    def sleep(self, seconds: float) -> None:
+        self.at_s += seconds
+        self.slept_s += seconds
+
+
+def test_requests_wait_for_their_turn_and_orders_have_theirs_kept():
+    clock, wire = Stopwatch(), Wire((200, "[]"))
+    session = FencedSession(TokenBucket(clock))
+    session.mount("http://", wire)
+    broker = AlpacaBroker("KEY", "SECRET", "http://far.invalid", session)
+    while clock.slept_s == 0.0:
+        broker.positions()
+    assert len(wire.sent) == BURST - RESERVED + 1
+    slept_s, wire.replies = clock.slept_s, [(200, ORDER)]
+    broker.submit(BODY)
+    broker.order_by_client_id("ga1-x")
+    wire.replies = [(204, "")]
+    broker.cancel("o-1")
+    assert clock.slept_s == slept_s
 
 
 def test_a_refusal_keeps_status_code_and_words():

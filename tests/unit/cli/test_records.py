@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
+import pytest
 
 from gambler_ai.cli import records
 from gambler_ai.cli.json_lines import MASKED, TEXT_MAX, Encoder, RecordWatcher, to_stream
@@ -152,3 +153,21 @@ def test_numbers_that_are_money_are_strings():
     record = records.started(state)
     assert record["positions"][0]["qty"] == "10"
     assert not [v for v in record["positions"][0].values() if isinstance(v, Decimal | datetime | timedelta)]
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "subject", "entries"),
+    [
+        ("broker", "broker", "", "no entries"),
+        ("stale prices AAPL", "stale prices", "AAPL", "no entries in it"),
+        ("stream silent trade updates", "stream silent", "trade updates", "entries go on"),
+        ("a word of tomorrow", None, "", "no entries"),
+    ],
+)
+def test_what_does_not_work_is_taken_apart_for_programs(name, condition, subject, entries):
+    (line,) = told(ev.Degraded(AT, name, "503"))
+    found = [line[field] for field in ("name", "reason", "condition", "subject", "entries")]
+    assert found == [name, "503", condition, subject, entries]
+    assert line["ends"]
+    (line,) = told(ev.Restored(AT, name))
+    assert [line[field] for field in ("name", "condition", "subject")] == [name, condition, subject]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gambler_ai.core import bars
 from tests.unit.fakes import FIVE
@@ -67,20 +65,10 @@ def test_a_bar_without_volume_is_a_bar():
     assert len(frame(A=column((*GOOD[:5], 0.0)))) == 1
 
 
-def test_join_adds_what_is_newer_and_forgets_what_is_oldest():
-    old = frame(A=column(bar(1), bar(2)), B=column(bar(2)))
-    new = frame(A=column(bar(2, 99.0), bar(3), bar(4)), B=column(bar(2, 99.0)))
-    joined = bars.join(old, new, 3)
-    assert stamps(joined, "A") == [2, 3, 4]
-    assert stamps(joined, "B") == [0, 0, 2]
-    assert joined.close[-1, 1] == 10.0  # a bar, once closed, is not rewritten
-
-
 @pytest.mark.parametrize("array", ["times", "open", "high", "low", "close", "volume"])
 def test_nobody_can_write_into_a_frame(array):
     made = frame(A=column(bar(1), bar(2)))
-    joined = bars.join(made, frame(A=column(bar(3))), 3)
-    for of in (made, joined, bars.empty(("A",), FIVE)):
+    for of in (made, bars.as_told(("A",), FIVE, {"A": column(bar(1))}), bars.empty(("A",), FIVE)):
         with pytest.raises(ValueError, match="read-only"):
             getattr(of, array)[:] = 0
     with pytest.raises(ValueError, match="read-only"):
@@ -92,36 +80,19 @@ def test_the_newest_bar_has_an_instant():
     assert [made.newest_at(i).timestamp() for i in (0, 1)] == [600, 300]
 
 
-def test_join_without_news_is_the_old_frame_itself():
-    old = frame(A=column(bar(1), bar(2)))
-    assert bars.join(old, frame(A=column(bar(2))), 3) is old
-    assert bars.join(old, bars.empty(("A",), FIVE), 3) is old
-
-
-def test_join_begins_with_nothing():
-    assert stamps(bars.join(bars.empty(("A",), FIVE), frame(A=column(bar(7))), 3), "A") == [7]
+def test_an_empty_frame_has_no_rows():
     assert len(bars.empty(("A", "B"), FIVE)) == 0
 
 
-def test_join_takes_no_other_symbols():
-    with pytest.raises(AssertionError):
-        bars.join(bars.empty(("A",), FIVE), bars.empty(("B",), FIVE), 3)
+def test_what_is_told_is_kept_whatever_it_is_once_each():
+    odd = (600.0, float("nan"), -1.0, 5.0, 0.0, -3.0)
+    told = bars.as_told(("A", "B"), FIVE, {"A": column(bar(3), odd, bar(1), bar(3, 11.0)), "B": column()})
+    assert stamps(told, "A") == [1, 2, 3]
+    assert told.close[:, 0].tolist() == [10.0, 0.0, 11.0]
+    assert bars.column(told, 0)[1].tolist()[2:] == [-1.0, 5.0, 0.0, -3.0]
+    assert bars.column(told, 1).shape == (0, 6)
 
 
 def test_a_bar_that_the_feed_repeats_counts_once():
     """RECOVERY_PROTOCOL 2.3, feed: dedupe (symbol, bar); twice in one reply would shift "five bars ago"."""
     assert stamps(frame(A=column(bar(1), bar(2), bar(2), bar(3))), "A") == [1, 2, 3]
-
-
-@given(st.sets(st.integers(1, 60), min_size=1), st.sets(st.integers(1, 60)), st.integers(1, 12), st.integers(0, 60))
-def test_however_it_is_cut_into_pieces_the_frame_is_the_same(of_a, of_b, keep, cut):
-    def part(numbers):
-        return column(*(bar(n) for n in sorted(numbers)))
-
-    whole = frame(keep, A=part(of_a), B=part(of_b))
-    early = frame(keep, A=part(n for n in of_a if n <= cut), B=part(n for n in of_b if n <= cut))
-    late = frame(100, A=part(n for n in of_a if n > cut), B=part(n for n in of_b if n > cut))
-    joined = bars.join(early, late, keep)
-    assert stamps(joined, "A")[-len(whole) :] == stamps(whole, "A")[-len(joined) :]
-    for i in range(2):
-        assert joined.times[joined.times[:, i] > 0, i].tolist() == whole.times[whole.times[:, i] > 0, i].tolist()

@@ -9,6 +9,7 @@ from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.faults import FaultPlan
 from gambler_ai.exchange.server import ExchangeServer
 from tests.unit.exchange.conftest import order_body
+from tests.unit.exchange.test_lines import watcher
 
 
 def post(world, **fields):
@@ -76,11 +77,76 @@ def test_an_order_stays_accepted(world):
     assert world.look(order["id"])["status"] in ("filled", "partially_filled")
 
 
-def test_a_hang_is_a_timeout_for_the_client(world):
-    world.faults.replace([{"kind": "hang", "seconds": 0.3}])
-    with pytest.raises(requests.ReadTimeout):
-        world.session.get(world.session.url + "/v2/account", timeout=0.05)
-    assert world.call("GET", "/v2/account")[0] == 200
+@pytest.mark.parametrize(
+    ("row", "error", "done"),
+    [
+        ({"kind": "reset"}, requests.ConnectionError, False),
+        ({"kind": "lost_reply"}, requests.ConnectionError, True),
+        ({"kind": "hang", "seconds": 10.0}, requests.ReadTimeout, True),
+        ({"kind": "hang", "seconds": 9.9}, None, True),
+        ({"kind": "hang_unhandled", "seconds": 60}, requests.ReadTimeout, False),
+        ({"kind": "hang_unhandled", "seconds": 5}, requests.ConnectionError, False),
+        ({"kind": "slow", "seconds": 79}, None, True),
+        ({"kind": "slow", "seconds": 80}, requests.ReadTimeout, True),
+        ({"kind": "truncated"}, requests.exceptions.ChunkedEncodingError, True),
+        ({"kind": "truncated_chunk"}, requests.exceptions.ChunkedEncodingError, True),
+    ],
+    ids=str,
+)
+def test_in_process_a_client_sees_what_a_socket_shows_and_nothing_waits(world, row, error, done):
+    """By a timeout of ten seconds; the test's own is far longer than it takes."""
+    world.faults.replace([row | {"method": "POST", "path": "/v2/orders"}])
+    body = order_body(client_order_id="mine")
+    if error is None:
+        assert world.session.post(world.session.url + "/v2/orders", json=body, timeout=(3, 10)).status_code == 200
+    else:
+        with pytest.raises(error) as caught:
+            world.session.post(world.session.url + "/v2/orders", json=body, timeout=(3, 10))
+        assert caught.type is error
+        assert caught.value.request.method == "POST"
+    assert (world.call("GET", "/v2/orders:by_client_order_id?client_order_id=mine")[0] == 200) is done
+
+
+def test_a_reply_without_a_body_cannot_be_cut_and_is_lost(world):
+    order = world.order(type="limit", limit_price="1")
+    world.faults.replace([{"kind": "truncated", "method": "DELETE"}])
+    with pytest.raises(requests.ConnectionError):
+        world.session.delete(f"{world.session.url}/v2/orders/{order['id']}")
+    assert world.look(order["id"])["status"] == "canceled"
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [
+        ("nan", "NaN"), ("infinity", "Infinity"), ("huge", "1e+300"), ("null", "null"), ("text", '"n/a"'),
+        ("zero", " 0,"), ("negative", ": -"), ("string", '"p": "1'), ("x10", '"p": 1'), ("x0.1", '"p": 1'),
+    ],
+)  # fmt: skip
+def test_bad_prices_are_literally_in_the_answer(world, price, text):
+    last = world.last()
+    world.faults.replace([{"kind": "bad_price", "price": price, "symbol": "AAPL"}])
+    reply = world.session.get(world.session.url + "/v2/stocks/trades/latest?symbols=AAPL")
+    assert text in reply.text, reply.text
+    assert str(last) not in reply.text or price in ("string", "negative")
+    assert world.last() == last
+
+
+def test_a_bad_price_on_a_stream(world):
+    line = watcher(world, quotes=["AAPL"])
+    world.faults.replace([{"kind": "bad_price", "price": "zero", "stream": "data", "times": 1}])
+    assert world.last() > 0, "requests are left alone"
+    world.pass_time(minutes=1)
+    world.pass_time(minutes=1)
+    first, second = (rows[0] for rows in line.heard())
+    assert (first["bp"], first["ap"]) == (0, 0)
+    assert second["bp"] > 0
+
+
+def test_what_is_no_row_of_prices_is_left_alone(world):
+    world.faults.replace([{"kind": "bad_price", "price": "nan", "path": "/v2/", "times": "always"}])
+    assert world.get("/v2/account")["cash"] == "100000"
+    assert world.get("/v2/positions") == []
+    assert world.call("GET", "/v2/positions/AAPL")[0] == 404
 
 
 @pytest.mark.parametrize("row", [{"kind": "explode"}, {"kind": "500", "tims": 2}, {"kind": "500", "times": "often"}])

@@ -21,7 +21,7 @@ legs trail_percent trail_price hwm
 
 
 def test_the_table_has_an_end_for_everything():
-    assert {"filled", "canceled", "expired", "replaced"} == TERMINAL
+    assert {"filled", "canceled", "expired", "replaced", "rejected"} == TERMINAL
     assert {end for ends in TRANSITIONS.values() for end in ends} <= set(TRANSITIONS)
 
 

@@ -178,7 +178,11 @@ def test_a_replaced_order_names_its_successor(world):
     order = world.order(type="limit", limit_price="1", qty=1)
     client.heard()
     _, new = world.call("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "2"})
-    replaced, working = [message["data"] for message in client.heard()]
+    pending, coming, replaced, working = [message["data"] for message in client.heard()]
+    assert (pending["event"], pending["order"]["id"], pending["order"]["replaced_by"]) == (
+        "pending_replace", order["id"], None,
+    )  # fmt: skip
+    assert (coming["event"], coming["order"]["id"]) == ("pending_new", new["id"])
     assert (replaced["event"], replaced["order"]["replaced_by"]) == ("replaced", new["id"])
     assert (working["event"], working["order"]["replaces"]) == ("new", order["id"])
 

@@ -43,6 +43,7 @@ steps = st.lists(
         st.tuples(st.just("order"), orders),
         st.tuples(st.just("wait"), st.sampled_from([1, 15, 61, 600, 3600, 30_000, 90_000])),
         st.tuples(st.just("cancel"), st.integers(0, 30)),
+        st.tuples(st.just("replace"), st.tuples(st.integers(0, 30), st.integers(-20, 20), st.sampled_from([0, 0, 7]))),
         st.tuples(st.just("close"), st.sampled_from(["AAPL", "MSFT"])),
         st.tuples(st.just("cancel_all"), st.none()),
     ),
@@ -70,6 +71,13 @@ def body_of(spec: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def changes_of(order: Any, move: int, more: int) -> dict[str, Any]:
+    """What a PATCH asks for: prices some cents away, and more shares."""
+    old = {"limit_price": order.limit_price, "stop_price": order.stop_price}
+    changes = {name: str(price + Decimal(move) / 100) for name, price in old.items() if price is not None}
+    return changes | ({"qty": str(order.qty + more)} if more and order.qty is not None else {})
+
+
 def do(exchange: Exchange, step: tuple[str, Any]) -> None:
     what, value = step
     try:
@@ -84,6 +92,10 @@ def do(exchange: Exchange, step: tuple[str, Any]) -> None:
                 known = list(exchange.book.orders.values())
                 if known:
                     desk.cancel(known[value % len(known)], exchange.now_us)
+            elif what == "replace" and exchange.book.orders:
+                known = list(exchange.book.orders.values())
+                order = known[value[0] % len(known)]
+                desk.replace(order, changes_of(order, value[1], value[2]), exchange.now_us, exchange.margins)
             elif what == "close":
                 exchange.submit(desk.close_payload(value, None, None))
             else:
@@ -109,7 +121,7 @@ def check(exchange: Exchange) -> None:
         assert order.filled_qty <= order.qty
         assert (order.status == "filled") == (order.remaining == 0 and order.filled_qty > 0)
         assert (order.id in book.open.get(order.symbol, {})) == (order.status not in TERMINAL)
-        if order.leg_ids and order.order_class == "bracket":
+        if order.leg_ids and order.order_class == "bracket" and order.role == "entry":
             check_bracket(book, order)
     for position in book.positions.values():
         entity = position_entity(exchange, position)
@@ -122,12 +134,18 @@ def check(exchange: Exchange) -> None:
 def check_bracket(book, entry) -> None:
     legs = book.legs(entry)
     out = sum(leg.filled_qty for leg in legs)
-    assert out <= entry.filled_qty
+    filled, older = entry.filled_qty, entry
+    while older.replaces:
+        older = book.orders[older.replaces]
+        filled += older.filled_qty
+    assert out <= filled
+    if entry.status == "filled":
+        assert all(leg.qty == filled for leg in legs if not out)
     if entry.status != "filled":
         assert out == 0
         assert all(leg.status not in ("new", "filled") for leg in legs)
     assert sum(leg.status == "filled" for leg in legs) <= 1
-    if out and out == entry.filled_qty:
+    if out and out == filled:
         assert not any(leg.is_open for leg in legs)
 
 

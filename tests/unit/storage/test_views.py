@@ -49,3 +49,26 @@ def test_open_ones_are_those_whose_end_or_whose_legs_end_is_not_known(database, 
         assert views.intents(db, "s-2") == []
         row = views.intents(db, SESSION)[-1]
     assert (row.client_order_id, row.status, row.note) == ("ga1-GONE", "void", "gone: I looked")
+
+
+def test_what_lasts_is_what_began_and_did_not_end_with_its_beginning_and_its_newest_reason(database, session):
+    told: list[ev.Fact] = [
+        ev.Degraded(AT, "broker", "502"), ev.Degraded(after(minutes=1), "stale prices AAPL", "no bar yet"),
+        ev.Degraded(after(minutes=10), "broker", "503"), ev.Degraded(after(minutes=11), "clock skew", "31 s"),
+        ev.Restored(after(minutes=12), "clock skew"),
+    ]  # fmt: skip
+    with database.write() as db:
+        head = journal.append(db, session, told, evolve(session, told), journal.GENESIS, 1)
+    with database.read() as db:
+        found = views.degraded(db, SESSION)
+        assert views.degraded(db, "s-2") == []
+    assert [(row.at, row.name, row.reason) for row in found] == [
+        (AT, "broker", "503"), (after(minutes=1), "stale prices AAPL", "no bar yet"),
+    ]  # fmt: skip
+    assert (found[1].entries, found[1].ends) == ("no entries in it", "with its next bar, or at the close")
+    again = [ev.Restored(after(minutes=20), row.name) for row in found]
+    with database.write() as db:
+        journal.append(db, session, again, evolve(session, again), head, 1)
+    with database.read() as db:
+        assert views.degraded(db, SESSION) == []
+    assert session.degraded == {}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
-from gambler_ai.errors import BrokerAuthError, BrokerRefused, BrokerUnreachable, OutcomeUnknown
+from gambler_ai.errors import BrokerAuthError, BrokerRefused, BrokerUnreachable, OutcomeUnknown, ReadFailed
 from gambler_ai.trading.executor import (
     HISTORY,
     LOOKUPS_MAX,
@@ -27,6 +27,7 @@ from gambler_ai.trading.feed import WallFeed
 from tests.unit.fakes import (
     AT,
     FIVE,
+    D,
     FakeBroker,
     bracket_of,
     entry,
@@ -45,10 +46,11 @@ PATIENCE_S = 10.0
 class Bench:
     """An executor at work on a fake broker."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: ManualClock | None = None) -> None:
         self.broker = FakeBroker()
-        self.feed = WallFeed(ManualClock(AT))
-        self.executor = Executor(self.broker, self.broker, self.feed)
+        self.clock = ManualClock(AT)
+        self.feed = WallFeed(self.clock)
+        self.executor = Executor(self.broker, self.broker, self.feed, wall)
         self.executor.start()
 
     def __call__(self, request) -> ev.Input:
@@ -67,6 +69,7 @@ def bench() -> Iterator[Bench]:
 
 
 SUBMIT = Submit(COID, ENTRY.body)
+SCAN = Scan(("AAPL", "MSFT"), FIVE, 21)
 
 
 def test_an_order_is_sent_as_it_was_stored_and_its_answer_told(bench):
@@ -151,13 +154,118 @@ def test_a_reading_that_fails_in_part_is_none_at_all(bench, call):
     assert bench(READ) == ev.BrokerFailed(AT, "broker", "503")
 
 
-SCAN = Scan(("AAPL", "MSFT"), FIVE, 21)
+@pytest.mark.parametrize(
+    ("error", "condition"),
+    [
+        (BrokerUnreachable("refused"), ""),
+        (ReadFailed("503"), "broker reads"),
+        (BrokerRefused("no such thing", status=404), "broker reads"),
+    ],
+)
+def test_not_reached_is_another_thing_than_not_answered(bench, error, condition):
+    bench.broker.raises["positions"] = error
+    assert bench(READ) == ev.BrokerFailed(AT, "broker", error.message, condition)
+
+
+# -- rate limits ----------------------------------------------------------------------------------
+
+LIMITED = ReadFailed("rate limited by the broker", wait_s=40.0)
+UNTIL = "rate limited by the broker until 2008-10-07 14:00:40 UTC"
+
+
+def test_a_reading_that_meets_the_limit_is_not_tried_again_before_its_end_and_orders_go_out(bench):
+    bench.broker.raises["account"] = LIMITED
+    told = ev.BrokerFailed(AT, "broker", UNTIL, "rate limited")
+    assert bench(READ) == told
+    del bench.broker.raises["account"]
+    asked = len(bench.broker.calls)
+    assert bench(READ) == told
+    assert len(bench.broker.calls) == asked
+    bench.broker.answer = lambda body: bracket_of(ENTRY)
+    assert isinstance(bench(SUBMIT), ev.SubmitAnswered)
+    assert bench(Cancel("o-1")) == ev.CancelAnswered(AT, "o-1", "")
+    assert isinstance(bench(SCAN), ev.BarsClosed), "prices have another host"
+    bench.clock.move_to(AT + timedelta(seconds=39))
+    assert isinstance(bench(READ), ev.BrokerFailed)
+    bench.clock.move_to(AT + timedelta(seconds=40))
+    assert isinstance(bench(READ), ev.BrokerReported)
+
+
+def test_an_order_that_meets_the_limit_is_unanswered_and_reading_waits_for_its_end(bench):
+    bench.broker.raises["submit"] = OutcomeUnknown("rate limited by the broker", wait_s=40.0)
+    until = AT + timedelta(seconds=40)
+    assert bench(SUBMIT) == ev.SubmitUnanswered(AT, COID, "rate limited by the broker", until)
+    assert bench(READ) == ev.BrokerFailed(AT, "broker", UNTIL, "rate limited")
+    assert bench.broker.asked("orders") == []
+
+
+def test_a_cancel_that_meets_the_limit_makes_reading_wait_as_well(bench):
+    bench.broker.raises["cancel"] = OutcomeUnknown("rate limited by the broker", wait_s=40.0)
+    assert bench(Cancel("o-1")) == ev.CancelAnswered(AT, "o-1", "rate limited by the broker")
+    assert isinstance(bench(READ), ev.BrokerFailed)
+
+
+def test_a_limit_on_prices_is_told_as_one_and_readings_go_on(bench):
+    bench.broker.raises["trades"] = LIMITED
+    told = ev.BrokerFailed(AT, "market data", UNTIL, "rate limited prices")
+    assert bench(SCAN) == bench(SCAN) == told
+    assert len(bench.broker.asked("trades")) == 1
+    assert isinstance(bench(READ), ev.BrokerReported)
+    bench.broker.raises.clear()
+    bench.clock.move_to(AT + timedelta(seconds=40))
+    assert isinstance(bench(SCAN), ev.BarsClosed)
+
+
+# -- clocks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("off_s", [-86_400.0, -3600.0, -31.0, 0.0, 31.0, 3600.0, 86_400.0])
+def test_a_wall_clock_that_is_set_wrong_is_measured_and_changes_nothing_else(off_s):
+    one, right = Bench(ManualClock(AT + timedelta(seconds=off_s))), Bench(ManualClock(AT))
+    found, wanted = one(READ), right(READ)
+    assert isinstance(found, ev.BrokerReported)
+    assert isinstance(wanted, ev.BrokerReported)
+    assert (found.skew_s, wanted.skew_s) == (off_s, 0.0)
+    assert (found.at, found.report) == (wanted.at, wanted.report)
+    scans = one(SCAN), right(SCAN)
+    assert isinstance(scans[0], ev.BarsClosed)
+    assert isinstance(scans[1], ev.BarsClosed)
+    assert (scans[0].at, scans[0].trades) == (scans[1].at, scans[1].trades)
+    for bench in (one, right):
+        bench.executor.stop(PATIENCE_S)
+
+
+def test_a_slow_answer_is_no_wrong_clock():
+    wall = ManualClock(AT - timedelta(seconds=20))
+    one = Bench(wall)
+    one.broker.on["positions"] = lambda: wall.move_to(AT + timedelta(seconds=20))
+    found = one(READ)
+    assert isinstance(found, ev.BrokerReported)
+    assert found.skew_s == 0.0
+    one.executor.stop(PATIENCE_S)
+
+
+def test_a_session_clock_that_ran_ahead_of_the_brokers_is_measured_too():
+    one = Bench(ManualClock(AT))
+    one.clock.move_to(AT + timedelta(seconds=90))
+    found = one(READ)
+    assert isinstance(found, ev.BrokerReported)
+    assert found.skew_s == 90.0
+    one.executor.stop(PATIENCE_S)
+
+
+def test_where_the_market_keeps_a_time_of_its_own_no_clock_is_wrong(bench):
+    bench.clock.move_to(AT + timedelta(hours=1))
+    found = bench(READ)
+    assert isinstance(found, ev.BrokerReported)
+    assert found.skew_s == 0.0
 
 
 def test_a_scan_asks_for_what_is_new_and_joins_it(bench):
     first = bench(SCAN)
     assert isinstance(first, ev.BarsClosed)
     assert first.trades == trades_of(AAPL="100", MSFT="50")
+    bench.clock.move_to(AT + FIVE)
     bench.broker.frame = frame_of({"AAPL": [101.0], "MSFT": [51.0]}, newest=AT)
     second = bench(SCAN)
     assert isinstance(second, ev.BarsClosed)
@@ -181,6 +289,35 @@ def test_a_scan_without_bars_goes_back_as_far_as_ever(bench):
 def test_the_first_scan_reaches_back_as_far_as_the_history_needs(bench, interval_s, bars, days):
     bench(Scan(("AAPL", "MSFT"), timedelta(seconds=interval_s), bars))
     assert [start for _, _, start, _, _ in bench.broker.asked("bars")] == [AT - timedelta(days=days)]
+
+
+def test_what_cannot_be_is_kept_back_and_said_of_its_symbol_only(bench):
+    bench(SCAN)
+    bench.broker.prices = trades_of(AAPL="NaN", MSFT="50")
+    found = bench(SCAN)
+    assert isinstance(found, ev.BarsClosed)
+    assert set(found.trades) == {"MSFT"}
+    assert found.quarantined == {"AAPL": "the last trade is at NaN"}
+
+
+def test_the_brokers_own_mark_bears_out_what_two_bars_say(bench):
+    bench(SCAN)
+    bench.broker.report = reading(positions=[replace(held("AAPL", "10"), current_price=D(10))])
+    bench(READ)
+    bench.clock.move_to(AT + 2 * FIVE)
+    bench.broker.frame = frame_of({"AAPL": [10.0, 10.0], "MSFT": [50.0, 50.0]}, newest=AT + FIVE)
+    found = bench(SCAN)
+    assert isinstance(found, ev.BarsClosed)
+    assert found.frame.close[-2:, 0].tolist() == [10.0, 10.0]
+
+
+def test_a_gap_is_asked_for_again(bench):
+    bench.broker.frame = frame_of({"AAPL": [100.0], "MSFT": [50.0]}, newest=AT - 3 * FIVE)
+    bench(SCAN)
+    bench.broker.frame = frame_of({"AAPL": [101.0], "MSFT": [51.0]}, newest=AT - FIVE)
+    bench(SCAN)
+    bench(SCAN)
+    assert [start for _, _, start, _, _ in bench.broker.asked("bars")][1:] == [AT - 3 * FIVE] * 2
 
 
 @pytest.mark.parametrize("call", ["bars", "trades"])

@@ -13,6 +13,7 @@ from tests.unit.fakes import AT, SHUT, after, bracket_of, entry, fill_of, readin
 
 NEWS = Decisions(facts=[ev.OrderUpdated(AT, bracket_of(entry()))])
 FILL = Decisions(facts=[ev.FillReported(AT, fill_of(bracket_of(entry()), "10"))])
+BARS = Decisions(facts=[ev.Marked(AT, {}, {"AAPL": AT})])
 QUIET = Decisions(facts=[ev.Marked(AT, {}, {})])
 
 
@@ -86,18 +87,17 @@ def test_the_first_price_after_a_bar_has_closed_wants_a_scan_and_no_other(wakeup
 @pytest.mark.parametrize("news", [NEWS, FILL], ids=["an order", "a fill"])
 def test_readings_that_bring_what_nobody_told_make_a_stream_suspect_and_the_count_begins_anew(streams, wakeups, news):
     for _ in range(UNHEARD_MAX - 1):
-        wakeups.was_read(news, reading())
-    assert streams.suspected == 0
-    wakeups.was_read(QUIET, reading())  # which says nothing either way
-    wakeups.was_read(news, reading())
+        assert wakeups.was_read(news, reading()) == ""
+    assert wakeups.was_read(QUIET, reading()) == ""  # which says nothing either way
+    assert wakeups.was_read(news, reading()) == ev.TRADE_UPDATES
     assert streams.suspected == 1
-    wakeups.was_read(news, reading())
+    assert wakeups.was_read(news, reading()) == ""
     assert streams.suspected == 1
 
 
 def test_a_stream_that_told_is_not_suspected_and_what_it_told_counts_for_one_reading(streams, wakeups):
     for _ in range(3 * UNHEARD_MAX):
-        wakeups.wants_read(woken())
+        wakeups.hear(woken())
         wakeups.was_read(NEWS, reading())
     wakeups.was_read(NEWS, reading())
     assert streams.suspected == 0
@@ -107,15 +107,33 @@ def test_a_stream_that_told_is_not_suspected_and_what_it_told_counts_for_one_rea
 
 def test_coming_up_and_prices_are_no_word_on_orders(streams, wakeups):
     for event in (changed(ev.TRADE_UPDATES, up=True), woken(ev.PRICES, after(minutes=5))):
-        wakeups.wants_read(event)
-        wakeups.wants_scan(event)
+        wakeups.hear(event)
         wakeups.was_read(NEWS, reading())
     assert streams.suspected == 1
+
+
+def test_bars_of_which_nobody_told_make_the_stream_of_prices_suspect(streams, wakeups):
+    assert wakeups.was_scanned(BARS) == ""
+    assert wakeups.was_scanned(QUIET) == ""  # most scans find nothing new
+    assert wakeups.was_scanned(BARS) == ev.PRICES
+    assert streams.calls[-1] == f"suspect {ev.PRICES}"
+
+
+def test_prices_that_ring_between_two_bars_are_not_suspected_however_often_they_are_looked_at(streams, wakeups):
+    for _ in range(3 * UNHEARD_MAX):
+        wakeups.hear(woken(ev.PRICES))
+        for _ in range(4):
+            assert wakeups.was_scanned(QUIET) == ""
+        assert wakeups.was_scanned(BARS) == ""
+    wakeups.hear(woken(ev.TRADE_UPDATES))
+    wakeups.was_scanned(BARS)
+    assert wakeups.was_scanned(BARS) == ev.PRICES
 
 
 def test_streams_that_are_off_take_everything_in_silence():
     off = Wakeups(NoStreams(), timedelta(minutes=5))
     off.begin(AT)
-    for _ in range(UNHEARD_MAX):
-        off.was_read(NEWS, reading())
+    for _ in range(2 * UNHEARD_MAX):
+        assert off.was_read(NEWS, reading()) == ""
+        assert off.was_scanned(BARS) == ""
     off.end()
