@@ -14,8 +14,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from gambler_ai.core.model import Account, BarFrame, Fill, Side, Trade
+from gambler_ai.core.model import Account, Activity, BarFrame, Fill, Side, Trade
 from gambler_ai.core.orders import OrderIntent, OrderReport
+from gambler_ai.core.reports import BrokerReport as BrokerReport
+from gambler_ai.core.reports import MarketReport as MarketReport
+from gambler_ai.core.reports import PositionReport as PositionReport
 
 
 class _Fact(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -168,6 +171,26 @@ class Adjusted(_Fact, frozen=True, tag=True):
     cause: str
 
 
+class SplitApplied(_Fact, frozen=True, tag=True):
+    """``new`` shares for ``old`` ones: quantity, prices, stop and target of a position follow; ``qty`` is what is held.
+
+    Less than the ratio gives is a part of a share that was paid out, booked at cost. What rests is `Order.stale`.
+    """
+
+    symbol: str
+    new: int
+    old: int
+    qty: Decimal
+    cause: str
+    activity_ids: tuple[str, ...] = ()
+
+
+class ActionNoted(_Fact, frozen=True, tag=True):
+    """Something happened to a company that we hold: told once, our orders stay."""
+
+    action: Activity
+
+
 class ForeignSeen(_Fact, frozen=True, tag=True):
     """Quantities in the account that are not ours: shown, left alone, blocking entries in their symbol."""
 
@@ -301,41 +324,8 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken | StateRestored | Recovered
+    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted
 )  # fmt: skip
-
-
-class PositionReport(Struct, frozen=True):
-    """A position as the broker states it; ``qty`` is signed."""
-
-    symbol: str
-    qty: Decimal
-    avg_entry_price: Decimal
-    current_price: Decimal | None
-
-
-class MarketReport(Struct, frozen=True):
-    """The broker's clock."""
-
-    at: datetime
-    is_open: bool
-    next_open: datetime
-    next_close: datetime
-
-
-@dataclass(frozen=True)
-class BrokerReport:
-    """One whole reading of the broker. There is no partial one: a read that fails is a `BrokerFailed`.
-
-    ``lookups`` answers for each client order id that was asked for; None is the broker's own 404.
-    """
-
-    market: MarketReport
-    account: Account
-    orders: tuple[OrderReport, ...]
-    fills: tuple[Fill, ...]
-    positions: tuple[PositionReport, ...]
-    lookups: Mapping[str, OrderReport | None]
 
 
 # Inputs: what the shell hands to the engine. Not journaled; the facts drawn from them are.
@@ -435,7 +425,8 @@ class Request(Struct, frozen=True):
 
 #: What can be asked.
 HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE = "halt", "resume-trading", "flatten", "adopt", "resolve"
-REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE)
+MOVE_STOP, MOVE_TARGET = "move-stop", "move-target"
+REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ from gambler_ai.trading.patience import Patience
 
 #: How far back bars are asked for at first, at least: over a weekend and a holiday.
 HISTORY = timedelta(days=5)
+#: So many orders are looked up by their own ids in one reading, at most.
+LOOKUPS_MAX = 200
 #: A regular session, and the calendar days that one takes with its share of weekends.
 SESSION = timedelta(hours=6, minutes=30)
 DAYS_A_SESSION = 1.4
@@ -55,6 +57,15 @@ class Submit:
 
 
 @dataclass(frozen=True)
+class Replace:
+    """Send ``body``, which is committed, to the order that it is to replace."""
+
+    client_order_id: str
+    order_id: str
+    body: str
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Ask for a cancel, which is committed."""
 
@@ -63,12 +74,18 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Read:
-    """Read the whole broker. ``expect`` names intents whose order must be looked up if it is not listed."""
+    """Read the whole broker. ``expect`` names intents whose order must be looked up if it is not listed.
+
+    ``orders`` names orders in the broker's own words for which the same holds. ``actions_since``: from when activities
+    that are no trades are wanted, None for not at all.
+    """
 
     orders_since: datetime
     fills_since: datetime
     expect: tuple[str, ...]
     reconcile: bool
+    orders: tuple[str, ...] = ()
+    actions_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ class Scan:
     history: int
 
 
-Request = Submit | Cancel | Read | Scan
+Request = Submit | Replace | Cancel | Read | Scan
 
 
 class Executor:
@@ -109,6 +126,7 @@ class Executor:
         self._thread = threading.Thread(target=self._work, name="broker", daemon=True)
         self._run: dict[type, Callable[[Any], Input]] = {
             Submit: self._submit,
+            Replace: self._replace,
             Cancel: self._cancel,
             Read: self._read,
             Scan: self._scan,
@@ -147,15 +165,28 @@ class Executor:
                 self._feed.put(error)
 
     def _submit(self, request: Submit) -> Input:
-        coid = request.client_order_id
         crashpoints.hit("submit.before")
         now = self._feed.clock.now()
         if request.valid_until is not None and now > request.valid_until:  # decided before an outage, or a long sleep
             text = f"not sent: its signal was good until {request.valid_until:%F %T} UTC"
-            return SubmitRefused(now, coid, text, duplicate=False)
+            return SubmitRefused(now, request.client_order_id, text, duplicate=False)
+        try:
+            return self._sent(request.client_order_id, lambda: self._broker.submit(request.body))
+        finally:
+            crashpoints.hit("submit.after")
+
+    def _replace(self, request: Replace) -> Input:
+        crashpoints.hit("replace.sent_before")
+        try:
+            return self._sent(request.client_order_id, lambda: self._broker.replace(request.order_id, request.body))
+        finally:
+            crashpoints.hit("replace.sent_after")
+
+    def _sent(self, coid: str, send: Callable[[], OrderReport]) -> Input:
+        """Send something with an id of ours, once, and say which of the three outcomes it had."""
         try:
             self._before_send()
-            report = self._broker.submit(request.body)
+            report = send()
         except StorageError as error:
             return SubmitUnanswered(self._feed.clock.now(), coid, f"not sent: {error.message}")
         except BrokerAuthError:
@@ -166,8 +197,6 @@ class Executor:
         except BrokerError as error:
             until = self._patience[BROKER].take(error)
             return SubmitUnanswered(self._feed.clock.now(), coid, error.message, until)
-        finally:
-            crashpoints.hit("submit.after")
         if report.client_order_id != coid:
             text = f"the broker answered for {report.client_order_id}"
             return SubmitUnanswered(self._feed.clock.now(), coid, text)
@@ -269,15 +298,35 @@ def read_broker(broker: Broker, request: Read) -> BrokerReport:
     """
     market, account = broker.market(), broker.account()
     orders = broker.orders(request.orders_since)
-    listed = {o.client_order_id for o in orders}
+    listed = {r.client_order_id for order in orders for r in (order, *order.legs)}  # a leg may have an id of ours
     lookups: dict[str, OrderReport | None] = {
         coid: broker.order_by_client_id(coid) for coid in request.expect if coid not in listed
     }
+    by_id = _by_id(broker, request.orders, [*orders, *filter(None, lookups.values())])
     fills = broker.fills(request.fills_since)
+    positions = broker.positions()
+    actions = () if request.actions_since is None else tuple(broker.actions(request.actions_since))
     return BrokerReport(
-        market=market, account=account, orders=tuple(orders), fills=tuple(fills),
-        positions=tuple(broker.positions()), lookups=lookups,
+        market=market, account=account, orders=tuple(orders), fills=tuple(fills), positions=tuple(positions),
+        lookups=lookups, by_id=by_id, actions=actions,
     )  # fmt: skip
+
+
+def _by_id(broker: Broker, wanted: tuple[str, ...], shown: list[OrderReport]) -> dict[str, OrderReport | None]:
+    """Orders that no listing showed, and those that took the place of one that is ours (RECOVERY_PROTOCOL C12)."""
+    known = {r.order_id: r for order in shown for r in (order, *order.legs)}
+    found: dict[str, OrderReport | None] = {}
+    todo = list(wanted)
+    while todo and len(found) < LOOKUPS_MAX:
+        order_id = todo.pop(0)
+        if order_id in found:
+            continue
+        report = known.get(order_id)
+        if report is None:
+            report = found[order_id] = broker.order(order_id)
+        if report is not None and report.replaced_by and report.replaced_by not in known:
+            todo.append(report.replaced_by)
+    return found
 
 
 def _since(sieve: Sieve, now: datetime, request: Scan) -> datetime:

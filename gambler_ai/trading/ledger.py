@@ -9,7 +9,16 @@ from typing import NamedTuple, TypeVar
 from gambler_ai import crashpoints
 from gambler_ai.clock import Clock
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.events import Fact, FillReported, IntentPlanned, OrderUpdated, Request
+from gambler_ai.core.events import (
+    Adjusted,
+    Fact,
+    FillReported,
+    IntentPlanned,
+    OrderUpdated,
+    Request,
+    ResendPlanned,
+    SplitApplied,
+)
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import DatabaseOutage, StorageError
@@ -60,7 +69,8 @@ class Ledger:
         Raises:
             SessionLeased: another runner has taken over; nothing was written.
             TryAgainLater: the database was away for too long.
-            StorageError: it could not be written; crash and resume.
+            StorageError: it could not be written, or an order to be sent again is not the one that was stored;
+                crash and resume.
             LimitBreached: an entry goes beyond the plan's limits; nothing was written.
         """
         if not decisions.facts and not checkpoint:
@@ -188,6 +198,8 @@ class _Write:
             if self._may_be_stored and self._is_after(Place(*sessions.place(db, state.session_id))):
                 return self._info
             state.seq = self._before.seq  # a try that failed has moved it
+            again = [fact.client_order_id for fact in decisions.facts if isinstance(fact, ResendPlanned)]
+            journal.check_bodies(db, [state.intents[coid].intent for coid in again])
             head = journal.append(db, state, decisions.facts, decisions.changes, self._before.head, token)
             limits.check(db, state, entries_of(decisions.facts))
             for request_id, answer in decisions.changes.answers.items():
@@ -216,12 +228,17 @@ def entries_of(facts: list[Fact]) -> list[OrderIntent]:
     return [f.intent for f in facts if isinstance(f, IntentPlanned) and f.intent.purpose is Purpose.ENTRY]
 
 
+_CRASH_KINDS = {Purpose.ENTRY: "intent", Purpose.REPLACE: "replace"}
+
+
 def crash_kinds(facts: list[Fact]) -> list[str]:
     """Which of the named crash points a commit of ``facts`` passes."""
     kinds = []
     for fact in facts:
         if isinstance(fact, IntentPlanned):
-            kinds.append("intent" if fact.intent.purpose is Purpose.ENTRY else "protect")
+            kinds.append(_CRASH_KINDS.get(fact.intent.purpose, "protect"))
+        elif isinstance(fact, Adjusted | SplitApplied):
+            kinds.append("adjust")
         elif isinstance(fact, OrderUpdated):
             kinds.append("reply")
         elif isinstance(fact, FillReported):

@@ -6,6 +6,7 @@ import pytest
 
 from gambler_ai.crashpoints import POINTS
 from tests.recovery.harness import Exchange, World, audit, base_env, entries, story
+from tests.recovery.test_replace import WHILE_ADJUSTING, WHILE_MOVING
 
 ENTRIES = [("AAPL", "buy"), ("MSFT", "sell")]
 #: AAPL is bought at 9:35 and stopped out at 9:56, MSFT is sold short at 9:40.
@@ -24,7 +25,7 @@ IN_A_RESUME = [
 ]  # fmt: skip
 #: Points passed while what was filled of an entry is protected.
 WHILE_PROTECTING = ["cancel.after", "protect.before_commit", "protect.after_commit", "submit.after"]
-ELSEWHERE = ["prune.inside", "stop.before_checkpoint", "migration.inside"]
+ELSEWHERE = ["prune.inside", "stop.before_checkpoint", "migration.inside", *WHILE_MOVING, *WHILE_ADJUSTING]
 
 
 def test_no_point_is_left_out():

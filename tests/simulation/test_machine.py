@@ -20,7 +20,7 @@ from gambler_ai.core.model import Instrument, Side
 from gambler_ai.core.orders import IN_FLIGHT, Status
 from gambler_ai.core.protection import Protection, protections
 from gambler_ai.core.state import SessionState
-from gambler_ai.trading.runner import expected
+from gambler_ai.trading.requesting import expected
 from tests.simulation.model_broker import DONE, ModelBroker, market_at
 from tests.unit.fakes import AT, FIVE, LIMITS, Told, bars_closed, make_plan, make_state, wish
 

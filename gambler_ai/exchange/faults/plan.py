@@ -72,9 +72,7 @@ class Fault:
         self.method = str(row.get("method") or kind.method).upper()
         self.path = str(row.get("path") or kind.path)
         if kind.group == INSIDE and (self.method != kind.method or not self.path.startswith(kind.path)):
-            raise ConfigError(
-                f"a fault of kind {name} acts on {kind.method} {kind.path} and on nothing else"
-            )
+            raise ConfigError(f"a fault of kind {name} acts on {kind.method} {kind.path} and on nothing else")
         self.stream, self.at = str(row.get("stream") or ""), str(row.get("at") or CONNECT)
         if self.stream not in ("", TRADE_UPDATES, DATA) or self.at not in (CONNECT, AUTH):
             raise ConfigError(f'"stream" is {TRADE_UPDATES} or {DATA}, "at" is {CONNECT} or {AUTH}')
