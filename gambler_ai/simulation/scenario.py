@@ -15,9 +15,10 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.ports import Strategy
 from gambler_ai.core.state import Plan
 from gambler_ai.crashpoints import POINTS
-from gambler_ai.exchange import faults
 from gambler_ai.exchange.assets import ASSETS
 from gambler_ai.exchange.daily import market_days
+from gambler_ai.exchange.faults.kinds import BAD_PRICE, DEED_KINDS, INSIDE, KINDS, MATCHING, NO_SECONDS, STREAM_KINDS
+from gambler_ai.exchange.faults.spoil import PRICES
 from gambler_ai.exchange.instants import NEW_YORK, from_us
 from gambler_ai.exchange.sessions import EARLY_CLOSES, Session, Sessions
 from gambler_ai.simulation.dice import Dice
@@ -33,19 +34,22 @@ SPARE_MINUTES = 20
 CALM_MAX, CALM_SHARE = 25.0, 0.4
 #: Points that no session of one process on one database passes.
 _ELSEWHERE = ("migration.", "import.", "export.")
+#: Kinds that may begin at any instant; what happens to the account is drawn by itself.
+_ANYTIME = [name for name in KINDS if name not in STREAM_KINDS | DEED_KINDS]
 #: Endpoints, and how much a fault there is worth.
 _ENDPOINTS = (
-    ("POST", "/v2/orders", 6), ("DELETE", "/v2/orders", 3), ("GET", "/v2/orders", 3),
+    ("POST", "/v2/orders", 6), ("DELETE", "/v2/orders", 3), ("PATCH", "/v2/orders", 2), ("GET", "/v2/orders", 3),
     ("GET", "/v2/orders:by_client_order_id", 2), ("GET", "/v2/account", 1), ("GET", "/v2/account/activities", 2),
     ("GET", "/v2/positions", 2), ("GET", "/v2/clock", 1), ("GET", "/v2/stocks", 2), ("", "/v2/", 2),
 )  # fmt: skip
 
 
 class BrokerFault(Struct, frozen=True):
-    """A line of the exchange's plan, from ``after_s`` seconds of market time on."""
+    """A line of the exchange's plan, from ``after_s`` seconds of market time on; for ``lasts_s``, if that is given."""
 
     after_s: float
     row: dict[str, Any]
+    lasts_s: float = 0.0
 
 
 class CrashPlan(Struct, frozen=True):
@@ -102,7 +106,7 @@ class Scenario(Struct, frozen=True):
             f"limits: positions {plan.max_positions}, order {plan.max_order_value}, orders a day"
             f" {plan.max_orders_per_day}, daily loss {plan.max_daily_loss}",
         ]
-        rows += [f"broker at {fault.after_s:g} s: {fault.row}" for fault in self.broker]
+        rows += [f"broker at {f.after_s:g} s{f' for {f.lasts_s:g} s' * (f.lasts_s > 0)}: {f.row}" for f in self.broker]
         rows += [f"disk of process {n}: {fault}" for n, fault in enumerate(self.disk, 1) if fault is not None]
         rows += [f"process {n} dies at {c.point or f'request {c.request}'}" for n, c in enumerate(self.crashes, 1)]
         rows += [f"people at {d.after_s:g} s: {d.kind} {d.argument} {d.number:g}" for d in self.deeds]
@@ -230,17 +234,33 @@ def _crash(dice: np.random.Generator) -> CrashPlan:
 
 
 def _broker_fault(dice: np.random.Generator, scenario: Scenario) -> BrokerFault:
-    kind = str(dice.choice([k for k in faults.KINDS if k not in faults.STREAM_KINDS]))
-    row: dict[str, Any] = {"kind": kind, "times": int(dice.choice([1, 1, 2, 3, 8, 20]))}
-    if kind == "hang":
+    name = str(dice.choice(_ANYTIME))
+    kind = KINDS[name]
+    row: dict[str, Any] = {"kind": name, **_schedule(dice)}
+    if name in ("hang", "hang_unhandled", "slow"):
         row["seconds"] = float(dice.choice([2.0, 9.0, 12.0, 45.0, 300.0]))
-    elif kind in faults.INSIDE:
+    elif kind.seconds != NO_SECONDS:
         row["seconds"] = _pick(dice, 1, 120)
-    if kind not in faults.INSIDE:
+    if name == BAD_PRICE:
+        row["price"] = str(dice.choice(sorted(PRICES)))
+    if kind.group not in (INSIDE, MATCHING) and not kind.method:
         weights = np.array([weight for _m, _p, weight in _ENDPOINTS], dtype=float)
         method, path, _weight = _ENDPOINTS[int(dice.choice(len(_ENDPOINTS), p=weights / weights.sum()))]
         row |= {"method": method, "path": path}
-    return BrokerFault(_pick(dice, 0, scenario.loud_s * 0.95), row)
+    lasts_s = _pick(dice, 30, 1_800) if dice.random() < 0.3 else 0.0
+    return BrokerFault(_pick(dice, 0, scenario.loud_s * 0.95), row, lasts_s)
+
+
+def _schedule(dice: np.random.Generator) -> dict[str, Any]:
+    """How often a fault acts on what it fits."""
+    row: dict[str, Any] = {"times": int(dice.choice([1, 1, 2, 3, 8, 20]))}
+    if dice.random() < 0.2:
+        row["after"] = int(dice.integers(1, 20))
+    if dice.random() < 0.2:
+        row["every"] = int(dice.integers(2, 6))
+    if dice.random() < 0.2:
+        row |= {"probability": _pick(dice, 0.1, 0.9), "times": "always"}
+    return row
 
 
 def _disk_fault(dice: np.random.Generator) -> DiskFault:

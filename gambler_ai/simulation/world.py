@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,13 +22,13 @@ from gambler_ai.errors import (
     TryAgainLater,
 )
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.instants import from_us, to_us
+from gambler_ai.exchange.instants import from_us, rfc3339, to_us
 from gambler_ai.simulation.audit import Auditor
 from gambler_ai.simulation.books import Books
 from gambler_ai.simulation.deeds import Hands
 from gambler_ai.simulation.disk import Disk
 from gambler_ai.simulation.process import Process
-from gambler_ai.simulation.scenario import CrashPlan, Scenario, calendar
+from gambler_ai.simulation.scenario import BrokerFault, CrashPlan, Scenario, calendar
 from gambler_ai.simulation.universe import Universe
 from gambler_ai.simulation.violations import Broken, Crash, Violation
 from gambler_ai.simulation.wire import Answer, Line, Wire
@@ -71,7 +72,7 @@ class World:
             None, start=scenario.start, seed=scenario.exchange_seed, account=self.session_id,
             clock=self.universe.market,
         )  # fmt: skip
-        self.wire = Wire(self.exchange, self.universe)
+        self.wire = Wire(self.exchange, self.universe, self.note)
         self.process: Process | None = None
         self.violations: list[Violation] = []
         self.lives = self.crashes = 0
@@ -114,8 +115,7 @@ class World:
 
     def _arrange(self) -> None:
         """Put what is to happen into time."""
-        for fault in self.scenario.broker:
-            self.universe.at(self.instant(fault.after_s), lambda row=fault.row: self._plan(row))  # type: ignore[misc]
+        self.wire.plan([self._line(fault) for fault in self.scenario.broker])
         for deed in self.scenario.deeds:
             self.universe.at(self.instant(deed.after_s), lambda deed=deed: self._hands.do(deed))  # type: ignore[misc]
         self.universe.at(self.instant(self.scenario.loud_s), self._calm)
@@ -130,9 +130,12 @@ class World:
             us, index = session.close_us, index + 1
         return from_us(max(us, session.open_us) + left)
 
-    def _plan(self, row: dict[str, object]) -> None:
-        self.note(f"broker: {row}")
-        self.wire.plan(row)
+    def _line(self, fault: BrokerFault) -> dict[str, Any]:
+        """A line of the exchange's plan, with its instants."""
+        row = fault.row | {"from": rfc3339(to_us(self.instant(fault.after_s)))}
+        if not fault.lasts_s:
+            return row
+        return row | {"until": rfc3339(to_us(self.instant(fault.after_s + fault.lasts_s)))}
 
     def _calm(self) -> None:
         self.note("from here on nothing goes wrong")
