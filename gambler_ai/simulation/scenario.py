@@ -22,7 +22,7 @@ from gambler_ai.exchange.faults.spoil import PRICES
 from gambler_ai.exchange.instants import NEW_YORK, from_us
 from gambler_ai.exchange.sessions import EARLY_CLOSES, Session, Sessions
 from gambler_ai.simulation.dice import Dice
-from gambler_ai.simulation.disk import MESSAGES, DiskFault
+from gambler_ai.simulation.disk import AWAY, MESSAGES, DiskFault
 from gambler_ai.strategies.mean_reversion import MeanReversion
 from gambler_ai.strategies.momentum import Momentum
 
@@ -259,13 +259,16 @@ def _schedule(dice: np.random.Generator) -> dict[str, Any]:
     if dice.random() < 0.2:
         row["every"] = int(dice.integers(2, 6))
     if dice.random() < 0.2:
-        row |= {"probability": _pick(dice, 0.1, 0.9), "times": "always"}
+        row["probability"] = _pick(dice, 0.1, 0.9)
     return row
 
 
 def _disk_fault(dice: np.random.Generator) -> DiskFault:
-    commit = int(dice.integers(1, 900)) if dice.random() < 0.7 else int(dice.integers(1, 12))
-    return DiskFault(str(dice.choice(list(MESSAGES))), commit, int(dice.choice([1, 1, 1, 3])))
+    commit = int(dice.integers(12, 400)) if dice.random() < 0.8 else int(dice.integers(1, 12))
+    kind = str(dice.choice(list(MESSAGES)))
+    if kind == AWAY:
+        return DiskFault(kind, commit, away_s=float(dice.choice([0.5, 5.0, 60.0, 100.0, 150.0])))
+    return DiskFault(kind, commit, int(dice.choice([1, 1, 1, 3, 12])))
 
 
 #: What is done from outside, and how often compared with each other.

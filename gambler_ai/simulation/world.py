@@ -14,6 +14,7 @@ from gambler_ai import crashpoints
 from gambler_ai.core.orders import ID_PREFIX, Purpose
 from gambler_ai.errors import (
     BrokerError,
+    DatabaseOutage,
     GamblerError,
     IllegalTransition,
     LimitBreached,
@@ -33,6 +34,7 @@ from gambler_ai.simulation.universe import Universe
 from gambler_ai.simulation.violations import Broken, Crash, Violation
 from gambler_ai.simulation.wire import Answer, Line, Wire
 from gambler_ai.storage.database import Database
+from gambler_ai.trading.outage import PATIENCE_S
 
 #: Processes of one execution; more than that and it does not come to an end.
 LIVES_MAX = 60
@@ -168,7 +170,7 @@ class World:
         found = auditor.settled()
         for _ in range(LOOKS_MAX if found else 0):
             self.universe.advance(self.universe.now + LOOK_PAUSE)
-            process = self.process = self._new_process(None, Disk(None, self.note))
+            process = self.process = self._new_process(None, Disk(None, self.note, lambda: self.universe.monotonic_s))
             self.note("a process looks after the session")
             try:
                 process.look_after(self.session_id)
@@ -210,9 +212,9 @@ class World:
 
     def _next_trouble(self) -> tuple[CrashPlan | None, Disk]:
         scenario, life = self.scenario, self.lives
-        crash = scenario.crashes[life] if life < len(scenario.crashes) and self.is_loud else None
+        crash = scenario.crashes[self.crashes] if self.crashes < len(scenario.crashes) and self.is_loud else None
         fault = scenario.disk[life] if life < len(scenario.disk) and self.is_loud else None
-        return crash, Disk(fault, self.note)
+        return crash, Disk(fault, self.note, lambda: self.universe.monotonic_s)
 
     def _new_process(self, crash: CrashPlan | None, disk: Disk) -> Process:
         if crash is not None and crash.point:
@@ -245,6 +247,10 @@ class World:
         self.note(f"the process ends: {type(error).__name__}: {error}")
         if isinstance(error, StorageError) and not process.disk.injected:
             self.violations.append(Violation("database", f"{error} and nothing was wrong with it"))
+        elif isinstance(error, StorageError) and process.state is not None:
+            self.violations.append(Violation("outage", f"{error}: it was to be ridden out"))
+        elif isinstance(error.__cause__, DatabaseOutage) and process.disk.longest_away_s < PATIENCE_S:
+            self.violations.append(Violation("outage", f"{error}: it was away for {process.disk.longest_away_s:g} s"))
 
     def _failed(self, error: Exception) -> None:
         kind = type(error).__name__
