@@ -23,6 +23,7 @@ from gambler_ai.errors import (
     TryAgainLater,
 )
 from gambler_ai.exchange.exchange import Exchange
+from gambler_ai.exchange.faults.kinds import SPLIT
 from gambler_ai.exchange.instants import from_us, rfc3339, to_us
 from gambler_ai.simulation.audit import Auditor
 from gambler_ai.simulation.books import Books
@@ -44,7 +45,7 @@ RESTART_S = 20.0
 _LEFT = (TryAgainLater, BrokerError, StorageError)
 _DONE = ("completed", "finished")
 #: How often a session is looked after at the end until all agrees: for longer than an unexplained difference is kept.
-LOOKS_MAX, LOOK_PAUSE = 8, timedelta(seconds=60)
+LOOKS_MAX, LOOK_PAUSE = 2, timedelta(seconds=60)
 
 
 class Outcome(Struct):
@@ -55,6 +56,7 @@ class Outcome(Struct):
     violations: list[Violation]
     facts: int = 0
     entries: int = 0
+    voids: int = 0
     fills: int = 0
     lives: int = 0
     crashes: int = 0
@@ -78,6 +80,7 @@ class World:
         self.process: Process | None = None
         self.violations: list[Violation] = []
         self.lives = self.crashes = 0
+        self._refused = False  # a reset account was found out
         self._folder = folder
         self._dice = np.random.default_rng((scenario.seed, 1))
         self._sent: dict[str, bytes] = {}
@@ -111,6 +114,7 @@ class World:
         return Outcome(
             seed=self.scenario.seed, journal_hash=auditor.head if auditor else "", violations=self.violations,
             facts=auditor.state.seq if auditor else 0, entries=auditor.entries if auditor else 0,
+            voids=auditor.voids if auditor else 0,
             fills=len(self.exchange.book.fills), lives=self.lives, crashes=self.crashes,
             market_minutes=self.scenario.minutes, trace=self.trace,
         )  # fmt: skip
@@ -134,6 +138,8 @@ class World:
 
     def _line(self, fault: BrokerFault) -> dict[str, Any]:
         """A line of the exchange's plan, with its instants."""
+        if fault.row["kind"] == SPLIT:  # which has a day
+            return fault.row
         row = fault.row | {"from": rfc3339(to_us(self.instant(fault.after_s)))}
         if not fault.lasts_s:
             return row
@@ -161,8 +167,10 @@ class World:
             if self.lives >= LIVES_MAX:
                 self.violations.append(Violation("no end", f"{self.lives} processes and the session is not done"))
                 return
-        if not self.violations:
-            assert self._auditor is not None
+        assert self._auditor is not None
+        if not self.violations and self._auditor.is_reset and not self._refused:
+            self.violations.append(Violation("reset", "the account is another one, and the session came to its end"))
+        elif not self.violations and not self._refused:
             self.violations += self._settled(self._auditor)
 
     def _settled(self, auditor: Auditor) -> list[Violation]:
@@ -224,7 +232,7 @@ class World:
         def watch(method: str, path: str, body: bytes, answer: Answer | None) -> None:
             nonlocal count
             count += answer is None
-            if method == "POST" and path == "/v2/orders" and answer is None:
+            if body and method in ("POST", "PATCH") and answer is None:
                 self._leaves(body)
             if crash is not None and crash.request == count and crash.answered == (answer is not None) and self.is_loud:
                 self._die(f"request {count} ({method} {path}) {'answered' if answer is not None else 'not sent'}")
@@ -254,6 +262,10 @@ class World:
 
     def _failed(self, error: Exception) -> None:
         kind = type(error).__name__
+        if isinstance(error, RecoveryHalted) and self._auditor_of_session().is_reset:
+            self.note(f"the process refuses: {error}")
+            self._refused = True
+            return
         self.note(f"the process fails: {kind}: {error}")
         rule = {LimitBreached: "limit", RecoveryHalted: "halt"}.get(type(error), "fault of the program")
         trace, where = error.__traceback__, ""
@@ -264,16 +276,19 @@ class World:
     def _between(self, state: object, down_s: float) -> bool:
         """Audit what the process left behind; then time passes. False when the session is done."""
         if self._books.exists(self.session_id):
-            if self._auditor is None:
-                self._auditor = Auditor(self._database, self._books, self.exchange, self.session_id, close_of)
-            self.violations += self._auditor.always(state)  # type: ignore[arg-type]
-            if self._books.status(self.session_id) in _DONE:
+            self.violations += self._auditor_of_session().always(state)  # type: ignore[arg-type]
+            if self._refused or self._books.status(self.session_id) in _DONE:
                 return False
         if self.universe.rate:
             self.universe.wait(down_s / self.universe.rate)
         else:
             self.universe.monotonic_s += down_s
         return True
+
+    def _auditor_of_session(self) -> Auditor:
+        if self._auditor is None:
+            self._auditor = Auditor(self._database, self._books, self.exchange, self.session_id, close_of)
+        return self._auditor
 
     # -- what leaves ------------------------------------------------------------------------------
 
