@@ -9,7 +9,20 @@ import typer
 from typer.core import TyperGroup
 
 from gambler_ai import __version__
-from gambler_ai.cli import config, control, db, doctor, exchange, orders, reconcile, run, sessions, strategies, wiring
+from gambler_ai.cli import (
+    config,
+    control,
+    db,
+    doctor,
+    exchange,
+    orders,
+    reconcile,
+    run,
+    sessions,
+    strategies,
+    verify,
+    wiring,
+)
 from gambler_ai.errors import EXIT_CODES, ConfigError, GamblerError
 
 EPILOG = "\n".join(["Exit codes", *(f"{code:>5}  {text}" for code, text in EXIT_CODES.items())])
@@ -72,6 +85,7 @@ app.add_typer(orders.app, name="orders", rich_help_panel=LOOK)
 app.add_typer(strategies.app, name="strategies", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.add_typer(config.app, name="config", rich_help_panel=LOOK)
+app.command("verify-crash", rich_help_panel=KEEP)(verify.verify_crash)
 app.add_typer(exchange.app, name="exchange", rich_help_panel=KEEP)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)
 

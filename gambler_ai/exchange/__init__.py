@@ -59,5 +59,6 @@ A second opener of the same file gets ``ExchangeInUse`` (a SessionLeased, exit c
 Control, on the same port: ``GET /_exchange/clock`` (no token) -> ``{"now", "speed", "symbols", "last_day",
 "closed_for_good", "account_id"}``; with the header ``X-Exchange-Token``:
 ``POST /_exchange/advance {"to": RFC3339}`` -> ``{"now"}``,
-``POST /_exchange/faults [{...}]``, ``GET /_exchange/log``.
+``POST /_exchange/faults [{...}]``, ``GET /_exchange/log`` (POSTs of orders, durable), ``GET /_exchange/requests``
+(the last 1,000 requests with ``monotonic_s``, this machine's clock, when they arrived).
 """

@@ -310,6 +310,12 @@ async def get_log(request: Request) -> Response:
     return _reply(_exchange(request).log())
 
 
+async def get_requests(request: Request) -> Response:
+    """When which request arrived, by the machine's monotonic clock: how long a program took to begin."""
+    kept = request.app.state.requests
+    return _reply([{"monotonic_s": at_s, "method": method, "path": path} for at_s, method, path in kept])
+
+
 # what goes wrong
 
 
@@ -355,6 +361,7 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v2/stocks/{symbol}/{kind}/latest", get_latest),
     ("GET", CONTROL_PREFIX + "clock", get_control_clock),
     ("GET", CONTROL_PREFIX + "log", get_log),
+    ("GET", CONTROL_PREFIX + "requests", get_requests),
     ("POST", CONTROL_PREFIX + "advance", post_advance),
     ("POST", CONTROL_PREFIX + "faults", post_faults),
 )

@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import socket
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -31,6 +32,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_BODY = 1 << 20  # an order is a few hundred bytes
 START_PATIENCE_S = 10.0
+#: Requests of which the arrival is remembered.
+REQUESTS_KEPT = 1_000
 _HTML = b"<html><head><title>503 Service Temporarily Unavailable</title></head><body>nginx</body></html>"
 _CANNED: dict[str, tuple[int, bytes, bytes]] = {
     "500": (500, b"application/json", b'{"code":50010000,"message":"internal server error"}'),
@@ -60,6 +63,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         self._count += 1
+        if not scope["path"].startswith(CONTROL_PREFIX):
+            arrived = (self._exchange.clock.monotonic(), scope["method"], scope["path"])
+            scope["app"].state.requests.append(arrived)
         request_id = make_uuid(self._exchange.account_id, "request", self._count).encode()
 
         async def send_named(message: Message) -> None:
@@ -173,6 +179,7 @@ def create_app(exchange: Exchange, token: str, faults: FaultPlan, limits: Stream
     gate = Middleware(Gate, exchange=exchange, token=token, faults=faults)
     app = Starlette(routes=[*ROUTES, *streams], middleware=[gate], exception_handlers=EXCEPTION_HANDLERS)
     app.state.exchange = exchange
+    app.state.requests = deque(maxlen=REQUESTS_KEPT)
     app.state.faults = faults
     return app
 

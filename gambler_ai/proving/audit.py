@@ -118,7 +118,7 @@ def _attempts(s: Sides) -> Iterator[str]:
 def _as_asked(s: Sides) -> Iterator[str]:
     for order in s.orders:
         row = s.intents.get(order["client_order_id"])
-        if row is not None:
+        if row is not None and row["symbol"] not in s.foreign:
             theirs = (order["symbol"], order["side"], Decimal(order["qty"]))
             ours = (row["symbol"], row["side"], Decimal(row["qty"]))
             if theirs != ours:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -23,19 +23,31 @@ class Books:
         self._url = url
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """Numbers and instants as text, as SQLite keeps them; "?" where a value goes."""
+        """Numbers and instants as text, as SQLite keeps them; "?" where a value goes.
+
+        Raises:
+            Surprise: the database cannot be read.
+        """
         if not self._url.startswith(SQLITE):
             from psycopg.rows import dict_row
 
             with connected(self._url) as db:
                 found = db.cursor(row_factory=dict_row).execute(query.replace("?", "%s"), values or None).fetchall()
                 return [{name: as_text(value) for name, value in row.items()} for row in found]
-        file = sqlite3.connect(f"file:{self._url.removeprefix(SQLITE)}?mode=ro", uri=True)
         try:
-            file.row_factory = sqlite3.Row
-            return [dict(row) for row in file.execute(query, values)]
-        finally:
-            file.close()
+            with closing(sqlite3.connect(f"file:{self._url.removeprefix(SQLITE)}?mode=ro", uri=True)) as file:
+                file.row_factory = sqlite3.Row
+                return [dict(row) for row in file.execute(query, values)]
+        except sqlite3.Error as error:
+            raise Surprise(f"{error}: {query}") from error
+
+    def write(self, statement: str, *values: Any) -> int:
+        """Change them while nobody uses them, as a hand or a bad disk does. Returns how many rows it hit."""
+        if not self._url.startswith(SQLITE):
+            with connected(self._url) as db:
+                return int(db.execute(statement.replace("?", "%s"), values or None).rowcount)
+        with closing(sqlite3.connect(self._url.removeprefix(SQLITE))) as file, file:
+            return file.execute(statement, values).rowcount
 
     def session(self) -> dict[str, Any]:
         """The one session there is.
@@ -70,11 +82,18 @@ class Books:
 
 @contextmanager
 def connected(url: str) -> Iterator[Any]:
-    """One transaction on a Postgres database."""
+    """One transaction on a Postgres database.
+
+    Raises:
+        Surprise: the server refuses.
+    """
     import psycopg
 
-    with psycopg.connect(libpq_url(url)) as db:
-        yield db
+    try:
+        with psycopg.connect(libpq_url(url)) as db:
+            yield db
+    except psycopg.Error as error:
+        raise Surprise(str(error)) from error
 
 
 def libpq_url(url: str) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from gambler_ai import crashpoints
 from gambler_ai.clock import Clock
 from gambler_ai.errors import SessionLeased
 from gambler_ai.storage import statements
@@ -53,6 +54,7 @@ class Lease:
         if _RENEW.run(db, {"until": until, "account": self.account_id, "own": self.token}) != 1:
             owner = db.execute(sa.select(table.c.owner).where(table.c.account_id == self.account_id)).scalar()
             raise SessionLeased(f"this runner was replaced: the account is now held by {owner or 'nobody'}")
+        crashpoints.hit("lease.renewed")
 
     def release(self, db: Connection) -> None:
         """Give the account back."""
@@ -78,18 +80,21 @@ def acquire(database: Database, account_id: str, session_id: str, owner: str, cl
     Raises:
         SessionLeased: somebody alive holds it; the message names them.
     """
+    crashpoints.hit("lease.before")
     lock = lock_of(database, account_id)
     if not lock.take(owner, clock):
         raise SessionLeased(
             f"account {account_id} is traded by {lock.owner() or 'another runner'}",
             hint="stop that one first, or wait until it ends",
         )
+    crashpoints.hit("lease.locked")
     try:
         with database.write() as db:
             token = _take_row(db, account_id, session_id, owner, clock, alone=lock.decides)
     except BaseException:
         lock.close()
         raise
+    crashpoints.hit("lease.after")
     return Lease(account_id, token, lock, clock)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from gambler_ai import crashpoints
 from gambler_ai.core import bars
@@ -76,6 +76,7 @@ class Scan:
 
 
 Request = Submit | Cancel | Read | Scan
+T = TypeVar("T")
 
 
 class Executor:
@@ -150,6 +151,7 @@ class Executor:
 
     def _cancel(self, request: Cancel) -> Input:
         refused = ""
+        crashpoints.hit("cancel.before")
         try:
             self._broker.cancel(request.order_id)
         except BrokerAuthError:
@@ -189,17 +191,25 @@ def read_broker(broker: Broker, request: Read) -> BrokerReport:
 
     Fills are read after orders, so that each fill's order is known by then (RECOVERY_PROTOCOL 2.1).
     """
-    market, account = broker.market(), broker.account()
-    orders = broker.orders(request.orders_since)
+    crashpoints.hit("read.before")
+    market = _read("clock", broker.market())
+    account = _read("account", broker.account())
+    orders = _read("orders", broker.orders(request.orders_since))
     listed = {o.client_order_id for o in orders}
     lookups: dict[str, OrderReport | None] = {
-        coid: broker.order_by_client_id(coid) for coid in request.expect if coid not in listed
+        coid: _read("lookup", broker.order_by_client_id(coid)) for coid in request.expect if coid not in listed
     }
-    fills = broker.fills(request.fills_since)
+    fills = _read("fills", broker.fills(request.fills_since))
+    positions = _read("positions", broker.positions())
     return BrokerReport(
-        market=market, account=account, orders=tuple(orders), fills=tuple(fills),
-        positions=tuple(broker.positions()), lookups=lookups,
+        market=market, account=account, orders=tuple(orders), fills=tuple(fills), positions=tuple(positions),
+        lookups=lookups,
     )  # fmt: skip
+
+
+def _read(what: str, found: T) -> T:
+    crashpoints.hit(f"read.{what}")
+    return found
 
 
 def _since(held: BarFrame, now: datetime, request: Scan) -> datetime:

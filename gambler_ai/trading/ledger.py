@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from gambler_ai import crashpoints
 from gambler_ai.clock import Clock
+from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.events import Fact, FillReported, IntentPlanned, OrderUpdated, Request
+from gambler_ai.core.events import Fact, IntentPlanned, Request
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage import checkpoints, journal, limits, requests, sessions
@@ -51,25 +52,26 @@ class Ledger:
             return None
         facts, changes = decisions.facts, decisions.changes
         kinds = crash_kinds(facts)
-        for kind in kinds:
-            crashpoints.hit(f"{kind}.before_commit")
+        crashpoints.commit("before", kinds)
+        if checkpoint:
+            crashpoints.hit("checkpoint.before")
         created, wall = self.created + checkpoint, self._wall.now()
         with self._database.write() as db:
             self._lease.renew(db)
             self._head = journal.append(db, self._state, facts, changes, self._head, self._lease.token)
+            crashpoints.commit("inside", kinds)
             limits.check(db, self._state, entries_of(facts))
             for request_id, answer in changes.answers.items():
                 requests.answer(db, request_id, answer, wall)
             info = None
             if checkpoint:
                 info = checkpoints.create(db, self._state, created, self._head, wall, self._whole)
-                crashpoints.hit("checkpoint.inside")
+                crashpoints.hit("checkpoint.inside" if info.is_whole else "checkpoint.brief")
             sessions.update(db, self._state, head=self._head, checkpoints=created, wall=wall)
         self.created = created
         if info is not None and info.is_whole:
             self._whole = info
-        for kind in kinds:
-            crashpoints.hit(f"{kind}.after_commit")
+        crashpoints.commit("after", kinds)
         if checkpoint:
             crashpoints.hit("checkpoint.after")
         return info
@@ -82,11 +84,13 @@ class Ledger:
 
     def prune(self, keep: int, older_than: timedelta | None = None) -> int:
         """Delete all but the newest ``keep`` checkpoints, in one transaction. Returns how many went."""
+        crashpoints.hit("prune.before")
         before: datetime | None = self._wall.now() - older_than if older_than is not None else None
         with self._database.write() as db:
             self._lease.renew(db)
             count = checkpoints.prune(db, self._state.session_id, keep, before, self._whole)
             crashpoints.hit("prune.inside")
+        crashpoints.hit("prune.after")
         self.pruned += count
         return count
 
@@ -97,8 +101,11 @@ class Ledger:
 
     def release(self) -> None:
         """Give the account back."""
+        crashpoints.hit("release.before")
         with self._database.write() as db:
             self._lease.release(db)
+            crashpoints.hit("release.inside")
+        crashpoints.hit("release.after")
         self._lease.close()
 
     def drop(self) -> None:
@@ -111,14 +118,20 @@ def entries_of(facts: list[Fact]) -> list[OrderIntent]:
     return [f.intent for f in facts if isinstance(f, IntentPlanned) and f.intent.purpose is Purpose.ENTRY]
 
 
+#: Which of the named crash points the commit of a fact passes.
+_KINDS: dict[type, str] = {
+    ev.RunStarted: "start", ev.RunEnded: "end", ev.DayOpened: "day", ev.ResendPlanned: "resend",
+    ev.CancelPlanned: "cancel", ev.OrderUpdated: "reply", ev.IntentUnknown: "unknown", ev.LookupMissed: "missed",
+    ev.IntentVoided: "void", ev.IntentDisputed: "dispute", ev.FillReported: "fill", ev.Reconciled: "reconcile",
+    ev.Adjusted: "adjust", ev.ForeignSeen: "foreign", ev.Adopted: "adopt", ev.TradingHalted: "halt",
+    ev.ExitRequested: "leave", ev.RequestTaken: "request", ev.Degraded: "outage",
+}  # fmt: skip
+_PURPOSES = {Purpose.ENTRY: "intent", Purpose.PROTECT: "protect", Purpose.EXIT: "exit"}
+
+
 def crash_kinds(facts: list[Fact]) -> list[str]:
     """Which of the named crash points a commit of ``facts`` passes."""
-    kinds = []
-    for fact in facts:
-        if isinstance(fact, IntentPlanned):
-            kinds.append("intent" if fact.intent.purpose is Purpose.ENTRY else "protect")
-        elif isinstance(fact, OrderUpdated):
-            kinds.append("reply")
-        elif isinstance(fact, FillReported):
-            kinds.append("fill")
-    return list(dict.fromkeys(kinds))
+    kinds = (
+        _PURPOSES[f.intent.purpose] if isinstance(f, ev.IntentPlanned) else _KINDS.get(type(f), "") for f in facts
+    )  # fmt: skip
+    return [kind for kind in dict.fromkeys(kinds) if kind]

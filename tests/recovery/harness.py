@@ -7,7 +7,6 @@ a process ends, a line arrives, or a deadline is missed and the test fails.
 import atexit
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +20,6 @@ from gambler_ai.proving import audit as proving
 from gambler_ai.proving import exchange as far_end
 from gambler_ai.proving import processes, world
 from gambler_ai.proving.audit import GENESIS, story
-from gambler_ai.proving.books import connected
 from gambler_ai.proving.exchange import FINAL, Fill
 from gambler_ai.proving.processes import KILLED, PATIENCE_S, Ended, Surprise
 from gambler_ai.proving.zygote import PROGRAM, ROOT, Zygote
@@ -103,16 +101,7 @@ class World(world.World):
 
     def write(self, statement: str, *values: Any) -> int:
         """Spoil the program's database while nobody uses it. Returns how many rows it hit."""
-        if self.url:
-            with connected(self.url) as db:
-                return int(db.execute(statement.replace("?", "%s"), values or None).rowcount)
-        file = sqlite3.connect(self.database)
-        try:
-            count = file.execute(statement, values).rowcount
-            file.commit()
-            return count
-        finally:
-            file.close()
+        return self.books.write(statement, *values)
 
     def content(self) -> dict[str, list[str]]:
         """Everything the database holds, by table."""
