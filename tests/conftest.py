@@ -26,6 +26,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-databases", action="store_true", help="run what is slow on each kind of database, not on SQLite alone"
     )
+    parser.addoption("--nightly", action="store_true", help="run what is marked `nightly` too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("nightly"):
+        return
+    for item in items:
+        if item.get_closest_marker("nightly") is not None:
+            item.add_marker(pytest.mark.skip(reason="too large for each commit; runs with --nightly"))
 
 
 @pytest.fixture(autouse=True)
