@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,6 +71,7 @@ class Performance:
 
     def play(self) -> Told:
         """All steps, and the audit. What goes wrong in between is a violation too."""
+        shutil.rmtree(self._folder, ignore_errors=True)  # of a try that was not killed
         self._folder.mkdir(mode=0o700, parents=True)
         exchange = None
         try:

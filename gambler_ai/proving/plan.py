@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +71,11 @@ def everything(surveys: Surveys, seed: int, points: Iterable[str] = POINTS) -> l
     """Every point in every scenario that passes it."""
     found = (cell_of(name, point, survey, seed) for name, survey in surveys.items() for point in points)
     return [cell for cell in found if cell is not None]
+
+
+def pick(cells: Sequence[Cell], count: int, seed: int) -> list[Cell]:
+    """So many of them."""
+    return [cells[index] for index in _draw(seed, "pick").permutation(len(cells))[:count]]
 
 
 def pairs(singles: Mapping[tuple[str, str], Told], surveys: Surveys, seed: int) -> Iterator[Cell]:

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ FILL = Fill("act-1", "AAPL", "buy", Decimal(99), Decimal("101.01"), AT)
 SHORT = Fill("act-2", "MSFT", "sell", Decimal(400), Decimal("24.24"), AT)
 
 
-def chained(*payloads: str) -> list[dict]:
+def chained(*payloads: str) -> list[dict[str, Any]]:
     rows, head = [], GENESIS
     for seq, payload in enumerate(payloads, 1):
         head = hashlib.sha256(f"{head}\n{seq}\n{payload}".encode()).hexdigest()
@@ -24,16 +25,16 @@ def chained(*payloads: str) -> list[dict]:
     return rows
 
 
-def leg(kind: str, **fields: str) -> dict:
+def leg(kind: str, **fields: str) -> dict[str, Any]:
     row = {"id": kind, "client_order_id": f"x-{kind}", "symbol": "AAPL", "side": "sell", "qty": "99"}
     return row | {"filled_qty": "0", "type": kind, "status": "new"} | fields
 
 
-def posted(coid: str = COID, order_id: str | None = "o1") -> dict:
+def posted(coid: str = COID, order_id: str | None = "o1") -> dict[str, Any]:
     return {"client_order_id": coid, "order_id": order_id}
 
 
-def intent(**fields: str) -> dict:
+def intent(**fields: str) -> dict[str, Any]:
     return {"symbol": "AAPL", "side": "buy", "qty": "99", "decision_id": "d1", "purpose": "entry"} | fields
 
 
@@ -43,7 +44,7 @@ ENTRY = {
     "type": "market", "status": "filled",
 }  # fmt: skip
 HELD = {"qty": "99", "stop_price": "98.98", "target_price": "105.04"}
-GOOD = {
+GOOD: dict[str, Any] = {
     "session": {"seq": 2, "journal_hash": JOURNAL[-1]["hash"]},
     "journal": JOURNAL,
     "intents": {COID: intent()},
@@ -58,9 +59,9 @@ GOOD = {
 }
 
 
-def broken(**fields: object) -> dict[str, list[str]]:
+def broken(**fields: Any) -> dict[str, list[str]]:
     """Rule -> what it finds, of the rules that find something."""
-    sides = Sides(**(GOOD | fields))  # type: ignore[arg-type]
+    sides = Sides(**(GOOD | fields))
     return {rule: found for rule, check in RULES.items() if (found := list(check(sides)))}
 
 
@@ -68,7 +69,7 @@ def test_two_sides_that_agree_break_nothing():
     assert broken() == {}
 
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], str]] = {
     "a row was changed": ({"journal": [JOURNAL[0] | {"payload": "{}"}, JOURNAL[1]]}, "the journal verifies"),
     "a row is missing": ({"journal": JOURNAL[1:]}, "the journal verifies"),
     "the last row is missing": ({"journal": JOURNAL[:1]}, "the journal verifies"),
@@ -101,7 +102,7 @@ CASES = {
     ),
     "the price of the stop is lost": ({"held": {"AAPL": HELD | {"stop_price": None}}}, "what is held is protected"),
     "an order without a position": (
-        {"orders": [*GOOD["orders"], leg("limit", symbol="IBM")]}, "nothing rests without a position",  # type: ignore[misc]
+        {"orders": [*GOOD["orders"], leg("limit", symbol="IBM")]}, "nothing rests without a position",
     ),
 }  # fmt: skip
 
@@ -118,7 +119,7 @@ def test_a_resend_that_was_planned_is_allowed():
 
 def test_what_others_hold_is_theirs():
     theirs = {"positions": {"AAPL": Decimal(99), "IBM": Decimal(1)}, "foreign": frozenset({"IBM"})}
-    assert broken(**theirs, orders=[*GOOD["orders"], leg("limit", symbol="IBM")]) == {}  # type: ignore[misc]
+    assert broken(**theirs, orders=[*GOOD["orders"], leg("limit", symbol="IBM")]) == {}
     assert broken(held={"AAPL": HELD | {"qty": "98"}}, foreign=frozenset({"AAPL"})) == {}
 
 

@@ -38,7 +38,7 @@ def test_only_its_own_are_dropped(backend, postgres):
 
 @postgres_only
 def test_a_role_that_may_not_make_databases_is_refused(backend, postgres):
-    with pytest.raises(ConfigError, match="role gambler may not create databases on .*") as refused:
+    with pytest.raises(ConfigError, match="role gambler may not create databases on ") as refused:
         Databases(postgres.tcp_url("postgres"))
     assert "CREATEDB" in refused.value.hint
     assert "geheim" not in refused.value.message + refused.value.hint

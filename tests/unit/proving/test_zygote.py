@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gambler_ai.clock import SystemClock
 from gambler_ai.proving.processes import Running, Surprise
 from gambler_ai.proving.world import bare_env
 from gambler_ai.proving.zygote import ROOT, Zygote
@@ -20,7 +21,8 @@ from gambler_ai.proving.processes import Running
 from gambler_ai.proving.world import bare_env
 from gambler_ai.proving.zygote import Zygote
 folder = Path(sys.argv[1])
-run = Running(Zygote().start({SERVE!r}, bare_env(folder), folder))
+zygote = Zygote()
+run = Running(zygote.start({SERVE!r}, bare_env(folder), folder))
 run.wait_for("{{")
 print(run.pid, flush=True)
 sys.stdin.read()
@@ -37,7 +39,7 @@ def zygote():
 def test_output_exit_code_folder_and_environment_are_its_own(zygote: Zygote, tmp_path: Path):
     env = bare_env(tmp_path)
     ended = Running(zygote.start(["sessions", "list"], env, tmp_path)).end().ok()
-    assert "no sessions" in (ended.out + ended.err).lower() or ended.out
+    assert ended.out
     assert (tmp_path / "gambler").exists()
     failed = Running(zygote.start(["--symbols", "7"], env, tmp_path)).end()
     assert failed.code == 2
@@ -75,14 +77,11 @@ def test_what_was_forked_is_killed_when_whoever_asked_is_killed(tmp_path: Path):
         pid = int(asker.stdout.readline())
         assert Path(f"/proc/{pid}").exists()
         asker.kill()
-        # The forked one has the asker's stderr and not its stdout: what it had is closed when the zygote is gone.
     wait_until_gone(pid)
 
 
 def wait_until_gone(pid: int) -> None:
     """A zygote that is gone leaves its children to init, which takes a moment."""
-    from gambler_ai.clock import SystemClock
-
     clock = SystemClock()
     deadline_s = clock.monotonic() + 30
     while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
