@@ -112,6 +112,7 @@ class Settings(BaseSettings):
     stop_loss_pct: Percent = Decimal(2)
     take_profit_pct: Percent = Decimal(4)
     position_size: Amount = Decimal(10_000)
+    limit_pct: Annotated[Decimal, Field(ge=-20, le=5, allow_inf_nan=False)] | None = None
     strategy: Annotated[str, Field(min_length=1, max_length=400)] = "momentum"
     parameters: dict[str, Any] = Field(default_factory=dict)
     max_positions: Annotated[int, Field(ge=1, le=100_000)] | None = None

@@ -17,7 +17,7 @@ from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
 
 #: What is of no use before the broker has heard of it; the rest waits for the next start if nobody runs the session.
-NEED_BROKER = frozenset({ev.FLATTEN, ev.ADOPT, ev.RESOLVE})
+NEED_BROKER = frozenset({ev.FLATTEN, ev.ADOPT, ev.RESOLVE, ev.MOVE_STOP, ev.MOVE_TARGET})
 #: Wall seconds a runner is given to answer, and between two looks for its answer.
 ANSWER_PATIENCE_S = 30.0
 LOOK_S = 0.5

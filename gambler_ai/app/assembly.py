@@ -47,7 +47,7 @@ def plan_of(settings: Settings) -> Plan:
         keep_checkpoints=settings.keep_checkpoints, speed=settings.speed, feed=settings.feed,
         on_exit=settings.on_exit, when_closed=settings.when_closed, max_positions=settings.max_positions,
         max_order_value=settings.max_order_value, max_orders_per_day=settings.max_orders_per_day,
-        max_daily_loss=settings.max_daily_loss,
+        max_daily_loss=settings.max_daily_loss, limit_pct=settings.limit_pct,
     )  # fmt: skip
 
 

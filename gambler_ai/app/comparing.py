@@ -13,9 +13,9 @@ from gambler_ai.core.state import SessionState
 from gambler_ai.errors import SessionLeased
 from gambler_ai.storage import lease
 from gambler_ai.storage.sessions import SessionInfo
-from gambler_ai.trading.executor import Read, read_broker
+from gambler_ai.trading.executor import read_broker
 from gambler_ai.trading.recovery import restore
-from gambler_ai.trading.runner import expected
+from gambler_ai.trading.requesting import reading
 
 
 def compare(desk: Desk, info: SessionInfo) -> bool:
@@ -52,8 +52,7 @@ def _show_difference(desk: Desk, venue: Venue, state: SessionState) -> bool:
     decisions = Decisions()
     facts: list[ev.Fact] = []
     for _ in range(2):
-        request = Read(state.orders_since(), state.fills_since(), tuple(expected(state)), reconcile=True)
-        report = read_broker(venue.broker, request)
+        report = read_broker(venue.broker, reading(state, reconcile=True))
         decisions = engine.step(ev.BrokerReported(venue.clock.now(), report, reconcile=True))
         facts += decisions.facts
     desk.watcher.planned(decisions.discrepancies, facts)

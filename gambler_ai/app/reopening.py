@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from gambler_ai import crashpoints
@@ -21,6 +22,9 @@ from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.strategies import Strategy
 from gambler_ai.trading.recovery import Restored, restore
 from gambler_ai.trading.runner import Runner
+
+#: A session that is begun in the moment its account is opened is not older than it, whatever the two clocks say.
+CLOCKS_APART = timedelta(minutes=5)
 
 
 @contextmanager
@@ -62,12 +66,29 @@ def reopen(desk: Desk, info: SessionInfo, state: SessionState) -> Venue:
                 hint="a paper account that was reset is a new one, and nothing of the old one can be reached;"
                 f" then: gambler-ai sessions close {info.id}, and start afresh",
             )
+        _refuse_reset(venue, info)
         if venue.skip_to is not None and state.last_at > venue.clock.now():
             venue.skip_to(state.last_at)
     except BaseException:
         venue.on_close()
         raise
     return venue
+
+
+def _refuse_reset(venue: Venue, info: SessionInfo) -> None:
+    """An account that is younger than its session is not the one the session traded.
+
+    Raises:
+        RecoveryHalted.
+    """
+    opened_at = venue.broker.opened_at()
+    if opened_at is not None and opened_at > info.started_at + CLOCKS_APART:
+        raise RecoveryHalted(
+            f"account {info.account_id} was opened at {opened_at:%F %R} UTC, after session {info.id} began:"
+            " it was reset",
+            hint="what the session held is gone with the old account;"
+            f" be done with it: gambler-ai sessions close {info.id}",
+        )
 
 
 def _take_over(desk: Desk, info: SessionInfo) -> tuple[Lease, SessionInfo, Restored, Venue]:

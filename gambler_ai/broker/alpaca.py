@@ -14,9 +14,9 @@ from msgspec import Struct
 from gambler_ai.broker import convert
 from gambler_ai.broker.fence import TRADING_HOST, Encoded, changing, check_url, fence, printable, reading
 from gambler_ai.core.events import MarketReport, PositionReport
-from gambler_ai.core.model import Account, Fill, Instrument
+from gambler_ai.core.model import Account, Activity, Fill, Instrument
 from gambler_ai.core.orders import OrderReport
-from gambler_ai.errors import BrokerRefused, BrokerUnreachable, ConfigError
+from gambler_ai.errors import BrokerRefused, BrokerUnreachable, ConfigError, RecoveryHalted
 
 #: What one page may hold (BEHAVIOUR 3 and 5), and how many pages we read before we call it a fault.
 ORDERS_PAGE = 500
@@ -29,6 +29,7 @@ ASSETS_ONE_BY_ONE = 30
 TICK = timedelta(microseconds=1)
 
 T = TypeVar("T")
+A = TypeVar("A", bound=Activity | Fill)
 
 
 class Standing(Struct, frozen=True):
@@ -49,19 +50,30 @@ class AlpacaBroker:
         client = TradingClient(key, secret, paper=True, raw_data=True, url_override=url)
         fence(client, session)
         self._client: Any = client  # its return types are unions of every shape it can have
+        self._account_id = ""  # once it was asked for
 
     def account_id(self) -> str:
         number, account_id = self._read("/account", {}, lambda body: (str(body["account_number"]), str(body["id"])))
         if not number.startswith("PA"):
             raise ConfigError(f"account {number[:20]!r} is not a paper account", hint="use your paper keys")
+        self._account_id = account_id
         return account_id
+
+    def opened_at(self) -> datetime | None:
+        return self._read("/account", {}, lambda body: convert.maybe_instant(body.get("created_at")))
 
     def standing(self) -> Standing:
         """What may be done with the account."""
         return self._read("/account", {}, _standing)
 
     def account(self) -> Account:
-        return self._read("/account", {}, convert.account)
+        account_id, found = self._read("/account", {}, lambda body: (str(body.get("id") or ""), convert.account(body)))
+        if self._account_id and account_id not in ("", self._account_id):
+            raise RecoveryHalted(
+                f"the keys opened account {self._account_id} and now open {printable(account_id, 40)}: it was reset",
+                hint="what was held is gone with the old account; be done with its session: gambler-ai sessions close",
+            )
+        return found
 
     def market(self) -> MarketReport:
         return self._read("/clock", {}, convert.market)
@@ -101,21 +113,35 @@ class AlpacaBroker:
         return self._or_none(f"/orders/{quote(order_id, safe='')}", {"nested": "true"}, convert.order)
 
     def fills(self, since: datetime) -> list[Fill]:
-        found: dict[str, Fill] = {}
-        query = {"after": convert.wire_instant(since), "direction": "asc", "page_size": FILLS_PAGE}
+        return self._activities("/FILL", {}, since, convert.fill, "fills")
+
+    def actions(self, since: datetime) -> list[Activity]:
+        found = self._activities("", {"category": "non_trade_activity"}, since, _action, "activities")
+        return [action for action in found if isinstance(action, Activity)]
+
+    def _activities(
+        self, path: str, which: dict[str, Any], since: datetime, parse: Callable[[Any], A], what: str
+    ) -> list[A]:
+        """Pages of activities, oldest first, each once."""
+        found: dict[str, A] = {}
+        query = which | {"after": convert.wire_instant(since), "direction": "asc", "page_size": FILLS_PAGE}
         for _ in range(PAGES_MAX):
-            page = self._read("/account/activities/FILL", query, lambda body: [convert.fill(a) for a in body])
-            found |= {f.activity_id: f for f in page}
+            page = self._read(f"/account/activities{path}", query, lambda body: [parse(a) for a in body])
+            found |= {a.activity_id: a for a in page}
             if len(page) < FILLS_PAGE:
                 return list(found.values())
             query = query | {"page_token": page[-1].activity_id}
-        raise BrokerUnreachable("the broker's list of fills does not end")
+        raise BrokerUnreachable(f"the broker's list of {what} does not end")
 
     def positions(self) -> list[PositionReport]:
         return self._read("/positions", {}, lambda body: [convert.position(p) for p in body])
 
     def submit(self, body: str) -> OrderReport:
         return changing(lambda: convert.order(self._client.post("/orders", Encoded(body))))
+
+    def replace(self, order_id: str, body: str) -> OrderReport:
+        path = f"/orders/{quote(order_id, safe='')}"
+        return changing(lambda: convert.order(self._client.patch(path, Encoded(body))))
 
     def cancel(self, order_id: str) -> None:
         changing(lambda: self._client.delete(f"/orders/{quote(order_id, safe='')}"))
@@ -131,6 +157,11 @@ class AlpacaBroker:
             if error.status == 404 and error.code is not None:
                 return None
             raise
+
+
+def _action(body: Any) -> Activity | Fill:
+    """One that is a trade all the same is read as one: a server may not know of categories."""
+    return convert.fill(body) if body["activity_type"] == "FILL" else convert.activity(body)
 
 
 def _standing(body: Any) -> Standing:

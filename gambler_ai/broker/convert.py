@@ -11,7 +11,17 @@ import numpy as np
 
 from gambler_ai.core.bars import from_columns
 from gambler_ai.core.events import MarketReport, PositionReport
-from gambler_ai.core.model import ZERO, Account, BarFrame, Fill, Instrument, Side, Trade, is_sane_price
+from gambler_ai.core.model import (
+    ZERO,
+    Account,
+    Activity,
+    BarFrame,
+    Fill,
+    Instrument,
+    Side,
+    Trade,
+    is_sane_price,
+)
 from gambler_ai.core.orders import OrderReport
 
 Json = Mapping[str, Any]
@@ -31,6 +41,11 @@ def instant(text: str) -> datetime:
 def wire_instant(value: datetime) -> str:
     """An instant as Alpaca takes it."""
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def maybe_instant(text: Any) -> datetime | None:
+    """The same, or None for null and ""."""
+    return instant(str(text)) if text else None
 
 
 def number(value: Any) -> Decimal:
@@ -84,7 +99,7 @@ def order(body: Json) -> OrderReport:
         time_in_force=str(body["time_in_force"]), limit_price=maybe(body.get("limit_price")),
         stop_price=maybe(body.get("stop_price")), status=str(body["status"])[:32], submitted_at=submitted,
         updated_at=instant(body["updated_at"]) if body.get("updated_at") else submitted,
-        replaced_by=body.get("replaced_by") or None,
+        replaced_by=_maybe_word(body.get("replaced_by")), replaces=_maybe_word(body.get("replaces")),
         legs=tuple(order(leg) for leg in body.get("legs") or ()),
     )  # fmt: skip
 
@@ -98,6 +113,17 @@ def fill(body: Json) -> Fill:
         activity_id=str(body["id"])[:128], order_id=_word(body["order_id"]), symbol=str(body["symbol"]),
         side=_FILL_SIDES[body["side"]], qty=qty, price=price,
         at=instant(body["transaction_time"]),
+    )  # fmt: skip
+
+
+def activity(body: Json) -> Activity:
+    """An activity that is no trade. Its ``date`` is all that some of them say of when it was (BEHAVIOUR 5)."""
+    at = body.get("created_at") or body["date"]
+    return Activity(
+        activity_id=_word(body["id"]), type=str(body["activity_type"])[:16].upper(),
+        sub_type=str(body.get("activity_sub_type") or "")[:16], symbol=str(body.get("symbol") or "")[:32],
+        qty=maybe(body.get("qty")), amount=maybe(body.get("net_amount")),
+        at=instant(f"{at}T00:00:00Z" if len(str(at)) == len("2020-08-31") else str(at)),
     )  # fmt: skip
 
 
@@ -132,6 +158,10 @@ def bars(
 
 def _stamp(text: str) -> int:
     return int(instant(text).timestamp())
+
+
+def _maybe_word(value: Any) -> str | None:
+    return _word(value) if value else None
 
 
 def _word(value: Any) -> str:

@@ -48,6 +48,15 @@ PositionSize = Annotated[
     str | None,
     _option("--position-size", "What one position may cost. Default 10000.", TRADING, metavar="DOLLARS"),
 ]
+LimitPct = Annotated[
+    str | None,
+    _option(
+        "--limit-pct",
+        "Enter by limit orders so many percent beyond the last price; -0.2 waits for a better one. Default at market.",
+        TRADING,
+        metavar="PERCENT",
+    ),
+]
 Strategy = Annotated[
     str | None,
     _option(

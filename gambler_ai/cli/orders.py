@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,6 +56,49 @@ def list_(
         )
 
 
+Symbol = Annotated[str, typer.Argument(help="A symbol the session holds.", metavar="SYMBOL")]
+Price = Annotated[str, typer.Argument(help="The new price.", metavar="PRICE")]
+Session = Annotated[
+    str | None, typer.Option("--session", help="Of this session. Default the one that runs.", metavar="ID")
+]
+
+
+@app.command("move-stop")
+def move_stop(
+    symbol: Symbol, price: Price, session: Session = None, reason: Reason = "", database_url: DatabaseUrl = None,
+    config: Config = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Move the stop of a position; the one that rests stays until the broker has replaced it."""
+    _move("move-stop", symbol, price, session, reason, database_url, config, as_json=as_json)
+
+
+@app.command("move-target")
+def move_target(
+    symbol: Symbol, price: Price, session: Session = None, reason: Reason = "", database_url: DatabaseUrl = None,
+    config: Config = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Move the target of a position; the one that rests stays until the broker has replaced it."""
+    _move("move-target", symbol, price, session, reason, database_url, config, as_json=as_json)
+
+
+def _move(
+    kind: str, symbol: str, price: str, session: str | None, reason: str, database_url: str | None,
+    config: Path | None, *, as_json: bool,
+) -> None:  # fmt: skip
+    from decimal import Decimal
+
+    from gambler_ai.core.model import is_sane_price
+    from gambler_ai.errors import ConfigError
+
+    try:
+        value = Decimal(price)
+    except ArithmeticError:
+        value = Decimal(0)
+    if not is_sane_price(value):
+        raise ConfigError(f"{price!r} is no price; write 97.50")
+    ask(kind, session, f"{symbol.strip().upper()} {value:f}", reason, database_url, config, as_json=as_json)
+
+
 @app.command()
 def resolve(
     client_order_id: Annotated[str, typer.Argument(help="As `orders list` shows it.", metavar="CLIENT_ORDER_ID")],
@@ -66,9 +110,7 @@ def resolve(
             metavar="VERDICT",
         ),
     ],
-    session: Annotated[
-        str | None, typer.Option("--session", help="Of this session. Default the one that runs.", metavar="ID")
-    ] = None,
+    session: Session = None,
     reason: Reason = "",
     database_url: DatabaseUrl = None,
     config: Config = None,

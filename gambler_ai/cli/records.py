@@ -16,6 +16,7 @@ from gambler_ai.app.notices import Notice, StrategyChanged
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
+from gambler_ai.core.corporate import effect
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.protection import protections
 from gambler_ai.core.state import Plan, SessionState
@@ -184,6 +185,12 @@ def _asked(fact: ev.RequestTaken, _state: SessionState | None) -> Record:
     return {"request_id": fact.request_id, "request": fact.kind, "answer": fact.answer}
 
 
+def _action(fact: ev.ActionNoted, _state: SessionState | None) -> Record:
+    fields: Record = {**_plain(fact.action), "happened_at": _plain(fact.action.at), "effect": effect(fact.action)}
+    del fields["at"]  # of the object: when it was noted
+    return fields
+
+
 def _checkpoint(info: CheckpointInfo) -> Record:
     return {"number": info.number, "seq": info.seq, "sha256": info.sha256, "bytes": info.length}
 
@@ -226,6 +233,8 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.RequestTaken: ("asked", _asked),
     ev.PlanChanged: ("plan", _fields),
     ev.DayOpened: ("day", _fields),
+    ev.SplitApplied: ("split", _fields),
+    ev.ActionNoted: ("company", _action),
 }
 
 #: Every kind there is.

@@ -19,6 +19,7 @@ def run(
     stop_loss_pct: options.StopLossPct = None,
     take_profit_pct: options.TakeProfitPct = None,
     position_size: options.PositionSize = None,
+    limit_pct: options.LimitPct = None,
     strategy: options.Strategy = None,
     parameter: options.Parameter = None,
     max_positions: options.MaxPositions = None,
@@ -54,7 +55,7 @@ def run(
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
         "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "max_positions": max_positions,
         "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
-        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed,
+        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed, "limit_pct": limit_pct,
         "strategy": strategy, "parameters": _parameters(parameter or []) or None, "log_file": log_file,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}
@@ -67,10 +68,15 @@ def run(
                 return
         if reconcile_only:
             runner.reconcile(resume_session, dry_run=dry_run)
-        elif resume or resume_session is not None:
-            runner.resume(resume_session)
         else:
-            runner.start(new=new, go_on=resume_or_start)
+            _go(runner, resume_session, resume=resume, new=new, go_on=resume_or_start)
+
+
+def _go(runner: Any, session: str | None, *, resume: bool, new: bool, go_on: bool) -> None:
+    if resume or session is not None:
+        runner.resume(session)
+    else:
+        runner.start(new=new, go_on=go_on)
 
 
 def _parameters(given: list[str]) -> dict[str, str]:

@@ -12,7 +12,8 @@ from gambler_ai.app.notices import Notice, StrategyChanged
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
 from gambler_ai.core import events as ev
-from gambler_ai.core.orders import Purpose
+from gambler_ai.core.corporate import effect
+from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 
 
@@ -101,11 +102,27 @@ def _intent(fact: ev.IntentPlanned) -> Told | list[Told]:
     i = fact.intent
     prices = f"stop {render.price(i.stop_price)}, target {render.price(i.target_price)}"
     if i.purpose is Purpose.ENTRY:
-        order = f"{i.side} {render.qty(i.qty)} near {render.price(i.ref_price)}, {prices}"
+        order = f"{i.side} {render.qty(i.qty)} {_near(i)} {render.price(i.ref_price)}, {prices}"
         return [Told("signal", i.symbol, i.reason, ""), Told("entry", i.symbol, order, STRONG)]
+    if i.purpose is Purpose.REPLACE:
+        return Told("move", i.symbol, f"{prices} are wanted ({i.reason}); what rests stays until it is replaced", WARN)
     if i.purpose is Purpose.PROTECT:
         return Told("protect", i.symbol, f"{prices} for {render.qty(i.qty)} ({i.reason})", WARN)
     return Told("exit", i.symbol, f"{i.side} {render.qty(i.qty)} at market ({i.reason})", WARN)
+
+
+def _near(intent: OrderIntent) -> str:
+    return "at the limit near" if '"type":"limit"' in intent.body else "near"
+
+
+def _split(fact: ev.SplitApplied) -> Told:
+    return Told("split", fact.symbol, f"{fact.new} for {fact.old}: {render.qty(fact.qty)} held ({fact.cause})", WARN)
+
+
+def _action(fact: ev.ActionNoted) -> Told:
+    a = fact.action
+    parts = [a.type, a.sub_type, f"qty {render.qty(a.qty)}" if a.qty else "", f"{a.amount:,.2f}" if a.amount else ""]
+    return Told("company", a.symbol, f"{' '.join(filter(None, parts))}: {effect(a)}", WARN)
 
 
 def _fill(fact: ev.FillReported) -> Told:
@@ -164,15 +181,17 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.IntentResolved: lambda f: Told("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
     ev.RequestTaken: lambda f: Told("asked", "", f"{f.kind}: {f.answer}", STRONG),
     ev.PlanChanged: _plan_changed,
+    ev.SplitApplied: _split,
+    ev.ActionNoted: _action,
 }
 
 _ALWAYS = frozenset({
     ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.IntentUnknown, ev.IntentVoided, ev.CancelPlanned,
     ev.Adjusted, ev.Degraded, ev.Restored, ev.TradingHalted, ev.TradingResumed, ev.ExitRequested, ev.Adopted,
-    ev.IntentResolved, ev.RequestTaken,
+    ev.IntentResolved, ev.RequestTaken, ev.SplitApplied, ev.ActionNoted,
 })  # fmt: skip
 _ACTIONS = frozenset({
     ev.FillReported, ev.IntentPlanned, ev.ResendPlanned, ev.IntentVoided, ev.IntentDisputed, ev.CancelPlanned,
-    ev.Adjusted,
+    ev.Adjusted, ev.SplitApplied,
 })  # fmt: skip
 _DECISIONS = frozenset({ev.IntentPlanned, ev.Denied, ev.CancelPlanned, ev.ResendPlanned, ev.ExitRequested})

@@ -7,8 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from gambler_ai.core import events as ev
+from gambler_ai.core import replacing
 from gambler_ai.core.model import Position, is_sane_price
-from gambler_ai.core.orders import DONE_AT_BROKER, Status
+from gambler_ai.core.orders import Role, Status
 from gambler_ai.core.protection import still_open
 from gambler_ai.core.reconcile import surplus
 from gambler_ai.core.risk import entering
@@ -110,8 +111,7 @@ def _strangers(state: SessionState, symbol: str, report: ev.BrokerReport | None)
     orders = report.orders if report is not None else ()
     return [
         o.order_id for order in orders for o in (order, *order.legs)
-        if o.symbol == symbol and o.status not in DONE_AT_BROKER and o.order_id not in state.orders
-        and order.client_order_id not in state.intents
+        if o.symbol == symbol and not o.is_done and state.owner_of(o) is None and state.owner_of(order) is None
     ]  # fmt: skip
 
 
@@ -130,6 +130,21 @@ def _resolve(state: SessionState, request: ev.Request, at: datetime, report: ev.
     return [ev.IntentResolved(at, coid, verdict, _why(request))], said
 
 
+def _move(role: Role) -> Callable[[SessionState, ev.Request, datetime, ev.BrokerReport | None], Answer]:
+    def move(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
+        symbol, _blank, text = request.argument.partition(" ")
+        try:
+            price = Decimal(text)
+        except ArithmeticError:
+            return _nothing(f"{text!r} is no price")
+        moved = replacing.move(state, symbol, role, price, at, _why(request))
+        if isinstance(moved, str):
+            return _nothing(moved)
+        return [moved], f"the {role} of {symbol} is being moved to {price:f}; the one that rests stays until then"
+
+    return move
+
+
 def _why(request: ev.Request) -> str:
     by = f" ({request.asked_by})" if request.asked_by else ""
     return f"{request.reason or 'no reason given'}{by}"
@@ -141,4 +156,6 @@ _TAKE: dict[str, Callable[[SessionState, ev.Request, datetime, ev.BrokerReport |
     ev.FLATTEN: _flatten,
     ev.ADOPT: _adopt,
     ev.RESOLVE: _resolve,
+    ev.MOVE_STOP: _move(Role.STOP),
+    ev.MOVE_TARGET: _move(Role.TARGET),
 }

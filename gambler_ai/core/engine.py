@@ -7,23 +7,24 @@ an `IntentPlanned` or `ResendPlanned` may be sent, a `CancelPlanned` may be aske
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
 
-from gambler_ai.core import control, reconcile, risk
+from gambler_ai.core import control, corporate, missing, reconcile, replacing, risk
 from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
 from gambler_ai.core.evolution import apply
-from gambler_ai.core.model import BarFrame, Instrument, MarketView, Proposal, Side
+from gambler_ai.core.model import BarFrame, Fill, Instrument, MarketView, MoveStop, Proposal, Side
 from gambler_ai.core.orders import (
+    FROM_ALPACA,
     IN_FLIGHT,
-    IntentRecord,
     OrderIntent,
     OrderReport,
     Purpose,
+    Role,
     Status,
     bracket_body,
     client_order_id,
@@ -33,16 +34,6 @@ from gambler_ai.core.orders import (
 from gambler_ai.core.ports import Strategy
 from gambler_ai.core.proposals import checked, failure
 from gambler_ai.core.state import Changes, SessionState
-
-#: VOID needs all three, in session time (RECOVERY_PROTOCOL 2.1): quiet since the last possible byte,
-#: so many look-ups in a row that missed, and so long between the first and now.
-VOID_QUIET = timedelta(seconds=30)
-VOID_MISSES = 3
-VOID_SPAN = timedelta(seconds=10)
-#: Session time before the same bytes are sent a second and further time; it doubles up to the last.
-RESEND_PAUSE, RESEND_PAUSE_MAX = timedelta(seconds=15), timedelta(seconds=60)
-#: How long a VOID id is watched for: past the end of the next session day, over any long weekend.
-VOID_WATCH = timedelta(days=4)
 
 
 class Decisions(Struct):
@@ -107,11 +98,15 @@ class Engine:
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
         view = MarketView(event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held))
         for proposal in self._proposals(view):
-            if proposal.symbol in fresh:
+            if proposal.symbol not in fresh:
+                continue
+            if isinstance(proposal, MoveStop):
+                self._move_stop(proposal, event.at)
+            else:
                 self._review(proposal, event)
         self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh))
 
-    def _proposals(self, view: MarketView) -> list[Proposal]:
+    def _proposals(self, view: MarketView) -> list[Proposal | MoveStop]:
         """What the strategy wants. What it raises, or returns that is no proposal, denies this scan and no more."""
         try:
             return checked(self._strategy.propose(view), self.state.plan.symbols, view.at)
@@ -138,9 +133,23 @@ class Engine:
             strategy=self._strategy.name, symbol=symbol, side=side, qty=verdict.qty,
             ref_price=verdict.ref_price, stop_price=verdict.stop_price, target_price=verdict.target_price,
             position_id=coid, reason=proposal.reason, decided_at=event.at, valid_until=valid,
-            body=bracket_body(coid, symbol, side, verdict.qty, verdict.target_price, verdict.stop_price),
-            market_day=state.day,
+            body=bracket_body(
+                coid, symbol, side, verdict.qty, verdict.target_price, verdict.stop_price, verdict.limit_price
+            ), market_day=state.day,
         )))  # fmt: skip
+
+    def _move_stop(self, wish: MoveStop, at: datetime) -> None:
+        """The strategy wants the stop of what it holds closer to the price. The same wish again is nothing."""
+        held = self.state.positions.get(wish.symbol)
+        if held is None or held.strategy != self._strategy.name or held.stop_price == wish.stop_price:
+            return
+        moved: ev.IntentPlanned | str = "a strategy may bring a stop closer to the price, and no further away"
+        if replacing.tightens(self.state, wish.symbol, wish.stop_price):
+            moved = replacing.move(self.state, wish.symbol, Role.STOP, wish.stop_price, at, wish.reason)
+        if isinstance(moved, str):
+            self._emit(ev.Denied(at, wish.symbol, held.exit_side, risk.Code.BAD_STOP, moved))
+        else:
+            self._emit(moved)
 
     def _leave(self, proposal: Proposal, at: datetime) -> None:
         """The strategy wants to be out; the next reading of the broker, which is asked for, begins it."""
@@ -170,7 +179,8 @@ class Engine:
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
 
     def _cancel_answered(self, event: ev.CancelAnswered) -> None:
-        """Nothing to book: the order's own report says what came of it."""
+        """Nothing to book: the order's own report says what came of it. A refused one was too late, so look soon."""
+        self._out.look_again |= bool(event.refused)
 
     def _broker_failed(self, event: ev.BrokerFailed) -> None:
         if event.name not in self.state.degraded:
@@ -207,6 +217,10 @@ class Engine:
         """Ask for a cancel of each entry that rests; protection is not touched."""
         return self.record(*prot.entry_cancels(self.state, at, why))
 
+    def cancel_limit_entries(self, at: datetime, why: str) -> Decisions:
+        """The same for those that wait for a price."""
+        return self.record(*prot.limit_entry_cancels(self.state, at, why))
+
     def _restore(self, name: str) -> None:
         if name in self.state.degraded:
             self._emit(ev.Restored(self.state.last_at, name))
@@ -218,16 +232,20 @@ class Engine:
         self._report = report
         self._restore(ev.BROKER)
         self._day_and_account(event)
-        for order in (*report.orders, *(r for r in report.lookups.values() if r is not None)):
-            if order.client_order_id in state.intents:
-                self._order_seen(at, order)
+        self._orders_seen(at, report)
+        for split in corporate.splits(state, at, report):
+            self._emit(split)
         for fill in reconcile.unbooked_fills(state, report):
-            self._emit(ev.FillReported(at, fill))
-        self._settle_missing(at, report)
+            self._book(at, fill)
+        for fact in missing.settle(state, at, report):
+            self._emit(fact)
+        for action in corporate.noted(state, at, report):
+            self._emit(action)
         if event.reconcile:
             self._mark(at, report)
             self._reconcile(at, report)
-        theirs = {p.symbol: p.qty for p in report.positions}
+        frozen = corporate.frozen(state, at, report)
+        theirs = {p.symbol: p.qty for p in report.positions if p.symbol not in frozen}
         for item in reconcile.bare(state, market_open=report.market.is_open):
             if prot.is_there(state.positions[item.symbol], theirs):  # acted upon at once, so told at once
                 self._note(at, item)
@@ -237,6 +255,27 @@ class Engine:
             self._emit(step)
         for symbol in prot.left(state):
             self._emit(ev.ExitDone(at, symbol))
+
+    def _orders_seen(self, at: datetime, report: ev.BrokerReport) -> None:
+        """All that is ours in a reading, oldest first: an order before the one that took its place."""
+        asked = (r for r in (*report.lookups.values(), *report.by_id.values()) if r is not None)
+        for order in sorted((*report.orders, *asked), key=lambda r: r.submitted_at):
+            for one in (order, *order.legs):  # a leg by itself too: it may have an id of ours, or a parent of anothers
+                self._order_seen(at, one)
+
+    def _book(self, at: datetime, fill: Fill) -> None:
+        """Book a fill. An exit for more than was held has turned the position: told, and taken out at once."""
+        role = self.state.orders[fill.order_id].role
+        self._emit(ev.FillReported(at, fill))
+        held = self.state.positions.get(fill.symbol)
+        if role is Role.ENTRY or held is None or (held.qty > 0) != (fill.side is Side.BUY):
+            return
+        self._note(at, ev.Discrepancy(
+            kind=reconcile.Kind.EXIT_TWICE, symbol=fill.symbol, ours="0", broker=f"{held.qty:f}",
+            cause="exits for more than was held were filled", action="closed at market", order_id=fill.order_id,
+        ))  # fmt: skip
+        if not prot.why_left(self.state, fill.symbol):
+            self._emit(ev.ExitRequested(at, fill.symbol, "its exits were filled twice"))
 
     def _day_and_account(self, event: ev.BrokerReported) -> None:
         state, market, account, at = self.state, event.report.market, event.report.account, event.at
@@ -261,54 +300,32 @@ class Engine:
             self._emit(ev.Marked(at, moved, {}))
 
     def _order_seen(self, at: datetime, report: OrderReport) -> None:
-        record = self.state.intents.get(report.client_order_id)
-        if record is None or not (record.status in _WAITING or reconcile.is_news(self.state, report)):
+        owner = self.state.owner_of(report)
+        record = self.state.intents.get(owner or "")
+        if record is None:
             return
-        if not record.resolved and not reconcile.is_as_asked(record, report):
+        own, news = report.client_order_id == owner, reconcile.is_news(self.state, report)
+        if not (news or (own and record.status in _WAITING)):
+            return
+        if own and not record.resolved and not reconcile.is_as_asked(record, report):
             if record.status is not Status.DISPUTED:
                 text = f"the broker holds {report.side} {report.qty:f} {report.symbol} under this id"
                 self._emit(ev.IntentDisputed(at, report.client_order_id, text))
             return
         _status, odd = observed(record.status, report.status)
-        if odd:
+        if own and odd:
             self._note(at, ev.Discrepancy(
                 kind=reconcile.Kind.ORDER_ODD, symbol=report.symbol, ours=record.status.value,
                 broker=report.status, cause=odd, action="the broker's word taken",
                 order_id=report.order_id,
             ))  # fmt: skip
+        for item in reconcile.moved(self.state, report):
+            self._note(at, item)
         self._emit(ev.OrderUpdated(at, report))
-
-    def _settle_missing(self, at: datetime, report: ev.BrokerReport) -> None:
-        """What to do with ids the broker does not know: send the same bytes again, wait, or give up."""
-        for coid, answer in report.lookups.items():
-            record = self.state.intents.get(coid)
-            if answer is not None or record is None or record.status is not Status.UNKNOWN:
-                continue
-            self._emit(ev.LookupMissed(at, coid))
-            record = self.state.intents[coid]
-            if not (record.refused or record.resolved) and self._still_wanted(record.intent, at, report):
-                if at - (record.sent_at or at) >= _resend_pause(record):
-                    self._emit(ev.ResendPlanned(at, coid))
-            elif (
-                record.misses >= VOID_MISSES
-                and at - (record.first_miss_at or at) >= VOID_SPAN
-                and at - (record.sent_at or at) >= VOID_QUIET
-            ):
-                text = f"{record.misses} look-ups missed it and its signal has expired"
-                self._emit(ev.IntentVoided(at, coid, text, at + VOID_WATCH))
-
-    def _still_wanted(self, intent: OrderIntent, at: datetime, report: ev.BrokerReport) -> bool:
-        market = report.market
-        if intent.purpose is not Purpose.ENTRY:
-            held = self.state.positions.get(intent.symbol)
-            takes = market.is_open or intent.purpose is Purpose.PROTECT  # a closed market takes no exit
-            theirs = {p.symbol: p.qty for p in report.positions}
-            # Not against shares that are gone: it would open a position the other way round.
-            there = held is not None and prot.is_there(held, theirs)
-            return takes and held is not None and there and (abs(held.qty), held.exit_side) == (intent.qty, intent.side)
-        in_time = intent.valid_until is not None and at <= intent.valid_until
-        stopped = self.state.stopping or self.state.halts or ev.ALL in self.state.exits
-        return in_time and market.is_open and not stopped
+        refused = FROM_ALPACA.get(report.status) is Status.REJECTED and not record.status.is_final
+        if own and refused and record.intent.purpose is Purpose.REPLACE:
+            text = "the broker took the replacement and then refused it; the order that rests stays"
+            self._emit(ev.IntentRefused(at, report.client_order_id, text))
 
     def _reconcile(self, at: datetime, report: ev.BrokerReport) -> None:
         strangers = {o.client_order_id for o in report.orders if o.client_order_id not in self.state.intents}
@@ -342,13 +359,6 @@ class Engine:
         if item.key not in self._told:
             self._told |= {item.key}
             self._emit(ev.Reconciled(at, (item,)))
-
-
-def _resend_pause(record: IntentRecord) -> timedelta:
-    """None before the first: a broker that has just failed is asked again, one that keeps failing less often."""
-    if not record.resends:
-        return timedelta()
-    return min(RESEND_PAUSE * int(2 ** min(record.resends - 1, 10)), RESEND_PAUSE_MAX)
 
 
 _WAITING = frozenset({Status.PLANNED, Status.UNKNOWN, Status.VOID, Status.DISPUTED})

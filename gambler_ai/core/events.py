@@ -7,14 +7,14 @@ Facts are tagged by name in the journal; a name, once released, keeps its meanin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
-from gambler_ai.core.model import Account, BarFrame, Fill, Side, Trade
+from gambler_ai.core.model import Account, Activity, BarFrame, Fill, Side, Trade
 from gambler_ai.core.orders import OrderIntent, OrderReport
 
 
@@ -145,6 +145,26 @@ class Adjusted(_Fact, frozen=True, tag=True):
     qty: Decimal
     price: Decimal | None
     cause: str
+
+
+class SplitApplied(_Fact, frozen=True, tag=True):
+    """``new`` shares for ``old`` ones: quantity, prices, stop and target of a position follow; ``qty`` is what is held.
+
+    Less than the ratio gives is a part of a share that was paid out, booked at cost. What rests is `Order.stale`.
+    """
+
+    symbol: str
+    new: int
+    old: int
+    qty: Decimal
+    cause: str
+    activity_ids: tuple[str, ...] = ()
+
+
+class ActionNoted(_Fact, frozen=True, tag=True):
+    """Something happened to a company that we hold: told once, our orders stay."""
+
+    action: Activity
 
 
 class ForeignSeen(_Fact, frozen=True, tag=True):
@@ -280,7 +300,7 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken
+    | RequestTaken | SplitApplied | ActionNoted
 )  # fmt: skip
 
 
@@ -306,7 +326,8 @@ class MarketReport(Struct, frozen=True):
 class BrokerReport:
     """One whole reading of the broker. There is no partial one: a read that fails is a `BrokerFailed`.
 
-    ``lookups`` answers for each client order id that was asked for; None is the broker's own 404.
+    ``lookups`` answers for each client order id that was asked for, ``by_id`` for each order that no listing showed;
+    None is the broker's own 404. ``actions`` are the account's activities that are no trades.
     """
 
     market: MarketReport
@@ -315,6 +336,8 @@ class BrokerReport:
     fills: tuple[Fill, ...]
     positions: tuple[PositionReport, ...]
     lookups: Mapping[str, OrderReport | None]
+    by_id: Mapping[str, OrderReport | None] = field(default_factory=dict)
+    actions: tuple[Activity, ...] = ()
 
 
 # Inputs: what the shell hands to the engine. Not journaled; the facts drawn from them are.
@@ -407,7 +430,8 @@ class Request(Struct, frozen=True):
 
 #: What can be asked.
 HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE = "halt", "resume-trading", "flatten", "adopt", "resolve"
-REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE)
+MOVE_STOP, MOVE_TARGET = "move-stop", "move-target"
+REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET)
 
 
 @dataclass(frozen=True)

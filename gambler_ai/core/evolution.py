@@ -83,7 +83,9 @@ def _intent_planned(state: SessionState, fact: ev.IntentPlanned, changes: Change
     state.day_entries += intent.purpose is Purpose.ENTRY
     position = state.positions.get(intent.symbol)
     if intent.purpose is not Purpose.ENTRY and position is not None:
-        state.positions[intent.symbol] = replace(position, decisions=position.decisions + 1, decided_at=fact.at)
+        # Another price for what rests leaves it protected: no pause follows.
+        decided_at = position.decided_at if intent.purpose is Purpose.REPLACE else fact.at
+        state.positions[intent.symbol] = replace(position, decisions=position.decisions + 1, decided_at=decided_at)
         changes.symbols.add(intent.symbol)
 
 
@@ -127,23 +129,46 @@ def _intent_disputed(state: SessionState, fact: ev.IntentDisputed, changes: Chan
 
 def _order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes) -> None:
     report = fact.report
-    record = state.intents[report.client_order_id]
+    owner = state.owner_of(report)
+    assert owner is not None  # the engine asks first
+    record = state.intents[owner]
     known = state.orders.get(report.order_id)
     if known is not None and report.updated_at < known.updated_at:
         return  # an earlier moment, told late
-    status, _odd = observed(record.status, report.status)
-    _put_intent(state, changes, replace(record, status=status, misses=0, first_miss_at=None, watch_until=None))
-    own = role_of(record.intent.purpose, report)
-    _put_order(state, changes, fact.at, report, record, own, None)
+    if report.client_order_id == owner:
+        status, _odd = observed(record.status, report.status)
+        record = replace(record, status=status, misses=0, first_miss_at=None, watch_until=None)
+        _put_intent(state, changes, record)
+    before = known or state.orders.get(report.replaces or record.intent.replaces)
+    role = before.role if before is not None else role_of(record.intent.purpose, report)
+    _put_order(state, changes, fact.at, report, owner, role, before.parent_id if before is not None else None)
     for leg in report.legs:
         role = Role.TARGET if leg.type == "limit" else Role.STOP
-        _put_order(state, changes, fact.at, leg, record, role, report.order_id)
-    _note_settled(state, report.client_order_id, fact.at)
+        _put_order(state, changes, fact.at, leg, state.owner_of(leg) or owner, role, report.order_id)
+    _take_levels(state, changes, report.symbol)
+    _note_settled(state, owner, fact.at)
+
+
+def _take_levels(state: SessionState, changes: Changes, symbol: str) -> None:
+    """Stop and target of a position are those that rest: an order that took another's place brings its own price."""
+    position = state.positions.get(symbol)
+    for order in state.live_orders(symbol) if position is not None else ():
+        before = state.orders.get(order.replaces or "")
+        if order.replaces is None or order.stale or (before is not None and before.is_live):
+            continue
+        assert position is not None
+        if order.role is Role.STOP and order.stop_price is not None:
+            position = replace(position, stop_price=order.stop_price)
+        if order.role is Role.TARGET and order.limit_price is not None:
+            position = replace(position, target_price=order.limit_price)
+    if position is not None and position != state.positions[symbol]:
+        state.positions[symbol] = position
+        changes.symbols.add(symbol)
 
 
 def _put_order(
-    state: SessionState, changes: Changes, at: datetime, report: OrderReport, record: IntentRecord,
-    role: Role, parent_id: str | None,
+    state: SessionState, changes: Changes, at: datetime, report: OrderReport, owner: str, role: Role,
+    parent_id: str | None,
 ) -> None:  # fmt: skip
     before = state.orders.get(report.order_id)
     if before is not None and report.updated_at < before.updated_at:
@@ -152,7 +177,7 @@ def _put_order(
     partial = not status.is_final and ZERO < report.filled_qty < report.qty
     order = Order(
         order_id=report.order_id, client_order_id=report.client_order_id,
-        intent_id=record.intent.client_order_id, parent_id=parent_id, role=role, symbol=report.symbol,
+        intent_id=before.intent_id if before else owner, parent_id=parent_id, role=role, symbol=report.symbol,
         side=report.side, qty=report.qty,
         filled_qty=max(report.filled_qty, before.filled_qty if before else ZERO),
         filled_avg_price=report.filled_avg_price, type=report.type, order_class=report.order_class,
@@ -161,6 +186,7 @@ def _put_order(
         booked_qty=before.booked_qty if before else ZERO,
         partial_since=((before and before.partial_since) or at) if partial else None,
         cancel_requested_at=before.cancel_requested_at if before else None,
+        replaces=report.replaces or (before.replaces if before else None), stale=bool(before and before.stale),
     )  # fmt: skip
     state.orders[order.order_id] = changes.orders[order.order_id] = order
     if before is None:
@@ -229,6 +255,22 @@ def _cancel_planned(state: SessionState, fact: ev.CancelPlanned, changes: Change
 def _adjusted(state: SessionState, fact: ev.Adjusted, changes: Changes) -> None:
     position = state.positions[fact.symbol]
     _take(state, changes, fact.symbol, portfolio.adjust(position, fact.qty, fact.price, fact.at, fact.cause))
+
+
+def _split(state: SessionState, fact: ev.SplitApplied, changes: Changes) -> None:
+    """The mark goes, since nobody can tell whether it is one of before or after."""
+    position = state.positions[fact.symbol]
+    state.positions[fact.symbol] = portfolio.split(position, fact.new, fact.old, fact.qty)
+    changes.symbols.add(fact.symbol)
+    state.marks.pop(fact.symbol, None)
+    state.actions += fact.activity_ids
+    for order in state.live_orders(fact.symbol):
+        stale = replace(order, stale=True)
+        state.orders[order.order_id] = changes.orders[order.order_id] = stale
+
+
+def _action_noted(state: SessionState, fact: ev.ActionNoted, _: Changes) -> None:
+    state.actions.append(fact.action.activity_id)
 
 
 def _foreign_seen(state: SessionState, fact: ev.ForeignSeen, _: Changes) -> None:
@@ -366,4 +408,6 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.IntentResolved: _intent_resolved,
     ev.DayOpened: _day_opened,
     ev.RequestTaken: _request_taken,
+    ev.SplitApplied: _split,
+    ev.ActionNoted: _action_noted,
 }

@@ -169,8 +169,9 @@ class ClosedTrade(Struct, frozen=True):
 class Proposal(Struct, frozen=True):
     """An order nobody has reviewed yet: a strategy's opinion.
 
-    Stop and target are percent of the price; without them the session's own hold. ``exit``: out of the symbol
-    at market, whichever side is held.
+    Stop and target are percent of the price; without them the session's own hold. ``limit_price``: an entry at
+    this price or better, instead of the session's own way in. ``exit``: out of the symbol at market, whichever
+    side is held.
     """
 
     symbol: str
@@ -180,6 +181,30 @@ class Proposal(Struct, frozen=True):
     stop_loss_pct: Decimal | None = None
     take_profit_pct: Decimal | None = None
     exit: bool = False
+    limit_price: Decimal | None = None
+
+
+class MoveStop(Struct, frozen=True):
+    """A strategy's wish to bring the stop of what it holds closer to the price; never further away."""
+
+    symbol: str
+    stop_price: Decimal
+    reason: str
+
+
+class Activity(Struct, frozen=True):
+    """Something the broker did to the account that is no trade: a split, a dividend, a fee, in Alpaca's words.
+
+    ``qty`` is signed as it stands there; None where the broker states none.
+    """
+
+    activity_id: str
+    type: str
+    sub_type: str
+    symbol: str
+    qty: Decimal | None
+    amount: Decimal | None
+    at: datetime
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,7 @@ class Purpose(StrEnum):
     ENTRY = "entry"
     PROTECT = "protect"  # stop and target for a position that has lost its own
     EXIT = "exit"  # out at market
+    REPLACE = "replace"  # another price for a stop or target that rests
 
 
 class OrderIntent(Struct, frozen=True):
@@ -139,6 +140,7 @@ class OrderIntent(Struct, frozen=True):
     valid_until: datetime | None
     body: str
     market_day: str = ""  # of an entry: the day its limits count
+    replaces: str = ""  # the broker's id of the order whose place it takes
 
     @property
     def body_sha256(self) -> str:
@@ -182,6 +184,12 @@ class OrderReport(Struct, frozen=True):
     updated_at: datetime
     replaced_by: str | None = None
     legs: tuple[OrderReport, ...] = ()
+    replaces: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the broker expects nothing more of it; an unknown status is not done."""
+        return self.status in DONE_AT_BROKER
 
 
 def role_of(purpose: Purpose, report: OrderReport) -> Role:
@@ -230,6 +238,8 @@ class Order(Struct, frozen=True):
     booked_qty: Decimal = ZERO
     partial_since: datetime | None = None
     cancel_requested_at: datetime | None = None
+    replaces: str | None = None  # the order whose place it takes
+    stale: bool = False  # its price and quantity are those before a split
 
     @property
     def is_live(self) -> bool:
@@ -269,13 +279,24 @@ def wire_body(fields: dict[str, object]) -> str:
     return msgspec.json.encode(fields).decode()
 
 
-def bracket_body(intent_id: str, symbol: str, side: Side, qty: Decimal, target: Decimal, stop: Decimal) -> str:
-    """Entry at market with its target and stop in one request, good till canceled (BEHAVIOUR 3, bracket)."""
+def bracket_body(
+    intent_id: str, symbol: str, side: Side, qty: Decimal, target: Decimal, stop: Decimal, limit: Decimal | None = None
+) -> str:
+    """Entry with its target and stop in one request, good till canceled (BEHAVIOUR 3, bracket).
+
+    At market, or at ``limit`` or better.
+    """
+    way = {"type": "market"} if limit is None else {"type": "limit", "limit_price": f"{limit:f}"}
     return wire_body({
-        "symbol": symbol, "qty": f"{qty:f}", "side": side.value, "type": "market", "time_in_force": "gtc",
+        "symbol": symbol, "qty": f"{qty:f}", "side": side.value, **way, "time_in_force": "gtc",
         "order_class": "bracket", "take_profit": {"limit_price": f"{target:f}"},
         "stop_loss": {"stop_price": f"{stop:f}"}, "client_order_id": intent_id,
     })  # fmt: skip
+
+
+def replace_body(intent_id: str, price: str, to: Decimal) -> str:
+    """Another ``price`` (its name on the wire) for an order that rests; its quantity stays (BEHAVIOUR 3, replace)."""
+    return wire_body({price: f"{to:f}", "client_order_id": intent_id})
 
 
 def oco_body(intent_id: str, symbol: str, side: Side, qty: Decimal, target: Decimal, stop: Decimal) -> str:

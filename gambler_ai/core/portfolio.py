@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gambler_ai.core.model import ZERO, ClosedTrade, Fill, Position
+from gambler_ai.core.model import ZERO, ClosedTrade, Fill, Position, round_price
 
 
 class Booking(Struct, frozen=True):
@@ -62,6 +62,33 @@ def adjust(position: Position, qty: Decimal, price: Decimal | None, at: datetime
     if after.qty == 0:
         return Booking(None, close(after, at, cause), realized)
     return Booking(after, None, realized)
+
+
+def split(position: Position, new: int, old: int, qty: Decimal) -> Position:
+    """A position after a split: ``new`` shares for ``old`` ones, of which ``qty`` are left.
+
+    Quantities times the ratio and prices through it, to nine places; stop and target to what an order may have
+    (`round_price`: half to even, two places from one dollar up, four below). What it cost and brought stays. A part of
+    a share that was paid out is booked as sold at cost.
+    """
+
+    def times(value: Decimal) -> Decimal:
+        return (value * new / old).quantize(_NINE).normalize() + ZERO
+
+    def through(value: Decimal) -> Decimal:
+        return (value * old / new).quantize(_NINE).normalize() + ZERO
+
+    def level(value: Decimal | None) -> Decimal | None:
+        return None if value is None else round_price(value * old / new)
+
+    price = through(position.avg_entry_price)
+    whole = replace(
+        position, qty=times(position.qty), avg_entry_price=price, stop_price=level(position.stop_price),
+        target_price=level(position.target_price), entry_qty=times(position.entry_qty),
+        exit_qty=times(position.exit_qty),
+    )  # fmt: skip
+    paid_out = abs(whole.qty) - abs(qty)
+    return replace(_reduced(whole, paid_out, price), qty=qty) if paid_out else whole
 
 
 def close(position: Position, at: datetime, reason: str) -> ClosedTrade:

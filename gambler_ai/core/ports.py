@@ -7,7 +7,17 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gambler_ai.core.events import MarketReport, PositionReport
-from gambler_ai.core.model import Account, BarFrame, Fill, Instrument, MarketView, Proposal, Trade
+from gambler_ai.core.model import (
+    Account,
+    Activity,
+    BarFrame,
+    Fill,
+    Instrument,
+    MarketView,
+    MoveStop,
+    Proposal,
+    Trade,
+)
 from gambler_ai.core.orders import OrderReport
 
 
@@ -22,17 +32,21 @@ class Strategy(Protocol):
         """Closed bars it wants to see of each symbol."""
         ...
 
-    def propose(self, view: MarketView) -> Sequence[Proposal]: ...
+    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop]: ...
 
 
 class Broker(Protocol):
     """Orders and account. Each call has a deadline of its own.
 
     Reads raise `BrokerUnreachable`, `BrokerRefused` or `BrokerAuthError`, never "nothing there".
-    ``submit`` and ``cancel`` raise `OutcomeUnknown` as well: sent, or perhaps sent, and not answered.
+    ``submit``, ``replace`` and ``cancel`` raise `OutcomeUnknown` as well: sent, or perhaps sent, and not answered.
     """
 
     def account_id(self) -> str: ...
+
+    def opened_at(self) -> datetime | None:
+        """When the account was opened; None if the broker does not say."""
+        ...
 
     def account(self) -> Account: ...
 
@@ -56,10 +70,18 @@ class Broker(Protocol):
         """FILL activities after ``since``, oldest first."""
         ...
 
+    def actions(self, since: datetime) -> list[Activity]:
+        """What the broker did to the account since then that is no trade, oldest first."""
+        ...
+
     def positions(self) -> list[PositionReport]: ...
 
     def submit(self, body: str) -> OrderReport:
         """Send exactly ``body``."""
+        ...
+
+    def replace(self, order_id: str, body: str) -> OrderReport:
+        """Send exactly ``body``: other terms for an order that rests. The order that is to take its place."""
         ...
 
     def cancel(self, order_id: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gambler_ai.core.model import Proposal, Side
+from gambler_ai.core.model import MoveStop, Proposal, Side, is_sane_price, round_price
 from gambler_ai.core.text import one_line
 
 #: A reason is a line in a table, not a document.
@@ -18,7 +18,7 @@ FAILURE_MAX = 300
 _OURS = __file__.removesuffix("core/proposals.py")
 
 
-def checked(proposals: Iterable[Any], symbols: Collection[str], at: datetime) -> list[Proposal]:
+def checked(proposals: Iterable[Any], symbols: Collection[str], at: datetime) -> list[Proposal | MoveStop]:
     """What a strategy proposed at ``at``, if all of it makes sense.
 
     Raises:
@@ -26,15 +26,39 @@ def checked(proposals: Iterable[Any], symbols: Collection[str], at: datetime) ->
     """
     if isinstance(proposals, Proposal) or not isinstance(proposals, Iterable):
         raise ValueError(f"propose returned {proposals!r:.80}, not a list of Proposals")
-    return [_checked(proposal, symbols, at) for proposal in proposals]
+    return [
+        _checked_move(item, symbols) if isinstance(item, MoveStop) else _checked(item, symbols, at)
+        for item in proposals
+    ]
+
+
+def _checked_move(move: MoveStop, symbols: Collection[str]) -> MoveStop:
+    m: Any = move
+    _check_symbol(m.symbol, symbols)
+    _check_price("stop_price", m.stop_price)
+    if not isinstance(m.reason, str):
+        raise ValueError(f"reason {m.reason!r:.40} is not a str")
+    return replace(move, symbol=str(m.symbol), reason=one_line(m.reason, REASON_MAX))
+
+
+def _check_symbol(symbol: Any, symbols: Collection[str]) -> None:
+    if not isinstance(symbol, str) or symbol not in symbols:
+        raise ValueError(f"{symbol!r:.40} is not one of this session's symbols")
+
+
+def _check_price(name: str, price: Any) -> None:
+    """A price an order may have: Alpaca refuses a third place from one dollar up, a fifth below (BEHAVIOUR 3)."""
+    if not isinstance(price, Decimal) or not is_sane_price(price):
+        raise ValueError(f"{name} of {price!r:.40} is not a Decimal that can be a price")
+    if price != round_price(price):
+        raise ValueError(f"{name} of {price!s:.40} has too many places; take round_price({price!s:.40})")
 
 
 def _checked(proposal: Any, symbols: Collection[str], at: datetime) -> Proposal:
     if not isinstance(proposal, Proposal):
         raise ValueError(f"{proposal!r:.80} is not a Proposal")
     p: Any = proposal  # its annotations are promises of somebody else's code
-    if not isinstance(p.symbol, str) or p.symbol not in symbols:
-        raise ValueError(f"{p.symbol!r:.40} is not one of this session's symbols")
+    _check_symbol(p.symbol, symbols)
     if not isinstance(p.side, Side):
         raise ValueError(f"side of {p.side!r:.40} is not Side.BUY or Side.SELL")
     if not isinstance(p.signal_at, datetime) or p.signal_at.utcoffset() is None:
@@ -45,6 +69,8 @@ def _checked(proposal: Any, symbols: Collection[str], at: datetime) -> Proposal:
         value = getattr(p, name)
         if value is not None and not (isinstance(value, Decimal) and value.is_finite() and 0 < value < 100):
             raise ValueError(f"{name} of {value!r:.40} is not a Decimal between 0 and 100")
+    if p.limit_price is not None:
+        _check_price("limit_price", p.limit_price)
     if not isinstance(p.reason, str) or not isinstance(p.exit, bool):
         raise ValueError(f"reason {p.reason!r:.40} is not a str, or exit {p.exit!r:.40} is not a bool")
     # A subclass of str, another zone: what is journaled is ours alone.

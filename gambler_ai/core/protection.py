@@ -66,6 +66,7 @@ def plan(
     return [
         *_orphans(state, at),
         *_unwanted_entries(state, at),
+        *_overdue_entries(state, at, market_open),
         *(step for case in cases for step in _plan_one(case, at, market_open)),
     ]
 
@@ -129,9 +130,11 @@ def _plan_one(case: _Case, at: datetime, market_open: bool) -> list[CancelPlanne
         return []
     if _exit_on_its_way(case, at):
         return []
-    resting = _resting(case)
-    if resting:
-        return _cancels(resting, at, "covers another quantity than is held")
+    if resting := _resting(case):
+        stale = any(o.stale for o in resting)
+        return _cancels(resting, at, "priced before the split" if stale else "covers another quantity than is held")
+    if not market_open and any(o.status is Status.PENDING_CANCEL for o in case.orders):
+        return []  # it ends at the open and holds the shares until then, so that anything new is refused
     # An exit that a closed market did not take has left it bare for the night: that waits for nothing.
     pauses = _too_soon(case.state, position, at) and not why_left(case.state, position.symbol)
     return [] if pauses else _rearm(case.state, position, at, market_open)
@@ -163,6 +166,24 @@ def _unwanted_entries(state: SessionState, at: datetime) -> list[CancelPlanned]:
     return entry_cancels(state, at, state.exits[ALL]) if ALL in state.exits else []
 
 
+def _overdue_entries(state: SessionState, at: datetime, market_open: bool) -> list[CancelPlanned]:
+    """Entries of which nothing is filled when their signal has expired, or when the market has closed over them."""
+    found = []
+    for order in state.orders.values():
+        if order.is_live and order.role is Role.ENTRY and not order.filled_qty and not _is_disputed(state, order):
+            until = state.intents[order.intent_id].intent.valid_until
+            late = until is not None and at > until
+            if (late or not market_open) and order.status is not Status.PENDING_CANCEL and _may_ask(order, at):
+                why = "its signal has expired" if late else "the market has closed over it"
+                found.append(CancelPlanned(at, order.order_id, f"entry not filled: {why}"))
+    return found
+
+
+def limit_entry_cancels(state: SessionState, at: datetime, why: str) -> list[CancelPlanned]:
+    """The same as `entry_cancels`, of those that wait for a price."""
+    return [c for c in entry_cancels(state, at, why) if state.orders[c.order_id].limit_price is not None]
+
+
 def entry_cancels(state: SessionState, at: datetime, why: str) -> list[CancelPlanned]:
     """Asking for a cancel of each entry that rests."""
     return [
@@ -192,7 +213,7 @@ def _pause(state: SessionState, position: Position) -> timedelta:
     """The time before the next decision: each further refusal of late doubles it, for a broker that says no."""
     refused = sum(
         r.status is Status.REJECTED and r.intent.position_id == position.position_id
-        and r.intent.purpose is not Purpose.ENTRY for r in state.intents.values()
+        and r.intent.purpose in (Purpose.PROTECT, Purpose.EXIT) for r in state.intents.values()
     )  # fmt: skip
     return REARM_PAUSE * int(2 ** min(max(refused - 1, 0), 5))
 
@@ -274,7 +295,10 @@ def stop_and_target(state: SessionState, position: Position) -> tuple[Decimal, D
 
 def _stop_qty(case: _Case) -> Decimal:
     """Shares that a stop at the broker would take out."""
-    stops = (o for o in _live_exits(case) if o.role is Role.STOP and _is_awake(case.state, o))
+    stops = (
+        o for o in _live_exits(case)
+        if o.role is Role.STOP and is_awake(case.state, o) and not o.stale and not _waits_for_its_place(case.state, o)
+    )  # fmt: skip
     return sum((o.qty - o.filled_qty for o in stops), ZERO)
 
 
@@ -291,9 +315,15 @@ def _is_disputed(state: SessionState, order: Order) -> bool:
     return state.intents[order.intent_id].status is Status.DISPUTED
 
 
-def _is_awake(state: SessionState, stop: Order) -> bool:
+def _waits_for_its_place(state: SessionState, order: Order) -> bool:
+    """It is to replace one that still rests, and may yet be refused: the two are one (BEHAVIOUR 3, replace)."""
+    before = state.orders.get(order.replaces or "")
+    return before is not None and before.is_live
+
+
+def is_awake(state: SessionState, leg: Order) -> bool:
     """Legs of a bracket sleep until the entry is completely filled (BEHAVIOUR 3, bracket)."""
-    parent = state.orders.get(stop.parent_id) if stop.parent_id else None
+    parent = state.orders.get(leg.parent_id) if leg.parent_id else None
     return parent is None or parent.role is not Role.ENTRY or parent.status is Status.FILLED
 
 

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 from gambler_ai.core.events import (
     Adjusted,
     BrokerReport,
@@ -19,7 +21,7 @@ from gambler_ai.core.events import (
     PositionReport,
 )
 from gambler_ai.core.model import CENT, ZERO, Fill, Position
-from gambler_ai.core.orders import DONE_AT_BROKER, ID_PREFIX, IntentRecord, Order, OrderReport
+from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderIntent, OrderReport, Purpose, Status
 from gambler_ai.core.protection import Protection, protections, why_left
 from gambler_ai.core.state import SessionState
 
@@ -37,6 +39,9 @@ class Kind(StrEnum):
     ORDER_ODD = "order status odd"
     OTHER_DATABASE = "order of another database"
     LEG_MISSING = "leg missing"
+    LEG_MOVED = "leg moved"
+    EXIT_TWICE = "exit filled twice"
+    ACCOUNT_RESET = "account reset"
 
 
 #: Session time a difference that no fill explains has to stay before we act on it: a broker's endpoints
@@ -45,7 +50,7 @@ UNEXPLAINED_PATIENCE = timedelta(minutes=5)
 #: The same for an order the broker does not find any more.
 GONE_PATIENCE = timedelta(minutes=1)
 #: Kinds after which a person has to look before anything is traded.
-HALTING = frozenset({Kind.OTHER_DATABASE})
+HALTING = frozenset({Kind.OTHER_DATABASE, Kind.ACCOUNT_RESET})
 
 
 def is_news(state: SessionState, report: OrderReport) -> bool:
@@ -68,7 +73,42 @@ def _differs(order: Order | None, report: OrderReport) -> bool:
 def is_as_asked(record: IntentRecord, report: OrderReport) -> bool:
     """Whether the order under our id is the one we asked for."""
     intent = record.intent
-    return (intent.symbol, intent.side, intent.qty) == (report.symbol, report.side, report.qty)
+    if (intent.symbol, intent.side) != (report.symbol, report.side):
+        return False
+    seen = bool(record.order_ids) and record.status is not Status.DISPUTED
+    if seen or intent.purpose is Purpose.REPLACE:
+        return True  # seen before: what became of it since is the broker's word (a split, a fill of its other leg)
+    qty = report.qty + sum((leg.filled_qty for leg in report.legs if report.order_class == "oco"), ZERO)
+    return intent.qty == qty and _has_its_terms(intent, report)
+
+
+def _has_its_terms(intent: OrderIntent, report: OrderReport) -> bool:
+    """Type and price of the order itself; what the broker leaves empty says nothing."""
+    body = msgspec.json.decode(intent.body)
+    limit = body.get("limit_price") or (body["take_profit"]["limit_price"] if body["type"] == "limit" else None)
+    return report.type == body["type"] and all(
+        asked is None or told is None or Decimal(asked) == told
+        for asked, told in ((limit, report.limit_price), (body.get("stop_price"), report.stop_price))
+    )
+
+
+def moved(state: SessionState, report: OrderReport) -> list[Discrepancy]:
+    """Orders in ``report`` that took the place of one of ours, and not because we asked for it."""
+    return [
+        Discrepancy(
+            kind=Kind.LEG_MOVED, symbol=r.symbol, ours=_terms(was), broker=_terms(r), order_id=r.order_id,
+            cause=f"the {was.role} was replaced by hand or by another program",
+            action="the new order is ours in its place",
+        )
+        for r in (report, *report.legs)
+        if r.order_id not in state.orders and r.client_order_id not in state.intents
+        and (was := state.orders.get(r.replaces or "")) is not None
+    ]  # fmt: skip
+
+
+def _terms(order: Order | OrderReport) -> str:
+    price = order.stop_price or order.limit_price
+    return f"{order.qty:f} at {'market' if price is None else f'{price:f}'}"
 
 
 def unbooked_fills(state: SessionState, report: BrokerReport) -> list[Fill]:
@@ -85,7 +125,7 @@ def diff(state: SessionState, report: BrokerReport, known_ids: Collection[str]) 
 
     ``known_ids`` are client order ids of this database that the state has let go as settled.
     """
-    found = _orders(state, report, known_ids)
+    found = _orders(state, report, known_ids) + _reset(state, report)
     theirs = {p.symbol: p for p in report.positions}
     filling = state.filling()
     for symbol in sorted(set(state.positions) | set(theirs)):
@@ -110,13 +150,34 @@ def bare(state: SessionState, *, market_open: bool) -> list[Discrepancy]:
     ]  # fmt: skip
 
 
+def _reset(state: SessionState, report: BrokerReport) -> list[Discrepancy]:
+    """The account was emptied: it knows none of our positions, none of our orders, and none of the fills we booked.
+
+    An outage of one of its endpoints cannot look like that, and closing everything in our books would be wrong.
+    """
+    ours = {fill_id for fill_ids in state.fill_ids.values() for fill_id in fill_ids}
+    placed = [coid for coid, record in state.intents.items() if record.order_ids and record.settled_at is None]
+    if (
+        not (state.positions and ours and placed)
+        or any(report.lookups.get(coid, state) is not None for coid in placed)  # its own 404 for each of them
+        or state.positions.keys() & {p.symbol for p in report.positions}
+        or any(f.activity_id in ours for f in report.fills)
+    ):  # fmt: skip
+        return []
+    symbols = ", ".join(sorted(state.positions))
+    return [Discrepancy(
+        kind=Kind.ACCOUNT_RESET, symbol=symbols, ours=f"{len(ours)} fills", broker="none of them",
+        cause="the account knows neither our positions nor our orders nor our fills", action="halt",
+    )]  # fmt: skip
+
+
 def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str]) -> list[Discrepancy]:
     found = []
     for order in report.orders:
         coid = order.client_order_id
-        if coid in state.intents or coid in known_ids or order.order_id in state.orders:
+        if coid in known_ids or state.owner_of(order) is not None:
             continue
-        if any(o.status not in DONE_AT_BROKER for o in (order, *order.legs)):
+        if not all(o.is_done for o in (order, *order.legs)):
             ours = coid.startswith(ID_PREFIX)
             found.append(Discrepancy(
                 kind=Kind.OTHER_DATABASE if ours else Kind.ORDER_UNKNOWN, symbol=order.symbol, ours="none",
@@ -124,9 +185,14 @@ def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str
                 cause="another database trades this account" if ours else "placed by hand or by another program",
                 action="halt" if ours else "left alone", order_id=order.order_id,
             ))  # fmt: skip
-    for coid, answer in report.lookups.items():
+    lost = [coid for coid, answer in report.lookups.items() if answer is None]
+    lost += [
+        state.orders[order_id].intent_id for order_id, answer in report.by_id.items()
+        if answer is None and order_id in state.orders and state.orders[order_id].is_live
+    ]  # fmt: skip
+    for coid in dict.fromkeys(lost):
         record = state.intents.get(coid)
-        if answer is None and record is not None and record.order_ids:
+        if record is not None and record.order_ids:
             found.append(Discrepancy(
                 kind=Kind.ORDER_GONE, symbol=record.intent.symbol, ours=record.status.value, broker="unknown",
                 cause="the broker no longer knows it", action="not counted as protection", order_id=coid,
@@ -153,8 +219,8 @@ def _position(
     their_qty = theirs.qty if theirs else ZERO
     if ours is None or our_qty == their_qty:
         return _same(ours, theirs, symbol)
-    explained = foreign_fill(ours, report)
-    cause = f"filled by order {explained.order_id}, not ours" if explained else UNEXPLAINED
+    explained, action_of = foreign_fill(ours, report), _company(ours, report)
+    cause = f"filled by order {explained.order_id}, not ours" if explained else action_of or UNEXPLAINED
     if their_qty == 0:
         kind, action = Kind.GONE, "closed in our books"
     elif (their_qty > 0) != (our_qty > 0):
@@ -165,6 +231,12 @@ def _position(
         kind, action = Kind.QUANTITY, f"{their_qty - our_qty:f} not ours: left alone, entries blocked"
         cause = "bought or sold by hand or by another program"
     return [_difference(kind, symbol, our_qty, their_qty, cause, action)]
+
+
+def _company(ours: Position, report: BrokerReport) -> str:
+    """What else may explain it: something that happened to the company since we hold it, "" if nothing did."""
+    names = [a.type for a in report.actions if a.symbol == ours.symbol and a.at >= ours.entry_at]
+    return f"a corporate action ({names[-1]})" if names else ""
 
 
 def _same(ours: Position | None, theirs: PositionReport | None, symbol: str) -> list[Discrepancy]:

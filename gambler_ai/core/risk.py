@@ -10,8 +10,18 @@ from enum import StrEnum
 from msgspec import Struct
 
 from gambler_ai.core.events import ALL, MarketReport
-from gambler_ai.core.model import ZERO, Instrument, Proposal, Side, Trade, is_sane_price, stop_and_target
+from gambler_ai.core.model import (
+    ZERO,
+    Instrument,
+    Proposal,
+    Side,
+    Trade,
+    is_sane_price,
+    round_price,
+    stop_and_target,
+)
 from gambler_ai.core.orders import IN_FLIGHT, Purpose, Status
+from gambler_ai.core.protection import Protection, protections
 from gambler_ai.core.state import SessionState
 
 #: Alpaca checks a short against the ask plus 3 % (BEHAVIOUR 3, buying power).
@@ -36,6 +46,8 @@ class Code(StrEnum):
     NOT_SHORTABLE = "not_shortable"
     NO_BUYING_POWER = "no_buying_power"
     STRATEGY_FAILED = "strategy_failed"
+    UNPROTECTED = "unprotected"
+    BAD_STOP = "bad_stop"
     MAX_POSITIONS = "max_positions"
     MAX_ORDER_VALUE = "max_order_value"
     MAX_ORDERS_PER_DAY = "max_orders_per_day"
@@ -63,12 +75,13 @@ class Denial(Struct, frozen=True):
 
 
 class Approved(Struct, frozen=True):
-    """A size and its prices."""
+    """A size and its prices; ``ref_price`` is what a share may cost at most."""
 
     qty: Decimal
     ref_price: Decimal
     stop_price: Decimal
     target_price: Decimal
+    limit_price: Decimal | None = None
 
 
 def review(
@@ -102,6 +115,9 @@ def _gate(state: SessionState, at: datetime, limits: RiskLimits, market: MarketR
         return Denial(Code.MARKET_CLOSED, "" if market is None else f"next open {market.next_open:%F %R} UTC")
     if at >= market.next_close - limits.entry_cutoff:
         return Denial(Code.MARKET_CLOSED, f"no entries in the last {limits.entry_cutoff} of a session")
+    bare = sorted(p.symbol for p, status, _why in protections(state) if status is Protection.NAKED)
+    if bare:  # what is held comes first (RECOVERY_PROTOCOL C9)
+        return Denial(Code.UNPROTECTED, f"{', '.join(bare)} without a stop for all of it")
     return None
 
 
@@ -165,7 +181,13 @@ def daily_loss(state: SessionState) -> str:
 
 def _sized(proposal: Proposal, state: SessionState, price: Decimal) -> Approved | Denial:
     plan = state.plan
-    cost = price * (SHORT_MARGIN if proposal.side is Side.SELL else 1)
+    buys, limit = proposal.side is Side.BUY, _limit(proposal, plan.limit_pct, price)
+    if limit is not None and abs(limit - price) > price / 2:
+        return Denial(Code.ABSURD_PRICE, f"a limit of {limit} with the last trade at {price}")
+    # At the limit or better: it costs the limit at most, and is at least as good as the last trade.
+    expected = price if limit is None else min(limit, price) if buys else max(limit, price)
+    price = expected if limit is None or not buys else limit
+    cost = price * (1 if buys else SHORT_MARGIN)
     budget = min(plan.position_size, state.account.buying_power * BUYING_POWER_USED - reserved(state))
     qty = (max(budget, ZERO) / cost).to_integral_value(rounding=ROUND_DOWN)
     if qty < 1:
@@ -175,8 +197,17 @@ def _sized(proposal: Proposal, state: SessionState, price: Decimal) -> Approved 
     sign = proposal.side.sign
     stop = proposal.stop_loss_pct if proposal.stop_loss_pct is not None else plan.stop_loss_pct
     target = proposal.take_profit_pct if proposal.take_profit_pct is not None else plan.take_profit_pct
-    stop_price, target_price = stop_and_target(price, sign, stop, target)
-    return Approved(qty=qty, ref_price=price, stop_price=stop_price, target_price=target_price)
+    stop_price, target_price = stop_and_target(expected, sign, stop, target)
+    if limit is not None and (target_price - limit) * sign <= 0:
+        return Denial(Code.ABSURD_PRICE, f"a limit of {limit} is beyond the target, {target_price}")
+    return Approved(qty, price, stop_price, target_price, limit)
+
+
+def _limit(proposal: Proposal, limit_pct: Decimal | None, price: Decimal) -> Decimal | None:
+    """The proposal's own limit; else the plan's, in percent beyond the last trade; None at market."""
+    if proposal.limit_price is not None or limit_pct is None:
+        return proposal.limit_price
+    return round_price(price * (1 + proposal.side.sign * limit_pct / 100))
 
 
 def reserved(state: SessionState) -> Decimal:

@@ -10,9 +10,10 @@ from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt
 
 #: Raised when SessionState changes its shape; an upgrade step for each older one belongs in this file.
-STATE_VERSION = 2
-#: Version 1 had fewer fields, and one whose meaning ended with its run: the decoder's defaults make it the newer one.
-_READABLE = frozenset({1, STATE_VERSION})
+STATE_VERSION = 3
+#: Versions 1 and 2 had fewer fields (and 1 one whose meaning ended with its run): the decoder's defaults make them
+#: the newest.
+_READABLE = frozenset({1, 2, STATE_VERSION})
 
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _decoder = msgspec.json.Decoder(SessionState)

@@ -12,6 +12,7 @@ from gambler_ai.core.model import ZERO, Account, ClosedTrade, Fill, Position
 from gambler_ai.core.orders import (
     IntentRecord,
     Order,
+    OrderReport,
 )
 
 #: How far back fills are asked for again; an activity already booked is recognised by its id.
@@ -46,6 +47,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     max_order_value: Decimal | None = None
     max_orders_per_day: int | None = None
     max_daily_loss: Decimal | None = None
+    limit_pct: Decimal | None = None  # entries at a limit so many percent beyond the last trade; None at market
 
 
 class SessionState(Struct):
@@ -82,6 +84,7 @@ class SessionState(Struct):
     closed_trades: int = 0
     realized_pnl: Decimal = ZERO
     unpriced_closes: int = 0
+    actions: list[str] = field(default_factory=list)  # corporate actions that were applied or told
 
     @property
     def remaining_s(self) -> float:
@@ -93,6 +96,13 @@ class SessionState(Struct):
     def orders_of(self, record: IntentRecord) -> list[Order]:
         """What the broker made of an intent."""
         return [self.orders[order_id] for order_id in record.order_ids]
+
+    def owner_of(self, report: OrderReport) -> str | None:
+        """The intent that an order belongs to: its own, or that of the order whose place it took; None if not ours."""
+        if report.client_order_id in self.intents:
+            return report.client_order_id
+        known = self.orders.get(report.order_id) or self.orders.get(report.replaces or "")
+        return known.intent_id if known is not None else None
 
     def filling(self) -> set[str]:
         """Symbols in which an order's total and its booked fills differ: one of the two is on its way."""

@@ -149,10 +149,10 @@ SCENARIOS = {
         ),
         Scenario(
             "limit",
-            "a target that is met; an entry that never arrives and is sent again",
+            "entries and targets at a limit; an entry that never arrives and is sent again",
             (
                 faults({"kind": "reset", "method": "POST", "path": "/v2/orders"}),
-                session("AAPL,MSFT", 7, "--take-profit-pct", "0.2", "--streams", "off"),
+                session("AAPL,MSFT", 7, "--limit-pct", "0.1", "--take-profit-pct", "0.2", "--on-exit", "cancel"),
             ),
         ),
         Scenario(
@@ -196,11 +196,12 @@ SCENARIOS = {
         ),
         Scenario(
             "replace",
-            "another order under our id, which a person settles; a position closed by hand",
+            "a stop that is moved; another order under our id, which a person settles; a position closed by hand",
             (
                 session("AAPL,MSFT", 9, *WIDE, killed_at="submit.before:1"),
                 place_another,
                 resume(),
+                Run(("orders", "move-stop", "MSFT", "30"), codes=(0, 2)),
                 close_msft,
                 resume(3),
                 Run(resolve, codes=(0, 2)),

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from gambler_ai.core.events import Fact, Reconciled
 from gambler_ai.core.model import ClosedTrade, Fill, Position
-from gambler_ai.core.orders import FINAL, IntentRecord, Order
+from gambler_ai.core.orders import FINAL, IntentRecord, Order, OrderIntent
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import statements
@@ -102,6 +102,24 @@ def known_ids(db: Connection, ids: Collection[str]) -> set[str]:
         column = t.intents.c.client_order_id
         found |= set(db.execute(sa.select(column).where(column.in_(part))).scalars())
     return found
+
+
+def check_bodies(db: Connection, intents: Collection[OrderIntent]) -> None:
+    """Before an order is sent again: its bytes are those that were stored when it was planned.
+
+    Raises:
+        CheckpointCorrupt: they are not; nothing may be sent.
+    """
+    for intent in intents:
+        query = sa.select(t.intents.c.body, t.intents.c.body_sha256).where(
+            t.intents.c.client_order_id == intent.client_order_id
+        )
+        row = db.execute(query).one_or_none()
+        if row is None or (row.body, row.body_sha256) != (intent.body, intent.body_sha256):
+            raise CheckpointCorrupt(
+                f"order {intent.client_order_id} is not the one that was stored when it was planned",
+                hint="nothing was sent; keep the database as it is, and restore a copy",
+            )
 
 
 def taken_symbols(db: Connection, account_id: str, session_id: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from gambler_ai.core.model import MarketView, Proposal
+from gambler_ai.core.model import MarketView, MoveStop, Proposal
 
 
 class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,6 +29,6 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Closed bars it wants to see of each symbol; a property or a field."""
         return 1
 
-    def propose(self, view: MarketView) -> Sequence[Proposal]:
+    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop]:
         """What it would do now. Pure: the same view gives the same proposals."""
         return ()

@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 
 from gambler_ai.core import bars
-from gambler_ai.core.model import MarketView, Proposal, Trade
+from gambler_ai.core.model import MarketView, MoveStop, Proposal, Trade
 from gambler_ai.core.proposals import checked
 from gambler_ai.strategies.base import Strategy
 
@@ -50,9 +50,18 @@ def view_of(
 
 
 def proposals_of(strategy: Strategy, view: MarketView) -> list[Proposal]:
-    """What ``strategy`` proposes, checked as a session checks it.
+    """The orders that ``strategy`` proposes, checked as a session checks it.
 
     Raises:
         ValueError: a session would deny all of it, and says why.
     """
-    return checked(strategy.propose(view), view.frame.symbols, view.at)
+    return [p for p in checked(strategy.propose(view), view.frame.symbols, view.at) if isinstance(p, Proposal)]
+
+
+def moves_of(strategy: Strategy, view: MarketView) -> list[MoveStop]:
+    """The stops that ``strategy`` wants to move, checked in the same way.
+
+    Raises:
+        ValueError: a session would deny all of it, and says why.
+    """
+    return [m for m in checked(strategy.propose(view), view.frame.symbols, view.at) if isinstance(m, MoveStop)]

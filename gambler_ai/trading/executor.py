@@ -28,7 +28,7 @@ from gambler_ai.core.events import (
     SubmitRefused,
     SubmitUnanswered,
 )
-from gambler_ai.core.model import BarFrame
+from gambler_ai.core.model import Activity, BarFrame
 from gambler_ai.core.orders import OrderReport
 from gambler_ai.core.ports import Broker, MarketData
 from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused
@@ -36,6 +36,8 @@ from gambler_ai.trading.feed import Feed
 
 #: How far back bars are asked for at first, at least: over a weekend and a holiday.
 HISTORY = timedelta(days=5)
+#: So many orders are looked up by their own ids in one reading, at most.
+LOOKUPS_MAX = 200
 #: A regular session, and the calendar days that one takes with its share of weekends.
 SESSION = timedelta(hours=6, minutes=30)
 DAYS_A_SESSION = 1.4
@@ -50,6 +52,15 @@ class Submit:
 
 
 @dataclass(frozen=True)
+class Replace:
+    """Send ``body``, which is committed, to the order that it is to replace."""
+
+    client_order_id: str
+    order_id: str
+    body: str
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Ask for a cancel, which is committed."""
 
@@ -58,12 +69,18 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Read:
-    """Read the whole broker. ``expect`` names intents whose order must be looked up if it is not listed."""
+    """Read the whole broker. ``expect`` names intents whose order must be looked up if it is not listed.
+
+    ``orders`` names orders in the broker's own words for which the same holds. ``actions_since``: from when activities
+    that are no trades are wanted, None for not at all.
+    """
 
     orders_since: datetime
     fills_since: datetime
     expect: tuple[str, ...]
     reconcile: bool
+    orders: tuple[str, ...] = ()
+    actions_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ class Scan:
     history: int
 
 
-Request = Submit | Cancel | Read | Scan
+Request = Submit | Replace | Cancel | Read | Scan
 T = TypeVar("T")
 
 
@@ -93,6 +110,7 @@ class Executor:
         self._thread = threading.Thread(target=self._work, name="broker", daemon=True)
         self._run: dict[type, Callable[[Any], Input]] = {
             Submit: self._submit,
+            Replace: self._replace,
             Cancel: self._cancel,
             Read: self._read,
             Scan: self._scan,
@@ -131,10 +149,23 @@ class Executor:
                 self._feed.put(error)
 
     def _submit(self, request: Submit) -> Input:
-        coid = request.client_order_id
         crashpoints.hit("submit.before")
         try:
-            report = self._broker.submit(request.body)
+            return self._sent(request.client_order_id, lambda: self._broker.submit(request.body))
+        finally:
+            crashpoints.hit("submit.after")
+
+    def _replace(self, request: Replace) -> Input:
+        crashpoints.hit("replace.sent_before")
+        try:
+            return self._sent(request.client_order_id, lambda: self._broker.replace(request.order_id, request.body))
+        finally:
+            crashpoints.hit("replace.sent_after")
+
+    def _sent(self, coid: str, send: Callable[[], OrderReport]) -> Input:
+        """Send something with an id of ours, once, and say which of the three outcomes it had."""
+        try:
+            report = send()
         except BrokerAuthError:
             raise
         except BrokerRefused as error:
@@ -142,8 +173,6 @@ class Executor:
             return SubmitRefused(self._feed.clock.now(), coid, error.message, duplicate)
         except BrokerError as error:
             return SubmitUnanswered(self._feed.clock.now(), coid, error.message)
-        finally:
-            crashpoints.hit("submit.after")
         if report.client_order_id != coid:
             text = f"the broker answered for {report.client_order_id}"
             return SubmitUnanswered(self._feed.clock.now(), coid, text)
@@ -199,12 +228,33 @@ def read_broker(broker: Broker, request: Read) -> BrokerReport:
     lookups: dict[str, OrderReport | None] = {
         coid: _read("lookup", broker.order_by_client_id(coid)) for coid in request.expect if coid not in listed
     }
+    by_id = _read("by_id", _by_id(broker, request.orders, [*orders, *filter(None, lookups.values())]))
     fills = _read("fills", broker.fills(request.fills_since))
     positions = _read("positions", broker.positions())
+    actions: tuple[Activity, ...] = ()
+    if request.actions_since is not None:
+        actions = _read("actions", tuple(broker.actions(request.actions_since)))
     return BrokerReport(
         market=market, account=account, orders=tuple(orders), fills=tuple(fills), positions=tuple(positions),
-        lookups=lookups,
+        lookups=lookups, by_id=by_id, actions=actions,
     )  # fmt: skip
+
+
+def _by_id(broker: Broker, wanted: tuple[str, ...], shown: list[OrderReport]) -> dict[str, OrderReport | None]:
+    """Orders that no listing showed, and those that took the place of one that is ours (RECOVERY_PROTOCOL C12)."""
+    known = {r.order_id: r for order in shown for r in (order, *order.legs)}
+    found: dict[str, OrderReport | None] = {}
+    todo = list(wanted)
+    while todo and len(found) < LOOKUPS_MAX:
+        order_id = todo.pop(0)
+        if order_id in found:
+            continue
+        report = known.get(order_id)
+        if report is None:
+            report = found[order_id] = broker.order(order_id)
+        if report is not None and report.replaced_by and report.replaced_by not in known:
+            todo.append(report.replaced_by)
+    return found
 
 
 def _read(what: str, found: T) -> T:

@@ -8,7 +8,7 @@ from gambler_ai import crashpoints
 from gambler_ai.clock import Clock
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.events import Fact, IntentPlanned, Request
+from gambler_ai.core.events import Fact, IntentPlanned, Request, ResendPlanned
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage import checkpoints, journal, limits, requests, sessions
@@ -45,7 +45,8 @@ class Ledger:
 
         Raises:
             SessionLeased: another runner has taken over; nothing was written.
-            StorageError: it could not be written; crash and resume.
+            StorageError: it could not be written, or an order to be sent again is not the one that was stored;
+                crash and resume.
             LimitBreached: an entry goes beyond the plan's limits; nothing was written.
         """
         if not decisions.facts and not checkpoint:
@@ -58,6 +59,8 @@ class Ledger:
         created, wall = self.created + checkpoint, self._wall.now()
         with self._database.write() as db:
             self._lease.renew(db)
+            again = [f.client_order_id for f in facts if isinstance(f, ResendPlanned)]
+            journal.check_bodies(db, [self._state.intents[coid].intent for coid in again])
             self._head = journal.append(db, self._state, facts, changes, self._head, self._lease.token)
             crashpoints.commit("inside", kinds)
             limits.check(db, self._state, entries_of(facts))
@@ -123,10 +126,10 @@ _KINDS: dict[type, str] = {
     ev.RunStarted: "start", ev.RunEnded: "end", ev.DayOpened: "day", ev.ResendPlanned: "resend",
     ev.CancelPlanned: "cancel", ev.OrderUpdated: "reply", ev.IntentUnknown: "unknown", ev.LookupMissed: "missed",
     ev.IntentVoided: "void", ev.IntentDisputed: "dispute", ev.FillReported: "fill", ev.Reconciled: "reconcile",
-    ev.Adjusted: "adjust", ev.ForeignSeen: "foreign", ev.Adopted: "adopt", ev.TradingHalted: "halt",
-    ev.ExitRequested: "leave", ev.RequestTaken: "request", ev.Degraded: "outage",
+    ev.Adjusted: "adjust", ev.SplitApplied: "adjust", ev.ForeignSeen: "foreign", ev.Adopted: "adopt",
+    ev.TradingHalted: "halt", ev.ExitRequested: "leave", ev.RequestTaken: "request", ev.Degraded: "outage",
 }  # fmt: skip
-_PURPOSES = {Purpose.ENTRY: "intent", Purpose.PROTECT: "protect", Purpose.EXIT: "exit"}
+_PURPOSES = {Purpose.ENTRY: "intent", Purpose.PROTECT: "protect", Purpose.EXIT: "exit", Purpose.REPLACE: "replace"}
 
 
 def crash_kinds(facts: list[Fact]) -> list[str]:

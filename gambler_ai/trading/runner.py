@@ -17,10 +17,11 @@ from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import BrokerError, BrokerUnreachable, GamblerError, RecoveryHalted
 from gambler_ai.trading.agenda import Agenda
 from gambler_ai.trading.door import Door
-from gambler_ai.trading.executor import Cancel, Executor, Read, Request, Scan, Submit
+from gambler_ai.trading.executor import Cancel, Executor, Read, Request, Scan
 from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.reporter import Reporter
+from gambler_ai.trading.requesting import reading, sending
 from gambler_ai.trading.wakeups import Wakeups
 
 #: How far back the first reading of a run goes: as long as an order can rest (BEHAVIOUR 3, gtc), so that
@@ -214,6 +215,8 @@ class Runner:
         self._reporter.stopping(reason)
         if self._answer_the_door():  # what was asked in the last moment is done like all before it
             self.finish_exits()
+        why = "the session ends, and a part of it would have no stop that works"
+        self._finish(self._engine.cancel_limit_entries(self._feed.clock.now(), why))
         self._settle_for(STOP_PATIENCE_S)
         crashpoints.hit("stop.before_checkpoint")
         if status in ("finished", "completed"):
@@ -303,9 +306,9 @@ class Runner:
     def _request(self, fact: ev.Fact) -> Request | None:
         """What a committed fact allows to be sent."""
         if isinstance(fact, ev.IntentPlanned):
-            return Submit(fact.intent.client_order_id, fact.intent.body)
+            return sending(fact.intent)
         if isinstance(fact, ev.ResendPlanned):
-            return Submit(fact.client_order_id, self.state.intents[fact.client_order_id].intent.body)
+            return sending(self.state.intents[fact.client_order_id].intent)
         if isinstance(fact, ev.CancelPlanned):
             return Cancel(fact.order_id)
         return None
@@ -348,12 +351,9 @@ class Runner:
             if reconcile and self._agenda is not None:
                 self._agenda.by("reconcile", self._feed.clock.now() + POLL)
             return
-        state = self.state
         self._asked.add(Read)
-        since = state.orders_since()
-        if self._agenda is None:  # the loop has not begun
-            since = min(since, self._feed.clock.now() - ORDERS_LIVE)
-        self._executor.ask(Read(since, state.fills_since(), tuple(expected(state)), reconcile))
+        at_least = self._feed.clock.now() - ORDERS_LIVE if self._agenda is None else None  # the loop has not begun
+        self._executor.ask(reading(self.state, reconcile, at_least))
 
     def _ask_scan(self) -> None:
         if Scan not in self._asked:
@@ -452,15 +452,6 @@ def _reading_of(answer: ev.Input) -> type | None:
     if isinstance(answer, ev.BrokerFailed):
         return Read if answer.name == ev.BROKER else Scan
     return {ev.BarsClosed: Scan, ev.BrokerReported: Read}.get(type(answer))
-
-
-def expected(state: SessionState) -> list[str]:
-    """Client order ids whose order has to be in a reading: unknown, or live as far as we know."""
-    return [
-        coid for coid, record in state.intents.items()
-        if record.status is Status.UNKNOWN
-        or any(not o.is_settled for o in state.orders_of(record))
-    ]  # fmt: skip
 
 
 def _unreachable(failure: ev.BrokerFailed) -> BrokerError:

@@ -46,7 +46,9 @@ HOMES = {
     "partial": commits("cancel") | {"cancel.before", "cancel.after"},
     "exit": commits("adopt", "request", "foreign"),
     "cancel": commits("void", "halt"),
-    "replace": commits("dispute", "adjust", "reconcile"),
+    "replace": commits("dispute", "adjust", "reconcile", "replace") | {
+        "replace.sent_before", "replace.sent_after", "read.by_id", "read.actions",
+    },
     "import": {
         "recovery.leased", "recovery.fallback", "recovery.checkpoint", "recovery.replaying", "migration.before",
         "migration.copied", "migration.inside", "migration.after", "copy.inside", "copy.before_rename",

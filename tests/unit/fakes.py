@@ -14,7 +14,18 @@ from msgspec.structs import replace
 from gambler_ai.core import bars
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions, Engine
-from gambler_ai.core.model import Account, BarFrame, Fill, Instrument, MarketView, Proposal, Side, Trade
+from gambler_ai.core.model import (
+    Account,
+    Activity,
+    BarFrame,
+    Fill,
+    Instrument,
+    MarketView,
+    MoveStop,
+    Proposal,
+    Side,
+    Trade,
+)
 from gambler_ai.core.orders import (
     OrderIntent,
     OrderReport,
@@ -139,8 +150,11 @@ def held(symbol: str, qty: str, price: str = "100") -> ev.PositionReport:
 def reading(
     *, orders: Iterable[OrderReport] = (), fills: Iterable[Fill] = (), positions: Iterable[ev.PositionReport] = (),
     lookups: Mapping[str, OrderReport | None] | None = None, market: ev.MarketReport = MARKET, account: Account = MONEY,
+    by_id: Mapping[str, OrderReport | None] | None = None, actions: Iterable[Activity] = (),
 ) -> ev.BrokerReport:  # fmt: skip
-    return ev.BrokerReport(market, account, tuple(orders), tuple(fills), tuple(positions), lookups or {})
+    return ev.BrokerReport(
+        market, account, tuple(orders), tuple(fills), tuple(positions), lookups or {}, by_id or {}, tuple(actions)
+    )
 
 
 def reported(at: datetime = AT, *, reconcile: bool = False, **parts: Any) -> ev.BrokerReported:
@@ -178,15 +192,15 @@ class Told:
     history = 1
 
     def __init__(self, *proposals: Proposal | BaseException) -> None:
-        self.proposals: list[Proposal | BaseException] = list(proposals)
+        self.proposals: list[Proposal | MoveStop | BaseException] = list(proposals)
         self.views: list[MarketView] = []
 
-    def propose(self, view: MarketView) -> list[Proposal]:
+    def propose(self, view: MarketView) -> list[Proposal | MoveStop]:
         self.views.append(view)
         for proposal in self.proposals:
             if isinstance(proposal, BaseException):
                 raise proposal
-        return [p for p in self.proposals if isinstance(p, Proposal)]
+        return [p for p in self.proposals if isinstance(p, Proposal | MoveStop)]
 
 
 class Desk:
@@ -262,6 +276,7 @@ class FakeBroker:
         self.report = reading()
         self.answer: Callable[[dict[str, Any]], OrderReport] | None = None
         self.by_id: dict[str, OrderReport | None] = {}
+        self.opened: datetime | None = None
         self.frame = frame_of({"AAPL": [100.0], "MSFT": [50.0]})
         self.prices = trades_of(AAPL="100", MSFT="50")
 
@@ -306,12 +321,25 @@ class FakeBroker:
         self._called("fills", since)
         return list(self.report.fills)
 
+    def actions(self, since: datetime) -> list[Activity]:
+        self._called("actions", since)
+        return list(self.report.actions)
+
+    def opened_at(self) -> datetime | None:
+        self._called("opened_at")
+        return self.opened
+
     def positions(self) -> list[ev.PositionReport]:
         self._called("positions")
         return list(self.report.positions)
 
     def submit(self, body: str) -> OrderReport:
         self._called("submit", body)
+        assert self.answer is not None
+        return self.answer(json.loads(body))
+
+    def replace(self, order_id: str, body: str) -> OrderReport:
+        self._called("replace", order_id, body)
         assert self.answer is not None
         return self.answer(json.loads(body))
 

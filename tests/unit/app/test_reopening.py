@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from msgspec.structs import replace
 
 from gambler_ai.app.desk import Desk
@@ -15,7 +16,7 @@ from gambler_ai.cli.watchers import Watchers
 from gambler_ai.clock import SystemClock
 from gambler_ai.config import load
 from gambler_ai.core import events as ev
-from gambler_ai.errors import ConfigError
+from gambler_ai.errors import ConfigError, RecoveryHalted
 from gambler_ai.storage import sessions
 from gambler_ai.storage.sessions import SessionInfo
 
@@ -67,3 +68,13 @@ def test_a_changed_limit_lifts_the_halt_of_a_days_loss_until_it_is_judged_anew(a
         facts = resumption(desk, venue, runner.state, runner.token, "")
         runner.abandon()
     assert [f.source for f in facts if isinstance(f, ev.TradingResumed)] == [ev.DAILY_LOSS]
+
+
+def test_an_account_that_is_younger_than_its_session_was_reset(app):
+    info = only_session(app)
+    with app.database.write() as db:
+        db.execute(sa.text("UPDATE sessions SET started_at = '2008-10-01T13:30:00.000000+00:00'"))
+    with pytest.raises(RecoveryHalted, match="it was reset") as caught, reopened(desk_of(app), info, Onlooker()):
+        raise AssertionError("it was opened")
+    assert f"sessions close {info.id}" in caught.value.hint
+    assert only_session(app).status == info.status

@@ -12,7 +12,15 @@ from gambler_ai.broker.alpaca import ASSETS_ONE_BY_ONE, FILLS_PAGE, ORDERS_PAGE,
 from gambler_ai.broker.control import ExchangeControl
 from gambler_ai.broker.convert import instant, wire_instant
 from gambler_ai.broker.market_data import timeframe
-from gambler_ai.errors import BrokerError, BrokerRefused, BrokerUnreachable, ConfigError
+from gambler_ai.errors import (
+    BrokerAuthError,
+    BrokerError,
+    BrokerRefused,
+    BrokerUnreachable,
+    ConfigError,
+    OutcomeUnknown,
+    RecoveryHalted,
+)
 from tests.unit.broker.conftest import Wire, broker_on, data_on
 from tests.unit.broker.test_convert import ACCOUNT, ASSET, CLOCK, FILL, ORDER, POSITION, WHEN
 from tests.unit.fakes import AT, FIVE, D, after
@@ -279,3 +287,59 @@ def test_brackets_of_one_instant_that_fill_no_page_are_read():
     """A scan of two hundred symbols on a market that stands still."""
     found = broker_on(Wire(bracketed(Orders(*[1] * 200)))).orders(AT)
     assert len(found) == 200
+
+
+# -- what is new to an order, and to an account ---------------------------------------------------
+
+
+def test_a_replacement_is_one_patch_of_the_stored_bytes():
+    wire = Wire((200, {**ORDER, "id": "o-9", "replaces": "o-1"}))
+    body = '{"stop_price":"97.50","client_order_id":"ga1-x"}'
+    assert broker_on(wire).replace("o/1", body).replaces == "o-1"
+    [sent] = wire.sent
+    assert (wire.paths(), sent.body) == (["PATCH /v2/orders/o%2F1"], body.encode())
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [((422, {"code": 42210000, "message": "order already replaced"}), BrokerRefused), ((504, {}), OutcomeUnknown),
+     ((429, {}), OutcomeUnknown), ((200, "garbage"), OutcomeUnknown), ((401, {}), BrokerAuthError)],
+)  # fmt: skip
+def test_a_replacement_has_the_outcomes_of_an_order_and_is_sent_once(reply, error):
+    wire = Wire(reply)
+    with pytest.raises(error):
+        broker_on(wire).replace("o-1", "{}")
+    assert len(wire.sent) == 1
+
+
+SPLIT = {"id": "s-1", "activity_type": "SPLIT", "symbol": "AAPL", "qty": "10", "date": "2008-10-07"}
+
+
+def test_activities_that_are_no_trades_are_read_by_their_category_in_pages():
+    full = [{**SPLIT, "id": f"s-{n:03}"} for n in range(FILLS_PAGE)]
+    wire = Wire((200, full), (200, [SPLIT]))
+    assert len(broker_on(wire).actions(AT)) == FILLS_PAGE + 1
+    first, second = wire.queries()
+    assert wire.paths() == ["GET /v2/account/activities"] * 2
+    assert (first["category"], first["after"]) == ("non_trade_activity", wire_instant(AT))
+    assert second["page_token"] == "s-099"
+
+
+def test_trades_among_them_are_left_out():
+    found = broker_on(Wire((200, [{**FILL, "activity_type": "FILL"}, SPLIT]))).actions(AT)
+    assert [a.activity_id for a in found] == ["s-1"]
+
+
+@pytest.mark.parametrize(("created", "opened"), [(WHEN, instant(WHEN)), (None, None), ("", None)])
+def test_an_account_may_say_since_when_it_is_open(created, opened):
+    assert broker_on(Wire((200, {"id": "a-1", "created_at": created}))).opened_at() == opened
+
+
+def test_keys_that_open_another_account_than_at_first_halt():
+    """A paper account that was reset under a running session: nothing of it may be read as positions that closed."""
+    account = {"id": "a-1", "account_number": "PA123", **ACCOUNT}
+    broker = broker_on(Wire((200, account), (200, account), (200, {**account, "id": "a-2"})))
+    broker.account_id()
+    broker.account()
+    with pytest.raises(RecoveryHalted, match=r"a-1 and now open a-2: it was reset"):
+        broker.account()

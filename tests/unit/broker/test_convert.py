@@ -37,6 +37,10 @@ ASSET = {
     "symbol": "AAPL", "status": "active", "tradable": True, "shortable": True, "easy_to_borrow": True,
     "fractionable": False,
 }  # fmt: skip
+SPLIT = {
+    "id": "20200831000000000::s", "activity_type": "SPLIT", "activity_sub_type": "FSPLIT", "date": "2020-08-31",
+    "symbol": "AAPL", "qty": "30", "net_amount": "0", "status": "executed",
+}  # fmt: skip
 POSITION = {"symbol": "AAPL", "qty": "10", "side": "long", "avg_entry_price": "100", "current_price": "101.5"}
 
 
@@ -114,6 +118,12 @@ HOSTILE: list[tuple[Any, dict[str, Any]]] = [
     *((convert.order, {**ORDER, "submitted_at": bad}) for bad in INSTANTS),
     *((convert.order, {k: v for k, v in ORDER.items() if k != gone}) for gone in NEEDED),
     (convert.order, {**ORDER, "side": "hold"}),
+    (convert.order, {**ORDER, "replaces": "x" * 129}),
+    (convert.order, {**ORDER, "replaced_by": "x" * 129}),
+    *((convert.activity, {**SPLIT, "qty": bad}) for bad in ("NaN", "inf", "many")),
+    *((convert.activity, {k: v for k, v in SPLIT.items() if k != gone}) for gone in ("id", "activity_type", "date")),
+    (convert.activity, {**SPLIT, "date": "soon"}),
+    (convert.activity, {**SPLIT, "id": ""}),
     (convert.order, {**ORDER, "legs": [{"id": "x"}]}),
     (convert.order, {**ORDER, "legs": "many"}),
     *((convert.fill, {**FILL, "qty": bad}) for bad in ("0", "-1", "NaN", "inf", None, "")),
@@ -215,3 +225,18 @@ def test_the_newest_bars_are_kept():
 def test_a_bar_that_is_none_raises(bad):
     with pytest.raises((ValueError, TypeError)):
         convert.bars(("A",), FIVE, {"A": [bar(-5, **bad)]}, AT, 3)
+
+
+def test_an_activity_that_is_no_trade_comes_over_with_what_it_has():
+    split = convert.activity(SPLIT)
+    assert (split.type, split.sub_type, split.symbol, split.qty) == ("SPLIT", "FSPLIT", "AAPL", D(30))
+    assert split.at == datetime(2020, 8, 31, tzinfo=UTC), "only its day is known"
+    assert convert.activity({**SPLIT, "created_at": WHEN}).at == SEEN
+    fee = {"id": "20200831::f", "activity_type": "fee", "date": "2020-08-31", "net_amount": "-0.02"}
+    found = convert.activity(fee)
+    assert (found.type, found.symbol, found.qty, found.amount) == ("FEE", "", None, D("-0.02"))
+
+
+def test_an_order_says_whose_place_it_took():
+    report = convert.order({**ORDER, "replaces": "o-0", "replaced_by": "o-2"})
+    assert (report.replaces, report.replaced_by) == ("o-0", "o-2")

@@ -15,7 +15,7 @@ from gambler_ai.cli.json_lines import MASKED, TEXT_MAX, Encoder, RecordWatcher, 
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.evolution import evolve
-from gambler_ai.core.model import ClosedTrade
+from gambler_ai.core.model import Activity, ClosedTrade
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import ConfigError
 from tests.unit.fakes import AT, CLOSE, MONEY, SHUT, D, after, bracket_of, entry, fill_of, make_state, report_of
@@ -74,9 +74,10 @@ def example(kind: type) -> ev.Fact:
     values: dict[str, Any] = {
         "at": AT, "intent": ENTRY, "report": report_of(ENTRY), "fill": fill_of(PARENT, "1"), "account": MONEY,
         "side": ENTRY.side, "price": D(1), "watch_until": CLOSE, "discrepancies": (), "changes": {}, "parameters": {},
-        "marks": {}, "bars": {}, "budget_s": 1.0, "resumed": False, "token": 1,
+        "marks": {}, "bars": {}, "budget_s": 1.0, "resumed": False, "token": 1, "new": 2, "old": 1,
+        "activity_ids": (), "action": Activity("a-1", "DIV", "CDIV", "AAPL", D(10), D("2.40"), AT),
     }  # fmt: skip
-    if kind in (ev.Adjusted, ev.Adopted):
+    if kind in (ev.Adjusted, ev.Adopted, ev.SplitApplied):
         values["qty"] = D(1)
     elif kind is ev.ForeignSeen:
         values["qty"] = {"IBM": D(5)}

@@ -293,3 +293,26 @@ def test_a_flatten_halts_whatever_is_being_closed_already(standing):
     evolve(state, [ev.ExitRequested(AT, standing, "the strategy")])
     facts = take(state, "flatten")
     assert kinds(facts) == ["TradingHalted", *(["ExitRequested"] if standing != "*" else []), "RequestTaken"]
+
+
+# -- move-stop and move-target --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "price", "field"), [("move-stop", "99", "stop_price"), ("move-target", "110", "target_price")]
+)
+def test_a_level_is_moved_for_a_reason(kind, price, field):
+    state = holding()
+    state.marks["AAPL"] = D(100)
+    facts = take(state, kind, f"AAPL {price}")
+    assert kinds(facts) == ["IntentPlanned", "RequestTaken"]
+    assert isinstance(facts[0], ev.IntentPlanned)
+    assert (getattr(facts[0].intent, field), facts[0].intent.reason) == (D(price), "lunch (ann on desk)")
+    assert "stays until then" in answer(facts)
+
+
+@pytest.mark.parametrize("argument", ["AAPL 101", "AAPL much", "AAPL", "MSFT 99"])
+def test_a_level_that_cannot_be_moved_is_refused(argument):
+    state = holding()
+    state.marks["AAPL"] = D(100)
+    check_refused(take(state, "move-stop", argument))

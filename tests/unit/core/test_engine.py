@@ -12,16 +12,17 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
-from gambler_ai.core.engine import VOID_MISSES, VOID_QUIET, VOID_SPAN, VOID_WATCH
 from gambler_ai.core.evolution import evolve
+from gambler_ai.core.missing import LOCK_DELAY, SESSION_MAX, VOID_MISSES, VOID_QUIET, VOID_SPAN, watched_until
 from gambler_ai.core.model import Account, Instrument, Side
-from gambler_ai.core.orders import Status, client_order_id, entry_decision_id
+from gambler_ai.core.orders import Status, bracket_body, client_order_id, entry_decision_id
 from gambler_ai.core.risk import Code
 from tests.unit.fakes import (
     ACCOUNT,
     AT,
     DAY,
     FIVE,
+    MARKET,
     MONEY,
     SESSION,
     SHUT,
@@ -35,9 +36,11 @@ from tests.unit.fakes import (
     frame_of,
     held,
     kinds,
+    leg,
     make_state,
     only,
     protect,
+    report_of,
     reported,
     trades_of,
     wish,
@@ -317,7 +320,7 @@ def test_it_is_given_up_after_all_three_criteria_and_no_sooner():
     assert kinds(desk.step(missed(early))) == ["LookupMissed"]  # three misses, but within less than ten seconds
     decisions = desk.step(missed(LATE + VOID_SPAN))
     assert kinds(decisions) == ["LookupMissed", "IntentVoided"]
-    assert only(ev.IntentVoided, decisions).watch_until == LATE + VOID_SPAN + VOID_WATCH
+    assert only(ev.IntentVoided, decisions).watch_until == MARKET.next_open + SESSION_MAX
     assert desk.state.intents[COID].status is Status.VOID
 
 
@@ -513,3 +516,150 @@ def test_a_broker_that_keeps_failing_is_sent_the_same_bytes_ever_less_often():
             sent.append(second)
             desk.record(ev.IntentUnknown(after(seconds=second), COID, "HTTP 500"))
     assert sent == [1, 16, 46, 106, 166, 226, 286]
+
+
+# -- limit entries --------------------------------------------------------------------------------
+
+
+def test_a_limit_entry_is_a_bracket_at_its_limit():
+    desk = Desk(replace(wish(), limit_price=D("99.50"))).opened()
+    intent = only(ev.IntentPlanned, desk.step(bars_closed())).intent
+    body = json.loads(intent.body)
+    assert (body["type"], body["limit_price"], body["order_class"]) == ("limit", "99.50", "bracket")
+    assert intent.ref_price == D("99.50")
+
+
+def limit_entry(status: str = "new", filled: str = "0") -> tuple[Any, Any]:
+    limit = D("99.50")
+    body = bracket_body(COID, "AAPL", Side.BUY, D(10), D(104), D(98), limit)
+    intent = entry(body=body, ref_price=limit)
+    return intent, replace(bracket_of(intent, status, filled), type="limit", limit_price=limit)
+
+
+def resting_limit() -> Desk:
+    intent, report = limit_entry()
+    desk = Desk().opened()
+    desk.record(ev.IntentPlanned(AT, intent))
+    desk.step(reported(orders=[report]))
+    return desk
+
+
+def test_a_limit_entry_that_did_not_fill_is_canceled_when_its_signal_expires_and_asked_for_once():
+    desk, (_, report) = resting_limit(), limit_entry()
+    assert kinds(desk.step(reported(AT + 2 * FIVE, orders=[report]))) == []
+    late = AT + 2 * FIVE + timedelta(seconds=1)
+    canceled = only(ev.CancelPlanned, desk.step(reported(late, orders=[report])))
+    assert canceled.reason == "entry not filled: its signal has expired"
+    assert kinds(desk.step(reported(late + timedelta(seconds=15), orders=[report]))) == []
+    assert kinds(desk.step(reported(late + timedelta(seconds=31), orders=[report]))) == ["CancelPlanned"]
+
+
+def test_an_entry_the_market_has_closed_over_is_canceled():
+    _, report = limit_entry()
+    told = resting_limit().step(reported(after(minutes=1), orders=[report], market=SHUT))
+    assert only(ev.CancelPlanned, told).reason == "entry not filled: the market has closed over it"
+
+
+def test_a_part_of_a_limit_entry_is_protected_when_the_rest_is_gone():
+    desk = resting_limit()
+    _, part = limit_entry("partially_filled", "4")
+    fills, positions = [fill_of(part, "4")], [held("AAPL", "4")]
+    assert "CancelPlanned" not in kinds(desk.step(reported(orders=[part], fills=fills, positions=positions)))
+    told = desk.step(reported(after(seconds=60), orders=[part], positions=positions))
+    assert only(ev.CancelPlanned, told).reason == "entry still partly filled at its deadline"
+    _, rest = limit_entry("canceled", "4")
+    rest = replace(rest, legs=tuple(replace(o, status="canceled") for o in rest.legs))
+    told = desk.step(reported(after(seconds=75), orders=[rest], positions=positions))
+    assert only(ev.IntentPlanned, told).intent.qty == D(4)
+    assert json.loads(only(ev.IntentPlanned, told).intent.body)["order_class"] == "oco"
+
+
+def test_a_late_arrival_of_a_given_up_entry_is_canceled_unless_it_has_filled():
+    desk = voided(Desk(known={COID}))
+    told = desk.step(reported(after(hours=1), orders=[bracket_of(entry(), "new")]))
+    assert kinds(told) == ["Reconciled", "OrderUpdated", "CancelPlanned"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"type": "limit"}, {"limit_price": D("99.51"), "type": "limit"}], ids=["type", "limit"]
+)
+def test_another_way_in_under_our_id_is_disputed(change):
+    intent, _ = limit_entry() if "limit_price" in change else (entry(), None)
+    desk = Desk().opened()
+    desk.record(ev.IntentPlanned(AT, intent), ev.IntentUnknown(AT, COID, "timeout"))
+    other = replace(bracket_of(intent, "new"), **change)
+    assert kinds(desk.step(reported(lookups={COID: other}))) == ["IntentDisputed"]
+
+
+def test_what_a_part_filled_stop_left_of_an_oco_is_not_another_order():
+    desk = Desk().opened()
+    desk.holding(limit="canceled", stop="canceled")
+    intent = protect(COID)
+    desk.record(ev.IntentPlanned(AT, intent))
+    shrunk = replace(report_of(intent), qty=D(7))
+    stop = replace(leg(report_of(intent), "stop", "partially_filled"), filled_qty=D(3))
+    told = desk.step(reported(orders=[replace(shrunk, legs=(stop,))], positions=[held("AAPL", "7")]))
+    assert "IntentDisputed" not in kinds(told)
+
+
+# -- VOID -----------------------------------------------------------------------------------------
+
+
+def test_a_new_owner_gives_nothing_up_for_a_while():
+    """Its last owner may have sent it in the moment before (RECOVERY_PROTOCOL 2.2, lock-delay)."""
+    desk = unknown(Desk())
+    began = LATE + timedelta(hours=1)
+    desk.record(ev.RunStarted(began, 600.0, resumed=True, token=2))
+    for seconds in (1, 15, 29):
+        assert kinds(desk.step(missed(began + timedelta(seconds=seconds)))) == ["LookupMissed"]
+    assert "IntentVoided" in kinds(desk.step(missed(began + LOCK_DELAY)))
+
+
+def test_a_given_up_order_is_watched_to_the_end_of_the_next_session_day():
+    assert watched_until(MARKET) == MARKET.next_open + timedelta(hours=6, minutes=30)
+    assert watched_until(SHUT) == SHUT.next_close
+
+
+# -- what can go wrong with exits -----------------------------------------------------------------
+
+
+def test_a_cancel_that_came_too_late_is_looked_into_at_once():
+    desk = Desk()
+    assert desk.step(ev.CancelAnswered(AT, "o-1", 'order is already in "filled" state')).look_again
+    assert not desk.step(ev.CancelAnswered(AT, "o-1", "")).look_again
+
+
+def test_both_exits_filling_is_told_and_taken_out():
+    """Ten held, ten sold by the target and ten by the stop: the account is short."""
+    desk = Desk().opened()
+    desk.holding()
+    both = replace(bracket_of(entry()), legs=tuple(
+        replace(o, status="filled", filled_qty=D(10)) for o in bracket_of(entry()).legs
+    ))  # fmt: skip
+    fills = [fill_of(both.legs[0], "10", "104"), fill_of(both.legs[1], "10", "98")]
+    told = desk.step(reported(after(seconds=15), orders=[both], fills=fills, positions=[held("AAPL", "-10")]))
+    [item] = only(ev.Reconciled, told).discrepancies
+    assert (item.kind, item.broker) == ("exit filled twice", "-10")
+    assert only(ev.ExitRequested, told).symbol == "AAPL"
+    out = only(ev.IntentPlanned, told).intent
+    assert (out.purpose, out.side, out.qty) == ("exit", Side.BUY, D(10))
+    assert desk.state.closed_trades == 1
+
+
+def test_one_exit_for_more_than_is_held_is_told_as_well():
+    desk = Desk().opened()
+    desk.holding()
+    stop = replace(bracket_of(entry()).legs[1], status="filled", qty=D(12), filled_qty=D(12))
+    parent = replace(bracket_of(entry()), legs=(replace(bracket_of(entry()).legs[0], status="canceled"), stop))
+    told = desk.step(reported(orders=[parent], fills=[fill_of(stop, "12", "98")], positions=[held("AAPL", "-2")]))
+    assert {"ExitRequested", "IntentPlanned"} <= set(kinds(told))
+    assert desk.state.positions["AAPL"].qty == D(-2)
+
+
+def test_what_is_being_closed_already_is_not_asked_for_twice():
+    desk = Desk().opened()
+    desk.holding()
+    desk.record(ev.ExitRequested(AT, "*", "enough"))
+    stop = replace(bracket_of(entry()).legs[1], status="filled", qty=D(12), filled_qty=D(12))
+    told = desk.step(reported(orders=[replace(bracket_of(entry()), legs=(stop,))], fills=[fill_of(stop, "12", "98")]))
+    assert "ExitRequested" not in kinds(told)

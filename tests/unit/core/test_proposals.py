@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gambler_ai.core.model import Side
+from gambler_ai.core.model import MoveStop, Side
 from gambler_ai.core.proposals import FAILURE_MAX, checked, failure
 from tests.unit.fakes import AT, FIVE, D, wish
 
@@ -51,6 +51,10 @@ def test_what_is_no_list_is_refused(returned):
         ({"reason": 7}, "reason 7"),
         ({"reason": None}, "reason None"),
         ({"exit": 1}, "exit 1"),
+        ({"limit_price": 99.5}, "limit_price of 99.5"),
+        ({"limit_price": D("Infinity")}, "limit_price of"),
+        ({"limit_price": D("99.505")}, "has too many places; take round_price"),
+        ({"limit_price": D("0.50005")}, "has too many places"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
@@ -110,3 +114,32 @@ def test_a_failure_is_one_line_that_can_be_stored(error):
     assert text.startswith(type(error).__name__)
     assert len(text) < FAILURE_MAX
     assert text.isprintable()
+
+
+def test_a_limit_is_a_price_an_order_may_have():
+    for price in ("99.50", "0.5005", "100"):
+        limited = replace(wish(), limit_price=D(price))
+        assert checked([limited], SYMBOLS, AT) == [limited]
+
+
+MOVE = MoveStop("AAPL", D("98.50"), "it rose\n")
+
+
+def test_a_wish_to_move_a_stop_passes_beside_proposals():
+    assert checked([wish(), MOVE], SYMBOLS, AT) == [wish(), replace(MOVE, reason="it rose ")]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"symbol": "IBM"}, "'IBM' is not one of"),
+        ({"stop_price": 98.5}, "stop_price of 98.5"),
+        ({"stop_price": D(0)}, "stop_price of"),
+        ({"stop_price": D("98.501")}, "too many places"),
+        ({"reason": None}, "reason None"),
+    ],
+    ids=["symbol", "float", "zero", "places", "reason"],
+)
+def test_a_move_that_makes_no_sense_is_refused_with_its_reason(change, says):
+    with pytest.raises(ValueError, match=says):
+        checked([replace(MOVE, **change)], SYMBOLS, AT)

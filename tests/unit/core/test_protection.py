@@ -23,7 +23,27 @@ from gambler_ai.core.protection import (
     stop_and_target,
 )
 from gambler_ai.core.state import SessionState
-from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, leg, make_state, protect, report_of
+from tests.unit.fakes import (
+    AT,
+    FIVE,
+    SHUT,
+    D,
+    Desk,
+    after,
+    bars_closed,
+    bracket_of,
+    entry,
+    fill_of,
+    held,
+    kinds,
+    leg,
+    make_state,
+    only,
+    protect,
+    report_of,
+    reported,
+    wish,
+)
 
 ENTRY = entry()
 PARENT = bracket_of(ENTRY)
@@ -385,3 +405,37 @@ def test_a_pending_cancel_is_not_waited_for_longer_because_nothing_else_happens(
     """No prices come: no fact moves the session's time, but the broker is read and time passes."""
     state = bought(limit="canceled", stop="pending_cancel")
     assert sent(state, at=AT + PENDING_CANCEL_PATIENCE)[0].purpose is Purpose.PROTECT
+
+
+def test_a_day_stop_is_set_again_at_the_open_before_any_entry():
+    desk = Desk(wish("MSFT", signal_at=after(hours=18) - FIVE), state=bare("0.5"))
+    half = [held("AAPL", "0.5")]
+    desk.step(reported(positions=half))
+    stop = only(ev.IntentPlanned, desk.facts).intent
+    resting = report_of(stop, order_class="simple", type="stop", time_in_force="day", stop_price=D(98))
+    desk.step(reported(after(seconds=1), reconcile=True, orders=[resting], positions=half))
+    assert protection(desk.state, desk.state.positions["AAPL"])[0] is Protection.PROTECTED
+    night = replace(resting, status="expired", updated_at=after(hours=6))
+    told = desk.step(reported(after(hours=6), orders=[night], positions=half, market=SHUT))
+    assert kinds(told) == ["OrderUpdated", "Reconciled"], "told, and nothing is sent that would be refused"
+    morning = after(hours=18)
+    late = ev.MarketReport(morning, is_open=True, next_open=after(hours=42), next_close=after(hours=24))
+    told = desk.step(reported(morning, orders=[night], positions=half, market=late))
+    assert only(ev.IntentPlanned, told).intent.reason == "re-armed for the day"
+    entered = desk.step(bars_closed(morning, symbols=("MSFT",)))
+    assert only(ev.IntentPlanned, entered).intent.symbol == "MSFT"
+
+
+def test_no_entry_while_what_is_held_waits_for_its_stop():
+    """A refused stop is tried again after a pause; meanwhile nothing else is bought."""
+    desk = Desk(wish("MSFT"), state=bare())
+    desk.step(reported(positions=[held("AAPL", "10")]))
+    desk.step(ev.SubmitRefused(AT, only(ev.IntentPlanned, desk.facts).intent.client_order_id, "no", False))
+    denied = only(ev.Denied, desk.step(bars_closed(symbols=("MSFT",))))
+    assert (denied.code, denied.context) == ("unprotected", "AAPL without a stop for all of it")
+
+
+def test_a_stale_price_of_an_order_is_no_protection():
+    state = bought()
+    apply(state, ev.SplitApplied(AT, "AAPL", 1, 1, D(10), "?"))
+    assert shown(state)[0] is Protection.NAKED

@@ -387,3 +387,30 @@ def test_after_two_readings_or_the_patience_our_books_never_hold_more_than_the_b
     left = min(abs(theirs), abs(ours)) * side.sign if theirs * ours > 0 else D(0)
     assert seen(after(seconds=1) if filled else AT + UNEXPLAINED_PATIENCE) == left
     assert desk.state.fills == 1
+
+
+def test_an_account_that_was_emptied_halts_and_closes_nothing():
+    desk = holding()
+    parts = {"lookups": {COID: None}, "reconcile": True}
+    decisions = desk.step(reported(**parts))
+    assert [d.kind for d in decisions.discrepancies if d.kind in reconcile.HALTING] == ["account reset"]
+    assert "AAPL" in desk.state.positions
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [{"lookups": {}}, {"lookups": {COID: PARENT}}, {"positions": [held("AAPL", "1")]},
+     {"fills": [fill_of(PARENT, "10")]}],
+    ids=["not looked up", "an order is there", "a position is there", "a fill is there"],
+)  # fmt: skip
+def test_one_sign_of_life_and_the_account_is_ours(sign):
+    decisions = holding().step(reported(**{"lookups": {COID: None}, "reconcile": True} | sign))
+    assert not [d for d in decisions.discrepancies if d.kind in reconcile.HALTING]
+
+
+def test_a_leg_that_only_its_own_id_finds_no_more_is_gone():
+    desk = holding()
+    lost = PARENT.legs[1].order_id
+    parts = {"orders": [replace(PARENT, legs=(PARENT.legs[0],))], "positions": [held("AAPL", "10")]}
+    decisions = desk.step(reported(reconcile=True, by_id={lost: None, "o-other": None}, **parts))
+    assert [(d.kind, d.order_id) for d in decisions.discrepancies] == [("order gone", COID)]

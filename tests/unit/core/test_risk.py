@@ -50,9 +50,9 @@ def with_intent(status: Status, symbol: str = "AAPL"):
     return make_state(intents={intent.client_order_id: record})
 
 
-def with_position():
+def with_position(**legs: str):
     state = make_state()
-    intent, parent = entry(), bracket_of(entry())
+    intent, parent = entry(), bracket_of(entry(), **legs)
     evolve(
         state, [ev.IntentPlanned(AT, intent), ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent, "10"))]
     )
@@ -87,6 +87,14 @@ DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
     "degraded": (
         {"state": make_state(degraded={"market data": "timeout", "broker": "502"})}, Code.DEGRADED,
         "broker: 502; market data: timeout",
+    ),
+    "bare": (
+        {"state": with_position(stop="canceled"), "proposal": wish("MSFT")}, Code.UNPROTECTED, "AAPL without a stop",
+    ),
+    "limit far away": ({"proposal": replace(wish(), limit_price=D("49.99"))}, Code.ABSURD_PRICE, "a limit of 49.99"),
+    "limit beyond the target": (
+        {"proposal": replace(wish(), limit_price=D(104))}, Code.ABSURD_PRICE,
+        "a limit of 104 is beyond the target, 104.00",
     ),
     "market unknown": ({"market": None}, Code.MARKET_CLOSED, ""),
     "market closed": ({"market": SHUT}, Code.MARKET_CLOSED, "next open 2008-10-07 20:00 UTC"),
@@ -137,7 +145,7 @@ def test_it_is_denied_with_its_code_and_its_reason(case):
 
 
 def test_each_code_is_tried_here_or_in_the_engine():
-    assert {code for _, code, _ in DENIED.values()} == set(Code) - {Code.STRATEGY_FAILED}
+    assert {code for _, code, _ in DENIED.values()} == set(Code) - {Code.STRATEGY_FAILED, Code.BAD_STOP}
 
 
 @pytest.mark.parametrize(
@@ -214,3 +222,33 @@ def test_no_entry_costs_more_than_its_share_of_what_is_there(side, price, power,
 
 def test_a_proposal_is_reviewed_a_while_after_its_bar():
     assert isinstance(review(at=after(minutes=9), trade=Trade("AAPL", D(100), after(minutes=9))), Approved)
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "qty", "ref", "stop", "target"),
+    [
+        (Side.BUY, "99", "101", "99", "97.02", "102.96"),  # waits below: the limit is what it costs
+        (Side.BUY, "101", "99", "101", "98.00", "104.00"),  # takes what is there: stop and target of what it gets
+        (Side.SELL, "101", "96", "101", "103.02", "96.96"),
+        (Side.SELL, "99", "97", "100", "102.00", "96.00"),
+    ],
+)
+def test_a_limit_entry_costs_its_limit_at_most(side, limit, qty, ref, stop, target):
+    verdict = review(replace(wish(side=side), limit_price=D(limit)))
+    assert isinstance(verdict, Approved)
+    assert (f"{verdict.qty:f}", verdict.ref_price, verdict.limit_price) == (qty, D(ref), D(limit))
+    assert (str(verdict.stop_price), str(verdict.target_price)) == (stop, target)
+
+
+@pytest.mark.parametrize(
+    ("side", "pct", "limit"),
+    [(Side.BUY, "0.1", "100.10"), (Side.SELL, "0.1", "99.90"), (Side.BUY, "-0.255", "99.74"), (Side.BUY, None, None)],
+)
+def test_a_plan_makes_limits_beyond_the_last_price_and_a_proposals_own_wins(side, pct, limit):
+    plan = make_plan(limit_pct=None if pct is None else D(pct))
+    verdict = review(wish(side=side), state=make_state(plan=plan))
+    assert isinstance(verdict, Approved)
+    assert verdict.limit_price == (None if limit is None else D(limit))
+    own = review(replace(wish(side=side), limit_price=D("99.99")), state=make_state(plan=plan))
+    assert isinstance(own, Approved)
+    assert own.limit_price == D("99.99")

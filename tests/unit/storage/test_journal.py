@@ -275,3 +275,21 @@ def test_a_brokers_text_that_no_column_has_room_for_is_cut_in_the_row_and_whole_
         assert db.execute(sa.select(t.discrepancies.c.ours)).scalar() == "1\ufffd"
     facts = [fact for fact, _ in read(database)]
     assert facts[-2:] == [ev.OrderUpdated(AT, odd), found]
+
+
+def test_an_order_is_sent_again_only_as_it_was_stored(database, session):
+    write(database, session, *STORY)
+    with database.read() as db:
+        journal.check_bodies(db, [ENTRY])
+        for other in (replace(ENTRY, body=ENTRY.body + " "), replace(ENTRY, client_order_id="ga1-none")):
+            with pytest.raises(CheckpointCorrupt, match="is not the one that was stored"):
+                journal.check_bodies(db, [other])
+
+
+@pytest.mark.parametrize("column", ["body", "body_sha256"])
+def test_a_stored_order_that_was_changed_is_not_sent_again(database, session, column):
+    write(database, session, *STORY)
+    with database.write() as db:
+        db.execute(sa.text(f"UPDATE intents SET {column} = 'x'"))
+    with database.read() as db, pytest.raises(CheckpointCorrupt):
+        journal.check_bodies(db, [ENTRY])

@@ -12,7 +12,17 @@ from msgspec.structs import replace
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.errors import BrokerAuthError, BrokerRefused, BrokerUnreachable, OutcomeUnknown
-from gambler_ai.trading.executor import HISTORY, Cancel, Executor, Read, Scan, Submit, read_broker
+from gambler_ai.trading.executor import (
+    HISTORY,
+    LOOKUPS_MAX,
+    Cancel,
+    Executor,
+    Read,
+    Replace,
+    Scan,
+    Submit,
+    read_broker,
+)
 from gambler_ai.trading.feed import WallFeed
 from tests.unit.fakes import (
     AT,
@@ -220,3 +230,71 @@ def test_requests_are_answered_in_their_order_and_counted(bench):
 def test_one_that_never_started_can_be_stopped():
     broker = FakeBroker()
     Executor(broker, broker, WallFeed(ManualClock(AT))).stop(0.0)
+
+
+# -- replacements ---------------------------------------------------------------------------------
+
+MOVE = Replace(COID, "o-old", '{"stop_price":"99"}')
+
+
+def test_a_replacement_is_sent_as_it_was_stored_and_answered_like_an_order(bench):
+    report = replace(bracket_of(ENTRY), replaces="o-old")
+    bench.broker.answer = lambda body: report
+    assert bench(MOVE) == ev.SubmitAnswered(AT, COID, report)
+    assert bench.broker.asked("replace") == [("o-old", '{"stop_price":"99"}')]
+
+
+@pytest.mark.parametrize(("error", "duplicate"), REFUSALS, ids=lambda v: str(v)[:40])
+def test_a_replacement_is_refused_like_an_order(bench, error, duplicate):
+    bench.broker.raises["replace"] = error
+    assert bench(MOVE) == ev.SubmitRefused(AT, COID, error.message, duplicate)
+
+
+def test_a_replacement_that_was_not_answered_is_unanswered(bench):
+    bench.broker.raises["replace"] = OutcomeUnknown("read timeout")
+    assert bench(MOVE) == ev.SubmitUnanswered(AT, COID, "read timeout")
+
+
+def with_orders(*orders: str) -> Read:
+    return Read(AT, AT, (), reconcile=False, orders=orders)
+
+
+def test_an_order_that_no_listing_shows_is_asked_for_by_its_own_id_and_followed():
+    listed = bracket_of(ENTRY)
+    old = replace(listed, order_id="o-old", legs=(), replaced_by="o-mid")
+    mid = replace(old, order_id="o-mid", replaced_by="o-new")
+    new = replace(old, order_id="o-new", replaced_by=None)
+    broker = FakeBroker()
+    broker.report = reading(orders=[listed])
+    known = {o.order_id: o for o in (old, mid, new)}
+    broker.order = lambda order_id: known.get(order_id)  # type: ignore[method-assign]
+    found = read_broker(broker, with_orders(listed.order_id, listed.legs[0].order_id, "o-old", "o-lost")).by_id
+    assert found == {"o-old": old, "o-lost": None, "o-mid": mid, "o-new": new}
+
+
+def test_a_successor_that_is_listed_is_asked_for_no_more():
+    new = replace(bracket_of(ENTRY), order_id="o-new")
+    old = replace(bracket_of(ENTRY), order_id="o-old", replaced_by="o-new")
+    broker = FakeBroker()
+    broker.report = reading(orders=[old, new])
+    assert read_broker(broker, with_orders("o-old")).by_id == {}
+    assert broker.asked("order") == []
+
+
+def test_a_circle_of_successors_ends():
+    one = replace(bracket_of(ENTRY), order_id="o-1", replaced_by="o-2")
+    broker = FakeBroker()
+    broker.order = lambda order_id: replace(one, order_id=order_id, replaced_by=f"{order_id}1")  # type: ignore[method-assign]
+    assert len(read_broker(broker, with_orders("o-1")).by_id) == LOOKUPS_MAX
+
+
+def test_activities_are_read_only_when_they_are_wanted():
+    broker = FakeBroker()
+    read_broker(broker, with_orders())
+    assert broker.asked("actions") == []
+    read_broker(broker, replace_actions(with_orders()))
+    assert broker.asked("actions") == [(AT,)]
+
+
+def replace_actions(read: Read) -> Read:
+    return Read(read.orders_since, read.fills_since, (), reconcile=True, actions_since=AT)

@@ -110,9 +110,11 @@ def test_the_account_is_given_back(database, ledger):
         ([STORY[1]], ["intent"]),
         ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.PROTECT))], ["protect"]),
         ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.EXIT))], ["protect"]),
-        (STORY, ["intent", "reply", "fill"]),
+        ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.REPLACE))], ["replace"]),
+        ([ev.SplitApplied(AT, "AAPL", 2, 1, D(20), "?")], ["adjust"]),
+        (STORY, ["intent", "reply", "fill", "adjust"]),
     ],
-    ids=["none", "intent", "protect", "exit", "all, once each"],
+    ids=["none", "intent", "protect", "exit", "replace", "split", "all, once each"],
 )
 def test_a_commit_passes_the_points_of_what_is_in_it(facts, named):
     assert crash_kinds(facts) == named

@@ -35,7 +35,8 @@ from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.feed import PacedFeed
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import restore
-from gambler_ai.trading.runner import LOOK_AGAIN_S, ORDERS_LIVE, STOP_PATIENCE_S, Runner, expected
+from gambler_ai.trading.requesting import expected
+from gambler_ai.trading.runner import LOOK_AGAIN_S, ORDERS_LIVE, STOP_PATIENCE_S, Runner
 from gambler_ai.trading.wakeups import NoStreams, Wakeups
 from tests.unit.fakes import (
     AT,

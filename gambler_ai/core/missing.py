@@ -1,0 +1,78 @@
+"""What to do with an order that the broker does not know: send the same bytes again, wait, or give it up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from gambler_ai.core import events as ev
+from gambler_ai.core import protection, replacing
+from gambler_ai.core.orders import IntentRecord, OrderIntent, Purpose, Status
+from gambler_ai.core.state import SessionState
+
+#: VOID needs all of these, in session time (RECOVERY_PROTOCOL 2.1): quiet since the last possible byte,
+#: so many look-ups in a row that missed, and so long between the first and now.
+VOID_QUIET = timedelta(seconds=30)
+VOID_MISSES = 3
+VOID_SPAN = timedelta(seconds=10)
+#: And so long since we took the account: its last owner may have sent in its last moment (RECOVERY_PROTOCOL 2.2).
+LOCK_DELAY = timedelta(seconds=30)
+#: A VOID id is watched to the end of the next session day; none is longer than this.
+SESSION_MAX = timedelta(hours=6, minutes=30)
+#: Session time before the same bytes are sent a second and further time; it doubles up to the last.
+RESEND_PAUSE, RESEND_PAUSE_MAX = timedelta(seconds=15), timedelta(seconds=60)
+
+
+def settle(state: SessionState, at: datetime, report: ev.BrokerReport) -> Iterator[ev.Fact]:
+    """Facts on the ids that ``report`` looked up in vain; each has to be applied before the next is drawn."""
+    for coid, answer in report.lookups.items():
+        record = state.intents.get(coid)
+        if answer is not None or record is None or record.status is not Status.UNKNOWN:
+            continue
+        yield ev.LookupMissed(at, coid)
+        record = state.intents[coid]
+        if not (record.refused or record.resolved) and _still_wanted(state, record.intent, at, report):
+            if at - (record.sent_at or at) >= _resend_pause(record):
+                yield ev.ResendPlanned(at, coid)
+        elif _is_void(state, record, at):
+            over = replacing.is_over(state, record.intent)
+            why = "what it replaces is done" if over else "its signal has expired"
+            until = at if over else watched_until(report.market)
+            yield ev.IntentVoided(at, coid, f"{record.misses} look-ups missed it and {why}", until)
+
+
+def watched_until(market: ev.MarketReport) -> datetime:
+    """The end of the next session day; the broker names its close only while the market is closed."""
+    return market.next_open + SESSION_MAX if market.is_open else market.next_close
+
+
+def _is_void(state: SessionState, record: IntentRecord, at: datetime) -> bool:
+    return (
+        record.misses >= VOID_MISSES
+        and at - (record.first_miss_at or at) >= VOID_SPAN
+        and at - (record.sent_at or at) >= VOID_QUIET
+        and (state.run_started_at is None or at - state.run_started_at >= LOCK_DELAY)
+    )
+
+
+def _still_wanted(state: SessionState, intent: OrderIntent, at: datetime, report: ev.BrokerReport) -> bool:
+    market = report.market
+    if intent.purpose is Purpose.REPLACE:
+        return replacing.is_wanted(state, intent)
+    if intent.purpose is not Purpose.ENTRY:
+        held = state.positions.get(intent.symbol)
+        takes = market.is_open or intent.purpose is Purpose.PROTECT  # a closed market takes no exit
+        theirs = {p.symbol: p.qty for p in report.positions}
+        # Not against shares that are gone: it would open a position the other way round.
+        there = held is not None and protection.is_there(held, theirs)
+        return takes and held is not None and there and (abs(held.qty), held.exit_side) == (intent.qty, intent.side)
+    in_time = intent.valid_until is not None and at <= intent.valid_until
+    stopped = state.stopping or state.halts or ev.ALL in state.exits
+    return in_time and market.is_open and not stopped
+
+
+def _resend_pause(record: IntentRecord) -> timedelta:
+    """None before the first: a broker that has just failed is asked again, one that keeps failing less often."""
+    if not record.resends:
+        return timedelta()
+    return min(RESEND_PAUSE * int(2 ** min(record.resends - 1, 10)), RESEND_PAUSE_MAX)

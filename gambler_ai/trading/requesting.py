@@ -1,0 +1,44 @@
+"""From a state to what is asked of the broker: one reading, and the bytes of one intent."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from gambler_ai.core.orders import OrderIntent, Purpose, Status
+from gambler_ai.core.state import SessionState
+from gambler_ai.trading.executor import Read, Replace, Request, Submit
+
+#: An activity may be dated by its day only, and in another zone than ours.
+ACTIONS_OVERLAP = timedelta(days=2)
+
+
+def sending(intent: OrderIntent) -> Request:
+    """An intent's bytes to where they go."""
+    if intent.purpose is Purpose.REPLACE:
+        return Replace(intent.client_order_id, intent.replaces, intent.body)
+    return Submit(intent.client_order_id, intent.body)
+
+
+def reading(state: SessionState, reconcile: bool, at_least: datetime | None = None) -> Read:
+    """The next reading; orders since ``at_least``, if that is earlier than what our own need."""
+    since = state.orders_since()
+    return Read(
+        since if at_least is None else min(since, at_least), state.fills_since(), tuple(expected(state)), reconcile,
+        orders=tuple(o.order_id for o in state.orders.values() if not o.is_settled),
+        actions_since=_actions_since(state) if reconcile else None,
+    )  # fmt: skip
+
+
+def expected(state: SessionState) -> list[str]:
+    """Client order ids whose order has to be in a reading: unknown, or live as far as we know."""
+    return [
+        coid for coid, record in state.intents.items()
+        if record.status is Status.UNKNOWN
+        or any(not o.is_settled for o in state.orders_of(record))
+    ]  # fmt: skip
+
+
+def _actions_since(state: SessionState) -> datetime | None:
+    """Corporate actions are of interest for as long as something is held, from when it was bought."""
+    entries = [p.entry_at for p in state.positions.values()]
+    return min(entries) - ACTIONS_OVERLAP if entries else None
