@@ -199,7 +199,7 @@ def _show(outcome: Outcome, wanted: Wanted, found: dict[str, Any], folder: Path)
     from gambler_ai.cli import render
 
     out = render.console()
-    _show_matrix(out, outcome)
+    _show_matrix(out, outcome, wanted.only)
     _show_failures(out, outcome, wanted, found, folder)
     counts, took = found["counts"], render.span(timedelta(seconds=outcome.seconds))
     line = (
@@ -212,12 +212,13 @@ def _show(outcome: Outcome, wanted: Wanted, found: dict[str, Any], folder: Path)
         out.print(render.pair("Resume", f"first request to the broker after {text}, {way}"))
 
 
-def _show_matrix(out: Any, outcome: Outcome) -> None:
+def _show_matrix(out: Any, outcome: Outcome, only: str) -> None:
     """Points down, scenarios across."""
     from rich.text import Text
 
     from gambler_ai.cli import render
     from gambler_ai.crashpoints import POINTS
+    from gambler_ai.proving.plan import INSIDE
     from gambler_ai.proving.verify import Verdict
 
     styles = {Verdict.PASS: render.GOOD, Verdict.FAIL: render.BAD, Verdict.NOT_PASSED: render.QUIET}
@@ -226,7 +227,10 @@ def _show_matrix(out: Any, outcome: Outcome) -> None:
         key = result.cell.arm.point, result.cell.scenario
         worst[key] = max(worst.get(key, result.verdict), result.verdict, key=_SEVERITY.index)
     table = render.table(("point", "left"), *((name, "left") for name in outcome.surveys))
-    for point in [point for point in POINTS if any(key[0] == point for key in worst) or point in outcome.nowhere]:
+    shown = (
+        {point for point, _ in worst} | {only.partition(INSIDE)[0]} | set(outcome.nowhere if outcome.is_whole else ())
+    )
+    for point in filter(shown.__contains__, POINTS):
         cells = []
         for name, survey in outcome.surveys.items():
             verdict = worst.get((point, name))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -73,22 +75,26 @@ class Performance:
         """All steps, and the audit. What goes wrong in between is a violation too."""
         shutil.rmtree(self._folder, ignore_errors=True)  # of a try that was not killed
         self._folder.mkdir(mode=0o700, parents=True)
-        exchange = None
         try:
             env = bare_env(self._folder, self._ways.database)
             (self._folder / "gambler").mkdir(mode=0o700)
-            file = str(self._folder / "account.sqlite3")
-            exchange = Exchange(self._ways.forked, env, self._folder, "--file", file, *AT, *self._scenario.exchange)
-            world = World(self._folder, env, exchange, self._ways.forked)
-            self._perform(world)
-            self._told.violations += audit(world.books, exchange, self._scenario.foreign)
-            self._told.entries = entries(world.books, exchange)
+            with self._exchange(env) as exchange:
+                world = World(self._folder, env, exchange, self._ways.forked)
+                self._perform(world)
+                self._told.violations += audit(world.books, exchange, self._scenario.foreign)
+                self._told.entries = entries(world.books, exchange)
         except (Surprise, OSError, LookupError, ValueError) as error:  # what hands found was not as it should be
             self._told.violations.append(Violation("each run ends as it should", str(error) or type(error).__name__))
-        finally:
-            if exchange is not None:
-                exchange.stop()
         return self._told
+
+    @contextmanager
+    def _exchange(self, env: Mapping[str, str]) -> Iterator[Exchange]:
+        file = str(self._folder / "account.sqlite3")
+        exchange = Exchange(self._ways.forked, env, self._folder, "--file", file, *AT, *self._scenario.exchange)
+        try:
+            yield exchange
+        finally:
+            exchange.stop()
 
     def _perform(self, world: World) -> None:
         for number, step in enumerate(self._scenario.steps):

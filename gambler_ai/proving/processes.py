@@ -14,7 +14,7 @@ from gambler_ai.clock import SystemClock
 
 KILLED = -signal.SIGKILL
 #: Wall seconds until a process that has not ended, or a line that has not come, is a failure.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 class Surprise(Exception):

@@ -70,8 +70,8 @@ class Outcome:
 
     @property
     def is_green(self) -> bool:
-        """Whether nothing failed, and every point that a scenario passes was killed at in one of them."""
-        return not self.failed and not self.never_killed and not self.broken
+        """Whether sessions were killed, nothing failed, and each point that was to be killed at was, at least once."""
+        return any(r.told.killed for r in self.results) and not (self.failed or self.never_killed or self.broken)
 
     @property
     def failed(self) -> list[Result]:
@@ -88,6 +88,11 @@ class Outcome:
         """Points that were to be killed at and never were."""
         killed = {result.cell.arm.point for result in self.results if result.told.killed}
         return sorted({result.cell.arm.point for result in self.results} - killed)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all scenarios were looked at, and more than one point was wanted."""
+        return len(self.surveys) == len(SCENARIOS) and len({r.cell.arm.point for r in self.results}) > 1
 
     @property
     def nowhere(self) -> list[str]:

@@ -27,7 +27,7 @@ from gambler_ai.config import inherited, replace_environment
 
 HEADER = struct.Struct("!I")
 #: Wall seconds to wait for an end that nothing holds up any more.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 #: Where the package is: beside the tests in a checkout, in site-packages of an installation.
 ROOT = Path(__file__).resolve().parents[2]
 #: How the program is started without its script, which need not be on any path.

@@ -88,6 +88,10 @@ def test_it_is_not_green_when_a_cell_failed_or_its_point_was_never_reached():
     assert (missed.is_green, missed.never_killed) == (False, ["submit.after"])
 
 
+def test_nothing_killed_is_not_green():
+    assert not Outcome(SURVEYS, []).is_green
+
+
 def test_a_point_that_no_scenario_passes_is_told():
     assert Outcome(FEW, []).nowhere == []
     assert Outcome({"exit": FEW["exit"]}, []).nowhere == [name for name in NAMES if name != "submit.after"]
