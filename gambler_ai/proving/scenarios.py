@@ -167,7 +167,7 @@ SCENARIOS = {
         Scenario(
             "partial",
             "an entry that is filled in part, canceled at its deadline and protected",
-            (three_dummies, session("AAPL", 4, "--position-size", "50000")),
+            (three_dummies, session("AAPL", 4, "--position-size", "50000", killed_at="submit.after:1"), resume()),
             exchange=("--seed", "3649"),
         ),
         Scenario(

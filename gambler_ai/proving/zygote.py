@@ -212,6 +212,7 @@ def _report(lines: dict[int, socket.socket]) -> None:
 
 def _become(request: dict[str, Any], descriptors: list[int]) -> None:
     """The child is what was asked for: its pipes, signals, environment and folder."""
+    os.setsid()  # a session of its own, as if from a terminal of its own: it is scheduled beside us and not within
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number, descriptor in enumerate(descriptors[:3]):
