@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ from gambler_ai.proving.world import World, bare_env
 
 #: A session that has come to its end has nothing to take up.
 COMPLETED = "completed"
+DURATION = "--duration"
+#: Minutes of market time for a session that has none left: as good as none.
+MOMENT_MIN = 0.05
 #: Points behind this one are not of the recovery any more.
 RECOVERED = "recovery.settled"
 
@@ -70,6 +74,7 @@ class Performance:
         self._arm = arm
         self._anew = anew
         self._told = Told()
+        self._until = datetime.min.replace(tzinfo=UTC)  # the market's time at which the run of a session is to end
 
     def play(self) -> Told:
         """All steps, and the audit. What goes wrong in between is a violation too."""
@@ -107,9 +112,13 @@ class Performance:
         armed = self._arm is not None and self._arm.step == number
         tell = self._folder / f"passed.{number}"
         specs = [f"@{tell}", step.killed_at]
+        args = step.arguments(world)
+        if DURATION in args:
+            minutes = float(args[args.index(DURATION) + 1])
+            self._until = world.there.now() + timedelta(minutes=minutes)
         if self._arm is not None and armed:
             specs = [f"{self._arm.point}:{self._arm.nth}"]
-        ended = self._start(world, step.arguments(world), ",".join(filter(None, specs)))
+        ended = self._start(world, args, ",".join(filter(None, specs)))
         if armed and ended.code == KILLED:
             self._told.killed = True
             self._take_up(world, step)
@@ -154,7 +163,12 @@ class Performance:
             return step.arguments(world)
         if not status:
             return step.arguments(world)
-        return None if status[0]["status"] == COMPLETED else again
+        return None if status[0]["status"] == COMPLETED else self._what_is_left(world, again)
+
+    def _what_is_left(self, world: World, again: Args) -> Args:
+        """A resume for the time that the killed run still had; one whose time was used up would run all of it anew."""
+        left_min = (self._until - world.there.now()).total_seconds() / 60
+        return (*RESUME, DURATION, f"{max(left_min, MOMENT_MIN):g}") if DURATION in again or left_min <= 0 else again
 
     def _start(self, world: World, args: Args, crash_at: str) -> Ended:
         self._told.processes += 1

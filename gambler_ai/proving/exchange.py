@@ -78,8 +78,11 @@ class Exchange:
 
     def pass_time(self, **span: float) -> None:
         """Move the market by hand."""
-        now = datetime.fromisoformat(self.get("/_exchange/clock")["now"])
-        self._done("POST", "/_exchange/advance", {"to": (now + timedelta(**span)).isoformat()})
+        self._done("POST", "/_exchange/advance", {"to": (self.now() + timedelta(**span)).isoformat()})
+
+    def now(self) -> datetime:
+        """The market's time."""
+        return datetime.fromisoformat(self.get("/_exchange/clock")["now"])
 
     def hold(self, symbol: str, side: str, qty: str) -> Decimal:
         """A position taken by hand, however many parts it takes. Signed.

@@ -94,7 +94,7 @@ def _anywhere(surveys: Surveys, point: str, seed: int) -> Cell | None:
     names = [name for name in SCENARIOS if name in surveys and surveys[name].passes(point)]
     if not names:
         return None
-    weights = np.array([surveys[name].seconds ** -2 for name in names])
+    weights = np.array([surveys[name].told.processes ** -2.0 for name in names])  # the short ones more often
     name = names[int(_draw(seed, point).choice(len(names), p=weights / weights.sum()))]
     return cell_of(name, point, surveys[name], seed)
 

@@ -18,7 +18,7 @@ RARE = "void.before_commit"
 
 
 def survey(points: dict[str, int], seconds: float = 1.0) -> Survey:
-    return Survey(Told(passed={0: Counter(points), 2: Counter(dict.fromkeys(points, 1))}), seconds)
+    return Survey(Told(processes=2, passed={0: Counter(points), 2: Counter(dict.fromkeys(points, 1))}), seconds)
 
 
 SURVEYS = {name: survey(dict.fromkeys(NAMES, 3)) for name in SCENARIOS}
