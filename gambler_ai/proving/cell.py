@@ -147,7 +147,7 @@ class Performance:
             names = tell.read_text().split()
             end = names.index(RECOVERED) + 1 if RECOVERED in names else len(names)
             self._told.recovery = list(dict.fromkeys(names[:end]))
-        first_s = world.there.first_request_s(begun_s)
+        first_s = _first_request_s(world.there, begun_s)
         self._told.first_request_s = None if first_s is None else first_s - begun_s
         if ended.code not in step.endings:
             raise Surprise(_said(ended))
@@ -177,6 +177,12 @@ class Performance:
             out.write(f"$ GAMBLER_CRASH_AT={crash_at} gambler-ai {' '.join(args)}\n{ended.out}{ended.err}")
             out.write(f"[{ended.code}]\n\n")
         return ended
+
+
+def _first_request_s(exchange: Exchange, after_s: float) -> float | None:
+    """When the first request after an instant arrived; both by this machine's monotonic clock."""
+    arrived: list[dict[str, float]] = exchange.get("/_exchange/requests")
+    return next((row["monotonic_s"] for row in arrived if row["monotonic_s"] >= after_s), None)
 
 
 def _said(ended: Ended) -> str:

@@ -114,11 +114,6 @@ class Exchange:
         rows: list[dict[str, Any]] = self.get("/_exchange/log")
         return rows
 
-    def first_request_s(self, after_s: float) -> float | None:
-        """When the first request after an instant arrived; both by this machine's monotonic clock."""
-        arrived: list[dict[str, Any]] = self.get("/_exchange/requests")
-        return next((row["monotonic_s"] for row in arrived if row["monotonic_s"] >= after_s), None)
-
     def accepted(self) -> list[dict[str, Any]]:
         """The POSTs of ours that made an order."""
         return [r for r in self.log() if r["order_id"] and r["client_order_id"].startswith(OURS)]
