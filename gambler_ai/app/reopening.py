@@ -28,7 +28,7 @@ CLOCKS_APART = timedelta(minutes=5)
 
 
 @contextmanager
-def reopened(desk: Desk, info: SessionInfo, strategy: Strategy) -> Iterator[tuple[Venue, Runner]]:
+def reopened(desk: Desk, info: SessionInfo, strategy: Strategy) -> Iterator[tuple[Venue, Runner, Restored]]:
     """A stored session on its broker with its lease; both are given back in the end."""
     held, info, restored, venue = _take_over(desk, info)
     try:
@@ -41,7 +41,7 @@ def reopened(desk: Desk, info: SessionInfo, strategy: Strategy) -> Iterator[tupl
             head=restored.head, created=info.checkpoints, reporter=desk.watcher,
             halt_file=desk.settings.halt_file,
         )  # fmt: skip
-        yield venue, runner
+        yield venue, runner, restored
     finally:
         venue.on_close()
         held.close()

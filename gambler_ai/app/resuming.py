@@ -6,10 +6,11 @@ from gambler_ai.app.assembly import plan_of
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
-from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.state import Plan
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import sessions
 from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.trading.recovery import Restored
 
 #: Settings that a resume may change: flag -> field of the plan. Every other difference is refused.
 OPERATIONAL = {
@@ -69,8 +70,16 @@ def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
     return {field: (str(a), str(b)) for field, (a, b) in pairs.items() if a != b}
 
 
-def resumption(desk: Desk, venue: Venue, state: SessionState, token: int, sha256: str) -> list[ev.Fact]:
+def came_from(venue: Venue, restored: Restored) -> ev.StateRestored:
+    """The fact that says what a restart began from."""
+    base = restored.checkpoint
+    number = base.number if base is not None else None
+    return ev.StateRestored(venue.clock.now(), number, restored.replayed, restored.broken)
+
+
+def resumption(desk: Desk, venue: Venue, restored: Restored, token: int, sha256: str) -> list[ev.Fact]:
     """The facts a resume begins with. A market that we move stood still; its night is skipped."""
+    state = restored.state
     budget_s = state.remaining_s
     if venue.skip_to is not None and state.run_started_at is not None:
         # It may have moved once more than the last stored fact tells: that time was run.
@@ -85,7 +94,9 @@ def resumption(desk: Desk, venue: Venue, state: SessionState, token: int, sha256
     if "duration_s" in changes or not budget_s:
         budget_s = float(changes.get("duration_s", ("", str(state.plan.duration_s)))[1])
     now = venue.clock.now()
-    facts: list[ev.Fact] = [ev.PlanChanged(now, changes)] if changes else []
+    facts: list[ev.Fact] = [came_from(venue, restored)]
+    if changes:
+        facts.append(ev.PlanChanged(now, changes))
     if "max_daily_loss" in changes and ev.DAILY_LOSS in state.halts:  # judged anew by the first reading
         facts.append(ev.TradingResumed(now, ev.DAILY_LOSS, "the limit was changed"))
     return [*facts, ev.RunStarted(now, budget_s, resumed=True, token=token)]

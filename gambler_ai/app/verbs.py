@@ -15,7 +15,7 @@ from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import make_private
 from gambler_ai.app.notices import OtherAccount, StrategyChanged
 from gambler_ai.app.reopening import reopened
-from gambler_ai.app.resuming import refuse_closed, refuse_conflicts, resumption, status_after
+from gambler_ai.app.resuming import came_from, refuse_closed, refuse_conflicts, resumption, status_after
 from gambler_ai.app.strategies import Onlooker, chosen, stored_strategy
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.clock import SystemClock
@@ -167,10 +167,10 @@ class App:
         refuse_closed(info)
         refuse_conflicts(self._desk, info)
         loaded = stored_strategy(info, self._desk.given)
-        with reopened(self._desk, info, loaded.strategy) as (venue, runner):
+        with reopened(self._desk, info, loaded.strategy) as (venue, runner, restored):
             if loaded.sha256 != runner.plan.strategy_sha256:
                 self._watcher.noted(StrategyChanged(runner.plan))
-            self._run(venue, runner, *resumption(self._desk, venue, runner.state, runner.token, loaded.sha256))
+            self._run(venue, runner, *resumption(self._desk, venue, restored, runner.token, loaded.sha256))
 
     def _find(self, session_id: str | None) -> SessionInfo:
         with self.database.read() as db:
@@ -247,10 +247,11 @@ class App:
 
     def _look_after(self, info: SessionInfo, reason: str, then: Callable[[Runner], None] = lambda _: None) -> None:
         """Run a session for as long as it takes to agree with its broker, and to do what is asked of it."""
-        with reopened(self._desk, info, Onlooker()) as (venue, runner):
+        with reopened(self._desk, info, Onlooker()) as (venue, runner, restored):
             left_s = runner.state.remaining_s
             with self._minded(venue, runner):
-                runner.begin(ev.RunStarted(venue.clock.now(), left_s, resumed=True, token=runner.token))
+                started = ev.RunStarted(venue.clock.now(), left_s, resumed=True, token=runner.token)
+                runner.begin(came_from(venue, restored), started)
                 then(runner)
                 runner.end(status_after(info), reason)
 

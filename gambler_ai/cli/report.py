@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from rich.console import Console
 from rich.text import Text
 
@@ -58,8 +60,7 @@ def catch_up_lines(report: CatchUp) -> list[tuple[str, str, str]]:
     """What a resume found out, as name, text and style."""
     if not report.down and not report.fills and not report.bars:
         return []
-    bars = "bars could not be read" if report.bars is None else f"{report.bars}{'+' * report.more} bars passed"
-    lines = [("Down for", f"{render.span(report.down)} of market time; {bars}, {report.fills} fills", "")]
+    lines = [("Down for", f"{down(report.down, report.bars, more=report.more)}, {report.fills} fills", "")]
     for names, word, style in (
         (report.stops, "stop filled meanwhile", WARN), (report.exits, "stop crossed while bare: closing now", BAD),
         (report.rearmed, "stop and target set again", WARN),
@@ -67,3 +68,9 @@ def catch_up_lines(report: CatchUp) -> list[tuple[str, str, str]]:
     ):  # fmt: skip
         lines += [("", f"{symbol}  {word}", style) for symbol in names]
     return lines
+
+
+def down(length: timedelta, bars: int | None, *, more: bool) -> str:
+    """How long nobody ran a session, and how many bars closed meanwhile."""
+    passed = "bars could not be read" if bars is None else f"{bars}{'+' * more} bars passed"
+    return f"{render.span(length)} of market time; {passed}"

@@ -49,10 +49,22 @@ def list_(database_url: DatabaseUrl = None, config: Config = None, as_json: Json
 
 
 @app.command()
-def show(session: SessionId, database_url: DatabaseUrl = None, config: Config = None, as_json: Json = False) -> None:
+def show(
+    session: SessionId,
+    recovery: Annotated[
+        bool, typer.Option("--recovery", help="What was found and done at each resume instead.")
+    ] = False,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
     """One session: account, positions, orders, round trips, what reconciliation found."""
     from gambler_ai.cli.show import print_session, session_document
     from gambler_ai.storage import lease, sessions
+
+    if recovery:
+        _show_recovery(session, open_database(database_url, config), as_json)
+        return
 
     database = open_database(database_url, config)
     with database.read() as db:
@@ -116,6 +128,19 @@ def close(
         typer.echo(f"Session {info.id} was closed already.")
         return
     typer.echo(f"Session {info.id} is closed. What its account holds and what rests there is as it was.")
+
+
+def _show_recovery(session: str, database: Any, as_json: bool) -> None:
+    from gambler_ai.cli.restarts import print_restarts, restarts_json
+    from gambler_ai.storage import restarts, sessions
+
+    with database.read() as db:
+        info = sessions.find(db, session)
+        found = restarts.of_session(db, info.id)
+    if as_json:
+        print_json(restarts_json(found))
+        return
+    print_restarts(info, found)
 
 
 def _session_json(info: Any, held: bool) -> dict[str, Any]:

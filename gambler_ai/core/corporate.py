@@ -12,7 +12,6 @@ from fractions import Fraction
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.model import CENT, ZERO, Activity, Position
-from gambler_ai.core.reconcile import unbooked_fills
 from gambler_ai.core.state import SessionState
 
 #: Alpaca's names for a split, now and before (BEHAVIOUR 5; the sub types FSPLIT, RSPLIT, USPLIT say which).
@@ -29,25 +28,50 @@ _LEAST = Decimal("0.000000001")
 
 
 def splits(state: SessionState, at: datetime, report: ev.BrokerReport) -> list[ev.SplitApplied]:
-    """The splits that ``report`` shows and our books do not; to be applied before its fills are booked."""
-    pending: dict[str, Decimal] = {}
-    for fill in unbooked_fills(state, report):
-        pending[fill.symbol] = pending.get(fill.symbol, ZERO) + fill.qty * fill.side.sign
+    """The splits that ``report`` shows and our books do not; to be applied before its orders and fills are taken."""
+    pending = _unbooked(state, report)
+    shown = {p.symbol: p for p in report.positions}
     facts = []
-    for theirs in report.positions:
-        ours = state.positions.get(theirs.symbol)
-        if ours is None:
-            continue
-        told = _announced(state, ours, report)
-        before = theirs.qty - pending.get(theirs.symbol, ZERO)
-        ratio = _ratio(ours, before, theirs.avg_entry_price, announced=bool(told))
+    for symbol, ours in state.positions.items():
+        theirs, told = shown.get(symbol), _announced(state, ours, report)
+        before = (theirs.qty if theirs is not None else ZERO) - pending.get(symbol, ZERO)
+        ratio = _told(ours, before, told)
+        if ratio is None and theirs is not None:
+            ratio = _ratio(ours, before, theirs.avg_entry_price, announced=bool(told))
         if ratio is not None:
             cause = "the broker's activity says so" if told else "quantity and price changed, and what it cost did not"
             ids = tuple(a.activity_id for a in told)
-            facts.append(ev.SplitApplied(
-                at, theirs.symbol, ratio.numerator, ratio.denominator, before, cause, ids
-            ))  # fmt: skip
+            facts.append(ev.SplitApplied(at, symbol, ratio.numerator, ratio.denominator, before, cause, ids))
     return facts
+
+
+def _unbooked(state: SessionState, report: ev.BrokerReport) -> dict[str, Decimal]:
+    """What fills of ours in ``report`` add to each symbol beyond what is booked.
+
+    Those of an order that took another's place among them: a broker may adjust orders to a split that way.
+    """
+    asked = (r for r in (*report.lookups.values(), *report.by_id.values()) if r is not None)
+    mine = {
+        r.order_id for order in (*report.orders, *asked) for r in (order, *order.legs) if state.owner_of(r) is not None
+    } | state.orders.keys()  # fmt: skip
+    booked = {fill_id for fill_ids in state.fill_ids.values() for fill_id in fill_ids}
+    found: dict[str, Decimal] = {}
+    for fill in {f.activity_id: f for f in report.fills}.values():
+        if fill.order_id in mine and fill.activity_id not in booked:
+            found[fill.symbol] = found.get(fill.symbol, ZERO) + fill.qty * fill.side.sign
+    return found
+
+
+def _told(ours: Position, before: Decimal, told: list[Activity]) -> Fraction | None:
+    """The ratio that two activities state, the old shares going and the new ones coming, if ``before`` bears it out."""
+    gone = sum((-a.qty for a in told if a.qty is not None and (a.qty > 0) != (ours.qty > 0)), ZERO)
+    come = sum((a.qty for a in told if a.qty is not None and (a.qty > 0) == (ours.qty > 0)), ZERO)
+    if not gone or not come:
+        return None
+    ratio = Fraction(come) / Fraction(gone)
+    left = abs(Fraction(ours.qty) * ratio) - abs(Fraction(before))
+    is_it = before != ours.qty and (before > 0) == (ours.qty > 0) and 0 <= left < 1
+    return ratio.limit_denominator(RATIO_MAX) if is_it else None
 
 
 def frozen(state: SessionState, at: datetime, report: ev.BrokerReport) -> set[str]:

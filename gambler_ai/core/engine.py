@@ -232,11 +232,11 @@ class Engine:
         self._report = report
         self._restore(ev.BROKER)
         self._day_and_account(event)
+        self._splits(at, report)
         self._orders_seen(at, report)
-        for split in corporate.splits(state, at, report):
-            self._emit(split)
         for fill in reconcile.unbooked_fills(state, report):
             self._book(at, fill)
+        self._splits(at, report)  # those that fills from before them had hidden
         for fact in missing.settle(state, at, report):
             self._emit(fact)
         for action in corporate.noted(state, at, report):
@@ -255,6 +255,10 @@ class Engine:
             self._emit(step)
         for symbol in prot.left(state):
             self._emit(ev.ExitDone(at, symbol))
+
+    def _splits(self, at: datetime, report: ev.BrokerReport) -> None:
+        for split in corporate.splits(self.state, at, report):
+            self._emit(split)
 
     def _orders_seen(self, at: datetime, report: ev.BrokerReport) -> None:
         """All that is ours in a reading, oldest first: an order before the one that took its place."""

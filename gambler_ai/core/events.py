@@ -7,7 +7,7 @@ Facts are tagged by name in the journal; a name, once released, keeps its meanin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,9 @@ from msgspec import Struct
 
 from gambler_ai.core.model import Account, Activity, BarFrame, Fill, Side, Trade
 from gambler_ai.core.orders import OrderIntent, OrderReport
+from gambler_ai.core.reports import BrokerReport as BrokerReport
+from gambler_ai.core.reports import MarketReport as MarketReport
+from gambler_ai.core.reports import PositionReport as PositionReport
 
 
 class _Fact(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -28,6 +31,27 @@ class RunStarted(_Fact, frozen=True, tag=True):
     budget_s: float
     resumed: bool
     token: int
+
+
+class StateRestored(_Fact, frozen=True, tag=True):
+    """What a restart began from: a checkpoint (None: the empty state), journal rows replayed after it, and newer
+    checkpoints that did not verify."""
+
+    checkpoint: int | None
+    replayed: int
+    broken: tuple[str, ...] = ()
+
+
+class Recovered(_Fact, frozen=True, tag=True):
+    """A restart agrees with its broker. Nobody ran the session since ``since``, while ``bars`` closed undecided.
+
+    None: prices could not be read; ``more``: the strategy's history does not reach further back. Between the
+    restart's `RunStarted` and this stands what was found and done; without it the restart did not come so far.
+    """
+
+    since: datetime
+    bars: int | None
+    more: bool
 
 
 class RunEnded(_Fact, frozen=True, tag=True):
@@ -300,44 +324,8 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken | SplitApplied | ActionNoted
+    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted
 )  # fmt: skip
-
-
-class PositionReport(Struct, frozen=True):
-    """A position as the broker states it; ``qty`` is signed."""
-
-    symbol: str
-    qty: Decimal
-    avg_entry_price: Decimal
-    current_price: Decimal | None
-
-
-class MarketReport(Struct, frozen=True):
-    """The broker's clock."""
-
-    at: datetime
-    is_open: bool
-    next_open: datetime
-    next_close: datetime
-
-
-@dataclass(frozen=True)
-class BrokerReport:
-    """One whole reading of the broker. There is no partial one: a read that fails is a `BrokerFailed`.
-
-    ``lookups`` answers for each client order id that was asked for, ``by_id`` for each order that no listing showed;
-    None is the broker's own 404. ``actions`` are the account's activities that are no trades.
-    """
-
-    market: MarketReport
-    account: Account
-    orders: tuple[OrderReport, ...]
-    fills: tuple[Fill, ...]
-    positions: tuple[PositionReport, ...]
-    lookups: Mapping[str, OrderReport | None]
-    by_id: Mapping[str, OrderReport | None] = field(default_factory=dict)
-    actions: tuple[Activity, ...] = ()
 
 
 # Inputs: what the shell hands to the engine. Not journaled; the facts drawn from them are.

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import portfolio
-from gambler_ai.core.model import ZERO, Position, stop_and_target
+from gambler_ai.core.model import CENT, ZERO, Position, stop_and_target
 from gambler_ai.core.orders import (
     IntentRecord,
     Order,
@@ -154,8 +154,10 @@ def _take_levels(state: SessionState, changes: Changes, symbol: str) -> None:
     position = state.positions.get(symbol)
     for order in state.live_orders(symbol) if position is not None else ():
         before = state.orders.get(order.replaces or "")
-        if order.replaces is None or order.stale or (before is not None and before.is_live):
+        if before is None or before.is_live or order.stale:
             continue
+        if order.qty not in (before.qty, before.qty - before.filled_qty):
+            continue  # another quantity is the broker's doing, at a split
         assert position is not None
         if order.role is Role.STOP and order.stop_price is not None:
             position = replace(position, stop_price=order.stop_price)
@@ -164,6 +166,19 @@ def _take_levels(state: SessionState, changes: Changes, symbol: str) -> None:
     if position is not None and position != state.positions[symbol]:
         state.positions[symbol] = position
         changes.symbols.add(symbol)
+
+
+def _is_stale(state: SessionState, report: OrderReport, role: Role, before: Order | None) -> bool:
+    """Whether an order has the price of before a split; one that took such a one's place may have been adjusted."""
+    if before is not None:
+        return before.stale
+    was, position = state.orders.get(report.replaces or ""), state.positions.get(report.symbol)
+    if was is None or not was.stale:
+        return False
+    stop = role is Role.STOP
+    price = report.stop_price if stop else report.limit_price
+    level = (position.stop_price if stop else position.target_price) if position is not None else None
+    return price is None or level is None or abs(price - level) > CENT
 
 
 def _put_order(
@@ -186,7 +201,7 @@ def _put_order(
         booked_qty=before.booked_qty if before else ZERO,
         partial_since=((before and before.partial_since) or at) if partial else None,
         cancel_requested_at=before.cancel_requested_at if before else None,
-        replaces=report.replaces or (before.replaces if before else None), stale=bool(before and before.stale),
+        replaces=report.replaces or (before.replaces if before else None), stale=_is_stale(state, report, role, before),
     )  # fmt: skip
     state.orders[order.order_id] = changes.orders[order.order_id] = order
     if before is None:
@@ -348,7 +363,7 @@ def _request_taken(_state: SessionState, fact: ev.RequestTaken, changes: Changes
 
 
 def _noted(_state: SessionState, _fact: ev.Fact, _changes: Changes) -> None:
-    """Worth keeping, changes nothing: denials and what a reconciliation found."""
+    """Worth keeping, changes nothing: denials, what a reconciliation found, how a restart went."""
 
 
 def _put_intent(state: SessionState, changes: Changes, record: IntentRecord) -> None:
@@ -410,4 +425,6 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.RequestTaken: _request_taken,
     ev.SplitApplied: _split,
     ev.ActionNoted: _action_noted,
+    ev.StateRestored: _noted,
+    ev.Recovered: _noted,
 }

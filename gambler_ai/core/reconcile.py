@@ -49,6 +49,8 @@ class Kind(StrEnum):
 UNEXPLAINED_PATIENCE = timedelta(minutes=5)
 #: The same for an order the broker does not find any more.
 GONE_PATIENCE = timedelta(minutes=1)
+#: Activities, in Alpaca's words now and before, by which shares come and go; cash explains no quantity (BEHAVIOUR 5).
+TAKES_SHARES = frozenset({"MA", "NC", "SC", "REORG", "SPIN", "SSO", "SPLIT", "SSP", "VOF"})
 #: Kinds after which a person has to look before anything is traded.
 HALTING = frozenset({Kind.OTHER_DATABASE, Kind.ACCOUNT_RESET})
 
@@ -102,7 +104,7 @@ def moved(state: SessionState, report: OrderReport) -> list[Discrepancy]:
         )
         for r in (report, *report.legs)
         if r.order_id not in state.orders and r.client_order_id not in state.intents
-        and (was := state.orders.get(r.replaces or "")) is not None
+        and (was := state.orders.get(r.replaces or "")) is not None and not was.stale
     ]  # fmt: skip
 
 
@@ -235,7 +237,9 @@ def _position(
 
 def _company(ours: Position, report: BrokerReport) -> str:
     """What else may explain it: something that happened to the company since we hold it, "" if nothing did."""
-    names = [a.type for a in report.actions if a.symbol == ours.symbol and a.at >= ours.entry_at]
+    names = [
+        a.type for a in report.actions if a.type in TAKES_SHARES and a.symbol == ours.symbol and a.at >= ours.entry_at
+    ]
     return f"a corporate action ({names[-1]})" if names else ""
 
 

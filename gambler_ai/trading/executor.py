@@ -224,7 +224,7 @@ def read_broker(broker: Broker, request: Read) -> BrokerReport:
     market = _read("clock", broker.market())
     account = _read("account", broker.account())
     orders = _read("orders", broker.orders(request.orders_since))
-    listed = {o.client_order_id for o in orders}
+    listed = {r.client_order_id for order in orders for r in (order, *order.legs)}  # a leg may have an id of ours
     lookups: dict[str, OrderReport | None] = {
         coid: _read("lookup", broker.order_by_client_id(coid)) for coid in request.expect if coid not in listed
     }

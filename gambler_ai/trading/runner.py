@@ -395,8 +395,9 @@ class Runner:
     def _tell_what_happened(self, since: datetime, decided: dict[str, datetime]) -> None:
         facts = [fact for decisions in self._brought for fact in decisions.facts]
         closed = [trade for decisions in self._brought for trade in decisions.changes.closed]
-        now = self._feed.clock.now()
-        self._reporter.caught_up(caught_up(since, now, self.state, facts, closed, self._bars_passed(decided)))
+        report = caught_up(since, self._feed.clock.now(), self.state, facts, closed, self._bars_passed(decided))
+        self._finish(self._engine.record(ev.Recovered(report.until, since, report.bars, report.more)))
+        self._reporter.caught_up(report)
 
     def _bars_passed(self, decided: dict[str, datetime]) -> tuple[int, bool] | None:
         """How many bars nobody decided on. They are only counted here: the first scan is the loop's."""

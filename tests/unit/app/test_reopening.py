@@ -44,7 +44,7 @@ def test_checkpoints_are_counted_from_what_the_last_owner_left(app):
     """One that ended between our look and our lease has written more of them: a number is never given twice."""
     info = only_session(app)
     assert info.checkpoints > 2
-    with reopened(desk_of(app), replace(info, checkpoints=0), Onlooker()) as (venue, runner):
+    with reopened(desk_of(app), replace(info, checkpoints=0), Onlooker()) as (venue, runner, _):
         runner.begin(ev.RunStarted(venue.clock.now(), 0.0, resumed=True, token=runner.token))
         runner.end("stopped", "looked after")
     assert only_session(app).checkpoints == info.checkpoints + 1
@@ -63,9 +63,9 @@ def test_a_changed_limit_lifts_the_halt_of_a_days_loss_until_it_is_judged_anew(a
 
     given = {"speed": 0, "max_daily_loss": "500"}
     desk = Desk(load(given), given, Watchers([]), app.database, SystemClock())
-    with reopened(desk, only_session(app), Onlooker()) as (venue, runner):
+    with reopened(desk, only_session(app), Onlooker()) as (venue, runner, restored):
         runner.state.halts[ev.DAILY_LOSS] = "900.00 lost"
-        facts = resumption(desk, venue, runner.state, runner.token, "")
+        facts = resumption(desk, venue, restored, runner.token, "")
         runner.abandon()
     assert [f.source for f in facts if isinstance(f, ev.TradingResumed)] == [ev.DAILY_LOSS]
 

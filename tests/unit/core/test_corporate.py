@@ -152,7 +152,7 @@ def test_a_stop_that_filled_after_the_split_and_before_we_looked_is_told_from_it
     told = desk.step(reported(
         NIGHT, orders=orders, fills=[fill_of(stopped, "10", "49.50", at=NIGHT)], positions=[held("AAPL", "10", "50")]
     ))  # fmt: skip
-    assert kinds(told)[:3] == ["OrderUpdated", "SplitApplied", "FillReported"]
+    assert kinds(told)[:3] == ["SplitApplied", "OrderUpdated", "FillReported"]
     assert (desk.state.positions["AAPL"].qty, desk.state.realized_pnl) == (D(10), D(-5))
 
 
@@ -218,7 +218,7 @@ def test_a_leg_whose_quantity_the_broker_scaled_is_no_protection_at_its_old_pric
 def test_in_the_night_what_is_being_canceled_is_waited_for():
     """It ends at the open, and holds the shares until then: an order now would be refused again and again."""
     desk = Desk(state=holding())
-    shut = {"market": SHUT, "positions": [held("AAPL", "20", "50")]}
+    shut: dict[str, Any] = {"market": SHUT, "positions": [held("AAPL", "20", "50")]}
     desk.step(reported(NIGHT, orders=[PARENT], **shut))
     pending = bracket_of(entry(), limit="pending_cancel", stop="pending_cancel")
     for minutes in (1, 5, 60):
@@ -245,7 +245,7 @@ def test_while_a_split_is_announced_and_does_not_show_nothing_is_sent_in_its_sym
     state = holding()
     evolve(state, [ev.OrderUpdated(NIGHT, CANCELED)])
     desk = Desk(state=state)
-    parts = {"positions": [held("AAPL", "10")], "orders": [CANCELED], "actions": [activity()]}
+    parts: dict[str, Any] = {"positions": [held("AAPL", "10")], "orders": [CANCELED], "actions": [activity()]}
     assert not {"IntentPlanned", "ActionNoted"} & set(kinds(desk.step(reported(NIGHT, **parts))))
     told = desk.step(reported(NIGHT + corporate.FREEZE, **parts))
     assert only(ev.ActionNoted, told).action.activity_id == "a-1"
@@ -254,7 +254,7 @@ def test_while_a_split_is_announced_and_does_not_show_nothing_is_sent_in_its_sym
 
 def test_one_that_was_applied_freezes_nothing():
     desk = Desk(state=holding())
-    parts = {"positions": [held("AAPL", "20", "50")], "actions": [activity()]}
+    parts: dict[str, Any] = {"positions": [held("AAPL", "20", "50")], "actions": [activity()]}
     assert only(ev.SplitApplied, desk.step(reported(NIGHT, orders=[PARENT], **parts))).activity_ids == ("a-1",)
     told = desk.step(reported(after(hours=12, seconds=1), orders=[CANCELED], **parts))
     assert "IntentPlanned" in kinds(told)
@@ -268,7 +268,7 @@ def test_one_that_was_applied_freezes_nothing():
 def test_what_else_happens_to_what_is_held_is_told_once(kind, sub, says):
     desk = Desk(state=holding())
     late = NIGHT + corporate.FREEZE
-    parts = {"orders": [PARENT], "positions": [held("AAPL", "10")], "actions": [activity(kind, sub)]}
+    parts: dict[str, Any] = {"orders": [PARENT], "positions": [held("AAPL", "10")], "actions": [activity(kind, sub)]}
     told = desk.step(reported(late, **parts))
     assert says in corporate.effect(only(ev.ActionNoted, told).action)
     assert "ActionNoted" not in kinds(desk.step(reported(late, **parts)))
@@ -292,6 +292,13 @@ def test_a_position_that_a_company_took_away_is_explained_by_it():
     assert only(ev.Adjusted, told).qty == 0
 
 
+def test_a_dividend_explains_no_quantity():
+    desk = Desk(state=holding())
+    paid = reported(NIGHT, reconcile=True, actions=[activity("DIV", "CDIV")])
+    desk.step(paid)
+    assert "Adjusted" not in kinds(desk.step(paid))
+
+
 def test_a_replay_is_the_state():
     desk = Desk(state=holding())
     desk.step(reported(NIGHT, orders=[PARENT], positions=[held("AAPL", "20", "50")], actions=[activity("DIV")]))
@@ -299,3 +306,69 @@ def test_a_replay_is_the_state():
     evolve(again, desk.facts)
     assert snapshot.dump(again) == snapshot.dump(desk.state)
     assert plan(again, NIGHT, True) == []
+
+
+# -- a broker that adjusts what rests -------------------------------------------------------------
+
+
+def adjusted(qty: str, stop: str, target: str) -> dict[str, Any]:
+    """The legs were replaced at the split, as an order "updated due to a market event" is."""
+    new = tuple(
+        replace(
+            o, order_id=f"{o.order_id}-2", client_order_id=f"{o.client_order_id}-2", replaces=o.order_id, qty=D(qty),
+            submitted_at=NIGHT, updated_at=NIGHT, stop_price=o.stop_price and D(stop),
+            limit_price=o.limit_price and D(target),
+        )
+        for o in PARENT.legs
+    )  # fmt: skip
+    old = {o.order_id: replace(o, status="replaced", replaced_by=f"{o.order_id}-2") for o in PARENT.legs}
+    return {"orders": [replace(PARENT, legs=new)], "by_id": old, "positions": [held("AAPL", qty, "50")]}
+
+
+def test_orders_that_the_broker_adjusted_protect_and_nothing_is_sent():
+    desk = Desk(state=holding())
+    told = desk.step(reported(NIGHT, **adjusted("20", "49", "52")))
+    assert not {"CancelPlanned", "IntentPlanned", "Reconciled"} & set(kinds(told))
+    assert protection(desk.state, desk.state.positions["AAPL"])[0] is Protection.PROTECTED
+    assert desk.state.positions["AAPL"].stop_price == D("49.00")
+
+
+def test_orders_of_which_it_adjusted_the_quantity_only_are_canceled():
+    """As accounts have seen it: twenty to be sold at 98 when the market is at 50 (alpaca-py#469)."""
+    desk = Desk(state=holding())
+    told = desk.step(reported(NIGHT, **adjusted("20", "98", "104")))
+    assert kinds(told).count("CancelPlanned") == 2
+    assert desk.state.positions["AAPL"].stop_price == D("49.00"), "not the one of before"
+
+
+def test_an_adjusted_stop_that_has_filled_before_we_looked_closes_it_all():
+    """Activities only tell it: the position is gone."""
+    desk = Desk(state=holding())
+    parts = adjusted("20", "49", "52")
+    [parent] = parts["orders"]
+    done = replace(parent.legs[1], status="filled", filled_qty=D(20))
+    parts["orders"] = [replace(parent, legs=(replace(parent.legs[0], status="canceled"), done))]
+    parts["positions"] = []
+    rows = [activity(qty=D(-10)), activity(activity_id="a-2", qty=D(20))]
+    desk.step(reported(NIGHT, fills=[fill_of(done, "20", "49")], actions=rows, **parts))
+    assert desk.state.positions == {}
+    assert (desk.state.closed_trades, desk.state.realized_pnl) == (1, D(-20))
+    assert desk.state.actions == ["a-1", "a-2"]
+
+
+def test_two_activities_that_the_position_does_not_bear_out_are_waited_for():
+    rows = [activity(qty=D(-10)), activity(activity_id="a-2", qty=D(20))]
+    assert found(holding(), "10", "100", actions=rows) == []
+    assert found(holding(), "15", "66.67", actions=[*rows])[0].new == 3, "its own row knows better"
+
+
+def test_an_entry_that_filled_before_the_split_and_is_booked_after_it():
+    state = make_state(day=DAY)
+    part = bracket_of(entry(), "partially_filled", "4")
+    evolve(state, [ev.IntentPlanned(AT, entry()), ev.OrderUpdated(AT, part), ev.FillReported(AT, fill_of(part, "4"))])
+    desk = Desk(state=state)
+    told = desk.step(reported(
+        NIGHT, orders=[PARENT], fills=[fill_of(part, "6", number=2)], positions=[held("AAPL", "20", "50")]
+    ))  # fmt: skip
+    assert [k for k in kinds(told) if k in ("FillReported", "SplitApplied")] == ["FillReported", "SplitApplied"]
+    assert desk.state.positions["AAPL"].stop_price == D("49.00")

@@ -663,3 +663,28 @@ def test_what_is_being_closed_already_is_not_asked_for_twice():
     stop = replace(bracket_of(entry()).legs[1], status="filled", qty=D(12), filled_qty=D(12))
     told = desk.step(reported(orders=[replace(bracket_of(entry()), legs=(stop,))], fills=[fill_of(stop, "12", "98")]))
     assert "ExitRequested" not in kinds(told)
+
+
+# -- what is told late ----------------------------------------------------------------------------
+
+
+def test_an_earlier_moment_that_is_told_late_is_nothing():
+    """A reading served from an older copy: neither an order nor a leg of it goes back."""
+    desk = Desk().opened()
+    intent = desk.holding()
+    now = replace(bracket_of(intent, limit="canceled", stop="filled"), updated_at=after(seconds=9))
+    now = replace(now, legs=tuple(replace(o, updated_at=after(seconds=9)) for o in now.legs))
+    desk.record(ev.OrderUpdated(after(seconds=9), now))
+    old = bracket_of(intent, limit="new", stop="held")
+    assert "OrderUpdated" not in kinds(desk.step(reported(after(seconds=15), orders=[old])))
+    desk.record(ev.OrderUpdated(after(seconds=15), replace(now, legs=old.legs)))
+    assert [o.broker_status for o in desk.state.orders.values()] == ["filled", "canceled", "filled"]
+
+
+def test_only_entries_that_wait_for_a_price_are_taken_back_at_the_end():
+    desk = resting_limit()
+    market = entry("MSFT")
+    desk.record(ev.IntentPlanned(AT, market), ev.OrderUpdated(AT, bracket_of(market, "new")))
+    [canceled] = desk.engine.cancel_limit_entries(AT, "the session ends").facts
+    assert isinstance(canceled, ev.CancelPlanned)
+    assert desk.state.orders[canceled.order_id].symbol == "AAPL"

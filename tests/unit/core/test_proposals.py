@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gambler_ai.core.model import MoveStop, Side
+from gambler_ai.core.model import MoveStop, Proposal, Side
 from gambler_ai.core.proposals import FAILURE_MAX, checked, failure
 from tests.unit.fakes import AT, FIVE, D, wish
 
@@ -76,6 +76,7 @@ def test_what_is_stored_is_plain():
     there = AT.astimezone(timezone(timedelta(hours=-4))) - FIVE
     odd = replace(wish(), symbol=Name("AAPL"), signal_at=there, reason="a\nb\x1b[2J\x00\ud800" + "x" * 500)
     [proposal] = checked([odd], SYMBOLS, AT)
+    assert isinstance(proposal, Proposal)
     assert type(proposal.symbol) is str
     assert proposal.signal_at.isoformat() == "2008-10-07T13:55:00+00:00"
     assert proposal.reason.startswith("a b [2J  xxx")

@@ -316,7 +316,7 @@ def test_foreign_quantities_are_kept_while_fills_are_under_way():
 
 def test_an_order_that_stays_gone_is_disputed_and_its_position_protected_anew():
     desk = holding()
-    parts = {"lookups": {COID: None}, "positions": [held("AAPL", "10")]}
+    parts: dict[str, Any] = {"lookups": {COID: None}, "positions": [held("AAPL", "10")]}
     record = desk.state.intents[COID]
     desk.state.intents[COID] = replace(record, status=Status.WORKING)
     assert desk.step(reported(AT, reconcile=True, **parts)).look_again
@@ -332,7 +332,7 @@ def test_an_order_that_stays_gone_is_disputed_and_its_position_protected_anew():
 def test_a_bracket_that_is_gone_after_its_entry_filled_does_not_count_as_protection():
     """The paper account was wiped of its orders: the legs of a filled entry are gone with it."""
     desk = holding()
-    parts = {"lookups": {COID: None}, "positions": [held("AAPL", "10")]}
+    parts: dict[str, Any] = {"lookups": {COID: None}, "positions": [held("AAPL", "10")]}
     for at in (AT, after(seconds=1), AT + GONE_PATIENCE - timedelta(seconds=1)):
         assert not {"IntentDisputed", "IntentPlanned"} & set(kinds(desk.step(reported(at, reconcile=True, **parts))))
     decisions = desk.step(reported(AT + GONE_PATIENCE, reconcile=True, **parts))
@@ -391,7 +391,7 @@ def test_after_two_readings_or_the_patience_our_books_never_hold_more_than_the_b
 
 def test_an_account_that_was_emptied_halts_and_closes_nothing():
     desk = holding()
-    parts = {"lookups": {COID: None}, "reconcile": True}
+    parts: dict[str, Any] = {"lookups": {COID: None}, "reconcile": True}
     decisions = desk.step(reported(**parts))
     assert [d.kind for d in decisions.discrepancies if d.kind in reconcile.HALTING] == ["account reset"]
     assert "AAPL" in desk.state.positions
@@ -411,6 +411,6 @@ def test_one_sign_of_life_and_the_account_is_ours(sign):
 def test_a_leg_that_only_its_own_id_finds_no_more_is_gone():
     desk = holding()
     lost = PARENT.legs[1].order_id
-    parts = {"orders": [replace(PARENT, legs=(PARENT.legs[0],))], "positions": [held("AAPL", "10")]}
+    parts: dict[str, Any] = {"orders": [replace(PARENT, legs=(PARENT.legs[0],))], "positions": [held("AAPL", "10")]}
     decisions = desk.step(reported(reconcile=True, by_id={lost: None, "o-other": None}, **parts))
     assert [(d.kind, d.order_id) for d in decisions.discrepancies] == [("order gone", COID)]

@@ -298,3 +298,11 @@ def test_activities_are_read_only_when_they_are_wanted():
 
 def replace_actions(read: Read) -> Read:
     return Read(read.orders_since, read.fills_since, (), reconcile=True, actions_since=AT)
+
+
+def test_a_leg_that_has_an_id_of_ours_is_not_looked_up():
+    moved = bracket_of(ENTRY)
+    moved = replace(moved, legs=(moved.legs[0], replace(moved.legs[1], client_order_id="ga1-b")))
+    broker = FakeBroker()
+    broker.report = reading(orders=[moved])
+    assert read_broker(broker, READ).lookups == {}
