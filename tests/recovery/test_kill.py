@@ -98,6 +98,7 @@ def test_no_point_is_left_out():
     assert set(HOMES) == set(SCENARIOS)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_scenario_passes_its_points_and_survives_some(play: Play, backend: str, name: str):
     survey = undisturbed(play, name)

@@ -156,11 +156,6 @@ BUGS = {
         "trading/ledger.py", '            crashpoints.hit("prune.inside")\n',
         "            db.exec_driver_sql('DELETE FROM journal WHERE seq < 3')\n", "submit.after", "market",
     ),
-    "asks for a cancel once and never again": Bug(
-        "core/protection.py",
-        "return order.cancel_requested_at is None or at - order.cancel_requested_at >= REARM_PAUSE",
-        "return order.cancel_requested_at is None", "cancel.after_commit", "partial",
-    ),
     "replays nothing": Bug(
         "trading/recovery.py", "            apply(state, fact)\n", "            pass\n", "submit.after", "market",
     ),
@@ -168,7 +163,7 @@ BUGS = {
         "trading/executor.py", "broker.fills(request.fills_since)", "broker.fills(market.at)", "submit.after", "market",
     ),
 }  # fmt: skip
-EACH_COMMIT = "asks for a cancel once and never again"
+EACH_COMMIT = "forgets what was planned when it was killed"
 
 
 def red(folder: Path, bug: Bug) -> Ended:
@@ -196,6 +191,6 @@ def test_a_planted_bug_is_found(tmp_path: Path, name: str):
     assert kept.stat().st_mode & 0o077 == 0
     assert list(kept.glob("*/output"))
     if name == EACH_COMMIT:  # only a kill shows it: the cell says how to repeat it, and where its files are
-        assert "gambler-ai verify-crash --only cancel.after_commit --scenario partial --seed 2" in ended.out
+        assert "gambler-ai verify-crash --only intent.after_commit --scenario market --seed 2" in ended.out
         [line] = [line for line in ended.out.splitlines() if "kept in" in line]
         assert Path(line.split("kept in ")[1].split(";")[0]).is_dir()
