@@ -480,3 +480,14 @@ def _explained(error: ValidationError, given: Mapping[str, Any], values: Mapping
     why = str(first["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     shown = "" if field in _SECRET else f" (got {str(first['input'])[:60]!r})"
     return ConfigError(f"{where}: {why}{shown if first['type'] != 'value_error' else ''}")
+
+
+def inherited(*names: str) -> dict[str, str]:
+    """These variables of our environment, for a process of ours that gets nothing else of it."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def replace_environment(env: Mapping[str, str]) -> None:
+    """Have this environment and no other from here on: a process that was forked to be another's."""
+    os.environ.clear()
+    os.environ.update(env)

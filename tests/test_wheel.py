@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(installed: Path, folder: Path, code: str, *args: str) -> str:
+def run(installed: Path, folder: Path, code: str, *args: str, patience_s: float = 60) -> str:
     """Run Python in ``folder`` with the wheel in front of the checkout."""
     env = os.environ | {"PYTHONPATH": str(installed)}
     done = subprocess.run(
@@ -47,7 +48,7 @@ def run(installed: Path, folder: Path, code: str, *args: str) -> str:
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patience_s,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -75,3 +76,11 @@ def test_it_migrates_with_its_own(installed: Path, tmp_path: Path, url: str) -> 
     assert "schema base, was " in said
     assert database.revision() is None
     database.close()
+
+
+def test_it_proves_itself(installed: Path, tmp_path: Path) -> None:
+    """An exchange, a session that is killed, and one that resumes: all of them from the wheel."""
+    code = "from gambler_ai.cli.main import main; main()"
+    args = ("verify-crash", "--only", "lease.after", "--scenario", "market", "--seed", "1", "--json")
+    found = json.loads(run(installed, tmp_path, code, *args, patience_s=110))
+    assert (found["green"], found["counts"]["kills"], found["counts"]["pass"]) == (True, 1, 1)

@@ -82,8 +82,8 @@ class App:
     @staticmethod
     def _arm(crash_at: str) -> None:
         try:
-            if crash_at:
-                crashpoints.arm(crash_at)
+            for spec in filter(None, crash_at.split(",")):
+                crashpoints.arm(spec)
         except ValueError as error:
             raise ConfigError(f"GAMBLER_CRASH_AT: {error}") from None
 
@@ -141,6 +141,7 @@ class App:
                     db, state, broker=venue.kind, trading_url=venue.trading_url, genesis=journal.GENESIS,
                     wall=self._wall.now(),
                 )  # fmt: skip
+            crashpoints.hit("session.created")
             self._watcher.created(state)
             return build_runner(
                 self.database, held, venue, state, instruments, strategy, head=journal.GENESIS, created=0,

@@ -22,6 +22,7 @@ from gambler_ai.cli import (
     sessions,
     simulate,
     strategies,
+    verify,
     wiring,
 )
 from gambler_ai.errors import EXIT_CODES, ConfigError, GamblerError
@@ -90,6 +91,7 @@ app.add_typer(orders.app, name="orders", rich_help_panel=LOOK)
 app.add_typer(strategies.app, name="strategies", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.add_typer(config.app, name="config", rich_help_panel=LOOK)
+app.command("verify-crash", rich_help_panel=PROVE)(verify.verify_crash)
 app.command("simulate", rich_help_panel=PROVE)(simulate.simulate)
 app.add_typer(exchange.app, name="exchange", rich_help_panel=KEEP)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)

@@ -57,5 +57,6 @@ Control, on the same port: ``GET /_exchange/clock`` (no token) -> ``{"now", "spe
 "closed_for_good", "account_id"}``; with the header ``X-Exchange-Token``:
 ``POST /_exchange/advance {"to": RFC3339}`` -> ``{"now"}``,
 ``POST /_exchange/faults [{...}]``, ``GET /_exchange/faults`` (how often each line has acted),
-``GET /_exchange/log`` (each POST of an order), ``GET /_exchange/deeds`` (what happened to the account).
+``GET /_exchange/log`` (each POST of an order, durable), ``GET /_exchange/deeds`` (what happened to the account),
+``GET /_exchange/requests`` (the last 1,000 requests with ``monotonic_s``, this machine's clock, when they arrived).
 """

@@ -62,6 +62,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         self._count += 1
+        if not scope["path"].startswith(CONTROL_PREFIX):
+            arrived = (self._exchange.clock.monotonic(), scope["method"], scope["path"])
+            scope["app"].state.requests.append(arrived)
         request_id = make_uuid(self._exchange.account_id, "request", self._count).encode()
 
         async def send_named(message: Message) -> None:

@@ -347,6 +347,12 @@ async def get_log(request: Request) -> Response:
     return _reply(_exchange(request).log())
 
 
+async def get_requests(request: Request) -> Response:
+    """When which request arrived, by the machine's monotonic clock: how long a program took to begin."""
+    kept = request.app.state.requests
+    return _reply([{"monotonic_s": at_s, "method": method, "path": path} for at_s, method, path in kept])
+
+
 # what goes wrong
 
 
@@ -394,6 +400,7 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", CONTROL_PREFIX + "log", get_log),
     ("GET", CONTROL_PREFIX + "deeds", get_deeds),
     ("GET", CONTROL_PREFIX + "faults", get_faults),
+    ("GET", CONTROL_PREFIX + "requests", get_requests),
     ("POST", CONTROL_PREFIX + "advance", post_advance),
     ("POST", CONTROL_PREFIX + "faults", post_faults),
 )

@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import socket
 import threading
+from collections import deque
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,6 +21,8 @@ from gambler_ai.exchange.streams import MAX_MESSAGE, StreamHub, StreamLimits, st
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 START_PATIENCE_S = 10.0
+#: Requests of which the arrival is remembered.
+REQUESTS_KEPT = 1_000
 
 
 def create_app(exchange: Exchange, token: str, faults: FaultPlan, limits: StreamLimits | None = None) -> Starlette:
@@ -30,6 +33,7 @@ def create_app(exchange: Exchange, token: str, faults: FaultPlan, limits: Stream
     gate = Middleware(Gate, exchange=exchange, token=token, faults=faults)
     app = Starlette(routes=[*ROUTES, *streams], middleware=[gate], exception_handlers=EXCEPTION_HANDLERS)
     app.state.exchange = exchange
+    app.state.requests = deque(maxlen=REQUESTS_KEPT)
     app.state.faults = faults
     return app
 

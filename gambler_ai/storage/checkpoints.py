@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.engine import Connection
 
+from gambler_ai import crashpoints
 from gambler_ai.core import snapshot
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import Account
@@ -95,6 +96,7 @@ def newest(db: Connection, session_id: str, empty: SessionState, genesis: str) -
             state, row = _load(db, session_id, number)
         except CheckpointCorrupt as error:
             broken.append(f"#{number}: {error.message}")
+            crashpoints.hit("recovery.fallback")
             continue
         return Loaded(state, str(row["journal_hash"]), _info(row), tuple(broken))
     return Loaded(empty, genesis, None, tuple(broken))

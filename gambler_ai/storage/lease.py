@@ -23,6 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from gambler_ai import crashpoints
 from gambler_ai.clock import Clock, SystemClock
 from gambler_ai.errors import DatabaseOutage, SessionLeased
 from gambler_ai.storage import statements
@@ -123,6 +124,7 @@ class Lease:
         if _RENEW.run(db, {"until_s": until_s, "account": self.account_id, "own": self.token}) != 1:
             owner = db.execute(sa.select(table.c.owner).where(table.c.account_id == self.account_id)).scalar()
             raise _replaced(owner or "nobody")
+        crashpoints.hit("lease.renewed")
 
     def release(self, db: Connection) -> None:
         """Give the account back."""
@@ -148,10 +150,12 @@ def acquire(database: Database, account_id: str, session_id: str, owner: str, cl
     Raises:
         SessionLeased: somebody alive holds it; the message names them.
     """
+    crashpoints.hit("lease.before")
     lock = lock_of(database, account_id)
     is_free = lock.take(owner, clock)
     if not is_free and not _is_silent(database, account_id, clock):
         raise _taken(account_id, lock.owner())
+    crashpoints.hit("lease.locked")
     try:
         began_s = clock.monotonic()
         with database.write() as db:
@@ -168,6 +172,7 @@ def acquire(database: Database, account_id: str, session_id: str, owner: str, cl
     except BaseException:
         lock.close()
         raise
+    crashpoints.hit("lease.after")
     return Lease(account_id, token, lock, clock, began_s)
 
 

@@ -56,11 +56,14 @@ def change(database: Database, target: str, *, down: bool = False) -> Change | N
             return None
         _check_direction(known, before or BASE, target, down=down)
         copy = ""
+        crashpoints.hit("migration.before")
         if before is not None:
             _refuse_while_held(database, db)
             copy = _copied(database, db, before)
+            crashpoints.hit("migration.copied")
         migrate.run(db, target, down=down)
         crashpoints.hit("migration.inside")
+    crashpoints.hit("migration.after")
     return Change(before or "", target, copy)
 
 
@@ -107,6 +110,7 @@ def _copy_file(path: Path, revision: str, rows: dict[str, int]) -> Path:
         os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with closing(sqlite3.connect(path)) as source:
             source.execute("VACUUM INTO ?", (str(half),))
+        crashpoints.hit("copy.inside")
         check_copy(half, rows)
         _sync(half)
     except (sqlite3.Error, OSError) as error:
@@ -114,7 +118,9 @@ def _copy_file(path: Path, revision: str, rows: dict[str, int]) -> Path:
             f"no copy of {path} could be made, and nothing was changed: {error}", hint="see that there is room for one"
         ) from error
     whole = _free_name(path, revision, SystemClock().now())
+    crashpoints.hit("copy.before_rename")
     half.rename(whole)
+    crashpoints.hit("copy.after_rename")
     _sync(path.parent)
     return whole
 
@@ -157,6 +163,7 @@ def _copy_schema(db: Connection, revision: str, rows: dict[str, int]) -> str:
         ours = f"{quoted(source)}.{quoted(table)}"
         db.execute(sa.text(f"LOCK TABLE {ours} IN SHARE ROW EXCLUSIVE MODE"))
         db.execute(sa.text(f"CREATE TABLE {quoted(name)}.{quoted(table)} AS TABLE {ours}"))
+    crashpoints.hit("copy.inside")
     if any(_count(db, table) != _count(db, table, name) for table in rows):
         raise StorageError(f"{name} is not a whole copy; nothing was changed", hint="try again")
     return name

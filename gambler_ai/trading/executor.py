@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from gambler_ai import crashpoints
 from gambler_ai.clock import Clock
@@ -30,6 +30,7 @@ from gambler_ai.core.events import (
     SubmitRefused,
     SubmitUnanswered,
 )
+from gambler_ai.core.model import Activity
 from gambler_ai.core.orders import OrderReport
 from gambler_ai.core.ports import Broker, MarketData
 from gambler_ai.core.sieve import Sieve
@@ -98,6 +99,7 @@ class Scan:
 
 
 Request = Submit | Replace | Cancel | Read | Scan
+T = TypeVar("T")
 
 
 class Executor:
@@ -204,6 +206,7 @@ class Executor:
 
     def _cancel(self, request: Cancel) -> Input:
         refused = ""
+        crashpoints.hit("cancel.before")
         try:
             self._before_send()
             self._broker.cancel(request.order_id)
@@ -296,16 +299,20 @@ def read_broker(broker: Broker, request: Read) -> BrokerReport:
 
     Fills are read after orders, so that each fill's order is known by then (RECOVERY_PROTOCOL 2.1).
     """
-    market, account = broker.market(), broker.account()
-    orders = broker.orders(request.orders_since)
+    crashpoints.hit("read.before")
+    market = _read("clock", broker.market())
+    account = _read("account", broker.account())
+    orders = _read("orders", broker.orders(request.orders_since))
     listed = {r.client_order_id for order in orders for r in (order, *order.legs)}  # a leg may have an id of ours
     lookups: dict[str, OrderReport | None] = {
-        coid: broker.order_by_client_id(coid) for coid in request.expect if coid not in listed
+        coid: _read("lookup", broker.order_by_client_id(coid)) for coid in request.expect if coid not in listed
     }
-    by_id = _by_id(broker, request.orders, [*orders, *filter(None, lookups.values())])
-    fills = broker.fills(request.fills_since)
-    positions = broker.positions()
-    actions = () if request.actions_since is None else tuple(broker.actions(request.actions_since))
+    by_id = _read("by_id", _by_id(broker, request.orders, [*orders, *filter(None, lookups.values())]))
+    fills = _read("fills", broker.fills(request.fills_since))
+    positions = _read("positions", broker.positions())
+    actions: tuple[Activity, ...] = ()
+    if request.actions_since is not None:
+        actions = _read("actions", tuple(broker.actions(request.actions_since)))
     return BrokerReport(
         market=market, account=account, orders=tuple(orders), fills=tuple(fills), positions=tuple(positions),
         lookups=lookups, by_id=by_id, actions=actions,
@@ -326,6 +333,11 @@ def _by_id(broker: Broker, wanted: tuple[str, ...], shown: list[OrderReport]) ->
             report = found[order_id] = broker.order(order_id)
         if report is not None and report.replaced_by and report.replaced_by not in known:
             todo.append(report.replaced_by)
+    return found
+
+
+def _read(what: str, found: T) -> T:
+    crashpoints.hit(f"read.{what}")
     return found
 
 

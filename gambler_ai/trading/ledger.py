@@ -8,17 +8,9 @@ from typing import NamedTuple, TypeVar
 
 from gambler_ai import crashpoints
 from gambler_ai.clock import Clock
+from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.events import (
-    Adjusted,
-    Fact,
-    FillReported,
-    IntentPlanned,
-    OrderUpdated,
-    Request,
-    ResendPlanned,
-    SplitApplied,
-)
+from gambler_ai.core.events import Fact, IntentPlanned, Request, ResendPlanned
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import DatabaseOutage, StorageError
@@ -76,15 +68,15 @@ class Ledger:
         if not decisions.facts and not checkpoint:
             return None
         kinds = crash_kinds(decisions.facts)
-        for kind in kinds:
-            crashpoints.hit(f"{kind}.before_commit")
+        crashpoints.commit("before", kinds)
+        if checkpoint:
+            crashpoints.hit("checkpoint.before")
         write = _Write(self._database, self._lease, self._state, decisions, self._place, self._wall.now())
         info = self._ride(lambda: write.store(checkpoint=checkpoint, whole=self._whole))
         self._place = write.after
         if info is not None and info.is_whole:
             self._whole = info
-        for kind in kinds:
-            crashpoints.hit(f"{kind}.after_commit")
+        crashpoints.commit("after", kinds)
         if checkpoint:
             crashpoints.hit("checkpoint.after")
         return info
@@ -97,6 +89,7 @@ class Ledger:
 
     def prune(self, keep: int, older_than: timedelta | None = None) -> int:
         """Delete all but the newest ``keep`` checkpoints, in one transaction. Returns how many went."""
+        crashpoints.hit("prune.before")
         before: datetime | None = self._wall.now() - older_than if older_than is not None else None
 
         def delete() -> int:
@@ -106,6 +99,7 @@ class Ledger:
             return count
 
         count = self._ride(delete)
+        crashpoints.hit("prune.after")
         self.pruned += count
         return count
 
@@ -146,9 +140,12 @@ class Ledger:
 
     def release(self) -> None:
         """Give the account back, unless the database is away: then the lock is freed and says enough."""
+        crashpoints.hit("release.before")
         if self._outage is None or not self._outage.is_on:
             with self._database.write() as db:
                 self._lease.release(db)
+                crashpoints.hit("release.inside")
+        crashpoints.hit("release.after")
         self._lease.close()
 
     def drop(self) -> None:
@@ -201,13 +198,14 @@ class _Write:
             again = [fact.client_order_id for fact in decisions.facts if isinstance(fact, ResendPlanned)]
             journal.check_bodies(db, [state.intents[coid].intent for coid in again])
             head = journal.append(db, state, decisions.facts, decisions.changes, self._before.head, token)
+            crashpoints.commit("inside", crash_kinds(decisions.facts))
             limits.check(db, state, entries_of(decisions.facts))
             for request_id, answer in decisions.changes.answers.items():
                 requests.answer(db, request_id, answer, self._wall)
             created = self._before.checkpoints + checkpoint
             if checkpoint:
                 self._info = checkpoints.create(db, state, created, head, self._wall, whole, token=token)
-                crashpoints.hit("checkpoint.inside")
+                crashpoints.hit("checkpoint.inside" if self._info.is_whole else "checkpoint.brief")
             sessions.update(db, state, head=head, checkpoints=created, wall=self._wall)
             self.after, self._may_be_stored = Place(state.seq, head, created), True
         return self._info
@@ -228,19 +226,20 @@ def entries_of(facts: list[Fact]) -> list[OrderIntent]:
     return [f.intent for f in facts if isinstance(f, IntentPlanned) and f.intent.purpose is Purpose.ENTRY]
 
 
-_CRASH_KINDS = {Purpose.ENTRY: "intent", Purpose.REPLACE: "replace"}
+#: Which of the named crash points the commit of a fact passes.
+_KINDS: dict[type, str] = {
+    ev.RunStarted: "start", ev.RunEnded: "end", ev.DayOpened: "day", ev.ResendPlanned: "resend",
+    ev.CancelPlanned: "cancel", ev.OrderUpdated: "reply", ev.IntentUnknown: "unknown", ev.LookupMissed: "missed",
+    ev.IntentVoided: "void", ev.IntentDisputed: "dispute", ev.FillReported: "fill", ev.Reconciled: "reconcile",
+    ev.Adjusted: "adjust", ev.SplitApplied: "adjust", ev.ForeignSeen: "foreign", ev.Adopted: "adopt",
+    ev.TradingHalted: "halt", ev.ExitRequested: "leave", ev.RequestTaken: "request", ev.Degraded: "outage",
+}  # fmt: skip
+_PURPOSES = {Purpose.ENTRY: "intent", Purpose.PROTECT: "protect", Purpose.EXIT: "exit", Purpose.REPLACE: "replace"}
 
 
 def crash_kinds(facts: list[Fact]) -> list[str]:
     """Which of the named crash points a commit of ``facts`` passes."""
-    kinds = []
-    for fact in facts:
-        if isinstance(fact, IntentPlanned):
-            kinds.append(_CRASH_KINDS.get(fact.intent.purpose, "protect"))
-        elif isinstance(fact, Adjusted | SplitApplied):
-            kinds.append("adjust")
-        elif isinstance(fact, OrderUpdated):
-            kinds.append("reply")
-        elif isinstance(fact, FillReported):
-            kinds.append("fill")
-    return list(dict.fromkeys(kinds))
+    kinds = (
+        _PURPOSES[f.intent.purpose] if isinstance(f, ev.IntentPlanned) else _KINDS.get(type(f), "") for f in facts
+    )  # fmt: skip
+    return [kind for kind in dict.fromkeys(kinds) if kind]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from gambler_ai import crashpoints
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt
@@ -42,11 +43,13 @@ def restore(database: Database, info: SessionInfo) -> Restored:
     with database.read() as db:
         info = sessions.find(db, info.id)
         base = checkpoints.newest(db, info.id, empty_state(info), journal.GENESIS)
+        crashpoints.hit("recovery.checkpoint")
         state, head, replayed = base.state, base.head, 0
         for fact, row_hash in journal.read(db, info.id, state.seq, head):
             apply(state, fact)
             state.seq += 1
             head, replayed = row_hash, replayed + 1
+            crashpoints.hit("recovery.replaying")
     if (state.seq, head) != (info.seq, info.journal_hash):
         raise CheckpointCorrupt(
             f"the journal of session {info.id} ends at row {state.seq}, its session at row {info.seq}",

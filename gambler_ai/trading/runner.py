@@ -180,6 +180,7 @@ class Runner:
 
         An exit that is left half done has lost its stop and not yet its shares. ``reason`` is why the run ends.
         """
+        crashpoints.hit("wind_down.before")
         wanted, now = self.plan.on_exit, self._feed.clock.now()
         why = f"the session ends (--on-exit {wanted})"
         if wanted == "flatten":
@@ -189,6 +190,7 @@ class Runner:
             self._finish(self._engine.step(ev.StopRequested(now, reason)))  # what was not answered is not sent again
             self._until(lambda: not entering(self.state), lambda at: self._engine.cancel_entries(at, why))
         self.finish_exits()
+        crashpoints.hit("wind_down.after")
 
     def finish_exits(self) -> None:
         """See exits that were asked for through, for as long as `WIND_DOWN`; while the market is closed they wait."""
@@ -262,6 +264,7 @@ class Runner:
 
     def _wake(self, event: ev.Woken | ev.StreamChanged) -> None:
         """A stream says that something happened, or begins to listen: look now, whatever it was."""
+        crashpoints.hit("stream.woken")
         self._wakeups.hear(event)
         if isinstance(event, ev.StreamChanged):
             self._reporter.stream(event)

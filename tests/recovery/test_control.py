@@ -129,10 +129,9 @@ def test_flatten_while_it_runs_and_a_stop_in_the_middle(world: World):
 
 
 def test_killed_at_each_point_of_a_flatten_in_turn(world: World):
-    """`crash_kinds` calls a commit with any order for a position "protect"."""
     world.trade(*WIDE, duration=12).ok()
     world.run("flatten", "--yes", crash_at="cancel.after").was_killed()
-    for point in ("protect.before_commit", "protect.after_commit", "submit.after"):
+    for point in ("exit.before_commit", "exit.after_commit", "submit.after"):
         assert set(world.there.positions()) == {"AAPL", "MSFT"}
         world.resume(crash_at=point).was_killed()
     world.resume("--duration", "3").ok()

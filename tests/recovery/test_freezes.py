@@ -132,7 +132,7 @@ def test_one_that_is_frozen_for_a_moment_is_not_replaced(world: World):
 def test_one_that_is_frozen_inside_a_write_is_named_and_not_waited_for(world: World):
     """SQLite has one writer: nobody can take over from this one."""
     run = frozen(world, "checkpoint.inside:5")
-    other = World(world.folder, world.base_env | {"GAMBLER_HOME": str(world.home)}, None)
+    other = World(world.folder, {**world.base_env, "GAMBLER_HOME": str(world.home)}, None)
     begun_s = time.monotonic()
     stranger = other.run("--broker", "embedded", "--new", "--symbols", "AAPL", "--duration", "5")
     took_s = time.monotonic() - begun_s

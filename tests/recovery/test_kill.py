@@ -1,58 +1,146 @@
-"""SIGKILL at every named point, `--resume`, and an audit against the exchange's own books."""
+"""SIGKILL at every named point, a resume, and an audit against the exchange's own books.
+
+The matrix is that of `gambler-ai verify-crash`: each commit runs a sample of it, `scripts/nightly` all of it and pairs.
+Below it is what needs a recipe of its own.
+"""
 
 import signal
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
 
 import pytest
 
-from gambler_ai.crashpoints import POINTS
-from tests.recovery.harness import Exchange, World, audit, base_env, entries, story
-from tests.recovery.test_replace import WHILE_ADJUSTING, WHILE_MOVING
+from gambler_ai.crashpoints import COMMITS, POINTS
+from gambler_ai.proving import plan
+from gambler_ai.proving.cell import Performance, Told, Ways
+from gambler_ai.proving.plan import Cell, Survey
+from gambler_ai.proving.processes import Running
+from gambler_ai.proving.scenarios import SCENARIOS
+from gambler_ai.proving.verify import Verdict, judged
+from gambler_ai.storage.tables import SCHEMA_HEAD
+from tests.recovery import harness
+from tests.recovery.harness import World, audit, entries
 
 ENTRIES = [("AAPL", "buy"), ("MSFT", "sell")]
-#: AAPL is bought at 9:35 and stopped out at 9:56, MSFT is sold short at 9:40.
-MINUTES = 28
+SEED = 20081007
+#: Points of each scenario that each commit kills at, by kind of database.
+KILLS = {"sqlite": 2, "postgres": 1}
 
-#: Points that a plain half hour passes, with the pass at which to die.
-IN_A_RUN = [
-    "recovery.replayed:1", "recovery.settled:1", "intent.before_commit:1", "intent.after_commit:1",
-    "submit.before:1", "submit.after:1", "reply.before_commit:1", "reply.after_commit:1", "fill.before_commit:1",
-    "fill.after_commit:1", "submit.after:2", "fill.before_commit:3", "checkpoint.inside:14", "checkpoint.after:15",
-]  # fmt: skip
-#: Points passed by a resume that finds an order it has not heard of.
-IN_A_RESUME = [
-    "recovery.leased", "recovery.replayed", "recovery.settled", "reply.before_commit", "fill.after_commit",
-    "checkpoint.inside",
-]  # fmt: skip
-#: Points passed while what was filled of an entry is protected.
-WHILE_PROTECTING = ["cancel.after", "protect.before_commit", "protect.after_commit", "submit.after"]
-ELSEWHERE = ["prune.inside", "stop.before_checkpoint", "migration.inside", *WHILE_MOVING, *WHILE_ADJUSTING]
+
+def commits(*kinds: str) -> set[str]:
+    return {f"{kind}.{stage}_commit" for kind in kinds for stage in COMMITS[kind][1]}
+
+
+#: Each point, below a scenario that passes it on SQLite whatever threads do.
+HOMES = {
+    "market": commits("start", "end", "day", "intent", "exit", "leave", "outage") | {
+        "lease.before", "lease.locked", "lease.after", "lease.renewed", "session.created", "read.before", "read.clock",
+        "read.account", "read.orders", "read.fills", "read.positions", "stream.woken", "wind_down.before",
+        "wind_down.after", "stop.before_checkpoint", "release.before", "release.inside", "release.after",
+        "prune.before", "prune.inside", "prune.after", "submit.before", "submit.after",
+    },
+    "limit": commits("resend", "unknown", "missed") | {"read.lookup", "recovery.replayed", "recovery.settled"},
+    "bracket": commits("protect", "reply", "fill") | {
+        "checkpoint.before", "checkpoint.inside", "checkpoint.brief", "checkpoint.after",
+    },
+    "partial": commits("cancel") | {"cancel.before", "cancel.after"},
+    "exit": commits("adopt", "request", "foreign"),
+    "cancel": commits("void", "halt"),
+    "replace": commits("dispute", "adjust", "reconcile", "replace") | {
+        "replace.sent_before", "replace.sent_after", "read.by_id", "read.actions",
+    },
+    "import": {
+        "recovery.leased", "recovery.fallback", "recovery.checkpoint", "recovery.replaying", "migration.before",
+        "migration.copied", "migration.inside", "migration.after", "copy.inside", "copy.before_rename",
+        "copy.after_rename",
+    },
+}  # fmt: skip
+
+Play = Callable[[str, Cell | None], Told]
+
+
+@pytest.fixture
+def play(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Play:
+    """Plays a scenario in a world of its own, killed where the cell says."""
+    numbers = count()
+
+    def anew(args, env, cwd):
+        return Running(harness.zygote().start(args, env, cwd, anew=True))
+
+    def play_one(name: str, cell: Cell | None) -> Told:
+        server = request.getfixturevalue("postgres") if backend == "postgres" else None
+        database = server.create() if server is not None else ""
+        ways = Ways(harness.start, anew, server.url(database) if server is not None else "")
+        arm, is_anew = (cell.arm, cell.anew) if cell is not None else (None, False)
+        told = Performance(SCENARIOS[name], tmp_path / f"{next(numbers)}", ways, arm, anew=is_anew).play()
+        if server is not None:
+            server.drop(database)
+        return told
+
+    return play_one
+
+
+def undisturbed(play: Play, name: str) -> Survey:
+    told = play(name, None)
+    assert not told.violations, [violation.line for violation in told.violations]
+    return Survey(told, 1.0)
+
+
+def kill(play: Play, survey: Survey, cell: Cell) -> Told:
+    cell, told, verdict = judged(cell, survey, lambda c: play(c.scenario, c))
+    assert verdict is Verdict.PASS, (cell, verdict, [violation.line for violation in told.violations])
+    return told
 
 
 def test_no_point_is_left_out():
-    named = {point.partition(":")[0] for point in [*IN_A_RUN, *IN_A_RESUME, *WHILE_PROTECTING, *ELSEWHERE]}
-    assert named == set(POINTS)
+    assert set().union(*HOMES.values()) == set(POINTS)
+    assert sum(map(len, HOMES.values())) == len(POINTS)
+    assert set(HOMES) == set(SCENARIOS)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """What these minutes come to when nothing happens to the runner."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    exchange = Exchange(base_env(folder), folder)
-    try:
-        World(folder, base_env(folder), exchange).trade(duration=MINUTES).ok()
-        return story(exchange.fills())
-    finally:
-        exchange.stop()
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_passes_its_points_and_survives_some(play: Play, backend: str, name: str):
+    survey = undisturbed(play, name)
+    if backend == "sqlite":
+        assert [point for point in HOMES[name] if not survey.passes(point)] == []
+    cells = plan.everything({name: survey}, SEED, sorted(HOMES[name]))
+    picked = plan.pick(cells, KILLS[backend], SEED)
+    assert len(picked) == KILLS[backend]
+    for cell in picked:
+        kill(play, survey, cell)
 
 
-@pytest.mark.parametrize("point", IN_A_RUN)
-def test_killed_once(world: World, undisturbed, point: str):
-    """The market stood still meanwhile, so it ends as if nothing had happened."""
-    world.trade(duration=MINUTES, crash_at=point).was_killed()
-    world.resume().ok()
-    audit(world)
-    assert entries(world) == ENTRIES
-    assert story(world.there.fills()) == undisturbed
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_killed_at_every_point_of_a_scenario(play: Play, request: pytest.FixtureRequest, name: str):
+    survey = undisturbed(play, name)
+    cells = plan.everything({name: survey}, request.config.getoption("seed", 0))
+    assert len(cells) > 40
+    for cell in cells:
+        kill(play, survey, cell)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(21600)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_killed_once_more_at_every_point_of_the_recovery(play: Play, request: pytest.FixtureRequest, name: str):
+    """Pairs: each point of the scenario's own, and each point of the recovery from it."""
+    seed, survey = request.config.getoption("seed", 0), undisturbed(play, name)
+    for cell in plan.everything({name: survey}, seed, sorted(HOMES[name])):
+        for inside in kill(play, survey, cell).recovery:
+            pair = plan.cell_of(name, cell.point, survey, seed, inside)
+            assert pair is not None
+            _, told, verdict = judged(pair, survey, lambda c: play(c.scenario, c))
+            assert verdict is not Verdict.FAIL, (pair, [violation.line for violation in told.violations])
+
+
+# -- recipes of their own -------------------------------------------------------------------------
+
+#: Points passed while what was filled of an entry is protected.
+WHILE_PROTECTING = ["cancel.after", "protect.before_commit", "protect.after_commit", "submit.after"]
 
 
 def test_killed_while_pruning(world: World):
@@ -84,7 +172,7 @@ def test_killed_while_the_schema_changes(world: World):
     world.resume(crash_at="migration.inside").was_killed()
     assert world.content() == before
     ended = world.resume().ok()
-    assert "schema 0002, was 0001; a copy of it as it was: " in ended.err
+    assert f"schema {SCHEMA_HEAD}, was 0001; a copy of it as it was: " in ended.err
     audit(world)
     assert entries(world) == ENTRIES
 
@@ -95,15 +183,6 @@ def test_killed_while_the_first_schema_is_made(make_world):
     assert world.content() == {}
     world.trade(duration=12).ok()
     assert world.session()["status"] == "finished"
-
-
-@pytest.mark.parametrize("point", IN_A_RESUME)
-def test_killed_again_inside_the_recovery(world: World, point: str):
-    world.trade(duration=12, crash_at="submit.after:1").was_killed()
-    world.resume(crash_at=point).was_killed()
-    world.resume().ok()
-    audit(world)
-    assert entries(world) == ENTRIES
 
 
 def test_killed_in_each_part_of_the_recovery_in_turn(world: World):

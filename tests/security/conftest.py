@@ -1,7 +1,6 @@
 """A program with the marked keys, its broker, and the wish to find them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ from tests.security.mirror import Mirror, mirror
 from tests.security.scan import finds, left_in, needles
 
 
-@dataclass
 class Marked(World):
     """A home whose keys are markers. `check` scans all that was said and left."""
 
-    mirror: Mirror = field(default_factory=Mirror)
+    def __init__(self, folder: Path, base_env: Mapping[str, str], mirror: Mirror) -> None:
+        super().__init__(folder, base_env)
+        self.mirror = mirror
 
     def env(self, crash_at: str = "", **more: str) -> dict[str, str]:
         return super().env(crash_at, **(self.mirror.env | more))

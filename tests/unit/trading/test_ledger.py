@@ -106,15 +106,16 @@ def test_the_account_is_given_back(database, ledger):
 @pytest.mark.parametrize(
     ("facts", "named"),
     [
-        ([STORY[0]], []),
+        ([ev.Marked(AT, {}, {})], []),
+        ([STORY[0]], ["start"]),
         ([STORY[1]], ["intent"]),
         ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.PROTECT))], ["protect"]),
-        ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.EXIT))], ["protect"]),
+        ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.EXIT))], ["exit"]),
         ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.REPLACE))], ["replace"]),
         ([ev.SplitApplied(AT, "AAPL", 2, 1, D(20), "?")], ["adjust"]),
-        (STORY, ["intent", "reply", "fill", "adjust"]),
+        (STORY, ["start", "intent", "reply", "fill", "adjust"]),
     ],
-    ids=["none", "intent", "protect", "exit", "replace", "split", "all, once each"],
+    ids=["none", "start", "intent", "protect", "exit", "replace", "split", "all, once each"],
 )
 def test_a_commit_passes_the_points_of_what_is_in_it(facts, named):
     assert crash_kinds(facts) == named
