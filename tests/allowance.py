@@ -14,6 +14,9 @@ import pytest
 
 Point = TypeVar("Point")
 
+#: How the count of a suite's points ends, of which one night may do a part.
+IN_ALL = ", in all"
+
 
 @dataclass(frozen=True)
 class Allowance:
@@ -48,8 +51,8 @@ class Allowance:
 class Counts:
     """What a test did, by name: kills, cuts, faults. `Counts.add` is the fixture ``count``."""
 
-    def __init__(self) -> None:
-        self.numbers: Counter[str] = Counter()
+    def __init__(self, numbers: Counter[str] | None = None) -> None:
+        self.numbers: Counter[str] = Counter(numbers)
 
     def add(self, name: str, number: int = 1) -> None:
         self.numbers[name] += number

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 
 #: What stands for a value in a document of JSON.
 VALUES = [
@@ -49,6 +50,14 @@ def mutants(text: str, seed: int, count: int) -> Iterator[str]:
         for _step in range(int(rng.integers(1, 4))):
             found = _mutated(found, rng)
         yield found
+
+
+def by_night(number: int) -> Any:
+    """So many inputs as a parameter of a test, too many for each commit."""
+    return pytest.param(
+        number,
+        marks=[pytest.mark.nightly, pytest.mark.timeout(1800), pytest.mark.counts("hostile inputs", number)],
+    )
 
 
 def each_value(text: str) -> Iterator[str]:

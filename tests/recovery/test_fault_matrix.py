@@ -150,8 +150,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of it at night, a sample that the names of the cases draw with each commit."""
     if "endpoint" in metafunc.fixturenames:
         whole = metafunc.config.getoption("nightly", default=False)
-        cases = [case for case in MATRIX if whole or case in CHOSEN]
-        metafunc.parametrize(("kind", "endpoint", "times"), cases, ids=["-".join(map(str, case)) for case in cases])
+        marks = [pytest.mark.nightly, pytest.mark.counts("faults")] if whole else []
+        cases = [
+            pytest.param(*case, marks=marks, id="-".join(map(str, case))) for case in MATRIX if whole or case in CHOSEN
+        ]
+        metafunc.parametrize(("kind", "endpoint", "times"), cases)
 
 
 def test_after_a_fault_nothing_is_doubled_lost_or_unprotected(
