@@ -16,8 +16,8 @@ WEIGHTS = {
 #: What all checks take on two cores, about.
 ALL_CHECKS_MINUTES = 10.0
 #: Of these the marks are the subject.
-_NOT_SUITES = {"tests/test_marks.py"}
-_MARK = re.compile(r"mark\.nightly\b")
+_NOT_SUITES = {"tests/test_marks.py", "tests/test_nightly.py"}
+_MARK = re.compile(r"mark\.nightly\b|\bby_night\(")
 
 
 class Suite(NamedTuple):
