@@ -58,7 +58,7 @@ class Counts:
         self.numbers[name] += number
 
     def write(self, folder: Path, test: str, seconds: float) -> None:
-        """One file a test, that `tests/nightly` adds up."""
+        """One file a test, that `tests/nightly` adds up. ``test`` is the same for all parts of one."""
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{os.getpid()}-{time.monotonic_ns()}.json"
         text = json.dumps({"test": test, "seconds": round(seconds, 1), "counts": dict(self.numbers)})

@@ -107,7 +107,13 @@ def count(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
     yield counts.add
     folder: Path | None = request.config.getoption("counts")
     if folder is not None:
-        counts.write(folder, request.node.nodeid, time.monotonic() - begun_s)
+        counts.write(folder, whole_of(request.node), time.monotonic() - begun_s)
+
+
+def whole_of(item: pytest.Function) -> str:
+    """The test that ``item`` is, or is a part of."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return f"{item.path}::{item.originalname}{sorted((k, str(v)) for k, v in params.items() if k != 'part')}"
 
 
 @pytest.fixture(autouse=True)

@@ -45,8 +45,9 @@ def test_counts_of_many_tests_are_added_up(tmp_path: Path):
         counts = Counts()
         counts.add("kills", number)
         counts.add("cuts")
-        counts.write(tmp_path, "test", 1.0)
-    assert report.counted(tmp_path) == {"kills": 5, "cuts": 2}
+        counts.add("cuts, in all", 40)
+        counts.write(tmp_path, "a test in two parts", 1.0)
+    assert report.counted(tmp_path) == {"kills": 5, "cuts": 2, "cuts, in all": 40}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_report_adds_up_and_a_failure_is_a_violation():
 def test_a_suite_runs_with_its_share_and_what_it_leaves_is_read(tmp_path: Path):
     body = (
         "import json, pathlib, sys; folder = pathlib.Path(sys.argv[2]); folder.mkdir(parents=True);"
-        "(folder / 'a.json').write_text(json.dumps({'counts': {'kills': 4}}));"
+        "(folder / 'a.json').write_text(json.dumps({'test': 't', 'counts': {'kills': 4}}));"
         "print('1 passed', sys.argv[1]); sys.exit(int(sys.argv[3]))"
     )
     for code, verdict in ((0, PASSED), (1, FAILED)):

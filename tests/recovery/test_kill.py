@@ -119,7 +119,7 @@ def test_killed_at_every_point_of_every_scenario(play: Play, allowance: Allowanc
     surveys = {name: undisturbed(play, name) for name in SCENARIOS}
     cells = plan.everything(surveys, allowance.seed)
     assert len(cells) > 40 * len(SCENARIOS)
-    count("kills at a named point, in all", len(cells) if allowance.part == 0 else 0)
+    count("kills at a named point, in all", len(cells))
     wrong = []
     for cell in allowance.share(cells):
         try:
@@ -136,7 +136,7 @@ def test_killed_at_every_point_of_every_scenario(play: Play, allowance: Allowanc
 def test_killed_once_more_at_every_point_of_the_recovery(play: Play, allowance: Allowance, count):
     """Pairs: each point of each scenario's own, and each point of the recovery from it."""
     homes = [(name, point) for name in SCENARIOS for point in sorted(HOMES[name])]
-    count("first kills of pairs, in all", len(homes) if allowance.part == 0 else 0)
+    count("first kills of pairs, in all", len(homes))
     surveys: dict[str, Survey] = {}
     wrong = []
     for name, point in allowance.share(homes):
@@ -146,7 +146,6 @@ def test_killed_once_more_at_every_point_of_the_recovery(play: Play, allowance: 
             continue
         count("first kills of pairs")
         recovery = sorted(kill(play, survey, single).recovery)
-        count("pairs of kills, in all", len(recovery))
         for inside in replace(allowance, part=0, parts=1).share(recovery):
             pair = plan.cell_of(name, point, survey, allowance.seed, inside)
             assert pair is not None
