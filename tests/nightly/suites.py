@@ -10,8 +10,9 @@ SCRIPTS = ROOT / "scripts"
 
 #: Shares of the night; 1 for what is not named.
 WEIGHTS = {
-    "recovery/kill": 4.0, "faults/black_box": 4.0, "faults/syscall_kills": 4.0, "faults/io_errors": 3.0,
-    "faults/network_cuts": 2.0, "mutants": 4.0, "all checks": 5.0,
+    "recovery/kill": 8.0, "recovery/freezes": 3.0, "recovery/starts": 2.0, "simulation/simulation": 4.0,
+    "faults/black_box": 4.0, "faults/syscall_kills": 4.0, "faults/io_errors": 3.0, "faults/network_cuts": 2.0,
+    "mutants": 4.0, "all checks": 5.0,
 }  # fmt: skip
 #: What all checks take on two cores, about.
 ALL_CHECKS_MINUTES = 10.0
