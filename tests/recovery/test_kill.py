@@ -116,7 +116,7 @@ def test_a_scenario_passes_its_points_and_survives_some(play: Play, backend: str
 
 @pytest.mark.nightly
 @pytest.mark.timeout(0)
-def test_killed_at_every_point_of_every_scenario(play: Play, allowance: Allowance, count):
+def test_killed_at_every_point_of_a_scenario(play: Play, allowance: Allowance, count):
     surveys = {name: undisturbed(play, name) for name in SCENARIOS}
     cells = plan.everything(surveys, allowance.seed)
     assert len(cells) > 40 * len(SCENARIOS)
