@@ -11,7 +11,7 @@ from gambler_ai.broker.alpaca import AlpacaBroker
 from gambler_ai.broker.market_data import AlpacaMarketData
 from gambler_ai.core.model import BarFrame
 from gambler_ai.errors import BrokerError, ConfigError, OutcomeUnknown
-from tests.hostile.nasty import WHOLE, by_night, each_value, mutants, wrong
+from tests.hostile.nasty import WHOLE, Lot, by_night, each_value, wrong
 from tests.unit.broker.conftest import Wire, fenced
 from tests.unit.broker.test_convert import ORDER
 
@@ -138,11 +138,10 @@ def test_each_field_with_each_nasty_value(question: str, share: int, count: Call
     count("hostile inputs, in all", len(bad))
 
 
-@pytest.mark.parametrize("number", [25, by_night(20_000)])
+@pytest.mark.parametrize("lot", [Lot(25), *by_night(20_000)])
 @pytest.mark.parametrize("question", [q for q in QUESTIONS if q != "cancel"])
-def test_documents_made_wrong_by_seed(question: str, number: int, pytestconfig: pytest.Config):
-    seed = 4 + pytestconfig.getoption("seed")
-    for bad in mutants(json.dumps(QUESTIONS[question][1]), seed, number):
+def test_documents_made_wrong_by_seed(question: str, lot: Lot, pytestconfig: pytest.Config):
+    for bad in lot.of(json.dumps(QUESTIONS[question][1]), pytestconfig):
         check(question, bad.encode())
 
 

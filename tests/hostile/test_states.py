@@ -16,7 +16,7 @@ from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.storage import journal
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
-from tests.hostile.nasty import WHOLE, by_night, each_value, mutants, wrong
+from tests.hostile.nasty import WHOLE, Lot, by_night, each_value, wrong
 from tests.unit.fakes import AT, SESSION, D, bracket_of, entry, fill_of, make_state
 from tests.unit.storage.conftest import add
 
@@ -75,9 +75,9 @@ def test_each_field_with_each_nasty_value(share: int, count: Callable[..., None]
     assert not all(taken)
 
 
-@pytest.mark.parametrize("number", [150, by_night(50_000)])
-def test_states_made_wrong_by_seed(number: int, pytestconfig: pytest.Config):
-    for bad in mutants(PAYLOAD.decode(), 11 + pytestconfig.getoption("seed"), number):
+@pytest.mark.parametrize("lot", [Lot(150), *by_night(50_000)])
+def test_states_made_wrong_by_seed(lot: Lot, pytestconfig: pytest.Config):
+    for bad in lot.of(PAYLOAD.decode(), pytestconfig):
         check(bad.encode())
 
 
@@ -94,8 +94,8 @@ def test_a_symbol_may_be_called_so(symbol: str):
     assert snapshot.load(snapshot.dump(state), snapshot.STATE_VERSION).foreign == {symbol: D(1)}
 
 
-@pytest.mark.parametrize("number", [120, by_night(20_000)])
-def test_a_journal_row_made_wrong_with_a_hash_that_fits(number: int, database, pytestconfig: pytest.Config):
+@pytest.mark.parametrize("lot", [Lot(120), *by_night(20_000)])
+def test_a_journal_row_made_wrong_with_a_hash_that_fits(lot: Lot, database, pytestconfig: pytest.Config):
     """Whoever can change a row can compute its hash: what does not decode to numbers is refused all the same."""
     state = make_state()
     add(database, state)
@@ -105,7 +105,7 @@ def test_a_journal_row_made_wrong_with_a_hash_that_fits(number: int, database, p
     with database.read() as db:
         good = db.execute(sa.select(t.journal.c.payload).order_by(t.journal.c.seq)).scalars().all()
     refused = 0
-    for bad in mutants(good[1], 13 + pytestconfig.getoption("seed"), number):
+    for bad in lot.of(good[1], pytestconfig):
         if "\x00" in bad:
             continue
         with database.write() as db:
@@ -119,7 +119,7 @@ def test_a_journal_row_made_wrong_with_a_hash_that_fits(number: int, database, p
                 assert "journal row 2" in error.message
             else:
                 assert not any(snapshot.holds_no_number(found) for found in facts)
-    assert refused > number / 4
+    assert refused > lot.number / 4
 
 
 # -- the exchange's file -----------------------------------------------------------------------------
