@@ -17,11 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "from gambler_ai.cli.main import main; main()"
 #: Quick enough to be seen at each commit.
 QUICK = {PLANTED[0].name}
+NIGHTLY = [pytest.mark.nightly, pytest.mark.counts("planted bugs found")]
 
 
 def cases() -> list[object]:
     return [
-        pytest.param(p, id=p.name, marks=() if p.name in QUICK else pytest.mark.nightly) for p in PLANTED
+        pytest.param(p, id=p.name, marks=() if p.name in QUICK else NIGHTLY) for p in PLANTED
     ]  # fmt: skip
 
 

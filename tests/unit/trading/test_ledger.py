@@ -242,6 +242,17 @@ def test_an_entry_beyond_a_limit_is_neither_stored_nor_is_anything_beside_it(dat
     assert len(ledger.requests()) == 1
 
 
+def test_an_order_whose_stored_bytes_were_changed_is_not_sent_again(database, ledger, state):
+    coid = ENTRY.client_order_id
+    write(ledger, state, ev.IntentPlanned(AT, ENTRY), ev.IntentUnknown(AT, coid, "no answer"))
+    before = info(database)
+    with database.write() as db:
+        db.execute(sa.text("UPDATE intents SET body = replace(body, '10', '11')"))
+    with pytest.raises(CheckpointCorrupt, match="is not the one that was stored when it was planned"):
+        write(ledger, state, ev.ResendPlanned(AT, coid))
+    assert info(database) == before
+
+
 def planned(symbol: str) -> ev.IntentPlanned:
     coid = f"ga1-{symbol}"
     return ev.IntentPlanned(AT, replace(ENTRY, symbol=symbol, client_order_id=coid, decision_id=coid, market_day="d-1"))
