@@ -11,7 +11,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import bars_passed, caught_up
 from gambler_ai.core.degraded import Condition, of_a_process
 from gambler_ai.core.engine import Decisions, Engine
-from gambler_ai.core.orders import IN_FLIGHT, Status
+from gambler_ai.core.orders import IN_FLIGHT, Role, Status
 from gambler_ai.core.reconcile import HALTING
 from gambler_ai.core.risk import entering
 from gambler_ai.core.state import Plan, SessionState
@@ -455,7 +455,11 @@ class Runner:
             self._take(event)
 
     def _in_flight(self) -> bool:
-        return any(r.status in IN_FLIGHT for r in self.state.intents.values())
+        """Whether something may still come of what we sent: an order, or a part of an entry that is being canceled."""
+        ending = (o for o in self.state.orders.values() if o.role is Role.ENTRY and o.cancel_requested_at is not None)
+        return any(not o.is_settled for o in ending) or any(
+            r.status in IN_FLIGHT for r in self.state.intents.values()
+        )
 
     def _anything_open(self) -> bool:
         return any(record.settled_at is None for record in self.state.intents.values())
