@@ -65,20 +65,29 @@ def reopen(desk: Desk, info: SessionInfo, state: SessionState) -> Venue:
                 f"session {info.id} trades at {info.trading_url}, not at {venue.trading_url}",
                 hint=f"set ALPACA_TRADING_URL={info.trading_url}",
             )
-        account_id = venue.broker.account_id()
-        if account_id != info.account_id:
-            raise RecoveryHalted(
-                f"session {info.id} belongs to account {info.account_id}, these keys to {account_id}",
-                hint="a paper account that was reset is a new one, and nothing of the old one can be reached;"
-                f" then: gambler-ai sessions close {info.id}, and start afresh",
-            )
-        _refuse_reset(venue, info)
+        refuse_other_account(venue, info)
         if venue.skip_to is not None and state.last_at > venue.clock.now():
             venue.skip_to(state.last_at)
     except BaseException:
         venue.on_close()
         raise
     return venue
+
+
+def refuse_other_account(venue: Venue, info: SessionInfo) -> None:
+    """Refuse keys of an account that the session did not trade.
+
+    Raises:
+        RecoveryHalted.
+    """
+    account_id = venue.broker.account_id()
+    if account_id != info.account_id:
+        raise RecoveryHalted(
+            f"session {info.id} belongs to account {info.account_id}, these keys to {account_id}",
+            hint="a paper account that was reset is a new one, and nothing of the old one can be reached;"
+            f" then: gambler-ai sessions close {info.id}, and start afresh",
+        )
+    _refuse_reset(venue, info)
 
 
 def _refuse_reset(venue: Venue, info: SessionInfo) -> None:

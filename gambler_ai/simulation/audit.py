@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import ZERO
@@ -55,7 +56,7 @@ class Auditor:
         self._head = journal.GENESIS
         self._halted = False  # as the requests that were taken have it
         self._fills: set[str] = set()
-        self.entries = 0
+        self.entries = self.voids = 0
         self._told_bare: dict[str, datetime] = {}
         self._bare_since: dict[str, datetime] = {}  # or since something was last done about it
 
@@ -74,9 +75,17 @@ class Auditor:
         """What holds at any instant; ``live`` is the state in the memory of a process that ended in order."""
         found = list(self._replay())
         found += self._same_state(live)
+        if self.is_reset:  # what our books were about is gone
+            return found
         found += self._orders()
         found += self._booked(complete=False)
         return found
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether the account that the session trades is gone, and its keys open another one."""
+        with self._database.read() as db:
+            return self._exchange.account_id != sessions.find(db, self._session_id).account_id
 
     def settled(self) -> list[Violation]:
         """What holds besides when nothing has gone wrong for a while and the broker was read."""
@@ -127,7 +136,7 @@ class Auditor:
         elif isinstance(fact, ev.IntentPlanned):
             yield from self._planned(state, fact)
         elif isinstance(fact, ev.IntentVoided):
-            yield from self._voided(state.intents[fact.client_order_id], fact)
+            yield from self._voided(state, state.intents[fact.client_order_id], fact)
         elif isinstance(fact, ev.ResendPlanned):
             intent = state.intents[fact.client_order_id].intent
             if intent.purpose is Purpose.ENTRY and (state.halts or self._halted):
@@ -142,9 +151,11 @@ class Auditor:
             if at - since > BARE_MAX:
                 yield Violation("bare", f"{symbol}: NAKED ({naked[symbol]}) since {since} and nothing is done")
 
-    @staticmethod
-    def _voided(record: IntentRecord, fact: ev.IntentVoided) -> Iterator[Violation]:
+    def _voided(self, state: SessionState, record: IntentRecord, fact: ev.IntentVoided) -> Iterator[Violation]:
         """Believed absent takes three look-ups that missed over ten seconds, half a minute after the last byte."""
+        self.voids += 1
+        if state.run_started_at is not None and fact.at - state.run_started_at < timedelta(seconds=30):
+            yield Violation("void", f"{fact.client_order_id} before an earlier owner's last byte can have arrived")
         quiet = fact.at - (record.sent_at or record.intent.decided_at)
         span = fact.at - (record.first_miss_at or fact.at)
         if record.misses < 3 or quiet < timedelta(seconds=30) or span < timedelta(seconds=10):
@@ -162,8 +173,8 @@ class Auditor:
         self.entries += 1
         if state.halts or state.stopping or self._halted or ev.ALL in state.exits:
             yield Violation("halted", f"{name}: {state.halts or state.stopping or state.exits or 'a person said halt'}")
-        if state.degraded:
-            yield Violation("degraded", f"{name}: {state.degraded}")
+        if against := degraded.against(state.degraded, intent.symbol):
+            yield Violation("degraded", f"{name}: {against}")
         close = self._close_of(state.day)
         if fact.at >= close - RiskLimits(timedelta(minutes=1)).entry_cutoff:
             yield Violation("close", f"{name}: the market really closes at {close}")
@@ -179,7 +190,16 @@ class Auditor:
     # -- the exchange -----------------------------------------------------------------------------
 
     def _is_ours(self, order: Order) -> bool:
-        return self._exchange.book.orders[order.group].client_order_id.startswith(ID_PREFIX)
+        """By its group's id, or by that of the order whose place it took: a split gives new ones."""
+        orders = self._exchange.book.orders
+        while True:
+            head = orders[order.group]
+            if head.client_order_id.startswith(ID_PREFIX) or order.client_order_id.startswith(ID_PREFIX):
+                return True
+            before = order.replaces or head.replaces
+            if before is None:
+                return False
+            order = orders[before]
 
     def _orders(self) -> Iterator[Violation]:
         decisions = self._books.decisions(self._session_id)

@@ -8,9 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from gambler_ai.core import events as ev
-from gambler_ai.core.orders import ID_PREFIX
+from gambler_ai.core.model import round_price
 from gambler_ai.exchange.exchange import Exchange
+from gambler_ai.exchange.faults.kinds import HAND
 from gambler_ai.exchange.refusal import Refusal
 from gambler_ai.simulation.process import Process
 from gambler_ai.simulation.scenario import Deed
@@ -47,7 +50,8 @@ class Hands:
         """One deed; what cannot be done is left undone."""
         self._stage.note(f"people: {deed.kind} {deed.argument} {deed.number:g}".rstrip())
         acts: dict[str, Callable[[Deed], None]] = {
-            "buy": self._trade, "sell": self._trade, "cancel ours": self._cancel_ours, "close by hand": self._close,
+            "buy": self._trade, "sell": self._trade, "cancel ours": self._cancel, "close by hand": self._close,
+            "move by hand": self._move_by_hand, ev.MOVE_STOP: self._move, ev.MOVE_TARGET: self._move,
             "jump": self._jump, "asleep": self._sleep, "stop": self._stop, "halt file": self._put_halt_file,
         }  # fmt: skip
         acts.get(deed.kind, self._ask)(deed)
@@ -68,26 +72,39 @@ class Hands:
         except Refusal as refusal:
             self._stage.note(f"people: refused, {refusal.message}")
 
-    def _cancel_ours(self, deed: Deed) -> None:
-        exchange, symbol = self._stage.exchange, self._held(deed)
-        with exchange.step():
-            for order in exchange.book.open_in(symbol):
-                head = exchange.book.orders[order.group]
-                if order.is_open and head.client_order_id.startswith(ID_PREFIX):
-                    try:
-                        exchange.desk.cancel(order, exchange.now_us)
-                    except Refusal as refusal:
-                        self._stage.note(f"people: refused, {refusal.message}")
+    def _cancel(self, deed: Deed) -> None:
+        self._by_hand({"cancel": self._held(deed)})
 
     def _close(self, deed: Deed) -> None:
-        self._cancel_ours(deed)
+        self._by_hand({"close": self._held(deed)})
+
+    def _move_by_hand(self, deed: Deed) -> None:
         symbol = self._held(deed)
-        qty = self._stage.exchange.book.position_qty(symbol)
-        if qty:
-            side = "sell" if qty > Decimal(0) else "buy"
-            self._submit({
-                "symbol": symbol, "qty": f"{abs(qty):f}", "side": side, "type": "market", "time_in_force": "day",
-            })  # fmt: skip
+        price = self._price(symbol, -deed.number)
+        if price is not None:
+            self._by_hand({"replace": symbol, "changes": {"stop_price": f"{price:f}"}})
+
+    def _by_hand(self, row: dict[str, Any]) -> None:
+        """As the account's owner, at the exchange."""
+        self._stage.exchange.deeds.do(HAND, row)
+        self._stage.note(f"people: {self._stage.exchange.deeds.log()[-1]['outcome']}")
+
+    def _move(self, deed: Deed) -> None:
+        """A stop behind the last price or a target ahead of it, now and then on the wrong side."""
+        symbol = self._held(deed)
+        is_behind = (deed.kind == ev.MOVE_STOP) != (deed.number % 8 == 0)
+        price = self._price(symbol, -deed.number if is_behind else deed.number)
+        if price is not None:
+            self._ask(replace(deed, argument=f"{symbol} {price:f}"))
+
+    def _price(self, symbol: str, tenths: float) -> Decimal | None:
+        """So many tenths of a percent ahead of the last price that the process knows."""
+        process = self._stage.process
+        mark = process.state.marks.get(symbol) if process is not None and process.state is not None else None
+        if mark is None:
+            return None
+        sign = 1 if self._stage.exchange.book.position_qty(symbol) >= 0 else -1
+        return round_price(mark * (1 + sign * Decimal(int(tenths)) / 1000))
 
     def _held(self, deed: Deed) -> str:
         """The deed's symbol if the account holds it, else one that it holds."""

@@ -58,9 +58,9 @@ class SimulatedWallFeed(WallFeed):
         super().__init__(clock, rate)
         self.turns = turns
 
-    def poll(self, timeout_s: float | None) -> Input | None:
+    def _get(self, timeout_s: float | None) -> Input | BaseException | None:
         self.turns.wait(lambda: not self._items.empty(), timeout_s)
-        return super().poll(0)
+        return super()._get(0)
 
 
 class SimulatedPacedFeed(PacedFeed):
@@ -71,6 +71,6 @@ class SimulatedPacedFeed(PacedFeed):
         super().__init__(clock, universe.advance, 0.0)
         self.turns = turns
 
-    def poll(self, timeout_s: float | None) -> Input | None:
+    def _get(self, timeout_s: float | None) -> Input | BaseException | None:
         self.turns.wait(lambda: not self._items.empty(), timeout_s)
-        return super().poll(0)
+        return super()._get(0)

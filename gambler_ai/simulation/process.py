@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gambler_ai import crashpoints
-from gambler_ai.app.assembly import build_engine, build_runner, instruments_of, parameters_of
+from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of
+from gambler_ai.app.reopening import refuse_other_account
 from gambler_ai.app.resuming import came_from
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue
 from gambler_ai.broker.alpaca import AlpacaBroker
@@ -15,6 +16,7 @@ from gambler_ai.broker.market_data import AlpacaMarketData
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
+from gambler_ai.core.model import Instrument
 from gambler_ai.core.ports import Strategy
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.exchange.exchange import Exchange
@@ -28,6 +30,7 @@ from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
 from gambler_ai.trading.executor import InlineExecutor
 from gambler_ai.trading.recovery import restore
+from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 from gambler_ai.trading.runner import DURATION, Runner
 
 OWNER = "simulated runner"
@@ -50,6 +53,8 @@ class Quiet:
 
     def stream(self, change: ev.StreamChanged) -> None: ...
 
+    def noted(self, notice: DatabaseLost | DatabaseBack) -> None: ...
+
     def stopping(self, reason: str) -> None: ...
 
     def ended(self, state: SessionState, *, created: int, pruned: int) -> None: ...
@@ -68,6 +73,7 @@ class Process:
         self.runner: Runner | None = None
         self._folder = folder
         self._strategy = strategy
+        self._reporter = Quiet()
         self._held: Lease | None = None
         self._turns = Turns(universe, delay_s)
         self.database = Database(f"sqlite:///{folder / 'gambler.sqlite3'}", factory=disk.connect)
@@ -96,8 +102,7 @@ class Process:
                 db, state, broker=venue.kind, trading_url=venue.trading_url, genesis=journal.GENESIS,
                 wall=self.wall.now(),
             )  # fmt: skip
-        engine = build_engine(self.database, state, instruments, self._strategy)
-        runner = self._runner(venue, held, engine, head=journal.GENESIS, created=0)
+        runner = self._runner(venue, held, state, instruments, head=journal.GENESIS, created=0)
         self._run(
             runner, ev.RunStarted(now, plan.duration_s, resumed=False, token=runner.token),
             ev.ParametersSet(now, parameters_of(plan)),
@@ -130,12 +135,11 @@ class Process:
         crashpoints.hit("recovery.leased")
         restored = restore(self.database, info)
         venue, state = self._venue(), restored.state
-        venue.broker.account_id()
+        refuse_other_account(venue, info)
         if venue.skip_to is not None:
             self._catch_up(venue, state)
         instruments = instruments_of(venue, state.plan)
-        engine = build_engine(self.database, state, instruments, self._strategy)
-        runner = self._runner(venue, held, engine, head=restored.head, created=info.checkpoints)
+        runner = self._runner(venue, held, state, instruments, head=restored.head, created=info.checkpoints)
         budget_s = state.remaining_s or state.plan.duration_s
         again = ev.RunStarted(venue.clock.now(), budget_s, resumed=True, token=runner.token)
         return runner, came_from(venue, restored), again
@@ -181,12 +185,18 @@ class Process:
         skip_to = None if self.universe.rate else feed.skip_to
         return Venue(kind, self.line.url, broker, data, feed, "simulation", speed=self.universe.rate, skip_to=skip_to)
 
-    def _runner(self, venue: Venue, held: Lease, engine: Any, *, head: str, created: int) -> Runner:
-        executor = InlineExecutor(venue.broker, venue.market_data, venue.feed)
-        self._turns.executor = executor
+    def _runner(
+        self, venue: Venue, held: Lease, state: SessionState, instruments: dict[str, Instrument], *, head: str,
+        created: int,
+    ) -> Runner:  # fmt: skip
+        def executor_of(*args: Any) -> InlineExecutor:
+            executor = InlineExecutor(*args)
+            self._turns.executor = executor
+            return executor
+
         self.runner = build_runner(
-            self.database, held, venue, engine, head=head, created=created, reporter=Quiet(),
-            halt_file=self._folder / "HALT", wall=self.wall, executor=executor,
+            self.database, held, venue, state, instruments, self._strategy, head=head, created=created,
+            reporter=self._reporter, halt_file=self._folder / "HALT", wall=self.wall, executor_of=executor_of,
         )  # fmt: skip
         return self.runner
 

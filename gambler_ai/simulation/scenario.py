@@ -15,13 +15,25 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.ports import Strategy
 from gambler_ai.core.state import Plan
 from gambler_ai.crashpoints import POINTS
-from gambler_ai.exchange import faults
 from gambler_ai.exchange.assets import ASSETS
 from gambler_ai.exchange.daily import market_days
+from gambler_ai.exchange.faults.deeds import TREATMENTS
+from gambler_ai.exchange.faults.kinds import (
+    ACCOUNT_RESET,
+    BAD_PRICE,
+    DEED_KINDS,
+    INSIDE,
+    KINDS,
+    MATCHING,
+    NO_SECONDS,
+    SPLIT,
+    STREAM_KINDS,
+)
+from gambler_ai.exchange.faults.spoil import PRICES
 from gambler_ai.exchange.instants import NEW_YORK, from_us
 from gambler_ai.exchange.sessions import EARLY_CLOSES, Session, Sessions
 from gambler_ai.simulation.dice import Dice
-from gambler_ai.simulation.disk import MESSAGES, DiskFault
+from gambler_ai.simulation.disk import AWAY, MESSAGES, DiskFault
 from gambler_ai.strategies.mean_reversion import MeanReversion
 from gambler_ai.strategies.momentum import Momentum
 
@@ -33,19 +45,26 @@ SPARE_MINUTES = 20
 CALM_MAX, CALM_SHARE = 25.0, 0.4
 #: Points that no session of one process on one database passes.
 _ELSEWHERE = ("migration.", "import.", "export.")
+#: Executions that begin shortly before a close.
+LATE_SHARE = 0.2
+#: New shares for one old.
+RATIOS = ("2", "3", "3:2", "1:10")
+#: Kinds that may begin at any instant; what happens to the account is drawn by itself.
+_ANYTIME = [name for name in KINDS if name not in STREAM_KINDS | DEED_KINDS]
 #: Endpoints, and how much a fault there is worth.
 _ENDPOINTS = (
-    ("POST", "/v2/orders", 6), ("DELETE", "/v2/orders", 3), ("GET", "/v2/orders", 3),
+    ("POST", "/v2/orders", 6), ("DELETE", "/v2/orders", 3), ("PATCH", "/v2/orders", 2), ("GET", "/v2/orders", 3),
     ("GET", "/v2/orders:by_client_order_id", 2), ("GET", "/v2/account", 1), ("GET", "/v2/account/activities", 2),
     ("GET", "/v2/positions", 2), ("GET", "/v2/clock", 1), ("GET", "/v2/stocks", 2), ("", "/v2/", 2),
 )  # fmt: skip
 
 
 class BrokerFault(Struct, frozen=True):
-    """A line of the exchange's plan, from ``after_s`` seconds of market time on."""
+    """A line of the exchange's plan, from ``after_s`` seconds of market time on; for ``lasts_s``, if that is given."""
 
     after_s: float
     row: dict[str, Any]
+    lasts_s: float = 0.0
 
 
 class CrashPlan(Struct, frozen=True):
@@ -102,7 +121,7 @@ class Scenario(Struct, frozen=True):
             f"limits: positions {plan.max_positions}, order {plan.max_order_value}, orders a day"
             f" {plan.max_orders_per_day}, daily loss {plan.max_daily_loss}",
         ]
-        rows += [f"broker at {fault.after_s:g} s: {fault.row}" for fault in self.broker]
+        rows += [f"broker at {f.after_s:g} s{f' for {f.lasts_s:g} s' * (f.lasts_s > 0)}: {f.row}" for f in self.broker]
         rows += [f"disk of process {n}: {fault}" for n, fault in enumerate(self.disk, 1) if fault is not None]
         rows += [f"process {n} dies at {c.point or f'request {c.request}'}" for n, c in enumerate(self.crashes, 1)]
         rows += [f"people at {d.after_s:g} s: {d.kind} {d.argument} {d.number:g}" for d in self.deeds]
@@ -150,13 +169,17 @@ def draw(seed: int, minutes: float | None = None) -> Scenario:
         if rate and dice.random() < 0.9:  # what it is down for, so that it does not wait for the next day
             minutes -= SPARE_MINUTES
     start = from_us(session.open_us) + timedelta(seconds=_pick(dice, 1, 50))
+    if not rate and dice.random() < LATE_SHARE:  # over the close, the night and the next open
+        left_s = _pick(dice, 12 * 60, 40 * 60)
+        start, count = from_us(session.close_us) - timedelta(seconds=left_s), 2
+        minutes = min(minutes, left_s / 60 + 120)
     symbols = tuple(str(s) for s in dice.choice(_listed(session), size=int(dice.integers(1, 4)), replace=False))
     scenario = Scenario(
         seed=seed, start=start, close=from_us(session.close_us), sessions=count, minutes=minutes, rate=rate,
         plan=_plan(dice, symbols, minutes, rate), strategy=_strategy(dice), exchange_seed=int(dice.integers(0, 4)),
         latency_s=_pick(dice, 0.002, 0.08), slow=int(dice.choice([0, 0, 5, 30])),
     )  # fmt: skip
-    return _with_trouble(dice, scenario)
+    return _with_account(dice, _with_trouble(dice, scenario), index)
 
 
 def _pick(dice: np.random.Generator, low: float, high: float) -> float:
@@ -193,7 +216,7 @@ def _plan(dice: np.random.Generator, symbols: tuple[str, ...], minutes: float, r
         strategy="dice", stop_loss_pct=Decimal(int(dice.integers(1, 5))), take_profit_pct=Decimal(4),
         position_size=Decimal(int(dice.integers(2_000, 15_000))), keep_checkpoints=int(dice.choice([1, 5, 100])),
         speed=rate, feed="iex", on_exit=str(dice.choice(["keep", "keep", "cancel", "flatten"])), when_closed="wait",
-        **limits,
+        limit_pct=Decimal(str(dice.choice(["-0.5", "0", "0.2", "1"]))) if dice.random() < 0.3 else None, **limits,
     )  # fmt: skip
 
 
@@ -203,7 +226,7 @@ def _strategy(dice: np.random.Generator) -> dict[str, Any]:
         return {"class": name, "change_pct": _pick(dice, 0.05, 0.6), "lookback": 3, "volume_ratio": 0.8}
     if name == "mean_reversion":
         return {"class": name, "lookback": int(dice.integers(5, 15)), "entry_z": _pick(dice, 0.8, 1.8)}
-    chances = {"enter": int(dice.integers(50, 600)), "leave": int(dice.integers(0, 200))}
+    chances = {"enter": int(dice.integers(100, 900)), "leave": int(dice.integers(0, 300))}
     return {"class": name, "seed": int(dice.integers(0, 1_000)), **chances}
 
 
@@ -215,8 +238,38 @@ def _with_trouble(dice: np.random.Generator, scenario: Scenario) -> Scenario:
     crashes = tuple(_crash(dice) for _ in range(int(dice.choice([0, 1, 2, 4, 8]))))
     broker = tuple(_broker_fault(dice, scenario) for _ in range(int(dice.choice([0, 3, 8, 16]))))
     disk = tuple(_disk_fault(dice) if dice.random() < 0.5 else None for _ in range(int(dice.choice([0, 0, 2, 4]))))
-    deeds = tuple(_deed(dice, scenario) for _ in range(int(dice.choice([0, 0, 3, 6]))))
+    deeds = tuple(_deed(dice, scenario) for _ in range(int(dice.choice([0, 0, 3, 8]))))
+    if dice.random() < 0.25:
+        broker = (*_lost_entries(dice, scenario), *broker)
     return replace(scenario, crashes=crashes, broker=broker, disk=disk, deeds=deeds)
+
+
+def _lost_entries(dice: np.random.Generator, scenario: Scenario) -> tuple[BrokerFault, ...]:
+    """Entries that do not arrive, or late, or are not shown, until their signal has expired: what VOID is about."""
+    after_s, lasts_s = _pick(dice, 0, scenario.loud_s * 0.6), _pick(dice, 300, 1_500)
+    kind = str(dice.choice(["reset", "500", "hang_unhandled", "late_arrival", "late_arrival", "lost_reply"]))
+    row: dict[str, Any] = {"kind": kind, "method": "POST", "path": "/v2/orders$", "contains": "bracket"}
+    row["times"] = int(dice.choice([1, 2, 5, 40]))
+    if kind == "late_arrival":
+        row["seconds"] = _pick(dice, 5, 1_200)
+    found = [BrokerFault(after_s, row, lasts_s)]
+    if kind == "lost_reply" or dice.random() < 0.3:
+        hidden = {"kind": "not_found_for", "times": "always", "seconds": _pick(dice, 30, 900)}
+        found.append(BrokerFault(after_s, hidden, lasts_s))
+    return tuple(found)
+
+
+def _with_account(dice: np.random.Generator, scenario: Scenario, index: int) -> Scenario:
+    """What happens to the account itself: a split in the night, another account under the same keys."""
+    found: tuple[BrokerFault, ...] = ()
+    if scenario.sessions > 1 and dice.random() < 0.4:
+        symbol, day = str(dice.choice(list(scenario.plan.symbols))), calendar().days[index + 1]
+        row = {"kind": SPLIT, "symbol": symbol, "on": day.isoformat(), "ratio": str(dice.choice(RATIOS))}
+        treatment = str(dice.choice(["", *TREATMENTS]))
+        found = (BrokerFault(0.0, row | ({"orders": treatment} if treatment else {})),)
+    if dice.random() < 0.03:
+        found = (BrokerFault(_pick(dice, 60, scenario.loud_s * 0.95), {"kind": ACCOUNT_RESET}),)
+    return replace(scenario, broker=(*found, *scenario.broker))
 
 
 def _crash(dice: np.random.Generator) -> CrashPlan:
@@ -230,28 +283,47 @@ def _crash(dice: np.random.Generator) -> CrashPlan:
 
 
 def _broker_fault(dice: np.random.Generator, scenario: Scenario) -> BrokerFault:
-    kind = str(dice.choice([k for k in faults.KINDS if k not in faults.STREAM_KINDS]))
-    row: dict[str, Any] = {"kind": kind, "times": int(dice.choice([1, 1, 2, 3, 8, 20]))}
-    if kind == "hang":
+    name = str(dice.choice(_ANYTIME))
+    kind = KINDS[name]
+    row: dict[str, Any] = {"kind": name, **_schedule(dice)}
+    if name in ("hang", "hang_unhandled", "slow"):
         row["seconds"] = float(dice.choice([2.0, 9.0, 12.0, 45.0, 300.0]))
-    elif kind in faults.INSIDE:
+    elif kind.seconds != NO_SECONDS:
         row["seconds"] = _pick(dice, 1, 120)
-    if kind not in faults.INSIDE:
+    if name == BAD_PRICE:
+        row["price"] = str(dice.choice(sorted(PRICES)))
+    if kind.group not in (INSIDE, MATCHING) and not kind.method:
         weights = np.array([weight for _m, _p, weight in _ENDPOINTS], dtype=float)
         method, path, _weight = _ENDPOINTS[int(dice.choice(len(_ENDPOINTS), p=weights / weights.sum()))]
         row |= {"method": method, "path": path}
-    return BrokerFault(_pick(dice, 0, scenario.loud_s * 0.95), row)
+    lasts_s = _pick(dice, 30, 1_800) if dice.random() < 0.3 else 0.0
+    return BrokerFault(_pick(dice, 0, scenario.loud_s * 0.95), row, lasts_s)
+
+
+def _schedule(dice: np.random.Generator) -> dict[str, Any]:
+    """How often a fault acts on what it fits."""
+    row: dict[str, Any] = {"times": int(dice.choice([1, 1, 2, 3, 8, 20]))}
+    if dice.random() < 0.2:
+        row["after"] = int(dice.integers(1, 20))
+    if dice.random() < 0.2:
+        row["every"] = int(dice.integers(2, 6))
+    if dice.random() < 0.2:
+        row["probability"] = _pick(dice, 0.1, 0.9)
+    return row
 
 
 def _disk_fault(dice: np.random.Generator) -> DiskFault:
-    commit = int(dice.integers(1, 900)) if dice.random() < 0.7 else int(dice.integers(1, 12))
-    return DiskFault(str(dice.choice(list(MESSAGES))), commit, int(dice.choice([1, 1, 1, 3])))
+    commit = int(dice.integers(12, 400)) if dice.random() < 0.8 else int(dice.integers(1, 12))
+    kind = str(dice.choice(list(MESSAGES)))
+    if kind == AWAY:
+        return DiskFault(kind, commit, away_s=float(dice.choice([0.5, 5.0, 60.0, 100.0, 150.0])))
+    return DiskFault(kind, commit, int(dice.choice([1, 1, 1, 3, 12])))
 
 
 #: What is done from outside, and how often compared with each other.
 DEEDS = {
     "buy": 2, "sell": 2, "cancel ours": 4, "close by hand": 2, "jump": 2, "asleep": 1, "stop": 1, "halt file": 1,
-    ev.HALT: 2, ev.RESUME_TRADING: 2, ev.FLATTEN: 2, ev.ADOPT: 1,
+    ev.HALT: 2, ev.RESUME_TRADING: 2, ev.FLATTEN: 2, ev.ADOPT: 1, ev.MOVE_STOP: 4, ev.MOVE_TARGET: 3, "move by hand": 2,
 }  # fmt: skip
 
 

@@ -1,33 +1,37 @@
 """The network between a simulated process and its exchange: no socket, no thread, no HTTP encoding; and its faults.
 
 It is below alpaca-py and above the exchange's own gate, so that the plan of faults is the exchange's. What takes time
-takes virtual time; what hangs longer than a client waits is handled when it arrives, which may be much later.
+takes virtual time.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Coroutine, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlencode
 
 import requests
+from requests.exceptions import ChunkedEncodingError
 from requests.structures import CaseInsensitiveDict
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
 from gambler_ai.broker.fence import READ_TIMEOUT_S
+from gambler_ai.broker.reply import Reply
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.faults import BEFORE, Fault, FaultPlan
+from gambler_ai.exchange.faults.plan import FaultPlan, Met
+from gambler_ai.exchange.gate import CutShort, Gate, HangUp, TimedOut
 from gambler_ai.exchange.refusal import Refusal
 from gambler_ai.exchange.routes import EXCEPTION_HANDLERS, ROUTES
-from gambler_ai.exchange.server import Gate, HangUp, create_app
+from gambler_ai.exchange.server import create_app
 from gambler_ai.simulation.universe import Universe
 from gambler_ai.simulation.violations import Crash
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
+
+#: Kinds that make a client wait for their seconds, or for as long as it waits at all.
+_WAITED_FOR = frozenset({"hang", "hang_unhandled", "slow"})
 
 
 class Router:
@@ -60,64 +64,52 @@ class Router:
         raise Refusal(404, 40410000, "endpoint not found")
 
 
-class _Planned(FaultPlan):
-    """The one fault that was already taken for the request under way."""
+class _Plan(FaultPlan):
+    """The exchange's own plan; what a request meets is told, and what is waited for takes virtual time."""
 
-    fault: Fault | None = None
+    def __init__(self, universe: Universe, note: Callable[[str], None]) -> None:
+        super().__init__()
+        self._universe = universe
+        self._note = note
 
-    def take(self, method: str, path: str, text: str) -> Fault | None:
-        return self.fault
+    def meet(self, method: str, path: str, text: str) -> Met:
+        met = super().meet(method, path, text)
+        for fault in (*met.deeds, *(() if met.fault is None else (met.fault,))):
+            self._note(f"broker: {method} {path} meets {fault.row}")
+        if met.fault is not None and met.fault.kind in _WAITED_FOR:
+            self._universe.wait(min(met.fault.seconds, READ_TIMEOUT_S))
+        return met
 
 
 class Wire:
     """Brings requests to an exchange, whoever sends them and however many processes have died meanwhile."""
 
-    def __init__(self, exchange: Exchange, universe: Universe) -> None:
+    def __init__(self, exchange: Exchange, universe: Universe, note: Callable[[str], None]) -> None:
         self.universe = universe
-        self._plans: list[FaultPlan] = []
-        self._planned = _Planned()
-        self._gate = Gate(Router(), exchange, "simulation", self._planned)
-        self._app = create_app(exchange, "simulation", self._planned)
+        self._plan = _Plan(universe, note)
+        self._gate = Gate(Router(), exchange, "simulation", self._plan)
+        self._app = create_app(exchange, "simulation", self._plan)
 
-    def plan(self, row: Mapping[str, Any]) -> None:
-        """One more fault, from now on."""
-        self._plans.append(FaultPlan([row]))
+    def plan(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """What the broker does from here on, instead of what was planned."""
+        self._plan.replace(rows)
 
     def calm(self) -> None:
         """No fault from now on."""
-        self._plans.clear()
+        self._plan.replace([])
 
     def carry(self, method: str, path: str, query: str, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
         """One request and its answer.
 
         Raises:
-            HangUp: the connection ended without one.
-            TimeoutError: it did not come in time.
+            HangUp, CutShort: the connection ended without one, or in the middle of it.
+            TimedOut: it did not come in time.
         """
-        fault = self._take(method, path, f"{path} {query} {body.decode(errors='replace')}") if self._plans else None
-        if fault is not None and fault.kind in BEFORE:
-            if fault.seconds > READ_TIMEOUT_S:
-                late = self.universe.now + timedelta(seconds=fault.seconds)
-                self.universe.at(late, lambda: self._arrive_late(method, path, query, headers, body))
-                self.universe.wait(READ_TIMEOUT_S)
-                raise TimeoutError
-            self.universe.wait(fault.seconds)
-            fault = None
-        return self._handle(fault, method, path, query, headers, body)
-
-    def _take(self, method: str, path: str, text: str) -> Fault | None:
-        return next((fault for plan in self._plans if (fault := plan.take(method, path, text))), None)
-
-    def _arrive_late(self, *request: Any) -> None:
-        self._handle(None, *request)
-
-    def _handle(
-        self, fault: Fault | None, method: str, path: str, query: str, headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> Answer:
         scope = {
             "type": "http", "method": method, "scheme": "http", "path": path, "raw_path": path.encode(),
             "query_string": query.encode(), "root_path": "", "headers": headers, "client": ("127.0.0.1", 0),
             "server": ("127.0.0.1", 80), "http_version": "1.1", "app": self._app,
+            "gambler.timeout_s": READ_TIMEOUT_S,
         }  # fmt: skip
         status, answered, chunks = 0, [], []  # type: int, list[tuple[str, str]], list[bytes]
 
@@ -132,7 +124,6 @@ class Wire:
             else:
                 chunks.append(message["body"])
 
-        self._planned.fault = fault
         run(self._gate(scope, receive, send))
         return status, answered, b"".join(chunks)
 
@@ -161,7 +152,7 @@ class Line(requests.Session):
         self._watch = watch
 
     def request(self, method: Any, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Raises requests.ReadTimeout and requests.ConnectionError, as a socket would."""
+        """Raises requests.ReadTimeout, ConnectionError and ChunkedEncodingError, as a socket would."""
         if self.dead:
             raise Crash
         given = {name: value for name, value in (options.get("params") or {}).items() if value is not None}
@@ -175,8 +166,10 @@ class Line(requests.Session):
         asked.method, asked.url = method, str(url)
         try:
             answer = self._wire.carry(method, path, query, headers, body)
-        except TimeoutError:
-            raise requests.ReadTimeout("the exchange did not answer in time", request=asked) from None
+        except TimedOut as error:
+            raise requests.ReadTimeout(str(error), request=asked) from None
+        except CutShort as error:
+            raise ChunkedEncodingError(str(error), request=asked) from None
         except HangUp as error:
             raise requests.ConnectionError(str(error), request=asked) from None
         self._watch(method, path, body, answer)
@@ -194,8 +187,8 @@ def _response(
     return response
 
 
-class _Response(requests.Response):
-    """One whose body is here already; what a real one builds for its connection is left out."""
+class _Response(Reply):
+    """A reply whose body is here already; what a real one builds for its connection is left out."""
 
     def __init__(self) -> None:
         self._content: Any = b""
@@ -204,6 +197,3 @@ class _Response(requests.Response):
         self.reason: Any = ""
         self.history = []
         self.raw = None
-
-    def json(self, **options: Any) -> Any:
-        return json.loads(self._content, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from gambler_ai import crashpoints
 from gambler_ai.core.orders import ID_PREFIX, Purpose
 from gambler_ai.errors import (
     BrokerError,
+    DatabaseOutage,
     GamblerError,
     IllegalTransition,
     LimitBreached,
@@ -21,17 +23,19 @@ from gambler_ai.errors import (
     TryAgainLater,
 )
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.instants import from_us, to_us
+from gambler_ai.exchange.faults.kinds import SPLIT
+from gambler_ai.exchange.instants import from_us, rfc3339, to_us
 from gambler_ai.simulation.audit import Auditor
 from gambler_ai.simulation.books import Books
 from gambler_ai.simulation.deeds import Hands
 from gambler_ai.simulation.disk import Disk
 from gambler_ai.simulation.process import Process
-from gambler_ai.simulation.scenario import CrashPlan, Scenario, calendar
+from gambler_ai.simulation.scenario import BrokerFault, CrashPlan, Scenario, calendar
 from gambler_ai.simulation.universe import Universe
 from gambler_ai.simulation.violations import Broken, Crash, Violation
 from gambler_ai.simulation.wire import Answer, Line, Wire
 from gambler_ai.storage.database import Database
+from gambler_ai.trading.outage import PATIENCE_S
 
 #: Processes of one execution; more than that and it does not come to an end.
 LIVES_MAX = 60
@@ -41,7 +45,7 @@ RESTART_S = 20.0
 _LEFT = (TryAgainLater, BrokerError, StorageError)
 _DONE = ("completed", "finished")
 #: How often a session is looked after at the end until all agrees: for longer than an unexplained difference is kept.
-LOOKS_MAX, LOOK_PAUSE = 8, timedelta(seconds=60)
+LOOKS_MAX, LOOK_PAUSE = 2, timedelta(seconds=60)
 
 
 class Outcome(Struct):
@@ -52,6 +56,7 @@ class Outcome(Struct):
     violations: list[Violation]
     facts: int = 0
     entries: int = 0
+    voids: int = 0
     fills: int = 0
     lives: int = 0
     crashes: int = 0
@@ -71,10 +76,11 @@ class World:
             None, start=scenario.start, seed=scenario.exchange_seed, account=self.session_id,
             clock=self.universe.market,
         )  # fmt: skip
-        self.wire = Wire(self.exchange, self.universe)
+        self.wire = Wire(self.exchange, self.universe, self.note)
         self.process: Process | None = None
         self.violations: list[Violation] = []
         self.lives = self.crashes = 0
+        self._refused = False  # a reset account was found out
         self._folder = folder
         self._dice = np.random.default_rng((scenario.seed, 1))
         self._sent: dict[str, bytes] = {}
@@ -108,14 +114,14 @@ class World:
         return Outcome(
             seed=self.scenario.seed, journal_hash=auditor.head if auditor else "", violations=self.violations,
             facts=auditor.state.seq if auditor else 0, entries=auditor.entries if auditor else 0,
+            voids=auditor.voids if auditor else 0,
             fills=len(self.exchange.book.fills), lives=self.lives, crashes=self.crashes,
             market_minutes=self.scenario.minutes, trace=self.trace,
         )  # fmt: skip
 
     def _arrange(self) -> None:
         """Put what is to happen into time."""
-        for fault in self.scenario.broker:
-            self.universe.at(self.instant(fault.after_s), lambda row=fault.row: self._plan(row))  # type: ignore[misc]
+        self.wire.plan([self._line(fault) for fault in self.scenario.broker])
         for deed in self.scenario.deeds:
             self.universe.at(self.instant(deed.after_s), lambda deed=deed: self._hands.do(deed))  # type: ignore[misc]
         self.universe.at(self.instant(self.scenario.loud_s), self._calm)
@@ -130,9 +136,14 @@ class World:
             us, index = session.close_us, index + 1
         return from_us(max(us, session.open_us) + left)
 
-    def _plan(self, row: dict[str, object]) -> None:
-        self.note(f"broker: {row}")
-        self.wire.plan(row)
+    def _line(self, fault: BrokerFault) -> dict[str, Any]:
+        """A line of the exchange's plan, with its instants."""
+        if fault.row["kind"] == SPLIT:  # which has a day
+            return fault.row
+        row = fault.row | {"from": rfc3339(to_us(self.instant(fault.after_s)))}
+        if not fault.lasts_s:
+            return row
+        return row | {"until": rfc3339(to_us(self.instant(fault.after_s + fault.lasts_s)))}
 
     def _calm(self) -> None:
         self.note("from here on nothing goes wrong")
@@ -156,8 +167,10 @@ class World:
             if self.lives >= LIVES_MAX:
                 self.violations.append(Violation("no end", f"{self.lives} processes and the session is not done"))
                 return
-        if not self.violations:
-            assert self._auditor is not None
+        assert self._auditor is not None
+        if not self.violations and self._auditor.is_reset and not self._refused:
+            self.violations.append(Violation("reset", "the account is another one, and the session came to its end"))
+        elif not self.violations and not self._refused:
             self.violations += self._settled(self._auditor)
 
     def _settled(self, auditor: Auditor) -> list[Violation]:
@@ -165,7 +178,7 @@ class World:
         found = auditor.settled()
         for _ in range(LOOKS_MAX if found else 0):
             self.universe.advance(self.universe.now + LOOK_PAUSE)
-            process = self.process = self._new_process(None, Disk(None, self.note))
+            process = self.process = self._new_process(None, Disk(None, self.note, lambda: self.universe.monotonic_s))
             self.note("a process looks after the session")
             try:
                 process.look_after(self.session_id)
@@ -207,9 +220,9 @@ class World:
 
     def _next_trouble(self) -> tuple[CrashPlan | None, Disk]:
         scenario, life = self.scenario, self.lives
-        crash = scenario.crashes[life] if life < len(scenario.crashes) and self.is_loud else None
+        crash = scenario.crashes[self.crashes] if self.crashes < len(scenario.crashes) and self.is_loud else None
         fault = scenario.disk[life] if life < len(scenario.disk) and self.is_loud else None
-        return crash, Disk(fault, self.note)
+        return crash, Disk(fault, self.note, lambda: self.universe.monotonic_s)
 
     def _new_process(self, crash: CrashPlan | None, disk: Disk) -> Process:
         if crash is not None and crash.point:
@@ -219,7 +232,7 @@ class World:
         def watch(method: str, path: str, body: bytes, answer: Answer | None) -> None:
             nonlocal count
             count += answer is None
-            if method == "POST" and path == "/v2/orders" and answer is None:
+            if body and method in ("POST", "PATCH") and answer is None:
                 self._leaves(body)
             if crash is not None and crash.request == count and crash.answered == (answer is not None) and self.is_loud:
                 self._die(f"request {count} ({method} {path}) {'answered' if answer is not None else 'not sent'}")
@@ -242,9 +255,17 @@ class World:
         self.note(f"the process ends: {type(error).__name__}: {error}")
         if isinstance(error, StorageError) and not process.disk.injected:
             self.violations.append(Violation("database", f"{error} and nothing was wrong with it"))
+        elif isinstance(error, StorageError) and process.state is not None:
+            self.violations.append(Violation("outage", f"{error}: it was to be ridden out"))
+        elif isinstance(error.__cause__, DatabaseOutage) and process.disk.longest_away_s < PATIENCE_S:
+            self.violations.append(Violation("outage", f"{error}: it was away for {process.disk.longest_away_s:g} s"))
 
     def _failed(self, error: Exception) -> None:
         kind = type(error).__name__
+        if isinstance(error, RecoveryHalted) and self._auditor_of_session().is_reset:
+            self.note(f"the process refuses: {error}")
+            self._refused = True
+            return
         self.note(f"the process fails: {kind}: {error}")
         rule = {LimitBreached: "limit", RecoveryHalted: "halt"}.get(type(error), "fault of the program")
         trace, where = error.__traceback__, ""
@@ -255,16 +276,19 @@ class World:
     def _between(self, state: object, down_s: float) -> bool:
         """Audit what the process left behind; then time passes. False when the session is done."""
         if self._books.exists(self.session_id):
-            if self._auditor is None:
-                self._auditor = Auditor(self._database, self._books, self.exchange, self.session_id, close_of)
-            self.violations += self._auditor.always(state)  # type: ignore[arg-type]
-            if self._books.status(self.session_id) in _DONE:
+            self.violations += self._auditor_of_session().always(state)  # type: ignore[arg-type]
+            if self._refused or self._books.status(self.session_id) in _DONE:
                 return False
         if self.universe.rate:
             self.universe.wait(down_s / self.universe.rate)
         else:
             self.universe.monotonic_s += down_s
         return True
+
+    def _auditor_of_session(self) -> Auditor:
+        if self._auditor is None:
+            self._auditor = Auditor(self._database, self._books, self.exchange, self.session_id, close_of)
+        return self._auditor
 
     # -- what leaves ------------------------------------------------------------------------------
 

@@ -26,8 +26,8 @@ from gambler_ai.proving.processes import KILLED, PATIENCE_S, Ended, Surprise
 from gambler_ai.proving.zygote import PROGRAM, ROOT, Zygote
 
 __all__ = [
-    "FINAL", "FORKED", "GENESIS", "KILLED", "PATIENCE_S", "PROGRAM", "ROOT", "SCRIPT", "ZERO", "Ended", "Exchange", "Fill",
-    "Running", "Surprise", "World", "audit", "base_env", "connected", "entries", "story", "utc",
+    "FINAL", "FORKED", "GENESIS", "KILLED", "PATIENCE_S", "PROGRAM", "ROOT", "SCRIPT", "ZERO", "Ended", "Exchange",
+    "Fill", "Running", "Surprise", "World", "audit", "base_env", "connected", "entries", "story", "utc",
 ]  # fmt: skip
 
 #: The program, forked where that will do.

@@ -18,6 +18,7 @@ from gambler_ai.proving.plan import Cell, Survey
 from gambler_ai.proving.processes import Running
 from gambler_ai.proving.scenarios import SCENARIOS
 from gambler_ai.proving.verify import Verdict, judged
+from gambler_ai.storage.tables import SCHEMA_HEAD
 from tests.recovery import harness
 from tests.recovery.harness import World, audit, entries
 
@@ -171,7 +172,7 @@ def test_killed_while_the_schema_changes(world: World):
     world.resume(crash_at="migration.inside").was_killed()
     assert world.content() == before
     ended = world.resume().ok()
-    assert "schema 0002, was 0001; a copy of it as it was: " in ended.err
+    assert f"schema {SCHEMA_HEAD}, was 0001; a copy of it as it was: " in ended.err
     audit(world)
     assert entries(world) == ENTRIES
 

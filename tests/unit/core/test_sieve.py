@@ -136,9 +136,9 @@ def test_a_move_of_less_than_half_is_one(price):
     assert (closes(found), found.quarantined) == ([100.0, price], {})
 
 
-@pytest.mark.parametrize("part", ["open", "high", "low"])
-def test_one_price_of_a_bar_is_enough(part):
-    odd = bar(-1, **{part: 1.0 if part == "low" else 300.0})
+@pytest.mark.parametrize("which", ["open", "high", "low"])
+def test_one_price_of_a_bar_is_enough(which):
+    odd = bar(-1, **{which: 1.0 if which == "low" else 300.0})
     found = Feed()(bar(-2), odd)
     assert closes(found) == [100.0]
     assert "100 before" in found.quarantined["AAPL"]
