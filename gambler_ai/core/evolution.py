@@ -202,7 +202,8 @@ def _put_order(
         booked_qty=before.booked_qty if before else ZERO,
         partial_since=((before and before.partial_since) or at) if partial else None,
         cancel_requested_at=before.cancel_requested_at if before else None,
-        replaces=report.replaces or (before.replaces if before else None) or meant or None, stale=_is_stale(state, report, role, before),
+        replaces=report.replaces or (before.replaces if before else None) or meant or None,
+        stale=_is_stale(state, report, role, before),
     )  # fmt: skip
     state.orders[order.order_id] = changes.orders[order.order_id] = order
     if before is None:

@@ -42,7 +42,9 @@ _PASSING_CLASSES, _PASSING_STATES = ("08", "53", "57P", "58"), frozenset({"55P03
 #: While connecting there are words only. What a person has to mend comes first.
 #: TLS names itself as well where a connection only broke off.
 _BROKE_OFF = "SSL SYSCALL error|SSL connection has been closed|unexpected eof"
-_MENDED = rf"password|authentication|pg_hba.conf|does not exist|permission denied|^(?!.*({_BROKE_OFF})).*SSL|certificate"
+_MENDED = (
+    rf"password|authentication|pg_hba.conf|does not exist|permission denied|^(?!.*({_BROKE_OFF})).*SSL|certificate"
+)
 _AWAY = "connect|shutting down|starting up|timeout expired|closed|terminat|No space left|too many clients|recovery mode"
 
 

@@ -457,9 +457,7 @@ class Runner:
     def _in_flight(self) -> bool:
         """Whether something may still come of what we sent: an order, or a part of an entry that is being canceled."""
         ending = (o for o in self.state.orders.values() if o.role is Role.ENTRY and o.cancel_requested_at is not None)
-        return any(not o.is_settled for o in ending) or any(
-            r.status in IN_FLIGHT for r in self.state.intents.values()
-        )
+        return any(not o.is_settled for o in ending) or any(r.status in IN_FLIGHT for r in self.state.intents.values())
 
     def _anything_open(self) -> bool:
         return any(record.settled_at is None for record in self.state.intents.values())

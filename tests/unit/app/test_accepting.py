@@ -27,9 +27,8 @@ from tests.unit.fakes import (
     AT,
     MARKET,
     SESSION,
-    Desk as Bench,
-    FakeBroker,
     D,
+    FakeBroker,
     after,
     bracket_of,
     entry,
@@ -42,6 +41,9 @@ from tests.unit.fakes import (
     reading,
     report_of,
     reported,
+)
+from tests.unit.fakes import (
+    Desk as Bench,
 )
 
 ENTRY = entry()
@@ -113,6 +115,11 @@ def test_an_exit_that_never_arrived_does_not_close_another_position(database):
     assert state.positions["AAPL"].position_id == COID
     desk = Bench(state=state)
     lookups = {late.client_order_id: None}
-    parts = {"orders": [bought], "positions": broker.report.positions, "lookups": lookups, "market": MARKET}
+    parts: dict[str, Any] = {
+        "orders": [bought],
+        "positions": broker.report.positions,
+        "lookups": lookups,
+        "market": MARKET,
+    }
     for minutes in (20, 21, 22):
         assert "ResendPlanned" not in kinds(desk.step(reported(after(minutes=minutes), **parts)))
