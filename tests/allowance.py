@@ -14,6 +14,9 @@ import pytest
 
 Point = TypeVar("Point")
 
+#: How the count of a suite's points ends, of which one night may do a part.
+IN_ALL = ", in all"
+
 
 @dataclass(frozen=True)
 class Allowance:
@@ -48,14 +51,14 @@ class Allowance:
 class Counts:
     """What a test did, by name: kills, cuts, faults. `Counts.add` is the fixture ``count``."""
 
-    def __init__(self) -> None:
-        self.numbers: Counter[str] = Counter()
+    def __init__(self, numbers: Counter[str] | None = None) -> None:
+        self.numbers: Counter[str] = Counter(numbers)
 
     def add(self, name: str, number: int = 1) -> None:
         self.numbers[name] += number
 
     def write(self, folder: Path, test: str, seconds: float) -> None:
-        """One file a test, that `tests/nightly` adds up."""
+        """One file a test, that `tests/nightly` adds up. ``test`` is the same for all parts of one."""
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{os.getpid()}-{time.monotonic_ns()}.json"
         text = json.dumps({"test": test, "seconds": round(seconds, 1), "counts": dict(self.numbers)})

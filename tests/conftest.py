@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from tests.allowance import Allowance, Counts, seconds_of, workers_of
+from tests.allowance import IN_ALL, Allowance, Counts, seconds_of, workers_of
 from tests.databases import BACKENDS
 from tests.postgres import Server
 
@@ -17,6 +18,7 @@ OURS = ("ALPACA_", "APCA_", "GAMBLER_")
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 BEGUN_S = time.monotonic()
+_has_run_one = False
 
 # At import too: a session fixture may start a server before the first test has begun.
 for _name in [name for name in os.environ if name.startswith(OURS) or name.lower() in PROXIES]:
@@ -45,12 +47,39 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     elif float(config.getoption("minutes")):  # not all of them may get their turn: which, the seed says
         order = np.random.default_rng(config.getoption("seed")).permutation(len(items))
         items[:] = [items[index] for index in order]
+    folder: Path | None = config.getoption("counts")
+    if folder is not None and getattr(config, "workerinput", {}).get("workerid", "gw0") == "gw0":
+        Counts(Counter(f"{name}{IN_ALL}" for item in items for name in counted_by(item).elements())).write(
+            folder, "", 0.0
+        )
+
+
+def counted_by(item: pytest.Item) -> Counter[str]:
+    """What one run of a nightly test adds to the report by its marks."""
+    is_nightly = item.get_closest_marker("nightly") is not None
+    counts: Counter[str] = Counter()
+    for mark in item.iter_markers("counts") if is_nightly else ():
+        counts[mark.args[0]] += mark.args[1] if len(mark.args) > 1 else 1
+    return counts + Counter({"nightly tests": int(is_nightly)})
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     minutes = float(item.config.getoption("minutes"))
-    if minutes and item.get_closest_marker("nightly") is not None and time.monotonic() - BEGUN_S > minutes * 60:
+    if item.get_closest_marker("nightly") is None:
+        return
+    global _has_run_one  # noqa: PLW0603 (however little time there is: one test of each suite runs)
+    if minutes and time.monotonic() - BEGUN_S > minutes * 60 and _has_run_one:
         pytest.skip("the time for nightly tests is up")
+    _has_run_one = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    begun_s = time.monotonic()
+    yield  # what raises has not counted
+    folder: Path | None = item.config.getoption("counts")
+    if folder is not None:
+        Counts(counted_by(item)).write(folder, item.nodeid, time.monotonic() - begun_s)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -78,7 +107,13 @@ def count(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
     yield counts.add
     folder: Path | None = request.config.getoption("counts")
     if folder is not None:
-        counts.write(folder, request.node.nodeid, time.monotonic() - begun_s)
+        counts.write(folder, whole_of(request.node), time.monotonic() - begun_s)
+
+
+def whole_of(item: pytest.Function) -> str:
+    """The test that ``item`` is, or is a part of."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return f"{item.path}::{item.originalname}{sorted((k, str(v)) for k, v in params.items() if k != 'part')}"
 
 
 @pytest.fixture(autouse=True)

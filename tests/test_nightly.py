@@ -1,5 +1,6 @@
 """The nightly report adds up what suites counted, and no suite is left out or taken for passed."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tests.allowance import Allowance, Counts
 from tests.nightly import report
 from tests.nightly.__main__ import run
 from tests.nightly.report import FAILED, LATE, PASSED, SKIPPED, Result
-from tests.nightly.suites import Suite, chosen, found
+from tests.nightly.suites import ROOT, Suite, chosen, found
 
 
 def test_a_file_with_a_nightly_test_is_a_suite(tmp_path: Path):
@@ -44,8 +45,9 @@ def test_counts_of_many_tests_are_added_up(tmp_path: Path):
         counts = Counts()
         counts.add("kills", number)
         counts.add("cuts")
-        counts.write(tmp_path, "test", 1.0)
-    assert report.counted(tmp_path) == {"kills": 5, "cuts": 2}
+        counts.add("cuts, in all", 40)
+        counts.write(tmp_path, "a test in two parts", 1.0)
+    assert report.counted(tmp_path) == {"kills": 5, "cuts": 2, "cuts, in all": 40}
 
 
 @pytest.mark.parametrize(
@@ -65,22 +67,24 @@ def test_a_suite_is_judged_by_how_it_ended(code, said, verdict):
 
 def test_a_report_adds_up_and_a_failure_is_a_violation():
     results = [
-        Result("a", PASSED, 60.0, {"kills": 5}, "a.log"),
+        Result("a", PASSED, 60.0, {"kills": 5, "cuts": 0, "cuts, in all": 40}, "a.log"),
         Result("b", FAILED, 1.0, {"kills": 2, "violations": 2}, "b.log", "b failed"),
         Result("c", LATE, 1.0, {}, "c.log", "it did not end in its time"),
     ]
     whole = report.document(results, seed=1, minutes=2.0, begun="2026-11-21")
-    assert (whole["violations"], whole["counts"]) == (3, {"kills": 7})
+    assert (whole["violations"], whole["counts"]) == (3, {"cuts": 0, "cuts, in all": 40, "kills": 7})
     text = report.for_people(whole)
     assert "**3 violations**" in text
-    assert "| kills   | 7      |" in text
+    assert "| kills      | 7      |    |" in text
+    assert "| cuts       | 0      | 40 |" in text
+    assert "| violations | 3      |    |" in text
     assert "- b: FAILED: b failed (`b.log`)" in text
 
 
 def test_a_suite_runs_with_its_share_and_what_it_leaves_is_read(tmp_path: Path):
     body = (
         "import json, pathlib, sys; folder = pathlib.Path(sys.argv[2]); folder.mkdir(parents=True);"
-        "(folder / 'a.json').write_text(json.dumps({'counts': {'kills': 4}}));"
+        "(folder / 'a.json').write_text(json.dumps({'test': 't', 'counts': {'kills': 4}}));"
         "print('1 passed', sys.argv[1]); sys.exit(int(sys.argv[3]))"
     )
     for code, verdict in ((0, PASSED), (1, FAILED)):
@@ -97,5 +101,39 @@ def test_a_suite_whose_share_is_too_small_is_not_run_and_says_so(tmp_path: Path)
     assert (result.verdict, result.why) == (SKIPPED, "it takes 10 minutes")
 
 
-def test_what_was_done_has_a_rate_and_what_there_is_has_none():
-    assert report.said({"kills": 30, "calls, in all": 90, "none": 0}, 60.0) == "30 kills (0.5/s), 90 calls, in all"
+def test_what_was_done_has_a_rate_and_says_of_how_many():
+    assert report.said({"kills": 30, "kills, in all": 90, "none": 0}, 60.0) == "30 of 90 kills (0.5/s)"
+
+
+def test_each_test_that_failed_is_a_violation():
+    assert report.tests_failed("2 failed in the first line\n3 failed, 8 passed, 1 error in 4.02s\n") == 4
+    assert report.tests_failed("8 passed in 4.02s\n") == 0
+
+
+BODY = """
+import pytest
+
+
+@pytest.mark.nightly
+@pytest.mark.counts("kills", 5)
+@pytest.mark.parametrize("n", range(3))
+def test_one(n):
+    assert n < 2
+
+
+@pytest.mark.counts("kills", 5)
+def test_each_commit(): ...
+"""
+
+
+@pytest.mark.parametrize(("minutes", "passed"), [("0", 2), ("0.0001", 1)])
+def test_a_mark_counts_what_passed_and_what_there_is(tmp_path: Path, minutes: str, passed: int):
+    """However short the time is: one test runs."""
+    (tmp_path / "test_it.py").write_text(BODY)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
+    given = ["--nightly", "-m", "nightly", "--minutes", minutes, "--seed", "1", "--counts", str(tmp_path / "counts")]
+    conftest = ["--rootdir", str(ROOT), "-p", "tests.conftest"]
+    subprocess.run([*command, *conftest, *given, str(tmp_path)], cwd=ROOT, capture_output=True, check=False)
+    assert report.counted(tmp_path / "counts") == {
+        "kills": 5 * passed, "kills, in all": 15, "nightly tests": passed, "nightly tests, in all": 3,
+    }  # fmt: skip

@@ -75,6 +75,7 @@ def test_cut_swallowed_and_broken_off_in_one_run(world_at, request):
 @pytest.mark.timeout(0)
 def test_cut_at_each_request(tmp_path: Path, allowance: Allowance, count):
     points = [Fault(at, cut, times) for at in range(1, REQUESTS) for cut in SWIFT for times in (1, 4)]
+    count("network cuts, in all", len(points))
     wrong = []
     for fault in allowance.share(points):
         try:
@@ -92,6 +93,7 @@ def test_cut_at_each_request(tmp_path: Path, allowance: Allowance, count):
 def test_swallowed_requests_and_replies(tmp_path: Path, allowance: Allowance, count):
     """Each costs the program its timeout of ten seconds."""
     points = [Fault(at, cut) for at in range(1, REQUESTS, 4) for cut in SLOW]
+    count("network cuts, in all", len(points))
     for fault in allowance.share(points):
         with new_world(tmp_path / f"{fault.at}-{fault.cut}") as world:
             trade_through(world, fault)

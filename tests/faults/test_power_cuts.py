@@ -161,8 +161,8 @@ def test_power_cuts_of_this_seed(short: Recording, tmp_path: Path, request):
 def test_power_cuts_everywhere(long: Recording, tmp_path: Path, allowance: Allowance, count):
     assert len(long.events) >= CUTS_MIN
     assert len({e.client_order_id for e in long.events if isinstance(e, Sent)}) >= len(ENTRIES)
-    count("points of a power cut, in all", len(long.events) if allowance.part == 0 else 0)
     points = [(number, allowance.seed + seed) for number in range(len(long.events)) for seed in range(SEEDS)]
+    count("power cuts, in all", len(points))
     wrong, chosen = [], allowance.share(points)
     while batch := list(islice(chosen, BATCH)):
         wrong += cut(long, batch, tmp_path)
@@ -200,6 +200,7 @@ def test_a_resume_after_a_power_cut(tmp_path: Path, request):
 @pytest.mark.timeout(0)
 def test_resumes_after_power_cuts(tmp_path: Path, allowance: Allowance, count):
     points = [Call("fdatasync", n) for n in range(2, 38)] + [Call("pwrite64", n) for n in range(10, 560, 6)]
+    count("resumes after a power cut, in all", len(points))
     wrong = []
     for call in allowance.share(points):
         try:

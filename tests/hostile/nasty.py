@@ -5,10 +5,11 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import pytest
 
 #: What stands for a value in a document of JSON.
 VALUES = [
@@ -38,6 +39,9 @@ WHOLE: dict[str, bytes] = {
     "error in success": b'{"code":40010001,"message":"no"}', "long key": b'{"' + b"k" * 500_000 + b'":1}',
 }  # fmt: skip
 
+#: How many one test of a night does.
+LOT = 2_000
+
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null')
 
 
@@ -49,6 +53,23 @@ def mutants(text: str, seed: int, count: int) -> Iterator[str]:
         for _step in range(int(rng.integers(1, 4))):
             found = _mutated(found, rng)
         yield found
+
+
+class Lot(NamedTuple):
+    """So many documents made wrong, by a seed of its own."""
+
+    number: int
+    seed: int = 0
+
+    def of(self, text: str, config: pytest.Config) -> Iterator[str]:
+        """Each night has others."""
+        return mutants(text, self.seed + 1000 * config.getoption("seed"), self.number)
+
+
+def by_night(number: int) -> list[Any]:
+    """So many as parameters of a test, too many for each commit."""
+    marks = [pytest.mark.nightly, pytest.mark.timeout(900), pytest.mark.counts("hostile inputs", LOT)]
+    return [pytest.param(Lot(LOT, 1 + n), marks=marks, id=f"lot{n}") for n in range(number // LOT)]
 
 
 def each_value(text: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ import pytest
 from gambler_ai import config
 from gambler_ai.cli.render import printable
 from gambler_ai.errors import ConfigError
-from tests.hostile.nasty import VALUES, WHOLE, mutants
+from tests.hostile.nasty import VALUES, WHOLE, Lot, by_night
 from tests.test_tidy import ROOT
 
 FILES = sorted((ROOT / "tests/hostile/files/config").iterdir())
@@ -59,10 +59,10 @@ def test_any_value_for_any_setting(setting: str, tmp_path: Path):
     assert any(said)
 
 
-@pytest.mark.parametrize("count", [150, pytest.param(50_000, marks=[pytest.mark.nightly, pytest.mark.timeout(900)])])
-def test_configurations_made_wrong_by_seed(count: int, tmp_path: Path):
+@pytest.mark.parametrize("lot", [Lot(150), *by_night(50_000)])
+def test_configurations_made_wrong_by_seed(lot: Lot, tmp_path: Path, pytestconfig: pytest.Config):
     path = tmp_path / "c.json"
-    for text in mutants(GOOD, seed=7, count=count):
+    for text in lot.of(GOOD, pytestconfig):
         path.write_text(text, "utf-8", "surrogatepass")
         refusal(path)
 

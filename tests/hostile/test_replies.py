@@ -11,7 +11,7 @@ from gambler_ai.broker.alpaca import AlpacaBroker
 from gambler_ai.broker.market_data import AlpacaMarketData
 from gambler_ai.core.model import BarFrame
 from gambler_ai.errors import BrokerError, ConfigError, OutcomeUnknown
-from tests.hostile.nasty import WHOLE, each_value, mutants, wrong
+from tests.hostile.nasty import WHOLE, Lot, by_night, each_value, wrong
 from tests.unit.broker.conftest import Wire, fenced
 from tests.unit.broker.test_convert import ORDER
 
@@ -127,19 +127,21 @@ def test_any_document_with_any_status(status: int):
 
 @pytest.mark.parametrize("share", [12, pytest.param(1, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("question", [q for q in QUESTIONS if q != "cancel"])
-def test_each_field_with_each_nasty_value(question: str, share: int):
+def test_each_field_with_each_nasty_value(question: str, share: int, count: Callable[..., None]):
     """Of all combinations one in ``share``."""
     text = json.dumps(QUESTIONS[question][1])
     bad = list(each_value(text))[len(question) % share :: share]
     assert bad
     for document in bad:
         check(question, document.encode("utf-8", "surrogatepass"))
+    count("hostile inputs", len(bad))
+    count("hostile inputs, in all", len(bad))
 
 
-@pytest.mark.parametrize("count", [25, pytest.param(20_000, marks=[pytest.mark.nightly, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("lot", [Lot(25), *by_night(20_000)])
 @pytest.mark.parametrize("question", [q for q in QUESTIONS if q != "cancel"])
-def test_documents_made_wrong_by_seed(question: str, count: int):
-    for bad in mutants(json.dumps(QUESTIONS[question][1]), seed=4, count=count):
+def test_documents_made_wrong_by_seed(question: str, lot: Lot, pytestconfig: pytest.Config):
+    for bad in lot.of(json.dumps(QUESTIONS[question][1]), pytestconfig):
         check(question, bad.encode())
 
 

@@ -2,7 +2,7 @@
 """Stored states that were changed by another hand: a state of numbers, or an error that says what does not verify."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,9 @@ from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.storage import journal
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
-from tests.hostile.nasty import WHOLE, each_value, mutants, wrong
+from tests.hostile.nasty import WHOLE, Lot, by_night, each_value, wrong
 from tests.unit.fakes import AT, SESSION, D, bracket_of, entry, fill_of, make_state
 from tests.unit.storage.conftest import add
-
-NIGHTLY = [pytest.mark.nightly, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -69,19 +67,21 @@ def test_no_other_document_is_a_state(name: str):
     assert not check(WHOLE[name])
 
 
-@pytest.mark.parametrize("share", [25, pytest.param(1, marks=NIGHTLY)])
-def test_each_field_with_each_nasty_value(share: int):
+@pytest.mark.parametrize("share", [25, pytest.param(1, marks=[pytest.mark.nightly, pytest.mark.timeout(900)])])
+def test_each_field_with_each_nasty_value(share: int, count: Callable[..., None]):
     taken = [check(bad.encode("utf-8", "surrogatepass")) for bad in list(each_value(PAYLOAD.decode()))[::share]]
+    count("hostile inputs", len(taken))
+    count("hostile inputs, in all", len(taken))
     assert not all(taken)
 
 
-@pytest.mark.parametrize("count", [150, pytest.param(50_000, marks=NIGHTLY)])
-def test_states_made_wrong_by_seed(count: int):
-    for bad in mutants(PAYLOAD.decode(), seed=11, count=count):
+@pytest.mark.parametrize("lot", [Lot(150), *by_night(50_000)])
+def test_states_made_wrong_by_seed(lot: Lot, pytestconfig: pytest.Config):
+    for bad in lot.of(PAYLOAD.decode(), pytestconfig):
         check(bad.encode())
 
 
-@pytest.mark.parametrize("version", [-1, 0, 3, 10**9])
+@pytest.mark.parametrize("version", [-1, 0, snapshot.STATE_VERSION + 1, 10**9])
 def test_a_version_of_another_program_is_refused(version: int):
     with pytest.raises(CheckpointCorrupt, match="state version"):
         snapshot.load(PAYLOAD, version)
@@ -94,8 +94,8 @@ def test_a_symbol_may_be_called_so(symbol: str):
     assert snapshot.load(snapshot.dump(state), snapshot.STATE_VERSION).foreign == {symbol: D(1)}
 
 
-@pytest.mark.parametrize("count", [120, pytest.param(20_000, marks=NIGHTLY)])
-def test_a_journal_row_made_wrong_with_a_hash_that_fits(count: int, database):
+@pytest.mark.parametrize("lot", [Lot(120), *by_night(20_000)])
+def test_a_journal_row_made_wrong_with_a_hash_that_fits(lot: Lot, database, pytestconfig: pytest.Config):
     """Whoever can change a row can compute its hash: what does not decode to numbers is refused all the same."""
     state = make_state()
     add(database, state)
@@ -105,7 +105,7 @@ def test_a_journal_row_made_wrong_with_a_hash_that_fits(count: int, database):
     with database.read() as db:
         good = db.execute(sa.select(t.journal.c.payload).order_by(t.journal.c.seq)).scalars().all()
     refused = 0
-    for bad in mutants(good[1], seed=13, count=count):
+    for bad in lot.of(good[1], pytestconfig):
         if "\x00" in bad:
             continue
         with database.write() as db:
@@ -119,7 +119,7 @@ def test_a_journal_row_made_wrong_with_a_hash_that_fits(count: int, database):
                 assert "journal row 2" in error.message
             else:
                 assert not any(snapshot.holds_no_number(found) for found in facts)
-    assert refused > count / 4
+    assert refused > lot.number / 4
 
 
 # -- the exchange's file -----------------------------------------------------------------------------

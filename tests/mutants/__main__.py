@@ -9,12 +9,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.allowance import Allowance, Counts
+from tests.allowance import IN_ALL, Allowance, Counts
 from tests.mutants.catalogue import ROOT, Mutant, mutants, plant, remove, why_not
 
 CAUGHT, SURVIVED, STALE, BROKEN = "caught", "SURVIVED", "does not apply", "red without it"
@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"{numbers[CAUGHT]} of {len(verdicts)} caught, {len(known)} in all\n")
     if given.counts is not None:
         counts = Counts()
-        counts.add("mutants planted", len(verdicts))
         counts.add("mutants caught", numbers[CAUGHT])
+        counts.add(f"mutants caught{IN_ALL}", len(known))
         counts.add("violations", len(verdicts) - numbers[CAUGHT])
         counts.write(given.counts, "mutants", time.monotonic() - begun_s)
     return int(numbers[CAUGHT] < len(verdicts))
@@ -91,7 +91,8 @@ def tried(
             trees.put(tree)
 
     with ThreadPoolExecutor(jobs) as pool:
-        for mutant, says, seconds in pool.map(one, todo):
+        for done in as_completed([pool.submit(one, mutant) for mutant in todo]):
+            mutant, says, seconds = done.result()
             if says:
                 sys.stdout.write(f"{says:<14}  {mutant.name:<{width}}  {seconds:5.1f} s  {mutant.suite}\n")
                 sys.stdout.flush()

@@ -73,6 +73,8 @@ def run(suite: Suite, minutes: float, seed: int, folder: Path) -> Result:
         code = wait(process, begun_s + minutes * 60 * LATE_FACTOR + LATE_S, suite.name)
     said = log.read_text("utf-8", "replace")
     numbers = report.counted(counts) + Counter({"tests passed": report.tests_passed(said)})
+    if (failed := report.tests_failed(said)) > numbers[report.VIOLATIONS]:
+        numbers[report.VIOLATIONS] = failed
     verdict, why = report.verdict_of(code, said)
     return Result(suite.name, verdict, time.monotonic() - begun_s, dict(numbers), str(log), why)
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.allowance import IN_ALL
+
 PASSED, FAILED, SKIPPED, LATE = "passed", "FAILED", "not run", "TOO LATE"
 VIOLATIONS = "violations"
-#: How the count of a suite's points ends, of which one night may do a part.
-IN_ALL = ", in all"
 _SKIP = re.compile(r"^SKIPPED \[\d+\] (?:\S+: )?(.*)$", re.MULTILINE)
 _PASSES = re.compile(r"\b([1-9]\d*) passed\b")
+_FAILS = re.compile(r"\b([1-9]\d*) (?:failed|errors?)\b")
 
 
 class Result(NamedTuple):
@@ -29,8 +30,17 @@ class Result(NamedTuple):
 def counted(folder: Path) -> Counter[str]:
     """The sum of all files that tests have left (`tests/allowance.py`)."""
     total: Counter[str] = Counter()
+    there: dict[tuple[str, str], int] = {}  # each part of a test says how many points the whole of it has
     for file in sorted(folder.glob("*.json")):
-        total.update(json.loads(file.read_text())["counts"])
+        document = json.loads(file.read_text())
+        for name, number in document["counts"].items():
+            if name.endswith(IN_ALL):
+                whole = document["test"], name
+                there[whole] = max(there.get(whole, 0), number)
+            else:
+                total[name] += number
+    for (_, name), number in there.items():
+        total[name] += number
     return total
 
 
@@ -38,6 +48,12 @@ def tests_passed(said: str) -> int:
     """As many as the last line of a test run says."""
     found: list[str] = _PASSES.findall(said)
     return int(found[-1]) if found else 0
+
+
+def tests_failed(said: str) -> int:
+    """As many as the last line of a test run says."""
+    last = said.rstrip().rpartition("\n")[2]
+    return sum(map(int, _FAILS.findall(last)))
 
 
 def verdict_of(code: int | None, said: str) -> tuple[str, str]:
@@ -65,7 +81,7 @@ def document(results: Sequence[Result], *, seed: int, minutes: float, begun: str
 
 
 def violations(result: Result) -> int:
-    """Promises that were broken, as far as one suite has found."""
+    """Promises that were broken, as far as one suite has found: counted, or a test of it each."""
     return max(result.counts.get(VIOLATIONS, 0), int(result.verdict in (FAILED, LATE)))
 
 
@@ -77,7 +93,10 @@ def for_people(report: dict[str, Any]) -> str:
         f"Seed {report['seed']}, {report['seconds'] / 60:.1f} minutes, **{report['violations']} violations**.",
         "",
     ]
-    lines += table(["counted", "number"], [[name, f"{number:,}"] for name, number in counts.items()])
+    lines += table(["counted", "number", "of"], [
+        [name, f"{number:,}", f"{counts[name + IN_ALL]:,}" if name + IN_ALL in counts else ""]
+        for name, number in [*counts.items(), (VIOLATIONS, report[VIOLATIONS])] if not name.endswith(IN_ALL)
+    ])  # fmt: skip
     lines += ["", *table(
         ["suite", "verdict", "minutes", "counts"],
         [[s["name"], s["verdict"], f"{s['seconds'] / 60:.1f}", said(s["counts"], s["seconds"])] for s in suites],
@@ -87,9 +106,10 @@ def for_people(report: dict[str, Any]) -> str:
 
 
 def said(counts: dict[str, int], seconds: float) -> str:
-    """``1,242 kills (0.9/s)``, for each; what there is of something has no rate."""
-    rates = {name: "" if name.endswith(IN_ALL) else f" ({n / max(seconds, 1):.2g}/s)" for name, n in counts.items()}
-    return ", ".join(f"{number:,} {name}{rates[name]}" for name, number in counts.items() if number)
+    """``1,242 of 5,000 kills (0.9/s)``, for each."""
+    of = {name: f" of {counts[name + IN_ALL]:,}" if name + IN_ALL in counts else "" for name in counts}
+    did = {name: number for name, number in counts.items() if number and not name.endswith(IN_ALL)}
+    return ", ".join(f"{n:,}{of[name]} {name} ({n / max(seconds, 1):.2g}/s)" for name, n in did.items())
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,14 +10,15 @@ SCRIPTS = ROOT / "scripts"
 
 #: Shares of the night; 1 for what is not named.
 WEIGHTS = {
-    "recovery/kill": 4.0, "faults/black_box": 4.0, "faults/syscall_kills": 4.0, "faults/io_errors": 3.0,
-    "faults/network_cuts": 2.0, "mutants": 4.0, "all checks": 5.0,
+    "recovery/kill": 8.0, "recovery/freezes": 3.0, "recovery/starts": 2.0, "simulation/simulation": 4.0,
+    "faults/black_box": 4.0, "faults/syscall_kills": 4.0, "faults/io_errors": 3.0, "faults/network_cuts": 2.0,
+    "mutants": 4.0, "all checks": 5.0,
 }  # fmt: skip
 #: What all checks take on two cores, about.
 ALL_CHECKS_MINUTES = 10.0
 #: Of these the marks are the subject.
-_NOT_SUITES = {"tests/test_marks.py"}
-_MARK = re.compile(r"mark\.nightly\b")
+_NOT_SUITES = {"tests/test_marks.py", "tests/test_nightly.py"}
+_MARK = re.compile(r"mark\.nightly\b|\bby_night\(")
 
 
 class Suite(NamedTuple):

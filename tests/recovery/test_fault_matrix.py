@@ -80,14 +80,6 @@ class Wire(Exchange):
         return reply.status_code, json.loads(reply.content or b"null")
 
 
-class Books(World):
-    """The books of a session of this process, as the audit reads them."""
-
-    @property
-    def database(self) -> Path:
-        return self.folder / "gambler.sqlite3"
-
-
 class Stop:
     """Asks the runner to stop when the market has come to an instant."""
 
@@ -150,8 +142,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of it at night, a sample that the names of the cases draw with each commit."""
     if "endpoint" in metafunc.fixturenames:
         whole = metafunc.config.getoption("nightly", default=False)
-        cases = [case for case in MATRIX if whole or case in CHOSEN]
-        metafunc.parametrize(("kind", "endpoint", "times"), cases, ids=["-".join(map(str, case)) for case in cases])
+        marks = [pytest.mark.nightly, pytest.mark.counts("faults")] if whole else []
+        cases = [
+            pytest.param(*case, marks=marks, id="-".join(map(str, case))) for case in MATRIX if whole or case in CHOSEN
+        ]
+        metafunc.parametrize(("kind", "endpoint", "times"), cases)
 
 
 def test_after_a_fault_nothing_is_doubled_lost_or_unprotected(
@@ -166,7 +161,7 @@ def test_after_a_fault_nothing_is_doubled_lost_or_unprotected(
     assert (acted > 0) is (endpoint not in UNUSED), "a fault that nobody meets proves nothing"
     faults.replace([])
     resume(session)
-    books = Books(tmp_path, {}, Wire(session))
+    books = World(tmp_path, {"GAMBLER_HOME": str(tmp_path)}, Wire(session))
     audit(books)
     assert set(entries(books)) <= set(ENTERED)
     if endpoint == "DELETE order":

@@ -25,6 +25,7 @@ POINTS = (
 ENTRIES = [("AAPL", "buy"), ("MSFT", "sell")]
 LONG_AGO = datetime(2008, 1, 1, tzinfo=UTC)
 FREEZES, EACH_COMMIT = 200, 2
+NIGHTLY = [pytest.mark.nightly, pytest.mark.counts("freezes")]
 #: Wall seconds in which a second runner has given up, on a machine that has nothing else to do.
 GIVES_UP_S = 5.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
@@ -80,8 +81,9 @@ def owner(world: World) -> str:
     return str(row["owner"])
 
 
-@pytest.mark.parametrize("seed", [pytest.param(n, marks=pytest.mark.nightly) if n >= EACH_COMMIT else n
-                                  for n in range(FREEZES)])  # fmt: skip
+@pytest.mark.parametrize(
+    "seed", [*range(EACH_COMMIT), *(pytest.param(EACH_COMMIT + n, marks=NIGHTLY) for n in range(FREEZES))]
+)
 def test_a_frozen_owner_that_was_replaced_writes_and_sends_nothing_when_it_wakes(world: World, seed: int):
     random = Random(seed)
     point = f"{random.choice(POINTS)}:{random.choice((1, 1, 2))}"

@@ -4,9 +4,10 @@ The matrix is that of `gambler-ai verify-crash`: each commit runs a sample of it
 Below it is what needs a recipe of its own.
 """
 
+import itertools
 import signal
 from collections.abc import Callable
-from itertools import count
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from gambler_ai.proving.processes import Running
 from gambler_ai.proving.scenarios import SCENARIOS
 from gambler_ai.proving.verify import Verdict, judged
 from gambler_ai.storage.tables import SCHEMA_HEAD
+from tests.allowance import Allowance
 from tests.recovery import harness
 from tests.recovery.harness import World, audit, entries
 
@@ -63,7 +65,7 @@ Play = Callable[[str, Cell | None], Told]
 @pytest.fixture
 def play(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Play:
     """Plays a scenario in a world of its own, killed where the cell says."""
-    numbers = count()
+    numbers = itertools.count()
 
     def anew(args, env, cwd):
         return Running(harness.zygote().start(args, env, cwd, anew=True))
@@ -113,28 +115,47 @@ def test_a_scenario_passes_its_points_and_survives_some(play: Play, backend: str
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(7200)
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_killed_at_every_point_of_a_scenario(play: Play, request: pytest.FixtureRequest, name: str):
-    survey = undisturbed(play, name)
-    cells = plan.everything({name: survey}, request.config.getoption("seed", 0))
-    assert len(cells) > 40
-    for cell in cells:
-        kill(play, survey, cell)
+@pytest.mark.timeout(0)
+def test_killed_at_every_point_of_a_scenario(play: Play, allowance: Allowance, count):
+    surveys = {name: undisturbed(play, name) for name in SCENARIOS}
+    cells = plan.everything(surveys, allowance.seed)
+    assert len(cells) > 40 * len(SCENARIOS)
+    count("kills at a named point, in all", len(cells))
+    wrong = []
+    for cell in allowance.share(cells):
+        try:
+            kill(play, surveys[cell.scenario], cell)
+            count("kills at a named point")
+        except AssertionError as error:
+            count("violations")
+            wrong.append(str(error)[:800])
+    assert not wrong, "\n".join([f"{len(wrong)} cells", *wrong[:10]])
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(21600)
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_killed_once_more_at_every_point_of_the_recovery(play: Play, request: pytest.FixtureRequest, name: str):
-    """Pairs: each point of the scenario's own, and each point of the recovery from it."""
-    seed, survey = request.config.getoption("seed", 0), undisturbed(play, name)
-    for cell in plan.everything({name: survey}, seed, sorted(HOMES[name])):
-        for inside in kill(play, survey, cell).recovery:
-            pair = plan.cell_of(name, cell.point, survey, seed, inside)
+@pytest.mark.timeout(0)
+def test_killed_once_more_at_every_point_of_the_recovery(play: Play, allowance: Allowance, count):
+    """Pairs: each point of each scenario's own, and each point of the recovery from it."""
+    homes = [(name, point) for name in SCENARIOS for point in sorted(HOMES[name])]
+    count("first kills of pairs, in all", len(homes))
+    surveys: dict[str, Survey] = {}
+    wrong = []
+    for name, point in allowance.share(homes):
+        survey = surveys.setdefault(name, surveys.get(name) or undisturbed(play, name))
+        single = plan.cell_of(name, point, survey, allowance.seed)
+        if single is None:  # on a server it may not come to this one
+            continue
+        count("first kills of pairs")
+        recovery = sorted(kill(play, survey, single).recovery)
+        for inside in replace(allowance, part=0, parts=1).share(recovery):
+            pair = plan.cell_of(name, point, survey, allowance.seed, inside)
             assert pair is not None
             _, told, verdict = judged(pair, survey, lambda c: play(c.scenario, c))
-            assert verdict is not Verdict.FAIL, (pair, [violation.line for violation in told.violations])
+            if verdict is Verdict.FAIL:
+                count("violations")
+                wrong.append(f"{pair}: {[violation.line for violation in told.violations]}"[:800])
+            count("pairs of kills")
+    assert not wrong, "\n".join([f"{len(wrong)} pairs", *wrong[:10]])
 
 
 # -- recipes of their own -------------------------------------------------------------------------

@@ -30,6 +30,7 @@ def check_moved(world: World, price: str = "90") -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.counts("kills at a named point")
 @pytest.mark.parametrize("point", WHILE_MOVING)
 def test_killed_while_a_stop_is_moved(world: World, point: str):
     holding_one(world, *WIDE)
@@ -98,6 +99,7 @@ def test_killed_while_a_position_is_adjusted(world: World):
     assert len(world.rows("SELECT 1 FROM closed_trades")) == 1
 
 
+@pytest.mark.counts("kills at a named point")
 @pytest.mark.parametrize(
     "point",
     [

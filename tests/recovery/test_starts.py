@@ -13,6 +13,7 @@ from tests.recovery.harness import KILLED, PATIENCE_S, Ended, Running, World, au
 #: Starts in all, and how many at once.
 STARTS, AT_ONCE = 200, 5
 ROUNDS = STARTS // AT_ONCE
+NIGHTLY = [pytest.mark.nightly, pytest.mark.counts("starts", AT_ONCE)]
 #: Where a winner may die.
 CRASHES = ("recovery.leased:1", "recovery.replayed:1", "recovery.settled:1")
 #: Wall seconds in which one that is refused has ended, on a machine that has nothing else to do.
@@ -40,7 +41,7 @@ def owns(world: World, run: Running) -> bool:
     return any(f"pid {run.pid} " in row["owner"] for row in world.rows("SELECT owner FROM lease"))
 
 
-@pytest.mark.parametrize("seed", [pytest.param(n, marks=pytest.mark.nightly) if n else n for n in range(ROUNDS)])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=NIGHTLY) for n in range(1, ROUNDS + 1))])
 def test_of_many_that_start_at_once_one_runs(world: World, seed: int):
     random = Random(seed)
     world.trade(duration=600, crash_at="submit.after:1").was_killed()

@@ -163,6 +163,7 @@ BUGS = {
         "trading/executor.py", "broker.fills(request.fills_since)", "broker.fills(market.at)", "submit.after", "market",
     ),
 }  # fmt: skip
+NIGHTLY = [pytest.mark.nightly, pytest.mark.counts("planted bugs found")]
 EACH_COMMIT = "forgets what was planned when it was killed"
 
 
@@ -180,9 +181,7 @@ def red(folder: Path, bug: Bug) -> Ended:
     return run(folder, "verify-crash", *options, package=package, command=where).end()
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == EACH_COMMIT else pytest.param(name, marks=pytest.mark.nightly) for name in BUGS]
-)
+@pytest.mark.parametrize("name", [name if name == EACH_COMMIT else pytest.param(name, marks=NIGHTLY) for name in BUGS])
 def test_a_planted_bug_is_found(tmp_path: Path, name: str):
     ended = red(tmp_path, BUGS[name])
     assert ended.code == 6, ended

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -30,13 +31,16 @@ OUTCOMES = ("answered", "answer lost", "request lost")
 CALM = timedelta(seconds=20)
 CALM_ROUNDS = 60
 #: At night.
-EXAMPLES, BATCHES = 20_000, 100
+EXAMPLES, BATCHES = 20_000, 1_000
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _decoder = msgspec.json.Decoder(ev.Fact)
 
 
 class Recovery(RuleBasedStateMachine):
     """The engine and its journal on one side, a broker that knows what it did on the other."""
+
+    #: Rules played, in all stories of this class.
+    steps = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,6 +163,7 @@ class Recovery(RuleBasedStateMachine):
 
     @invariant()
     def journal_makes_the_state(self) -> None:
+        type(self).steps += 1
         assert _encoder.encode(self._replayed()) == _encoder.encode(self.engine.state)
 
     @invariant()
@@ -222,12 +227,18 @@ def test_our_books_become_the_brokers_after_whatever_happened() -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(0)
-def test_our_books_become_the_brokers_after_twenty_thousand_stories(request: pytest.FixtureRequest) -> None:
+def test_our_books_become_the_brokers_after_twenty_thousand_stories(
+    request: pytest.FixtureRequest, count: Callable[..., None]
+) -> None:
     """A batch at a time, each of another seed, for as long as there is."""
     minutes = float(request.config.getoption("minutes", default="0") or 0)
     first = int(request.config.getoption("seed", default=0) or 0) * BATCHES
     clock = SystemClock()
     end_s = clock.monotonic() + minutes * 48 if minutes else math.inf
+    count("stories of the state machine, in all", EXAMPLES)
     for number in range(first, first + BATCHES):
-        if clock.monotonic() < end_s:
-            run(EXAMPLES // BATCHES, 50, seeded(number), database=None)
+        if clock.monotonic() < end_s or number == first:
+            machine = seeded(number)
+            run(EXAMPLES // BATCHES, 50, machine, database=None)
+            count("stories of the state machine", EXAMPLES // BATCHES)
+            count("steps of the state machine", machine.steps)
