@@ -208,7 +208,7 @@ def pause_s(headers: Mapping[str, str]) -> float:
     ``X-RateLimit-Reset`` is an instant of its clock, so it is held against the same answer's ``Date``, not ours.
     """
     try:
-        told = headers.get("X-RateLimit-Reset")
+        told = headers.get("X-RateLimit-Reset") if "Date" in headers else None
         wait_s = float(told) - _date(headers).timestamp() if told else float(headers.get("Retry-After") or 0)
     except (ValueError, TypeError):
         return 0.0

@@ -119,7 +119,7 @@ def day_time(at: datetime) -> str:
 
 def span(length: timedelta) -> str:
     """A duration as a person says it."""
-    seconds = int(length.total_seconds())
+    seconds = max(0, int(length.total_seconds()))
     days, seconds = divmod(seconds, 86_400)
     hours, seconds = divmod(seconds, 3_600)
     minutes, seconds = divmod(seconds, 60)

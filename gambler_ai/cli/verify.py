@@ -57,6 +57,8 @@ def verify_crash(
     from gambler_ai.proving.report import document
     from gambler_ai.storage.database import Database
 
+    if report is not None:
+        _check_writable(report)
     wanted = _wanted(full, secrets.randbelow(SEEDS) if seed is None else seed, only, scenario)
     os.umask(0o077)
     workers = jobs or os.cpu_count() or 1
@@ -155,14 +157,25 @@ def _progress() -> Iterator[Callable[[int, int, float], None]]:
     from gambler_ai.cli import render
 
     err = render.console(stderr=True)
-    columns = (BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f}, {task.description} left"))
+    columns = (BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("?", total=None)
+        task = bar.add_task("undisturbed first", total=None)
 
         def told(done: int, total: int, left_s: float) -> None:
-            bar.update(task, completed=done, total=total, description=render.span(timedelta(seconds=left_s)))
+            left = render.span(timedelta(seconds=left_s))
+            bar.update(task, completed=done, total=total, description=f"{done} of {total}, {left} left")
 
         yield told
+
+
+def _check_writable(path: Path) -> None:
+    """Before the minutes that it takes, not after them."""
+    import os
+
+    from gambler_ai.errors import ConfigError
+
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"--report {path} cannot be written: no such folder, a folder itself, or not yours")
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
@@ -184,7 +197,8 @@ def _announce(wanted: Wanted, name: str, jobs: int) -> None:
     from gambler_ai.crashpoints import POINTS
 
     out = render.console()
-    what = f"{len(POINTS)} points, {len(wanted.scenarios)} scenarios" if not wanted.only else wanted.only
+    where = ", ".join(wanted.scenarios) if len(wanted.scenarios) == 1 else f"{len(wanted.scenarios)} scenarios"
+    what = f"{wanted.only or f'{len(POINTS)} points'} in {where}"
     out.print(render.pair("Kill at", what + (", and inside the recovery" if wanted.full else "")))
     out.print(render.pair("Database", name))
     out.print(render.pair("Seed", f"{wanted.seed}, {jobs} at a time"))
@@ -204,7 +218,7 @@ def _show(outcome: Outcome, wanted: Wanted, found: dict[str, Any], folder: Path)
     counts, took = found["counts"], render.span(timedelta(seconds=outcome.seconds))
     line = (
         f"{counts['kills']} kills at {counts['points']} points, {counts['processes']} processes, in {took}:"
-        f" {counts['pass']} passed, {counts['fail'] + len(outcome.broken)} failed, {counts['not_passed']} not passed"
+        f" {counts['pass']} passed, {counts['fail'] + len(outcome.broken)} failed, {counts['not_reached']} not reached"
     )
     out.print(Text(line, render.GOOD if outcome.is_green else render.BAD))
     for way, times in found["first_request_s"].items():
@@ -234,17 +248,18 @@ def _show_matrix(out: Any, outcome: Outcome, only: str) -> None:
         cells = []
         for name, survey in outcome.surveys.items():
             verdict = worst.get((point, name))
-            untried = "." if survey.passes(point) else "not passed"
+            untried = "." if survey.passes(point) else "-"
             cells.append(Text(verdict.value, styles[verdict]) if verdict else Text(untried, render.QUIET))
         table.add_row(point, *cells)
     if table.row_count:
         out.print(table)
-        out.print(Text("  . passed, and not killed there this time", render.QUIET))
+        out.print(Text("  .  comes by there, and was not killed there this time", render.QUIET))
+        out.print(Text("  -  never comes by there", render.QUIET))
         out.print()
 
 
 #: So that a point of several pairs shows the worst of them.
-_SEVERITY = ["not passed", "pass", "fail"]
+_SEVERITY = ["not reached", "pass", "fail"]
 
 
 def _show_failures(out: Any, outcome: Outcome, wanted: Wanted, found: dict[str, Any], folder: Path) -> None:

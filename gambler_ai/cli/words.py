@@ -121,7 +121,7 @@ def _intent(fact: ev.IntentPlanned) -> Told | list[Told]:
         order = f"{i.side} {render.qty(i.qty)} {_near(i)} {render.price(i.ref_price)}, {prices}"
         return [Told("signal", i.symbol, i.reason, ""), Told("entry", i.symbol, order, STRONG)]
     if i.purpose is Purpose.REPLACE:
-        return Told("move", i.symbol, f"{prices} are wanted ({i.reason}); what rests stays until it is replaced", WARN)
+        return Told("move", i.symbol, f"to {prices}: {i.reason}; what rests stays until it is replaced", WARN)
     if i.purpose is Purpose.PROTECT:
         return Told("protect", i.symbol, f"{prices} for {render.qty(i.qty)} ({i.reason})", WARN)
     return Told("exit", i.symbol, f"{i.side} {render.qty(i.qty)} at market ({i.reason})", WARN)

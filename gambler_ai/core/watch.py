@@ -115,4 +115,4 @@ class Watch:
 
 def limited_until(until: datetime) -> str:
     """How a rate limit is told."""
-    return f"rate limited by the broker until {until:%F %T} UTC"
+    return f"the broker wants no request until {until:%F %T} UTC"

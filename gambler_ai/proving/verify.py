@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
     PASS = "pass"  # noqa: S105 (not a password)
     FAIL = "fail"
-    NOT_PASSED = "not passed"
+    NOT_PASSED = "not reached"
 
 
 @dataclass(frozen=True)

@@ -216,9 +216,11 @@ class Database:
         self._file = file_id(self.path)
         self._refuse_gone()
         with explained(self.name), self.engine.connect() as db:
-            cursor = db.connection.cursor()
-            _busy, logged, copied = cursor.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-            cursor.close()
+            try:
+                with closing(db.connection.cursor()) as cursor:
+                    _busy, logged, copied = cursor.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            except db.dialect.loaded_dbapi.Error as error:  # the driver's own, which nobody has wrapped
+                raise DBAPIError(None, None, error, hide_parameters=True) from error
         if logged != copied:
             raise DatabaseOutage(f"database {self.name}: its log is in use", is_lock=True)
 
@@ -349,10 +351,20 @@ def sqlite_path(url: sa.URL) -> Path | None:
     return Path(os.path.expanduser(url.database))
 
 
-def _is_left(journal: Path) -> bool:
+def _is_left(file: Path) -> bool:
     with suppress(FileNotFoundError):
-        return journal.stat().st_size > 0
+        return file.stat().st_size > 0
     return False
+
+
+def _refuse_orphaned_log(path: Path) -> None:
+    """SQLite deletes a write-ahead log beside a file that is new, and with it all that it had not copied yet."""
+    log = path.with_name(f"{path.name}-wal")
+    if _is_left(log) and not _is_left(path):
+        raise StorageError(
+            f"database {path} is gone and its log is still there: {log}",
+            hint=f"put the file back as {path}: what was last stored is in the log and needs it",
+        )
 
 
 def file_id(path: Path | None) -> tuple[int, int] | None:
@@ -371,6 +383,7 @@ def _prepare_file(path: Path) -> None:
         for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
             if name.is_symlink():
                 raise StorageError(f"{name} is a symbolic link", hint="name the file itself")
+        _refuse_orphaned_log(path)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)

@@ -82,7 +82,7 @@ def read(
         if row.seq != expected or row.hash != head:
             raise CheckpointCorrupt(
                 f"journal row {expected} of session {session_id} does not verify",
-                hint="keep the database as it is; start again with --new, positions are reconciled from the broker",
+                hint="keep this database; restore a backup, or take the broker's word: --resume --accept-broker-state",
             )
         yield _fact(row.payload, expected), head
 

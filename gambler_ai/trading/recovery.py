@@ -53,6 +53,6 @@ def restore(database: Database, info: SessionInfo) -> Restored:
     if (state.seq, head) != (info.seq, info.journal_hash):
         raise CheckpointCorrupt(
             f"the journal of session {info.id} ends at row {state.seq}, its session at row {info.seq}",
-            hint="keep the database as it is; start again with --new, positions are reconciled from the broker",
+            hint="keep this database; restore a backup, or take the broker's word: --resume --accept-broker-state",
         )
     return Restored(state, head, base.info, base.broken, replayed)

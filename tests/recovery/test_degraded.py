@@ -45,7 +45,7 @@ def test_an_order_that_meets_the_rate_limit_goes_out_once_under_its_own_id(world
     ids = [row["client_order_id"] for row in world.there.log()]
     assert len(set(ids)) == 2
     assert told(world) == ["+ rate limited", "- rate limited"] * 2
-    assert "rate limited by the broker until 2008-10-07 13:" in ended.out
+    assert "the broker wants no request until 2008-10-07 13:" in ended.out
     assert "rate limited: over" in ended.out
 
 

@@ -27,7 +27,8 @@ order = {symbol = "IBM", qty = 1, side = "buy", type = "market", time_in_force =
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("a.json", '[{"kind": "explode"}]', "fault 1: a fault has a kind of"),
+        ("a.json", '[{"kind": "explode"}]', "fault 1: 'explode' is no kind of fault"),
+        ("a.json", '[{"kind": "500", "metod": "GET"}]', "fault 1: 500 has no field 'metod'"),
         ("a.json", '[{"kind": "500"}, {"kind": "500", "times": "often"}]', "fault 2: "),
         ("a.toml", "[[faults", "is no plan of faults"),
         (

@@ -178,7 +178,7 @@ def _newest(database: ReadOnly, found: list[SessionInfo]) -> Iterator[Row]:
 
 
 def _restored(database: ReadOnly, info: SessionInfo) -> Iterator[Row]:
-    fix = "keep the database as it is; start again with --new, positions are reconciled from the broker"
+    fix = "keep this database; restore a backup, or take the broker's word: --resume --accept-broker-state"
     try:
         restored = restore(database, info)
     except GamblerError as error:

@@ -30,6 +30,7 @@ from gambler_ai.exchange.faults.spoil import PRICES
 
 TRADE_UPDATES, DATA = "trade_updates", "data"  # the streams, as a plan names them
 CONNECT, AUTH = "connect", "auth"  # where stream_refuse says no
+SHOWN_MAX = 40  # of what was written wrong
 MAX_FAULTS = 1000  # a plan is written by a person or a test
 _NOT_REQUEST = ("method", "path", "contains")
 
@@ -62,10 +63,12 @@ class Fault:
             raise ConfigError('a fault is an object with a "kind"')
         name = row.get("kind")
         if not isinstance(name, str) or name not in KINDS:
-            raise ConfigError(f"a fault has a kind of {', '.join(KINDS)}")
+            given = "none" if name is None else repr(name)[:SHOWN_MAX]
+            raise ConfigError(f"{given} is no kind of fault; docs/FAULTS.md has them all")
         kind = KINDS[name]
-        if set(row) - kind.fields:
-            raise ConfigError(f"a fault of kind {name} has fields {', '.join(sorted(kind.fields))}")
+        if unknown := sorted(set(row) - kind.fields):
+            fields = ", ".join(sorted(kind.fields - {"kind"}))
+            raise ConfigError(f"{name} has no field {repr(unknown[0])[:SHOWN_MAX]}; it has {fields}")
         _check_texts(row)
         self.kind = name
         self.row = dict(row)

@@ -212,6 +212,7 @@ NOW_S = 1_223_388_000
         ({"X-RateLimit-Reset": str(NOW_S - 1), "Date": NOW}, 0.0),
         ({"X-RateLimit-Reset": str(NOW_S + 86400), "Date": NOW}, 0.0),
         ({"X-RateLimit-Reset": str(NOW_S + 17)}, 0.0),
+        ({"X-RateLimit-Reset": str(NOW_S + 17), "Retry-After": "5"}, 5.0),
         ({"X-RateLimit-Reset": "soon", "Date": NOW}, 0.0),
         ({"X-RateLimit-Reset": "nan", "Date": NOW}, 0.0),
         ({"Retry-After": "Wed, 08 Oct 2008 14:00:00 GMT"}, 0.0),

@@ -138,6 +138,20 @@ def test_a_file_of_ours_that_others_may_read_is_made_private(database, tmp_path)
     assert mode(path) == 0o600
 
 
+def test_a_file_that_is_away_is_not_made_anew_beside_its_log(tmp_path):
+    """SQLite deletes the log of a file that is new: whoever put the old one back would find it without its rows."""
+    path, log = tmp_path / "gone.sqlite3", tmp_path / "gone.sqlite3-wal"
+    log.write_bytes(b"what was last stored")
+    with pytest.raises(StorageError, match="is gone and its log is still there") as caught:
+        Database(f"sqlite:///{path}")
+    assert str(path) in (caught.value.hint or "")
+    assert not path.exists()
+    path.touch()
+    with pytest.raises(StorageError, match="is gone and its log is still there"):
+        Database(f"sqlite:///{path}")
+    assert log.read_bytes() == b"what was last stored"
+
+
 def test_a_link_is_refused(tmp_path):
     (tmp_path / "real").touch()
     (tmp_path / "link").symlink_to(tmp_path / "real")

@@ -214,7 +214,7 @@ def test_not_reached_is_another_thing_than_not_answered(bench, error, condition)
 # -- rate limits ----------------------------------------------------------------------------------
 
 LIMITED = ReadFailed("rate limited by the broker", wait_s=40.0)
-UNTIL = "rate limited by the broker until 2008-10-07 14:00:40 UTC"
+UNTIL = "the broker wants no request until 2008-10-07 14:00:40 UTC"
 
 
 def test_a_reading_that_meets_the_limit_is_not_tried_again_before_its_end_and_orders_go_out(bench):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from gambler_ai.core.evolution import evolve
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import DatabaseOutage, SessionLeased, StorageError, TryAgainLater
 from gambler_ai.storage import inspect, journal, lease, sessions
-from gambler_ai.storage.database import Database
+from gambler_ai.storage.database import Database, on_begin, on_connect
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.outage import LOCK_TRIES, PATIENCE_S, Outage
 from gambler_ai.trading.recovery import restore
@@ -282,6 +283,36 @@ def test_a_full_database_is_an_outage(database, ledger, state, clock, notes):
     write(ledger, state, 1, checkpoint=True)
     assert "database or disk is full" in notes.words[0]
     check_stored(database, ledger, 2, 1)
+
+
+@sqlite_only
+def test_a_disk_too_full_for_copying_the_log_is_an_outage_as_well(database, ledger, state, clock, notes):
+    """Opening it anew copies the log into the file, by the driver's own cursor."""
+    write(ledger, state)
+
+    class Full(sqlite3.Cursor):
+        def execute(self, statement: str, *args: Any) -> Any:
+            if "wal_checkpoint" in statement and clock.waits < 3:
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+            return super().execute(statement, *args)
+
+    class Driver(sqlite3.Connection):
+        def cursor(self, factory: Any = Full) -> Any:
+            return super().cursor(factory)
+
+    database.engine.dispose()
+    database.engine = sa.create_engine(database.url, connect_args={"factory": Driver})
+    event.listen(database.engine, "connect", on_connect)
+    event.listen(database.engine, "begin", on_begin)
+    with pytest.raises(DatabaseOutage, match="disk is full"):
+        database.reopen()
+    clock.waits = 3
+    database.reopen()
+    write(ledger, state, 1)
+    check_stored(database, ledger, 2)
+    assert notes.words == []
 
 
 @sqlite_only
