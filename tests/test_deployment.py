@@ -82,7 +82,7 @@ def test_the_options_and_commands_that_are_named_exist(page):
         named = set(re.findall(r"(?<![\w-])--[a-z-]+", line))
         assert named <= known | {"--user", "--now"}, line
     commands = getattr(root, "commands", {})
-    for word, then in re.findall(r"`(?:[\w./$%]*/)?gambler-ai ([a-z][a-z-]*)(?: ([a-z]+))?", text):
+    for word, then in re.findall(r"`(?:[\w./$%]*/)?gambler-ai ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", text):
         assert word in commands, word
         below = getattr(commands[word], "commands", None)
         assert not (then and below) or then in below, (word, then)
