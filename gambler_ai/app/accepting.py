@@ -19,7 +19,7 @@ from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.executor import Read, read_broker
 from gambler_ai.trading.recovery import Restored, empty_state
 
-#: How far before its first order a session's orders and fills are read.
+#: How far before its first order a session's orders and fills are read; what our clock and the broker's may differ by.
 OVERLAP = timedelta(minutes=1)
 
 
@@ -66,6 +66,10 @@ def _books(
     take(ev.ParametersSet(at, info.parameters))
     listed = {order.client_order_id: order for order in report.orders}
     for intent in intents:
+        # What was held then: orders for it are counted, so that the next one has an id of its own.
+        for fill in reconcile.unbooked_fills(state, report):
+            if fill.at <= intent.decided_at + OVERLAP:
+                take(ev.FillReported(at, fill))
         order = listed.get(intent.client_order_id) or report.lookups.get(intent.client_order_id)
         take(ev.IntentPlanned(at, intent))
         if order is not None:

@@ -35,6 +35,8 @@ def splits(state: SessionState, at: datetime, report: ev.BrokerReport) -> list[e
     for symbol, ours in state.positions.items():
         theirs, told = shown.get(symbol), _announced(state, ours, report)
         before = (theirs.qty if theirs is not None else ZERO) - pending.get(symbol, ZERO)
+        if not before:
+            continue  # gone, whatever for
         ratio = _told(ours, before, told)
         if ratio is None and theirs is not None:
             ratio = _ratio(ours, before, theirs.avg_entry_price, announced=bool(told))

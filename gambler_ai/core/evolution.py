@@ -185,9 +185,10 @@ def _put_order(
     state: SessionState, changes: Changes, at: datetime, report: OrderReport, owner: str, role: Role,
     parent_id: str | None,
 ) -> None:  # fmt: skip
-    before = state.orders.get(report.order_id)
+    before, intent = state.orders.get(report.order_id), state.intents[owner].intent
     if before is not None and report.updated_at < before.updated_at:
         return  # an earlier moment, told late
+    meant = intent.replaces if report.client_order_id == owner else ""  # what we asked for, if the broker leaves it out
     status, _odd = observed(before.status if before else Status.UNKNOWN, report.status)
     partial = not status.is_final and ZERO < report.filled_qty < report.qty
     order = Order(
@@ -201,7 +202,8 @@ def _put_order(
         booked_qty=before.booked_qty if before else ZERO,
         partial_since=((before and before.partial_since) or at) if partial else None,
         cancel_requested_at=before.cancel_requested_at if before else None,
-        replaces=report.replaces or (before.replaces if before else None), stale=_is_stale(state, report, role, before),
+        replaces=report.replaces or (before.replaces if before else None) or meant or None,
+        stale=_is_stale(state, report, role, before),
     )  # fmt: skip
     state.orders[order.order_id] = changes.orders[order.order_id] = order
     if before is None:

@@ -69,8 +69,10 @@ def _still_wanted(state: SessionState, intent: OrderIntent, at: datetime, report
         takes = market.is_open or intent.purpose is Purpose.PROTECT  # a closed market takes no exit
         theirs = {p.symbol: p.qty for p in report.positions}
         # Not against shares that are gone: it would open a position the other way round.
-        there = held is not None and protection.is_there(held, theirs)
-        return takes and held is not None and there and (abs(held.qty), held.exit_side) == (intent.qty, intent.side)
+        if not takes or held is None or not protection.is_there(held, theirs):
+            return False
+        meant = (intent.position_id, intent.qty, intent.side)
+        return (held.position_id, abs(held.qty), held.exit_side) == meant
     in_time = intent.valid_until is not None and at <= intent.valid_until
     stopped = state.stopping or state.halts or ev.ALL in state.exits
     return in_time and market.is_open and not stopped

@@ -274,6 +274,11 @@ def position_decision_id(purpose: Purpose, position_id: str, ordinal: int) -> st
     return f"{purpose}|{position_id}|{ordinal}"
 
 
+def position_of(decision_id: str) -> str:
+    """The position that `position_decision_id` was given."""
+    return decision_id.split("|")[1]
+
+
 def wire_body(fields: dict[str, object]) -> str:
     """The request body, once and for all: what is stored is what is sent, then and after any restart."""
     return msgspec.json.encode(fields).decode()

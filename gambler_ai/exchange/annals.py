@@ -55,6 +55,3 @@ class Annals:
 
     def saved(self) -> None:
         self._saved = len(self.deeds), len(self.activities), len(self.first_seen)
-
-    def times_done(self, key: str) -> int:
-        return sum(done.key == key for done in self.deeds)

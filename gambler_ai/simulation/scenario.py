@@ -37,8 +37,6 @@ from gambler_ai.simulation.disk import AWAY, MESSAGES, DiskFault
 from gambler_ai.strategies.mean_reversion import MeanReversion
 from gambler_ai.strategies.momentum import Momentum
 
-#: A regular session.
-DAY_MINUTES = 390
 #: Minutes that are left of a day whose market goes on while a process is down.
 SPARE_MINUTES = 20
 #: Of a session's time the last part in which nothing goes wrong any more, so that its end can be judged; minutes.

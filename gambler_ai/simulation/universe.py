@@ -8,9 +8,6 @@ from datetime import datetime, timedelta
 
 from gambler_ai.clock import ManualClock, MarketClock
 
-#: One millisecond: nothing in here happens between two of them.
-MOMENT = timedelta(milliseconds=1)
-
 
 class Universe:
     """One true time. A market that moves by itself goes ``rate`` seconds in a wall second; with 0 it is moved by us."""

@@ -29,9 +29,9 @@ _ADVICE = (
     ("permission denied|no schema has been selected", "the user needs CREATE on the database and on its schema"),
     ("too many (clients|connections)|connection slots", _CROWDED),
     ("read-only transaction", "this server is a standby: name the primary in the URL"),
-    ("SSL|certificate", "see sslmode in the URL: ?sslmode=require"),
+    ("certificate|SSL (?!SYSCALL|connection has)", "see sslmode in the URL: ?sslmode=require"),
     ("resolve host|translate host name", "check the host in the URL"),
-    ("connection|shutting down|starting up", "see that the server runs and can be reached; what is stored is safe"),
+    ("connection|shutting down|starting up|SSL", "see that the server runs and can be reached; what is stored is safe"),
 )
 
 #: SQLite's result codes for what may pass: busy, locked, read-only, I/O error, full, cannot open, protocol.
@@ -40,7 +40,11 @@ _PASSING = frozenset({5, 6, 8, 10, 13, 14, 15})
 #: (lock not available, read-only transaction).
 _PASSING_CLASSES, _PASSING_STATES = ("08", "53", "57P", "58"), frozenset({"55P03", "25006", "25P03"})
 #: While connecting there are words only. What a person has to mend comes first.
-_MENDED = "password|authentication|pg_hba.conf|does not exist|permission denied|SSL|certificate"
+#: TLS names itself as well where a connection only broke off.
+_BROKE_OFF = "SSL SYSCALL error|SSL connection has been closed|unexpected eof"
+_MENDED = (
+    rf"password|authentication|pg_hba.conf|does not exist|permission denied|^(?!.*({_BROKE_OFF})).*SSL|certificate"
+)
 _AWAY = "connect|shutting down|starting up|timeout expired|closed|terminat|No space left|too many clients|recovery mode"
 
 
@@ -59,7 +63,7 @@ def explained(name: str) -> Iterator[None]:
         text = one_line(str(error.orig))
         if text == REPLACED:
             raise SessionLeased("this runner was replaced by another one; nothing was written") from error
-        if _may_pass(error.orig, text):
+        if error.connection_invalidated or _may_pass(error.orig, text):
             is_lock = re.search(_LOCKED, text) is not None
             raise DatabaseOutage(f"database {name}: {text}", hint=advice(text), is_lock=is_lock) from error
         raise StorageError(f"database {name}: {text}", hint=advice(text)) from error

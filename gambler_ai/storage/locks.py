@@ -267,10 +267,10 @@ class ServerLock:
         return self._connection is not None and self._is_alive(self._connection)
 
     def keep(self) -> bool:
-        if self._connection is None or self._is_alive(self._connection):
+        if self.is_ours():
             return True
-        self.close()
-        return self._take()
+        self._let_go()
+        return bool(self._owner) and self._take()  # without a name it was given back, or never taken
 
     def _take(self) -> bool:
         """Wait for it: the server's end of an owner's connection that was lost needs a moment to let go."""
@@ -316,6 +316,10 @@ class ServerLock:
         return next((name for name, _pid in self._holders()), "")
 
     def close(self) -> None:
+        self._owner = ""
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._connection is not None:
             with suppress(SQLAlchemyError), closing(self._connection) as db:
                 # Said, and not left to the server: it notices the end of a connection a moment late.

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gambler_ai.core.model import ZERO, Side
-from gambler_ai.core.orders import OrderIntent, Purpose, Status
+from gambler_ai.core.orders import OrderIntent, Purpose, Status, position_of
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.sessions import CLOSED, SessionInfo
 
@@ -51,10 +51,12 @@ def _free_id(db: Connection, session_id: str) -> str:
 
 def _intent(row: dict[str, Any]) -> OrderIntent:
     """Of an entry that was never sent there is no knowing how long it was good for: it is not sent again."""
+    is_entry = row["purpose"] == Purpose.ENTRY
+    position_id = row["client_order_id"] if is_entry else position_of(row["decision_id"])
     return OrderIntent(
         client_order_id=row["client_order_id"], decision_id=row["decision_id"], attempt=row["attempt"],
         purpose=Purpose(row["purpose"]), strategy=row["strategy"], symbol=row["symbol"], side=Side(row["side"]),
         qty=row["qty"], ref_price=ZERO, stop_price=row["stop_price"], target_price=row["target_price"],
-        position_id=row["client_order_id"], reason=row["reason"], decided_at=row["decided_at"], valid_until=None,
+        position_id=position_id, reason=row["reason"], decided_at=row["decided_at"], valid_until=None,
         body=row["body"], market_day=row["market_day"] or "",
     )  # fmt: skip

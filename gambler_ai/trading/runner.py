@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from gambler_ai import crashpoints
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import bars_passed, caught_up
-from gambler_ai.core.degraded import of_a_process
+from gambler_ai.core.degraded import Condition, of_a_process
 from gambler_ai.core.engine import Decisions, Engine
-from gambler_ai.core.orders import IN_FLIGHT, Status
+from gambler_ai.core.orders import IN_FLIGHT, Role, Status
 from gambler_ai.core.reconcile import HALTING
 from gambler_ai.core.risk import entering
 from gambler_ai.core.state import Plan, SessionState
@@ -41,6 +41,8 @@ LOOK_MAX = timedelta(seconds=60)
 WIND_DOWN = timedelta(minutes=3)
 #: Readings at a start until two in a row agree; more than that and the market is moving under us.
 SETTLE_ROUNDS = 6
+#: Session time at a speed of 1 that a start waits for a broker that limits requests, and between two tries.
+LIMIT_PATIENCE, LIMIT_LOOK = timedelta(minutes=3), timedelta(seconds=5)
 #: Wall seconds a first signal may take to settle what is in flight (RECOVERY_PROTOCOL 2.3, signals).
 STOP_PATIENCE_S = 8.0
 #: Wall seconds between two looks for the same order meanwhile.
@@ -396,15 +398,25 @@ class Runner:
                 self._take(self._feed.next(self._feed.clock.now(), busy=True))
 
     def _read_now(self) -> bool:
-        """One reading, taken to its end. True when something was sent or another look is wanted."""
-        before = self.state.seq
+        """One reading, taken to its end. True when something was sent or another look is wanted.
+
+        A limit on requests is waited out: what is held may be bare, and the stop for it still to be sent.
+        """
+        before, scale = self.state.seq, max(1.0, self._feed.rate)
+        give_up = self._feed.clock.now() + LIMIT_PATIENCE * scale
+        while (failure := self._failure_of_reading()) is not None:
+            now = self._feed.clock.now()
+            if failure.condition != Condition.RATE or self.state.stopping or now >= give_up:
+                raise _unreachable(failure)
+            self._take(self._feed.next(now + LIMIT_LOOK * scale, busy=self._executor.busy))
+        return self.state.seq != before or self._executor.busy
+
+    def _failure_of_reading(self) -> ev.BrokerFailed | None:
         self._failure = None
         self._ask_read(reconcile=True)
         while Read in self._asked:
             self._take(self._feed.next(self._feed.clock.now(), busy=True))
-        if self._failure is not None:
-            raise _unreachable(self._failure)
-        return self.state.seq != before or self._executor.busy
+        return self._failure
 
     def _tell_what_happened(self, since: datetime, decided: dict[str, datetime]) -> None:
         facts = [fact for decisions in self._brought for fact in decisions.facts]
@@ -443,7 +455,9 @@ class Runner:
             self._take(event)
 
     def _in_flight(self) -> bool:
-        return any(r.status in IN_FLIGHT for r in self.state.intents.values())
+        """Whether something may still come of what we sent: an order, or a part of an entry that is being canceled."""
+        ending = (o for o in self.state.orders.values() if o.role is Role.ENTRY and o.cancel_requested_at is not None)
+        return any(not o.is_settled for o in ending) or any(r.status in IN_FLIGHT for r in self.state.intents.values())
 
     def _anything_open(self) -> bool:
         return any(record.settled_at is None for record in self.state.intents.values())

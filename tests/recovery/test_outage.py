@@ -73,7 +73,7 @@ def test_a_signal_during_an_outage_ends_it_and_a_resume_goes_on(world: World):
 def test_a_lock_on_the_journal_is_ridden_out(world: World):
     run = begun(world)
     with connected(world.url) as db:
-        db.exec_driver_sql("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")
+        db.execute("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")
         run.wait_for("lock timeout", patience_s=60)
     run.wait_for("Database back after")
     run.end().ok()

@@ -74,4 +74,14 @@ PLANTED = (
         "    return _encoder.encode(msgspec.structs.replace(state, marks={}))\n",
         5,
     ),
+    Planted(
+        "given up after one look-up",
+        "core/missing.py",
+        "        record.misses >= VOID_MISSES\n        and at - (record.first_miss_at or at) >= VOID_SPAN\n",
+        "        record.misses >= 1\n",
+        120,
+    ),
 )
+
+#: The same for the machine, which has the engine and no program around it.
+IN_THE_CORE = (PLANTED[1], PLANTED[4])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.planted import PLANTED, Planted
+from tests.simulation.planted import IN_THE_CORE, PLANTED, Planted
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "from gambler_ai.cli.main import main; main()"
@@ -26,19 +26,46 @@ def cases() -> list[object]:
     ]  # fmt: skip
 
 
+def copy_with(planted: Planted, place: Path) -> None:
+    """The program in ``place``, with the bug."""
+    for name in ("gambler_ai", "migrations"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    file = place / "gambler_ai" / planted.file
+    source = file.read_text()
+    assert source.count(planted.before) == 1
+    file.write_text(source.replace(planted.before, planted.after))
+
+
+def python(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run with the program in ``place``, and with the tests of this tree."""
+    path = os.pathsep.join((str(place), str(ROOT)))
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=place, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("planted", cases())
 def test_a_planted_bug_is_found(planted: Planted, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "gambler_ai", tmp_path / "gambler_ai", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "migrations", tmp_path / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
-    place = tmp_path / "gambler_ai" / planted.file
-    source = place.read_text()
-    assert source.count(planted.before) == 1
-    place.write_text(source.replace(planted.before, planted.after))
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "simulate", "--json", "--jobs", "1", "--seeds", f"0:{planted.seeds}",
-         *(("--minutes", str(planted.minutes)) if planted.minutes else ())],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    copy_with(planted, tmp_path)
+    length = ("--minutes", str(planted.minutes)) if planted.minutes else ()
+    seeds = f"0:{planted.seeds}"
+    done = python(tmp_path, "-c", PROGRAM, "simulate", "--json", "--jobs", "1", "--seeds", seeds, *length)
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["broken"]
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("planted", [pytest.param(p, id=p.name) for p in IN_THE_CORE[:1]] + [
+    pytest.param(p, id=p.name, marks=pytest.mark.nightly) for p in IN_THE_CORE[1:]
+])  # fmt: skip
+def test_a_bug_planted_into_the_core_is_found_by_the_machine(planted: Planted, tmp_path: Path) -> None:
+    copy_with(planted, tmp_path)
+    story = (
+        "from hypothesis import Phase; from tests.simulation.test_machine import run;"
+        "run(100, 40, derandomize=True, database=None, phases=(Phase.generate,))"  # it need not be made short
+    )
+    done = python(tmp_path, "-c", story)
+    assert done.returncode == 1
+    assert "AssertionError" in done.stderr, done.stderr

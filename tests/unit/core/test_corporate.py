@@ -356,6 +356,17 @@ def test_an_adjusted_stop_that_has_filled_before_we_looked_closes_it_all():
     assert desk.state.actions == ["a-1", "a-2"]
 
 
+@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
+def test_what_is_gone_is_no_split_however_little_would_be_left(side):
+    """One share in a reverse split is less than one: that it is gone is a difference, and no position of nothing."""
+    sign = side.sign
+    told = [
+        activity(activity_id="a-1", qty=D(-1) * sign),
+        activity(activity_id="a-2", qty=D("0.1") * sign),
+    ]
+    assert corporate.splits(holding("1", side), NIGHT, reading(actions=told)) == []
+
+
 def test_two_activities_that_the_position_does_not_bear_out_are_waited_for():
     rows = [activity(qty=D(-10)), activity(activity_id="a-2", qty=D(20))]
     assert found(holding(), "10", "100", actions=rows) == []

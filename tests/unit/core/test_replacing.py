@@ -144,6 +144,15 @@ def test_until_the_old_one_is_replaced_it_is_the_protection_and_the_two_are_one(
     assert state.positions["AAPL"].stop_price == D(98)
 
 
+def test_a_new_one_that_does_not_say_what_it_replaces_is_still_one_with_the_old():
+    """Counted as two they would cover twice what is held, and both would be canceled."""
+    desk, intent = desk_moving()
+    desk.step(ev.SubmitAnswered(AT, intent.client_order_id, replace(successor(intent), replaces=None)))
+    decisions = desk.step(reported(after(seconds=15), orders=[PARENT], positions=[held("AAPL", "10")]))
+    assert "CancelPlanned" not in kinds(decisions)
+    assert protection(desk.state, desk.state.positions["AAPL"])[0] is Protection.PROTECTED
+
+
 def test_when_it_is_replaced_the_new_one_protects_at_its_price_as_a_leg_of_the_same_order():
     desk, intent = desk_moving()
     desk.step(ev.SubmitAnswered(AT, intent.client_order_id, successor(intent)))

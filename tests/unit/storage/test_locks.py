@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import evolve
-from gambler_ai.errors import SessionLeased, StorageError
+from gambler_ai.errors import DatabaseOutage, SessionLeased, StorageError
 from gambler_ai.storage import journal, lease
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
@@ -106,6 +106,32 @@ def test_an_owner_that_cannot_reach_the_server_writes_nothing(database, postgres
             held.renew(db)
     postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     held.close()
+
+
+def test_an_owner_that_could_not_reach_the_server_has_its_lock_again_before_it_writes(database, postgres):
+    """Without it the next start would take a living owner for dead."""
+    held = acquire(database)
+    name = database.url.database
+    with database.write() as db:
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        kill_locks(postgres, database)
+        with pytest.raises(DatabaseOutage):
+            held.renew(db)
+    postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    renew(database, held)
+    assert lease.is_held(database, "acc-1")
+    with pytest.raises(SessionLeased, match=r"traded by pid 1$"):
+        acquire(database, "pid 2")
+    held.close()
+
+
+def test_an_owner_that_gave_its_lock_back_writes_nothing_more(database):
+    """The broker's thread may be about to send when the session ends."""
+    held = acquire(database)
+    held.close()
+    with pytest.raises(SessionLeased):
+        renew(database, held)
+    assert not lease.is_held(database, "acc-1")
 
 
 def test_an_owner_is_named_by_the_lock_whatever_the_row_says(database):

@@ -18,7 +18,7 @@ from gambler_ai.storage import checkpoints, journal, lease, requests, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.ledger import Ledger, crash_kinds
 from gambler_ai.trading.recovery import restore
-from tests.databases import refuse
+from tests.databases import refuse, sqlite_only
 from tests.unit.fakes import AT, SESSION, D, after, bracket_of, entry, fill_of
 
 ENTRY = entry()
@@ -99,6 +99,17 @@ def test_the_account_is_given_back(database, ledger):
     assert lease.is_held(database, "acc-1")
     assert ledger.token == 1
     ledger.release()
+    assert not lease.is_held(database, "acc-1")
+    lease.acquire(database, "acc-1", "s-2", "pid 2", ManualClock(AT)).close()
+
+
+@sqlite_only
+def test_a_database_that_is_away_as_the_account_is_given_back_keeps_nobody_out(database, ledger):
+    """All is stored by then: the lock is free, and that says enough."""
+    away = database.path.with_name("elsewhere")
+    database.path.rename(away)
+    ledger.release()
+    away.rename(database.path)
     assert not lease.is_held(database, "acc-1")
     lease.acquire(database, "acc-1", "s-2", "pid 2", ManualClock(AT)).close()
 

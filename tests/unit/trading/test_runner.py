@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace as replace_report
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
 from gambler_ai.core.engine import Engine
 from gambler_ai.core.evolution import evolve
-from gambler_ai.core.model import Instrument
-from gambler_ai.core.orders import Status
+from gambler_ai.core.model import Instrument, Side
+from gambler_ai.core.orders import Status, bracket_body
 from gambler_ai.core.ports import Streams
 from gambler_ai.core.risk import RiskLimits
 from gambler_ai.core.state import ORDER_OVERLAP, SessionState
@@ -54,7 +55,9 @@ from tests.unit.fakes import (
     held,
     make_plan,
     make_state,
+    protect,
     reading,
+    report_of,
     trades_of,
     wish,
 )
@@ -319,6 +322,37 @@ def test_keys_that_are_refused_end_the_session(bench):
     one.broker.raises["trades"] = BrokerAuthError("401")
     with pytest.raises(BrokerAuthError):
         one.runner.trade()
+
+
+def test_a_part_of_an_entry_that_is_canceled_at_the_end_has_its_stop_before_we_go(bench):
+    """The broker takes its time with the cancel: nobody would be there to protect what was bought."""
+    one = bench()
+    body = bracket_body(COID, "AAPL", Side.BUY, D(100), D(104), D(98), D(100))
+    resting = replace(ENTRY, body=body, valid_until=after(minutes=30))
+    one.ledger.commit(one.engine.record(ev.IntentPlanned(AT, resting)))
+    parent = replace(bracket_of(resting, "new"), type="limit", limit_price=D(100))
+    some = replace(parent, status="partially_filled", filled_qty=D(40), filled_avg_price=D(100))
+    gone = tuple(replace(leg, status="canceled") for leg in some.legs)
+    story = [replace(some, status="pending_cancel")] * 2 + [replace(some, status="canceled", legs=gone)]
+
+    def go_on() -> None:
+        if one.broker.asked("cancel"):
+            orders = [story.pop(0) if len(story) > 1 else story[0]]
+            one.broker.report = replace_report(one.broker.report, orders=tuple(orders))
+
+    def report_partly() -> None:
+        one.broker.report = reading(orders=[some], fills=[fill_of(some, "40")], positions=[held("AAPL", "40")])
+
+    one.broker.report = reading(orders=[parent])
+    one.runner.begin(ev.RunStarted(AT, 30.0, resumed=False, token=one.runner.token))
+    one.broker.on["market"] = go_on
+    report_partly()
+    one.broker.answer = lambda sent: report_of(protect(COID, "40", client_order_id=sent["client_order_id"]))
+    one.runner.end("finished", one.runner.trade())
+    assert one.broker.asked("cancel") == [(parent.order_id,)]
+    [sent] = one.broker.asked("submit")
+    assert '"order_class":"oco"' in sent[0]
+    assert '"qty":"40"' in sent[0]
 
 
 def test_an_order_of_another_database_halts(bench):

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pytest
 from msgspec.structs import replace
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
+from gambler_ai.core.orders import Status
+from gambler_ai.errors import BrokerUnreachable, OutcomeUnknown, ReadFailed
 from gambler_ai.exchange.faults import FaultPlan
 from gambler_ai.trading.executor import Executor
-from tests.unit.fakes import AT, D, after, bracket_of, fill_of, held, reading, trades_of, wish
+from tests.unit.fakes import (
+    AT,
+    D,
+    after,
+    bracket_of,
+    fill_of,
+    held,
+    leg,
+    protect,
+    reading,
+    report_of,
+    trades_of,
+    wish,
+)
 from tests.unit.trading.test_runner import COID, ENTRY, Bench, Session, bench, on_exchange, whole_run
 from tests.unit.trading.test_runner_control import Streams, tell, timed
 
@@ -54,6 +70,63 @@ def test_a_new_process_knows_nothing_of_the_streams_of_the_one_before(bench):
     one.begin()
     assert before[0] == {"clock skew", "stale prices AAPL"}
     assert set(one.runner.state.degraded) == {"stale prices AAPL"}, "until there are prices"
+
+
+def limited(wait_s: float) -> ReadFailed:
+    return ReadFailed("rate limited by the broker", wait_s=wait_s)
+
+
+def test_a_start_waits_out_a_limit_on_requests(bench):
+    """What the run before it had sent may be why."""
+    one = bench()
+    one.broker.raises["account"] = limited(20.0)
+    asked: list[datetime] = []
+
+    def ask() -> None:
+        asked.append(one.feed.clock.now())
+        if len(asked) > 1:
+            one.broker.raises.clear()
+
+    one.broker.on["account"] = ask
+    one.begin()
+    assert asked[:2] == [AT, asked[1]]
+    assert after(seconds=20) <= asked[1] < after(seconds=30)
+    assert one.runner.state.degraded == {}
+
+
+def test_a_resume_that_may_not_send_a_stop_yet_waits_and_sends_it(bench):
+    """The broker takes no more requests for 20 s; without a wait the start would end with a position bare."""
+    one = bench()
+    bought = bracket_of(ENTRY, limit="canceled", stop="canceled")
+    stop = protect(COID, "100")
+    booked = [ev.IntentPlanned(AT, ENTRY), ev.OrderUpdated(AT, bought), ev.FillReported(AT, fill_of(bought, "100"))]
+    one.ledger.commit(one.engine.record(*booked))
+    one.feed.skip_to(after(minutes=5))
+    one.broker.report = reading(orders=[bought], fills=[fill_of(bought, "100")], positions=[held("AAPL", "100")])
+    one.broker.raises["submit"] = OutcomeUnknown("rate limited by the broker", wait_s=20.0)
+    oco = report_of(stop, legs=(leg(report_of(stop), "stop"),))
+    one.broker.answer = lambda body: oco
+    one.broker.on["account"] = lambda: one.broker.raises.clear() if one.broker.asked("submit") else None
+    one.begin()
+    assert len(one.broker.asked("submit")) == 2
+    assert one.runner.state.intents[stop.client_order_id].status is Status.WORKING
+
+
+def test_a_start_does_not_wait_for_ever(bench):
+    one = bench()
+    one.broker.raises["account"] = limited(60.0)
+    with pytest.raises(BrokerUnreachable, match="rate limited by the broker until"):
+        one.begin()
+    assert after(minutes=2) <= one.feed.clock.now() <= after(minutes=6)
+
+
+def test_a_start_that_waits_may_be_stopped(bench):
+    one = bench()
+    one.broker.raises["account"] = limited(60.0)
+    one.broker.on["account"] = lambda: one.feed.put(ev.StopRequested(AT, "stopped by SIGTERM"))
+    with pytest.raises(BrokerUnreachable):
+        one.begin()
+    assert one.feed.clock.now() == AT
 
 
 def test_an_absurd_price_is_neither_traded_on_nor_marked_and_the_next_good_one_is(bench):
