@@ -101,7 +101,8 @@ def for_people(report: dict[str, Any]) -> str:
         ["suite", "verdict", "minutes", "counts"],
         [[s["name"], s["verdict"], f"{s['seconds'] / 60:.1f}", said(s["counts"], s["seconds"])] for s in suites],
     )]  # fmt: skip
-    told = [f"- {s['name']}: {s['verdict']}: {s['why']} (`{s['log']}`)" for s in suites if s["why"]]
+    logs = {s["name"]: f" (`{s['log']}`)" if s["log"] else "" for s in suites}
+    told = [f"- {s['name']}: {s['verdict']}: {s['why']}{logs[s['name']]}" for s in suites if s["why"]]
     return "\n".join([*lines, *(["", *told] if told else []), ""])
 
 
