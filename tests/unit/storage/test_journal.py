@@ -97,7 +97,7 @@ def test_it_is_caught(database, session, damage):
         db.execute(sa.text(DAMAGE[damage]))
     with pytest.raises(CheckpointCorrupt, match="does not verify") as caught:
         read(database)
-    assert "--new" in caught.value.hint
+    assert "--accept-broker-state" in caught.value.hint
 
 
 def test_a_row_that_is_no_fact_is_caught_though_its_hash_is_right(database, session):

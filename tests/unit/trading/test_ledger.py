@@ -193,7 +193,7 @@ def test_a_journal_that_does_not_reach_where_the_session_was_is_not_taken(databa
         db.execute(sa.text(damage))
     with pytest.raises(CheckpointCorrupt) as caught:
         restore(database, info(database))
-    assert "--new" in caught.value.hint
+    assert "--accept-broker-state" in caught.value.hint
 
 
 def test_a_due_checkpoint_shares_the_commit_of_the_facts(database, ledger, state):
