@@ -11,7 +11,7 @@ from tests.recovery.harness import Exchange, World, base_env
 MakeWorld = Callable[..., World]
 
 #: Files whose tests always run on each kind of database; the others do with --all-databases.
-EVERYWHERE = {"test_kill", "test_two_starts"}
+EVERYWHERE = {"test_two_starts"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -84,7 +84,7 @@ def test_what_there_is_not_is_named(tmp_path: Path, args: tuple[str, ...], says:
     assert ended.err.startswith(f"error: {says}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
 def test_interrupted_it_leaves_nothing_running(tmp_path: Path, number: int):
     running = run(tmp_path, "verify-crash", "--jobs", "2")
     running.wait_for("Seed")
@@ -103,6 +103,7 @@ def wait_for_a_world(folder: Path) -> None:
         clock.sleep(0.05)
 
 
+@pytest.mark.nightly
 @pytest.mark.postgres
 def test_on_a_server_it_makes_databases_of_its_own_and_drops_them(tmp_path: Path, postgres):
     def names():
