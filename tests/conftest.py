@@ -1,6 +1,7 @@
 """What every test stands on: nothing of the developer's environment, and a home of its own."""
 
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,6 +28,11 @@ for _name in [name for name in os.environ if name.startswith(OURS) or name.lower
 # A slow machine is not a fault. What hangs meets the timeout of pyproject.toml.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+def pytest_configure() -> None:
+    """A shell that starts this in the background has it ignore SIGINT, and all that is started here after it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
