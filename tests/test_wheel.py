@@ -78,6 +78,7 @@ def test_it_migrates_with_its_own(installed: Path, tmp_path: Path, url: str) -> 
     database.close()
 
 
+@pytest.mark.nightly
 def test_it_proves_itself(installed: Path, tmp_path: Path) -> None:
     """An exchange, a session that is killed, and one that resumes: all of them from the wheel."""
     code = "from gambler_ai.cli.main import main; main()"

@@ -42,7 +42,7 @@ def endure(world: World, call: Call, error: str) -> Ended:
     return ended
 
 
-@pytest.mark.parametrize(("name", "most", "error"), SAMPLE)
+@pytest.mark.parametrize(("name", "most", "error"), [SAMPLE[0], pytest.param(*SAMPLE[1], marks=pytest.mark.nightly)])
 def test_a_call_of_this_seed_fails(name: str, most: int, error: str, tmp_path: Path, request):
     number = np.random.default_rng([request.config.getoption("--seed"), most]).integers(1, most + 1)
     with new_world(tmp_path / "world") as world:

@@ -61,6 +61,7 @@ def test_without_faults_it_is_a_network(world_at):
     assert entries(world) == ENTRIES
 
 
+@pytest.mark.nightly
 def test_cut_swallowed_and_broken_off_in_one_run(world_at, request):
     """At requests of the seed's choice, past those of the start."""
     numbers = np.random.default_rng(request.config.getoption("--seed")).integers(0, 10, 5)

@@ -39,7 +39,9 @@ def survive(world: World, call: Call, undisturbed=None) -> bool:
     return ended.code == KILLED
 
 
-@pytest.mark.parametrize("name", SAMPLE)
+@pytest.mark.parametrize(
+    "name", [name if name == "fdatasync" else pytest.param(name, marks=pytest.mark.nightly) for name in SAMPLE]
+)
 def test_killed_at_a_call_of_this_seed(name: str, tmp_path: Path, request):
     numbers = np.random.default_rng([request.config.getoption("--seed"), len(name)])
     call = Call(name, int(numbers.integers(1, SAMPLE[name] + 1)))

@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 from sqlalchemy import make_url
 
 from tests.databases import postgres_only, sqlite_only
@@ -38,6 +39,7 @@ def test_a_file_that_is_moved_away_and_put_back(world: World):
     assert entries(world) == ENTRIES
 
 
+@pytest.mark.nightly
 @postgres_only
 def test_a_server_that_ends_all_connections_and_admits_nobody_for_a_while(world: World, postgres):
     run = begun(world)
@@ -69,6 +71,7 @@ def test_a_signal_during_an_outage_ends_it_and_a_resume_goes_on(world: World):
     assert entries(world) == ENTRIES
 
 
+@pytest.mark.nightly
 @postgres_only
 def test_a_lock_on_the_journal_is_ridden_out(world: World):
     run = begun(world)

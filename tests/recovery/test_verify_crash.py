@@ -62,6 +62,7 @@ def test_people_see_a_matrix_and_how_long_a_resume_takes(tmp_path: Path):
     assert "\x1b" not in ended.out + ended.err
 
 
+@pytest.mark.nightly
 def test_a_point_that_a_scenario_never_passes_is_not_green(tmp_path: Path):
     ended = run(tmp_path, "verify-crash", "--only", "void.before_commit", "--scenario", "limit").end()
     assert ended.code == 6

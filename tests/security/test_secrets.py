@@ -12,6 +12,10 @@ from tests.security.conftest import Marked
 from tests.security.mirror import KEY, SECRET, TOKEN
 from tests.security.scan import finds, needles
 
+#: Each way in which it could leak runs with each commit; the same on a server, and in other spellings, at night.
+NIGHTLY = pytest.mark.nightly
+EVERYWHERE = [BACKENDS[0], *(pytest.param(name, marks=NIGHTLY) for name in BACKENDS[1:])]
+
 LEAKY = '''
 import logging, os
 from gambler_ai.strategies import Strategy
@@ -51,7 +55,7 @@ def test_the_scan_finds_what_it_looks_for(marked: Marked):
         marked.check()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERYWHERE)
 def test_a_session_and_all_that_shows_it(marked: Marked):
     marked.trades("--json").ok()
     for command in (
@@ -63,7 +67,11 @@ def test_a_session_and_all_that_shows_it(marked: Marked):
     marked.check()
 
 
-@pytest.mark.parametrize("mood", [moods.page, moods.error, moods.unknown_keys, moods.garbage], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "mood",
+    [moods.page, *(pytest.param(mood, marks=NIGHTLY) for mood in (moods.error, moods.unknown_keys, moods.garbage))],
+    ids=lambda m: m.__name__,
+)
 def test_a_broker_that_echoes_what_it_was_sent(marked: Marked, mood):
     """From the first request; then in the middle of a session, which goes on with a resume."""
     marked.mirror.mood = mood
@@ -78,7 +86,7 @@ def test_a_broker_that_echoes_what_it_was_sent(marked: Marked, mood):
 
 
 @pytest.mark.parametrize("mood", [moods.refusal, moods.named], ids=lambda m: m.__name__)
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERYWHERE)
 def test_what_a_broker_says_is_stored_without_them(marked: Marked, mood):
     marked.mirror.mood = mood
     marked.trades("--json").ok()
