@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -110,7 +110,8 @@ def _take_over(desk: Desk, info: SessionInfo, *, accept: bool) -> tuple[Lease, S
     """What was read of the session before is old by now: its last owner may have ended in between."""
     held = lease.acquire(desk.database, info.account_id, info.id, lease.signature(desk.wall.now()), desk.wall)
     crashpoints.hit("recovery.leased")
-    try:
+    with ExitStack() as undo:
+        undo.callback(held.close)
         with desk.database.read() as db:
             info = sessions.find(db, info.id)
         refuse_closed(info)
@@ -121,21 +122,14 @@ def _take_over(desk: Desk, info: SessionInfo, *, accept: bool) -> tuple[Lease, S
             if not accept:
                 raise not_accepted(info, error) from error
             venue = reopen(desk, info, empty_state(info))
-            return held, info, _accepted(desk, held, info, venue, error), venue
-        if restored.broken:
-            refuse_damaged(desk)
-        return held, info, restored, reopen(desk, info, restored.state)
-    except BaseException:
-        held.close()
-        raise
-
-
-def _accepted(desk: Desk, held: Lease, info: SessionInfo, venue: Venue, error: CheckpointCorrupt) -> Restored:
-    try:
-        return accepted(desk, held, info, venue, error)
-    except BaseException:
-        venue.on_close()
-        raise
+            undo.callback(venue.on_close)
+            restored = accepted(desk, held, info, venue, error)
+        else:
+            if restored.broken:
+                refuse_damaged(desk)
+            venue = reopen(desk, info, restored.state)
+        undo.pop_all()
+    return held, info, restored, venue
 
 
 def refuse_damaged(desk: Desk) -> None:

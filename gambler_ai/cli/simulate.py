@@ -121,7 +121,7 @@ class _Watch:
             out.print(Text(f"  journal {outcome.journal_hash}", render.QUIET))
         for violation in outcome.violations:
             out.print(
-                Text.assemble(("broken ", render.BAD), f"seed {outcome.seed}  {render.printable(str(violation))}")
+                Text.assemble(("broken ", render.BAD), f"seed {outcome.seed}  {render.printable(violation.line)}")
             )
         if outcome.violations:
             out.print(Text(f"       {replay_command(outcome.seed, self._minutes)}", render.QUIET))
@@ -135,7 +135,7 @@ class _Watch:
 
         if self._as_json:
             rows = [
-                {"seed": o.seed, "violations": [str(v) for v in o.violations], "trace": o.trace,
+                {"seed": o.seed, "violations": [v.line for v in o.violations], "trace": o.trace,
                  "replay": replay_command(o.seed, self._minutes)}
                 for o in self.broken
             ]  # fmt: skip

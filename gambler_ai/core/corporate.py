@@ -29,6 +29,8 @@ _LEAST = Decimal("0.000000001")
 
 def splits(state: SessionState, at: datetime, report: ev.BrokerReport) -> list[ev.SplitApplied]:
     """The splits that ``report`` shows and our books do not; to be applied before its orders and fills are taken."""
+    if not state.positions:
+        return []
     pending = _unbooked(state, report)
     shown = {p.symbol: p for p in report.positions}
     facts = []

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from gambler_ai.core import degraded, protection, replacing
 from gambler_ai.core import events as ev
+from gambler_ai.core.model import REGULAR_SESSION
 from gambler_ai.core.orders import IntentRecord, OrderIntent, Purpose, Status
 from gambler_ai.core.state import SessionState
 
@@ -17,8 +18,6 @@ VOID_MISSES = 3
 VOID_SPAN = timedelta(seconds=10)
 #: And so long since we took the account: its last owner may have sent in its last moment (RECOVERY_PROTOCOL 2.2).
 LOCK_DELAY = timedelta(seconds=30)
-#: A VOID id is watched to the end of the next session day; none is longer than this.
-SESSION_MAX = timedelta(hours=6, minutes=30)
 #: Session time before the same bytes are sent a second and further time; it doubles up to the last.
 RESEND_PAUSE, RESEND_PAUSE_MAX = timedelta(seconds=15), timedelta(seconds=60)
 
@@ -42,8 +41,11 @@ def settle(state: SessionState, at: datetime, report: ev.BrokerReport) -> Iterat
 
 
 def watched_until(market: ev.MarketReport) -> datetime:
-    """The end of the next session day; the broker names its close only while the market is closed."""
-    return market.next_open + SESSION_MAX if market.is_open else market.next_close
+    """The end of the next session day; the broker names its close only while the market is closed.
+
+    While it is open: that of a regular one, and none is longer.
+    """
+    return market.next_open + REGULAR_SESSION if market.is_open else market.next_close
 
 
 def _is_void(state: SessionState, record: IntentRecord, at: datetime) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # a restore needs no array, and importing numpy takes longer 
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
+#: From the open to the close of a day that is not cut short.
+REGULAR_SESSION = timedelta(hours=6, minutes=30)
 #: A price no share has; what is above it, or not above zero, is a fault of the feed (RECOVERY_PROTOCOL 4.8).
 MAX_PRICE = Decimal(10_000_000)
 #: How far ahead of our clock a price may be: it lags behind the broker's a little.

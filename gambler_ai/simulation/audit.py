@@ -19,8 +19,8 @@ from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.orders import Fill, Order
+from gambler_ai.proving.audit import Violation
 from gambler_ai.simulation.books import Books
-from gambler_ai.simulation.violations import Violation
 from gambler_ai.storage import journal, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.recovery import empty_state, restore

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gambler_ai.simulation.violations import Crash
+from gambler_ai.simulation.endings import Crash
 
 DURABLE, AWAY = "durable", "away"
 #: What SQLite says and its code, by kind; that of ``durable`` is raised after the commit.

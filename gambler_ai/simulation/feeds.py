@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.core.events import Input
+from gambler_ai.proving.audit import Violation
+from gambler_ai.simulation.endings import Broken
+from gambler_ai.simulation.inline import InlineExecutor
 from gambler_ai.simulation.universe import PacedClock, RunningClock, Universe
-from gambler_ai.simulation.violations import Broken, Violation
-from gambler_ai.trading.executor import InlineExecutor
 from gambler_ai.trading.feed import PacedFeed, WallFeed
 
 

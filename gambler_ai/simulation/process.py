@@ -22,13 +22,13 @@ from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.simulation.disk import Disk
 from gambler_ai.simulation.feeds import SimulatedPacedFeed, SimulatedWallFeed, Turns
+from gambler_ai.simulation.inline import InlineExecutor
 from gambler_ai.simulation.universe import RunningClock, Universe, WallClock
 from gambler_ai.simulation.wire import Line
 from gambler_ai.storage import journal, lease, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
-from gambler_ai.trading.executor import InlineExecutor
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 from gambler_ai.trading.runner import DURATION, Runner

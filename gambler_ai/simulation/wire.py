@@ -25,8 +25,8 @@ from gambler_ai.exchange.gate import CutShort, Gate, HangUp, TimedOut
 from gambler_ai.exchange.refusal import Refusal
 from gambler_ai.exchange.routes import EXCEPTION_HANDLERS, ROUTES
 from gambler_ai.exchange.server import create_app
+from gambler_ai.simulation.endings import Crash
 from gambler_ai.simulation.universe import Universe
-from gambler_ai.simulation.violations import Crash
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
 

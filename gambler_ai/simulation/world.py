@@ -25,14 +25,15 @@ from gambler_ai.errors import (
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults.kinds import SPLIT
 from gambler_ai.exchange.instants import from_us, rfc3339, to_us
+from gambler_ai.proving.audit import Violation
 from gambler_ai.simulation.audit import Auditor
 from gambler_ai.simulation.books import Books
 from gambler_ai.simulation.deeds import Hands
 from gambler_ai.simulation.disk import Disk
+from gambler_ai.simulation.endings import Broken, Crash
 from gambler_ai.simulation.process import Process
 from gambler_ai.simulation.scenario import BrokerFault, CrashPlan, Scenario, calendar
 from gambler_ai.simulation.universe import Universe
-from gambler_ai.simulation.violations import Broken, Crash, Violation
 from gambler_ai.simulation.wire import Answer, Line, Wire
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.outage import PATIENCE_S

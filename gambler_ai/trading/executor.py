@@ -30,7 +30,7 @@ from gambler_ai.core.events import (
     SubmitRefused,
     SubmitUnanswered,
 )
-from gambler_ai.core.model import Activity
+from gambler_ai.core.model import REGULAR_SESSION, Activity
 from gambler_ai.core.orders import OrderReport
 from gambler_ai.core.ports import Broker, MarketData
 from gambler_ai.core.sieve import Sieve
@@ -43,8 +43,7 @@ from gambler_ai.trading.patience import Patience
 HISTORY = timedelta(days=5)
 #: So many orders are looked up by their own ids in one reading, at most.
 LOOKUPS_MAX = 200
-#: A regular session, and the calendar days that one takes with its share of weekends.
-SESSION = timedelta(hours=6, minutes=30)
+#: Calendar days that a regular session takes with its share of weekends.
 DAYS_A_SESSION = 1.4
 
 
@@ -269,50 +268,25 @@ class Executor:
         return BarsClosed(self._feed.clock.now(), found.frame, found.trades, found.quarantined)
 
 
-class InlineExecutor(Executor):
-    """The same without a thread: what was asked for is done when `work` is called, on the caller's thread.
-
-    For a simulation, where the order of things is a function of a seed and a crash happens at one exact place.
-    """
-
-    def start(self) -> None:
-        """Nothing to start."""
-
-    @property
-    def waiting(self) -> bool:
-        """Whether something was asked for and is not begun."""
-        return not self._todo.empty()
-
-    def work(self) -> None:
-        """Carry out the oldest request and put what came of it into the feed."""
-        request = self._todo.get_nowait()
-        if request is None or self._stopped:
-            return
-        try:
-            self._feed.put(self._run[type(request)](request))
-        except Exception as error:  # as on the worker; what is no Exception is the end of this process
-            self._feed.put(error)
-
-
 def read_broker(broker: Broker, request: Read) -> BrokerReport:
     """One whole reading, or the error of the first part that failed; never a part of one.
 
     Fills are read after orders, so that each fill's order is known by then (RECOVERY_PROTOCOL 2.1).
     """
     crashpoints.hit("read.before")
-    market = _read("clock", broker.market())
-    account = _read("account", broker.account())
-    orders = _read("orders", broker.orders(request.orders_since))
+    market = _brought("clock", broker.market())
+    account = _brought("account", broker.account())
+    orders = _brought("orders", broker.orders(request.orders_since))
     listed = {r.client_order_id for order in orders for r in (order, *order.legs)}  # a leg may have an id of ours
     lookups: dict[str, OrderReport | None] = {
-        coid: _read("lookup", broker.order_by_client_id(coid)) for coid in request.expect if coid not in listed
+        coid: _brought("lookup", broker.order_by_client_id(coid)) for coid in request.expect if coid not in listed
     }
-    by_id = _read("by_id", _by_id(broker, request.orders, [*orders, *filter(None, lookups.values())]))
-    fills = _read("fills", broker.fills(request.fills_since))
-    positions = _read("positions", broker.positions())
+    by_id = _brought("by_id", _by_id(broker, request.orders, [*orders, *filter(None, lookups.values())]))
+    fills = _brought("fills", broker.fills(request.fills_since))
+    positions = _brought("positions", broker.positions())
     actions: tuple[Activity, ...] = ()
     if request.actions_since is not None:
-        actions = _read("actions", tuple(broker.actions(request.actions_since)))
+        actions = _brought("actions", tuple(broker.actions(request.actions_since)))
     return BrokerReport(
         market=market, account=account, orders=tuple(orders), fills=tuple(fills), positions=tuple(positions),
         lookups=lookups, by_id=by_id, actions=actions,
@@ -336,14 +310,14 @@ def _by_id(broker: Broker, wanted: tuple[str, ...], shown: list[OrderReport]) ->
     return found
 
 
-def _read(what: str, found: T) -> T:
+def _brought(what: str, found: T) -> T:
     crashpoints.hit(f"read.{what}")
     return found
 
 
 def _since(sieve: Sieve, now: datetime, request: Scan) -> datetime:
     """From where the sieve has no more; as far back as the strategy's history reaches at first."""
-    sessions = -(-request.interval * request.history // SESSION)
+    sessions = -(-request.interval * request.history // REGULAR_SESSION)
     reach = HISTORY + timedelta(days=int((sessions - 1) * DAYS_A_SESSION))
     return max(now - reach, sieve.since or now - reach)
 

@@ -73,7 +73,7 @@ class Ledger:
         if checkpoint:
             crashpoints.hit("checkpoint.before")
         write = _Write(self._database, self._lease, self._state, decisions, self._place, self._wall.now())
-        info = self._ride(lambda: write.store(checkpoint=checkpoint, whole=self._whole))
+        info = self._ride(lambda: write.store(kinds, checkpoint=checkpoint, whole=self._whole))
         self._place = write.after
         if info is not None and info.is_whole:
             self._whole = info
@@ -185,8 +185,8 @@ class _Write:
         self._info: CheckpointInfo | None = None
         self.after = before
 
-    def store(self, *, checkpoint: bool, whole: CheckpointInfo | None) -> CheckpointInfo | None:
-        """Write it, unless it is there. Returns the checkpoint that is in it.
+    def store(self, kinds: list[str], *, checkpoint: bool, whole: CheckpointInfo | None) -> CheckpointInfo | None:
+        """Write it, unless it is there. Returns the checkpoint that is in it. ``kinds`` are its crash points.
 
         Raises:
             StorageError: the session is neither where it was nor where an earlier try would have brought it.
@@ -199,7 +199,7 @@ class _Write:
             again = [fact.client_order_id for fact in decisions.facts if isinstance(fact, ResendPlanned)]
             journal.check_bodies(db, [state.intents[coid].intent for coid in again])
             head = journal.append(db, state, decisions.facts, decisions.changes, self._before.head, token)
-            crashpoints.commit("inside", crash_kinds(decisions.facts))
+            crashpoints.commit("inside", kinds)
             limits.check(db, state, entries_of(decisions.facts))
             for request_id, answer in decisions.changes.answers.items():
                 requests.answer(db, request_id, answer, self._wall)

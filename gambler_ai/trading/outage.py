@@ -18,8 +18,6 @@ from gambler_ai.errors import DatabaseOutage, TryAgainLater
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost, Reporter
 
-#: The condition as it is recorded and shown.
-DATABASE = "database"
 #: Wall seconds without the database before we give up.
 PATIENCE_S = 120.0
 #: Wall seconds between two tries.

@@ -21,7 +21,6 @@ from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Cancel, Executor, Read, Request, Scan
 from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.ledger import Ledger
-from gambler_ai.trading.outage import DATABASE
 from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.requesting import reading, sending
 from gambler_ai.trading.wakeups import UNHEARD, Wakeups
@@ -315,7 +314,9 @@ class Runner:
             )
         if passed:
             now = self._feed.clock.now()
-            self._finish(self._engine.record(ev.Degraded(now, DATABASE, passed), ev.Restored(now, DATABASE)))
+            self._finish(
+                self._engine.record(ev.Degraded(now, Condition.DATABASE, passed), ev.Restored(now, Condition.DATABASE))
+            )
         if decisions.look_again and self._agenda is not None:
             self._agenda.sooner("reconcile", self._feed.clock.now() + timedelta(seconds=1))
 

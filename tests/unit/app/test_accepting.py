@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
 
-import pytest
 from msgspec.structs import replace
 
 from gambler_ai.app.accepting import accepted
@@ -50,14 +48,6 @@ ENTRY = entry()
 COID = ENTRY.client_order_id
 BOUGHT = bracket_of(ENTRY, limit="canceled", stop="canceled")
 CLOCK = ManualClock(after(minutes=10))
-
-
-@pytest.fixture
-def database(migrated_url: str) -> Iterator[Database]:
-    opened = Database(migrated_url)
-    opened.prepare()
-    yield opened
-    opened.close()
 
 
 def rearmed(ordinal: int) -> OrderIntent:

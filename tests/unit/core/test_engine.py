@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
 from gambler_ai.core.evolution import evolve
-from gambler_ai.core.missing import LOCK_DELAY, SESSION_MAX, VOID_MISSES, VOID_QUIET, VOID_SPAN, watched_until
-from gambler_ai.core.model import Account, Instrument, Side
+from gambler_ai.core.missing import LOCK_DELAY, VOID_MISSES, VOID_QUIET, VOID_SPAN, watched_until
+from gambler_ai.core.model import REGULAR_SESSION, Account, Instrument, Side
 from gambler_ai.core.orders import Status, bracket_body, client_order_id, entry_decision_id
 from gambler_ai.core.risk import Code
 from tests.unit.fakes import (
@@ -320,7 +320,7 @@ def test_it_is_given_up_after_all_three_criteria_and_no_sooner():
     assert kinds(desk.step(missed(early))) == ["LookupMissed"]  # three misses, but within less than ten seconds
     decisions = desk.step(missed(LATE + VOID_SPAN))
     assert kinds(decisions) == ["LookupMissed", "IntentVoided"]
-    assert only(ev.IntentVoided, decisions).watch_until == MARKET.next_open + SESSION_MAX
+    assert only(ev.IntentVoided, decisions).watch_until == MARKET.next_open + REGULAR_SESSION
     assert desk.state.intents[COID].status is Status.VOID
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gambler_ai.simulation.disk import MESSAGES, Disk, DiskFault
-from gambler_ai.simulation.violations import Crash
+from gambler_ai.simulation.endings import Crash
 
 
 def _factory(disk: Disk) -> Any:

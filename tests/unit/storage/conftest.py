@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage import journal, sessions
 from gambler_ai.storage.database import Database
 from tests.unit.fakes import AT, make_state
-
-
-@pytest.fixture
-def database(migrated_url: str) -> Iterator[Database]:
-    opened = Database(migrated_url)
-    opened.prepare()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -70,14 +70,6 @@ class Notes:
 
 
 @pytest.fixture
-def database(migrated_url: str) -> Iterator[Database]:
-    opened = Database(migrated_url)
-    opened.prepare()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def wall() -> ManualClock:
     return ManualClock(AT)
 

@@ -1,18 +1,8 @@
-"""What must never be, found: one line each."""
+"""How a simulated process, and a simulation, end out of turn."""
 
 from __future__ import annotations
 
-from msgspec import Struct
-
-
-class Violation(Struct, frozen=True):
-    """A rule that was broken: ``rule`` is its short name, ``what`` says where and how."""
-
-    rule: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.what}"
+from gambler_ai.proving.audit import Violation
 
 
 class Crash(BaseException):
@@ -23,5 +13,5 @@ class Broken(Exception):
     """The simulation itself cannot go on: a wait that nothing will end, or a rule broken in the middle of a step."""
 
     def __init__(self, violation: Violation) -> None:
-        super().__init__(str(violation))
+        super().__init__(violation.line)
         self.violation = violation
