@@ -24,12 +24,15 @@ from gambler_ai.proving.books import connected
 from gambler_ai.proving.exchange import FINAL, Fill
 from gambler_ai.proving.processes import KILLED, PATIENCE_S, Ended, Surprise
 from gambler_ai.proving.zygote import PROGRAM, ROOT, Zygote
+from gambler_ai.storage.lease import LEASE_TTL
 
 __all__ = [
-    "FINAL", "FORKED", "GENESIS", "KILLED", "PATIENCE_S", "PROGRAM", "ROOT", "SCRIPT", "ZERO", "Ended", "Exchange",
-    "Fill", "Running", "Surprise", "World", "audit", "base_env", "connected", "entries", "story", "utc",
+    "FINAL", "FORKED", "GENESIS", "GIVES_UP_S", "KILLED", "PATIENCE_S", "PROGRAM", "ROOT", "SCRIPT", "ZERO", "Ended",
+    "Exchange", "Fill", "Running", "Surprise", "World", "audit", "base_env", "connected", "entries", "story", "utc",
 ]  # fmt: skip
 
+#: Wall seconds in which one that is refused has ended, however busy the machine: it waits for no lease to run out.
+GIVES_UP_S = LEASE_TTL.total_seconds()
 #: The program, forked where that will do.
 FORKED = (*PROGRAM[:2], PROGRAM[2] + " ")
 SCRIPT = (sys.executable, str(ROOT / "scripts/alpaca_paper_trading_recovery.py"))

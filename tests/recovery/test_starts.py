@@ -1,6 +1,5 @@
 """Many starts at once, with winners that crash: at no time do two run, and whoever is refused is told by whom."""
 
-import os
 import re
 import subprocess
 import time
@@ -8,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.recovery.harness import KILLED, PATIENCE_S, Ended, Running, World, audit, entries
+from tests.recovery.harness import GIVES_UP_S, KILLED, PATIENCE_S, Ended, Running, World, audit, entries
 
 #: Starts in all, and how many at once.
 STARTS, AT_ONCE = 200, 5
@@ -16,8 +15,6 @@ ROUNDS = STARTS // AT_ONCE
 NIGHTLY = [pytest.mark.nightly, pytest.mark.counts("starts", AT_ONCE)]
 #: Where a winner may die.
 CRASHES = ("recovery.leased:1", "recovery.replayed:1", "recovery.settled:1")
-#: Wall seconds in which one that is refused has ended, on a machine that has nothing else to do.
-GIVES_UP_S = 5.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def settled(world: World, runs: list[Running], doomed: set[int]) -> dict[int, Ended]:

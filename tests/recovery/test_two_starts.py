@@ -3,10 +3,7 @@
 import subprocess
 import time
 
-from tests.recovery.harness import PROGRAM, Ended, Running, World, audit, base_env
-
-#: Wall seconds from its start in which a second runner must have given up.
-GIVES_UP_S = 5.0
+from tests.recovery.harness import GIVES_UP_S, PROGRAM, Ended, Running, World, audit, base_env
 
 
 def started_together(world: World, *args: str) -> tuple[Running, Ended]:
@@ -14,7 +11,7 @@ def started_together(world: World, *args: str) -> tuple[Running, Ended]:
     begun_s = time.monotonic()
     pair = [world.start(*args, program=PROGRAM) for _ in range(2)]
     while all(run.process.poll() is None for run in pair):
-        assert time.monotonic() - begun_s < 2 * GIVES_UP_S, [run.kill() for run in pair]
+        assert time.monotonic() - begun_s < GIVES_UP_S, [run.kill() for run in pair]
         for run in pair:
             wait_a_moment(run)
     loser, winner = sorted(pair, key=lambda run: run.process.poll() is None)
