@@ -63,7 +63,7 @@ def open_embedded(settings: Settings, session_id: str, *, fresh: bool) -> Venue:
     """
     from gambler_ai.broker.control import ExchangeControl
     from gambler_ai.exchange.exchange import Exchange
-    from gambler_ai.exchange.server import ExchangeServer
+    from gambler_ai.exchange.rest.server import ExchangeServer
 
     path = exchange_file(settings, session_id)
     if not fresh and not path.exists():

@@ -45,7 +45,7 @@ def serve(
 
     from gambler_ai.exchange.defaults import DEFAULT_SEED
     from gambler_ai.exchange.exchange import Exchange
-    from gambler_ai.exchange.server import ExchangeServer
+    from gambler_ai.exchange.rest.server import ExchangeServer
 
     os.umask(0o077)
     exchange = Exchange.open(

@@ -3,8 +3,8 @@
 How the composition root uses it (import from the modules named; this package imports nothing by itself)::
 
     from gambler_ai.exchange.exchange import Exchange
-    from gambler_ai.exchange.server import ExchangeServer, create_app
-    from gambler_ai.exchange.transport import ExchangeSession
+    from gambler_ai.exchange.rest.server import ExchangeServer, create_app
+    from gambler_ai.exchange.rest.transport import ExchangeSession
     from gambler_ai.exchange.faults import FaultPlan
     from gambler_ai.exchange.defaults import DEFAULT_START, DEFAULT_SEED, DEFAULT_CASH
 

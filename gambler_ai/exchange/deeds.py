@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange import owner
 from gambler_ai.exchange.annals import Done
-from gambler_ai.exchange.assets import ASSETS, SPLITS
+from gambler_ai.exchange.desk.splits import split_account, split_orders
 from gambler_ai.exchange.faults.deeds import Planned, cash_of, day_of, ratio_of
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET, HAND, SPLIT
 from gambler_ai.exchange.instants import rfc3339, to_us
 from gambler_ai.exchange.numbers import plain
+from gambler_ai.exchange.prices.assets import ASSETS, SPLITS
 from gambler_ai.exchange.refusal import Refusal
-from gambler_ai.exchange.splits import split_account, split_orders
 
 if TYPE_CHECKING:
     from gambler_ai.exchange.exchange import Exchange

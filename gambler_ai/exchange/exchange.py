@@ -17,22 +17,22 @@ import msgspec
 
 from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.errors import ConfigError
-from gambler_ai.exchange import matching
-from gambler_ai.exchange.accounts import Account, Margins, margins
-from gambler_ai.exchange.book import Book
 from gambler_ai.exchange.deeds import Deeds
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
-from gambler_ai.exchange.desk import Desk, Fate
-from gambler_ai.exchange.events import OrderEvent
+from gambler_ai.exchange.desk import matching
+from gambler_ai.exchange.desk.accounts import Account, Margins, margins
+from gambler_ai.exchange.desk.book import Book
+from gambler_ai.exchange.desk.desk import Desk, Fate
+from gambler_ai.exchange.desk.events import OrderEvent
+from gambler_ai.exchange.desk.orders import Order
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET
 from gambler_ai.exchange.hashing import letters, make_uuid
 from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
-from gambler_ai.exchange.market import Market, Tick, quote_around, tick_instant, ticks_until
 from gambler_ai.exchange.numbers import plain, to_decimal
-from gambler_ai.exchange.orders import Order
+from gambler_ai.exchange.prices.market import Market, Tick, quote_around, tick_instant, ticks_until
+from gambler_ai.exchange.prices.sessions import Session
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
-from gambler_ai.exchange.sessions import Session
 
 SAVE_INSTANT_EVERY = 15 * MINUTE  # market time; what a crash can take back of an idle market's clock
 

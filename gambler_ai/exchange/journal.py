@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from gambler_ai.exchange.accounts import Account, Position
 from gambler_ai.exchange.annals import Activity, Annals, Done
-from gambler_ai.exchange.book import Book
-from gambler_ai.exchange.orders import Fill, Order
+from gambler_ai.exchange.desk.accounts import Account, Position
+from gambler_ai.exchange.desk.book import Book
+from gambler_ai.exchange.desk.orders import Fill, Order
 from gambler_ai.exchange.refusal import ExchangeFileError, ExchangeInUse
 
 SCHEMA_VERSION = "2"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
-from gambler_ai.exchange.daily import SCALE
-
+SCALE = 10_000  # prices of the market are whole ten-thousandths of a dollar: the data have up to four decimals
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
 SHARE_STEP = Decimal("0.000000001")  # nine decimals of a share (BEHAVIOUR 3)

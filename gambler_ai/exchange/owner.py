@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gambler_ai.exchange.accounts import Margins
-from gambler_ai.exchange.book import Book
-from gambler_ai.exchange.desk import Desk
-from gambler_ai.exchange.orders import HELD, PENDING_CANCEL, PENDING_REPLACE, Order
+from gambler_ai.exchange.desk.accounts import Margins
+from gambler_ai.exchange.desk.book import Book
+from gambler_ai.exchange.desk.desk import Desk
+from gambler_ai.exchange.desk.orders import HELD, PENDING_CANCEL, PENDING_REPLACE, Order
 from gambler_ai.exchange.refusal import Refusal, not_found
 
 EVERYTHING = "all"

@@ -36,7 +36,7 @@ PROGRAM = (sys.executable, "-c", "from gambler_ai.cli.main import main; main()")
 LAZY = (
     "gambler_ai.app.verbs", "gambler_ai.app.doctor", "gambler_ai.broker.alpaca", "gambler_ai.broker.control",
     "gambler_ai.broker.market_data", "gambler_ai.broker.streams", "gambler_ai.cli.watching", "gambler_ai.cli.show",
-    "gambler_ai.exchange.server", "gambler_ai.storage.inspect", "gambler_ai.storage.upgrade",
+    "gambler_ai.exchange.rest.server", "gambler_ai.storage.inspect", "gambler_ai.storage.upgrade",
     "gambler_ai.storage.migrate", "gambler_ai.strategies.momentum",
 )  # fmt: skip
 #: Only there with the extra.

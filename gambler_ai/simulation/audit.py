@@ -17,8 +17,8 @@ from gambler_ai.core.protection import Protection, protections
 from gambler_ai.core.risk import RiskLimits, entering
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt
+from gambler_ai.exchange.desk.orders import Fill, Order
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.orders import Fill, Order
 from gambler_ai.proving.audit import Violation
 from gambler_ai.simulation.books import Books
 from gambler_ai.storage import journal, sessions

@@ -15,8 +15,6 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.ports import Strategy
 from gambler_ai.core.state import Plan
 from gambler_ai.crashpoints import POINTS
-from gambler_ai.exchange.assets import ASSETS
-from gambler_ai.exchange.daily import market_days
 from gambler_ai.exchange.faults.deeds import TREATMENTS
 from gambler_ai.exchange.faults.kinds import (
     ACCOUNT_RESET,
@@ -31,7 +29,9 @@ from gambler_ai.exchange.faults.kinds import (
 )
 from gambler_ai.exchange.faults.spoil import PRICES
 from gambler_ai.exchange.instants import NEW_YORK, from_us
-from gambler_ai.exchange.sessions import EARLY_CLOSES, Session, Sessions
+from gambler_ai.exchange.prices.assets import ASSETS
+from gambler_ai.exchange.prices.daily import market_days
+from gambler_ai.exchange.prices.sessions import EARLY_CLOSES, Session, Sessions
 from gambler_ai.simulation.dice import Dice
 from gambler_ai.simulation.disk import AWAY, MESSAGES, DiskFault
 from gambler_ai.strategies.mean_reversion import MeanReversion

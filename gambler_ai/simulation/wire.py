@@ -21,10 +21,10 @@ from gambler_ai.broker.fence import READ_TIMEOUT_S
 from gambler_ai.broker.reply import Reply
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults.plan import FaultPlan, Met
-from gambler_ai.exchange.gate import CutShort, Gate, HangUp, TimedOut
 from gambler_ai.exchange.refusal import Refusal
-from gambler_ai.exchange.routes import EXCEPTION_HANDLERS, ROUTES
-from gambler_ai.exchange.server import create_app
+from gambler_ai.exchange.rest.gate import CutShort, Gate, HangUp, TimedOut
+from gambler_ai.exchange.rest.routes import EXCEPTION_HANDLERS, ROUTES
+from gambler_ai.exchange.rest.server import create_app
 from gambler_ai.simulation.endings import Crash
 from gambler_ai.simulation.universe import Universe
 

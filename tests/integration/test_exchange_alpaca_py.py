@@ -41,7 +41,7 @@ from alpaca.trading.requests import (
 )
 
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.server import ExchangeServer
+from gambler_ai.exchange.rest.server import ExchangeServer
 
 START = datetime(2007, 11, 13, 15, 0, tzinfo=UTC)
 

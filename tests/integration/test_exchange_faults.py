@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults.kinds import KINDS
-from gambler_ai.exchange.server import ExchangeServer
+from gambler_ai.exchange.rest.server import ExchangeServer
 
 START = datetime(2007, 11, 13, 15, 0, tzinfo=UTC)
 CASES: dict[str, Callable[["There"], None]] = {}

@@ -22,8 +22,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.server import ExchangeServer
-from gambler_ai.exchange.streams import StreamLimits
+from gambler_ai.exchange.rest.server import ExchangeServer
+from gambler_ai.exchange.streams.sockets import StreamLimits
 
 START = datetime(2007, 11, 13, 15, 0, tzinfo=UTC)
 PATIENCE_S = 20.0

@@ -16,8 +16,8 @@ from websockets.sync.server import ServerConnection, serve
 
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan
-from gambler_ai.exchange.server import create_app
-from gambler_ai.exchange.transport import ExchangeSession
+from gambler_ai.exchange.rest.server import create_app
+from gambler_ai.exchange.rest.transport import ExchangeSession
 
 #: No part of these may be found anywhere. What each spelling would change is in them.
 KEY = "PKMARKER0KEY0ID"

@@ -5,7 +5,7 @@ import requests
 
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.server import ExchangeServer
+from gambler_ai.exchange.rest.server import ExchangeServer
 from tests.recovery.harness import World, base_env
 from tests.test_tidy import ROOT
 
@@ -49,7 +49,7 @@ def test_nothing_else_listens():
         path.relative_to(ROOT).as_posix() for path in (ROOT / "gambler_ai").rglob("*.py")
         for word in (".bind(", "create_server(", "start_server(") if word in path.read_text("utf-8")
     ]  # fmt: skip
-    assert set(found) <= {"gambler_ai/exchange/server.py", "gambler_ai/proving/zygote.py"}
+    assert set(found) <= {"gambler_ai/exchange/rest/server.py", "gambler_ai/proving/zygote.py"}
 
 
 def test_there_is_no_option_to_bind_elsewhere(tmp_path):

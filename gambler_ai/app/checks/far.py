@@ -19,8 +19,8 @@ from gambler_ai.core.events import MarketReport
 from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused, ConfigError, GamblerError
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan
-from gambler_ai.exchange.server import create_app
-from gambler_ai.exchange.transport import ExchangeSession
+from gambler_ai.exchange.rest.server import create_app
+from gambler_ai.exchange.rest.transport import ExchangeSession
 
 #: Freshness is judged by the broker's clock, so a small difference harms nothing; a large one means a broken clock.
 SKEW_WARN_S = 2.0

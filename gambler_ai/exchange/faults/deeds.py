@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from gambler_ai.errors import ConfigError
-from gambler_ai.exchange.assets import ASSETS
+from gambler_ai.exchange.desk.tickets import parse_ticket
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET, HAND
 from gambler_ai.exchange.numbers import parse_decimal
+from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.refusal import Refusal
-from gambler_ai.exchange.tickets import parse_ticket
 
 HANDS = ("order", "cancel", "replace", "close")
 ADJUST, CANCEL, LEAVE, QTY_ONLY = "adjust", "cancel", "leave", "qty_only"

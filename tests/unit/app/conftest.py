@@ -19,8 +19,8 @@ from gambler_ai.clock import Clock, ManualClock
 from gambler_ai.config import Settings, read
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan
-from gambler_ai.exchange.server import create_app
-from gambler_ai.exchange.transport import ExchangeSession
+from gambler_ai.exchange.rest.server import create_app
+from gambler_ai.exchange.rest.transport import ExchangeSession
 
 WELL = Machine(encoding="utf-8", free_bytes=lambda path: 1 << 40, mounts=lambda: "1 0 8:1 / / rw - ext4 /dev/sda rw")
 

@@ -15,7 +15,7 @@ from gambler_ai.core.events import PRICES, TRADE_UPDATES, Input, StreamChanged, 
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan
-from gambler_ai.exchange.server import ExchangeServer
+from gambler_ai.exchange.rest.server import ExchangeServer
 
 START = datetime(2008, 10, 7, 14, 0, tzinfo=UTC)
 PATIENCE_S = 20.0

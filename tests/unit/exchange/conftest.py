@@ -12,8 +12,8 @@ import pytest
 
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan
-from gambler_ai.exchange.server import create_app
-from gambler_ai.exchange.transport import ExchangeSession
+from gambler_ai.exchange.rest.server import create_app
+from gambler_ai.exchange.rest.transport import ExchangeSession
 
 IN_SESSION = datetime(2007, 11, 13, 15, 0, tzinfo=UTC)  # 10:00 in New York, a Tuesday
 BEFORE_OPEN = datetime(2007, 11, 13, 13, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gambler_ai.exchange.bridge import TICKS_A_MINUTE, spread_day
-from gambler_ai.exchange.market import Market, quote_around
+from gambler_ai.exchange.prices.bridge import TICKS_A_MINUTE, spread_day
+from gambler_ai.exchange.prices.market import Market, quote_around
 
 MARKET = Market(7)
 

@@ -11,7 +11,7 @@ import pytest
 
 from gambler_ai.exchange.faults import FaultPlan
 from gambler_ai.exchange.instants import to_us
-from gambler_ai.exchange.server import create_app
+from gambler_ai.exchange.rest.server import create_app
 from tests.unit.exchange.conftest import IN_SESSION, order_body
 from tests.unit.exchange.test_lines import trader
 

@@ -12,7 +12,7 @@ from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.faults import FaultPlan
 from gambler_ai.exchange.faults.files import read_rows
 from gambler_ai.exchange.faults.kinds import DEED_KINDS, KINDS, STREAM_KINDS
-from gambler_ai.exchange.server import create_app
+from gambler_ai.exchange.rest.server import create_app
 from tests.unit.exchange.conftest import IN_SESSION
 
 

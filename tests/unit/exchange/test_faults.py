@@ -7,7 +7,7 @@ import requests
 
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.faults import FaultPlan
-from gambler_ai.exchange.server import ExchangeServer
+from gambler_ai.exchange.rest.server import ExchangeServer
 from tests.unit.exchange.conftest import order_body
 from tests.unit.exchange.test_lines import watcher
 

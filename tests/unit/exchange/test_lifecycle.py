@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gambler_ai.errors import IllegalTransition
-from gambler_ai.exchange.orders import TERMINAL, TRANSITIONS, Order
+from gambler_ai.exchange.desk.orders import TERMINAL, TRANSITIONS, Order
 from tests.unit.exchange.conftest import BEFORE_OPEN, order_body
 
 ENTITY_KEYS = """

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from gambler_ai.errors import ConfigError
-from gambler_ai.exchange.events import EVENTS, OrderEvent
-from gambler_ai.exchange.lines import ROWS_A_MESSAGE, DataLine, Line, TradeLine
-from gambler_ai.exchange.orders import TRANSITIONS
-from gambler_ai.exchange.outbox import CLOSE, CUT, SLOW, Outbox
-from gambler_ai.exchange.wire import order_entity
+from gambler_ai.exchange.desk.events import EVENTS, OrderEvent
+from gambler_ai.exchange.desk.orders import TRANSITIONS
+from gambler_ai.exchange.streams.lines import ROWS_A_MESSAGE, DataLine, Line, TradeLine
+from gambler_ai.exchange.streams.outbox import CLOSE, CUT, SLOW, Outbox
+from gambler_ai.exchange.wire.entities import order_entity
 from tests.unit.exchange.conftest import IN_SESSION, World
 
 

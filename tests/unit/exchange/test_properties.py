@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.errors import ConfigError, SessionLeased, StorageError
+from gambler_ai.exchange.desk.orders import SELL, TERMINAL
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.orders import SELL, TERMINAL
 from gambler_ai.exchange.refusal import Refusal
-from gambler_ai.exchange.views import account_entity, position_entity
-from gambler_ai.exchange.wire import order_entity
+from gambler_ai.exchange.wire.entities import order_entity
+from gambler_ai.exchange.wire.views import account_entity, position_entity
 
 START = datetime(2008, 10, 7, 13, 25, tzinfo=UTC)  # five minutes before the open of a wild day
 CASH = Decimal(100_000)

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from gambler_ai.exchange.daily import market_days
 from gambler_ai.exchange.instants import to_us
-from gambler_ai.exchange.sessions import EARLY_CLOSES, Sessions, _real_calendar
+from gambler_ai.exchange.prices.daily import market_days
+from gambler_ai.exchange.prices.sessions import EARLY_CLOSES, Sessions, _real_calendar
 
 SESSIONS = Sessions(market_days())
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gambler_ai.exchange.server import create_app
-from gambler_ai.exchange.streams import POLICY_VIOLATION, StreamLimits, codec_for
+from gambler_ai.exchange.rest.server import create_app
+from gambler_ai.exchange.streams.sockets import POLICY_VIOLATION, StreamLimits, codec_for
 from tests.unit.exchange.conftest import World
 
 PATIENCE_S = 20.0

@@ -26,8 +26,8 @@ from gambler_ai.core.state import ORDER_OVERLAP, SessionState
 from gambler_ai.errors import BrokerAuthError, BrokerUnreachable, OutcomeUnknown, RecoveryHalted
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan
-from gambler_ai.exchange.server import create_app
-from gambler_ai.exchange.transport import ExchangeSession
+from gambler_ai.exchange.rest.server import create_app
+from gambler_ai.exchange.rest.transport import ExchangeSession
 from gambler_ai.storage import checkpoints, journal, lease, sessions, views
 from gambler_ai.storage.database import Database
 from gambler_ai.strategies.momentum import Momentum

@@ -13,7 +13,7 @@ from tests.unit.trading.test_runner import Session, on_exchange
 from tests.unit.trading.test_runner_replacing import CHEAP, check_protected, facts_of
 
 __all__ = ["on_exchange"]  # a fixture
-pytest.importorskip("gambler_ai.exchange.splits", reason="this exchange splits nothing")
+pytest.importorskip("gambler_ai.exchange.desk.splits", reason="this exchange splits nothing")
 
 AFTER_THE_OPEN = datetime(2008, 10, 8, 13, 35, tzinfo=UTC)
 nightly = pytest.mark.nightly

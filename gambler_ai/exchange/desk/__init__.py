@@ -1,0 +1,1 @@
+"""Where orders are taken, kept and filled: one account, no I/O."""

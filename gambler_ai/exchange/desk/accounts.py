@@ -1,0 +1,152 @@
+"""Cash, positions and margin: pure arithmetic over fills and marks (BEHAVIOUR 2 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import ROUND_DOWN, Decimal
+
+import msgspec
+
+from gambler_ai.exchange.desk.orders import ENTRY, SELL, Fill, Order
+from gambler_ai.exchange.numbers import SHARE_STEP, ZERO
+
+MARGIN_MINIMUM = Decimal(2000)  # less equity than this: no margin, no shorts
+_HALF, _MAINTENANCE = Decimal("0.5"), Decimal("0.3")
+
+Mark = Callable[[str], Decimal]
+
+
+class Position(msgspec.Struct, kw_only=True):
+    """``qty`` is negative for a short. The ``day_`` pair says where the New York day began."""
+
+    symbol: str
+    qty: Decimal = ZERO
+    average: Decimal = ZERO
+    day_qty: Decimal = ZERO
+    day_cost: Decimal = ZERO  # signed cost of today's trades
+
+    def apply(self, signed: Decimal, price: Decimal) -> None:
+        """One execution: opening moves the average, closing does not."""
+        before, after = self.qty, self.qty + signed
+        if before * signed >= 0:
+            self.average = (self.average * abs(before) + price * abs(signed)) / abs(after)
+        elif after * before < 0:  # through zero
+            self.average = price
+        elif not after:
+            self.average = ZERO
+        self.qty = after
+        self.day_cost += signed * price
+
+    def split(self, ratio: Decimal) -> None:
+        """``ratio`` shares for one, at the same cost; less than the smallest part of a share is lost."""
+        before = self.qty
+        self.qty = (before * ratio).quantize(SHARE_STEP, ROUND_DOWN)
+        self.average = self.average * before / self.qty if self.qty else ZERO
+        self.day_qty *= ratio
+
+
+class Account(msgspec.Struct, kw_only=True):
+    """The account's own figures; what depends on prices is computed when asked for."""
+
+    cash: Decimal
+    last_equity: Decimal
+    last_maintenance: Decimal = ZERO
+    last_gross: Decimal = ZERO
+
+
+class Margins(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account is worth at some prices."""
+
+    long_value: Decimal
+    short_value: Decimal
+    gross_cost: Decimal
+    equity: Decimal
+    initial: Decimal
+    maintenance: Decimal
+    multiplier: int
+    buying_power: Decimal
+    regt: Decimal
+    cash_power: Decimal
+
+
+def _maintenance(qty: Decimal, price: Decimal) -> Decimal:
+    """Long 30 % (100 % under $2.50); short the larger of $5 a share and 30 %, under $5 $2.50 and 100 %."""
+    value = abs(qty) * price
+    if qty > 0:
+        return value if price < Decimal("2.5") else value * _MAINTENANCE
+    if price < 5:
+        return max(abs(qty) * Decimal("2.5"), value)
+    return max(abs(qty) * 5, value * _MAINTENANCE)
+
+
+def reserved(orders: Iterable[Order]) -> Decimal:
+    """What the open buys and short sells block until they fill or end."""
+    total = ZERO
+    for order in orders:
+        if order.reserve_price and order.role == ENTRY:
+            total += order.notional if order.notional is not None else order.remaining * order.reserve_price
+    return total
+
+
+def margins(account: Account, positions: Iterable[Position], open_orders: Iterable[Order], mark: Mark) -> Margins:
+    """Equity and buying power. Four times the last day's excess once margin is open, else cash (BEHAVIOUR
+    2).
+    """
+    long_value = short_value = maintenance = gross_cost = ZERO
+    for position in positions:
+        price = mark(position.symbol)
+        value = position.qty * price
+        long_value, short_value = long_value + max(value, ZERO), short_value + min(value, ZERO)
+        maintenance += _maintenance(position.qty, price)
+        gross_cost += abs(position.qty) * position.average
+    equity = account.cash + long_value + short_value
+    initial = (long_value - short_value) * _HALF
+    blocked = reserved(open_orders)
+    cash_power = max(account.cash + 2 * short_value - blocked, ZERO)
+    regt = max(2 * (equity - initial) - blocked, ZERO)
+    multiplier = 4 if equity >= MARGIN_MINIMUM else 1
+    power = cash_power
+    if multiplier == 4:
+        opened_today = max(gross_cost - account.last_gross, ZERO)
+        power = max(4 * (account.last_equity - account.last_maintenance) - opened_today - blocked, ZERO)
+    return Margins(
+        long_value=long_value, short_value=short_value, gross_cost=gross_cost, equity=equity, initial=initial,
+        maintenance=maintenance, multiplier=multiplier, buying_power=power, regt=regt, cash_power=cash_power,
+    )  # fmt: skip
+
+
+def held_for_orders(position_qty: Decimal, orders: Iterable[Order]) -> tuple[Decimal, list[str]]:
+    """What the open exits hold of a position, an OCO or bracket pair once, and whose orders they are
+    (BEHAVIOUR 4).
+    """
+    groups: dict[str, Decimal] = {}
+    related: list[str] = []
+    for order in orders:
+        closes = (order.side == SELL) == (position_qty > 0)
+        if not position_qty or not closes or order.waiting or order.reserve_price:
+            continue
+        groups[order.group] = max(groups.get(order.group, ZERO), order.remaining)
+        related.append(order.id)
+    return sum(groups.values(), ZERO), related
+
+
+def replay(fills: Iterable[Fill], splits: Iterable[tuple[int, str, Decimal]] = ()) -> dict[str, Position]:
+    """The positions that these fills make, with the splits between them: instant, symbol, ratio; oldest first."""
+    positions: dict[str, Position] = {}
+    ahead = list(splits)
+    end = Fill(
+        seq=0, id="", order_id="", symbol="", side="", at_us=1 << 62, qty=ZERO, price=ZERO, cum_qty=ZERO,
+        leaves_qty=ZERO, status="",
+    )  # fmt: skip
+    for fill in (*fills, end):
+        while ahead and ahead[0][0] < fill.at_us:
+            _, symbol, ratio = ahead.pop(0)
+            if symbol in positions:
+                positions[symbol].split(ratio)
+        if fill is end:
+            break
+        position = positions.setdefault(fill.symbol, Position(symbol=fill.symbol))
+        position.apply(fill.signed_qty, fill.price)
+        if not position.qty:
+            del positions[fill.symbol]
+    return positions

@@ -1,0 +1,72 @@
+"""Positions, and how they are closed (BEHAVIOUR 4)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gambler_ai.exchange.desk.desk import refusal_row
+from gambler_ai.exchange.prices.assets import find_asset
+from gambler_ai.exchange.refusal import Refusal, not_found
+from gambler_ai.exchange.rest.handling import exchange_of, fault_of, reply
+from gambler_ai.exchange.rest.queries import (
+    list_positions,
+    positions_seen,
+    truth,
+)
+from gambler_ai.exchange.wire.views import position_entity
+
+
+def _late(request: Request) -> float | None:
+    fault = fault_of(request, "position_late")
+    return fault.seconds if fault else None
+
+
+async def get_positions(request: Request) -> Response:
+    exchange = exchange_of(request)
+    with exchange.step():
+        body = list_positions(exchange, _late(request))
+    return reply(body)
+
+
+def _symbol(request: Request) -> str:
+    name: str = request.path_params["symbol"]
+    asset = find_asset(name)
+    if asset is None:
+        raise not_found(f"symbol not found: {name}")
+    return asset.symbol
+
+
+async def get_position(request: Request) -> Response:
+    exchange, symbol = exchange_of(request), _symbol(request)
+    with exchange.step():
+        position = positions_seen(exchange, _late(request)).get(symbol)
+        if position is None:
+            raise not_found("position does not exist")
+        body = position_entity(exchange, position)
+    return reply(body)
+
+
+async def delete_position(request: Request) -> Response:
+    """Close it with a market order; open exits are not canceled for it and may hold its shares (BEHAVIOUR
+    4).
+    """
+    exchange, symbol, params = exchange_of(request), _symbol(request), request.query_params
+    with exchange.step():
+        payload = exchange.desk.close_payload(symbol, params.get("qty"), params.get("percentage"))
+        entity, _ = exchange.submit(payload)
+    return reply(entity)
+
+
+async def delete_positions(request: Request) -> Response:
+    exchange, rows = exchange_of(request), []
+    with exchange.step():
+        if truth(request.query_params.get("cancel_orders")):
+            exchange.desk.cancel_all(exchange.now_us)
+        for symbol in sorted(exchange.book.positions):
+            try:
+                entity, _ = exchange.submit(exchange.desk.close_payload(symbol, None, None))
+                rows.append({"symbol": symbol, "status": 200, "body": entity})
+            except Refusal as refusal:
+                rows.append(refusal_row(symbol, refusal))
+    return reply(rows, 207)

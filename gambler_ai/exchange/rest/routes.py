@@ -1,0 +1,68 @@
+"""The table of routes, and the answer to what is on none of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ExceptionHandler
+
+from gambler_ai.exchange.refusal import Refusal
+from gambler_ai.exchange.rest import account, control, market_data, orders, positions, reference
+from gambler_ai.exchange.rest.handling import Handler, reply
+
+CONTROL_PREFIX = "/_exchange/"
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, Refusal)
+    return reply(error.body(), error.status)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return reply({"code": 40510000, "message": "method not allowed"}, 405)
+    return reply({"code": 40410000, "message": "endpoint not found"}, 404)
+
+
+EXCEPTION_HANDLERS: dict[Any, ExceptionHandler] = {Refusal: _refused, HTTPException: _no_route}
+
+_TABLE: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/v2/account", account.get_account),
+    ("GET", "/v2/account/configurations", account.get_configurations),
+    ("GET", "/v2/account/activities", account.get_activities),
+    ("GET", "/v2/account/activities/{type}", account.get_activities),
+    ("POST", "/v2/orders", orders.post_order),
+    ("GET", "/v2/orders", orders.get_orders),
+    ("DELETE", "/v2/orders", orders.delete_orders),
+    ("GET", "/v2/orders:by_client_order_id", orders.get_order_by_client_id),
+    ("GET", "/v2/orders/{order_id}", orders.get_order),
+    ("PATCH", "/v2/orders/{order_id}", orders.patch_order),
+    ("DELETE", "/v2/orders/{order_id}", orders.delete_order),
+    ("GET", "/v2/positions", positions.get_positions),
+    ("DELETE", "/v2/positions", positions.delete_positions),
+    ("GET", "/v2/positions/{symbol}", positions.get_position),
+    ("DELETE", "/v2/positions/{symbol}", positions.delete_position),
+    ("GET", "/v2/clock", reference.get_clock),
+    ("GET", "/v2/calendar", reference.get_calendar),
+    ("GET", "/v2/assets", reference.get_assets),
+    ("GET", "/v2/assets/{symbol}", reference.get_asset),
+    ("GET", "/v2/stocks/bars", market_data.get_bars),
+    ("GET", "/v2/stocks/{kind}/latest", market_data.get_latest),
+    ("GET", "/v2/stocks/{symbol}/bars", market_data.get_bars),
+    ("GET", "/v2/stocks/{symbol}/{kind}/latest", market_data.get_latest),
+    ("GET", CONTROL_PREFIX + "clock", control.get_control_clock),
+    ("GET", CONTROL_PREFIX + "log", control.get_log),
+    ("GET", CONTROL_PREFIX + "deeds", control.get_deeds),
+    ("GET", CONTROL_PREFIX + "faults", control.get_faults),
+    ("GET", CONTROL_PREFIX + "requests", control.get_requests),
+    ("POST", CONTROL_PREFIX + "advance", control.post_advance),
+    ("POST", CONTROL_PREFIX + "faults", control.post_faults),
+)
+ROUTES = [Route(path, handler, methods=[method]) for method, path, handler in _TABLE]

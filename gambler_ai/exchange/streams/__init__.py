@@ -1,0 +1,1 @@
+"""The WebSocket face: two streams, as their subscribers see them."""

@@ -1,0 +1,1 @@
+"""Alpaca's JSON for what the exchange knows."""

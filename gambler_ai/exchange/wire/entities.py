@@ -1,0 +1,170 @@
+"""Alpaca's JSON: every key of an entity is always there, null when empty; decimals are strings (BEHAVIOUR
+1-5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from gambler_ai.exchange.annals import Activity
+from gambler_ai.exchange.desk.events import OrderEvent
+from gambler_ai.exchange.desk.orders import FILLED, REPLACED, Fill, Order
+from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
+from gambler_ai.exchange.numbers import plain, rounded
+from gambler_ai.exchange.prices.assets import ASSETS, Asset
+from gambler_ai.exchange.prices.sessions import Session
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
+
+
+def _when(us: int | None) -> str | None:
+    return None if us is None else rfc3339(us)
+
+
+def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
+    """One order; ``legs`` only where they are nested (BEHAVIOUR 3, "entity")."""
+    created = rfc3339(order.created_us)
+    return {
+        "id": order.id,
+        "client_order_id": order.client_order_id,
+        "created_at": created,
+        "updated_at": rfc3339(order.updated_us),
+        "submitted_at": created,
+        "filled_at": _when(order.filled_us),
+        "expired_at": _when(order.expired_us),
+        "expires_at": rfc3339(order.expires_us),
+        "canceled_at": _when(order.canceled_us),
+        "failed_at": _when(order.failed_us),
+        "replaced_at": _when(order.replaced_us),
+        "replaced_by": order.replaced_by if order.status == REPLACED else None,
+        "replaces": order.replaces,
+        "asset_id": ASSETS[order.symbol].id,
+        "symbol": order.symbol,
+        "asset_class": "us_equity",
+        "notional": _text(order.notional),
+        "qty": _text(order.qty),
+        "filled_qty": plain(order.filled_qty),
+        "filled_avg_price": _text(order.average_price),
+        "order_class": order.order_class,
+        "order_type": order.type,
+        "type": order.type,
+        "side": order.side,
+        "position_intent": order.position_intent,
+        "time_in_force": order.time_in_force,
+        "limit_price": _text(order.limit_price),
+        "stop_price": _text(order.stop_price),
+        "status": order.status,
+        "extended_hours": order.extended_hours,
+        "legs": [order_entity(leg) for leg in legs] or None,
+        "trail_percent": None,
+        "trail_price": None,
+        "hwm": None,
+        "subtag": None,
+        "source": None,
+    }
+
+
+CONFIGURATIONS: dict[str, Any] = {
+    "dtbp_check": "entry",
+    "fractional_trading": True,
+    "max_margin_multiplier": "4",
+    "max_options_trading_level": 0,
+    "no_shorting": False,
+    "pdt_check": "entry",
+    "ptp_no_exception_entry": False,
+    "suspend_trade": False,
+    "trade_confirm_email": "none",
+}
+
+
+def activity_entity(fill: Fill) -> dict[str, Any]:
+    """A FILL activity; it has no client_order_id (BEHAVIOUR 5)."""
+    return {
+        "id": fill.id,
+        "activity_type": "FILL",
+        "transaction_time": rfc3339(fill.at_us),
+        "type": "fill" if fill.status == FILLED else "partial_fill",
+        "price": plain(rounded(fill.price)),
+        "qty": plain(fill.qty),
+        "side": fill.side,
+        "symbol": fill.symbol,
+        "leaves_qty": plain(fill.leaves_qty),
+        "order_id": fill.order_id,
+        "cum_qty": plain(fill.cum_qty),
+        "order_status": fill.status,
+    }
+
+
+def other_activity_entity(activity: Activity) -> dict[str, Any]:
+    """An activity that is no fill: the current names, SPLIT with FSPLIT or RSPLIT (BEHAVIOUR 5)."""
+    at = from_us(activity.at_us)
+    return {
+        "id": activity.id,
+        "account_id": activity.account_id,
+        "activity_type": activity.type,
+        "activity_sub_type": activity.sub_type,
+        "created_at": rfc3339(activity.at_us),
+        "currency": "USD",
+        "cusip": None,
+        "date": at.astimezone(NEW_YORK).date().isoformat(),
+        "description": activity.description,
+        "group_id": activity.group,
+        "net_amount": plain(activity.net_amount),
+        "per_share_amount": None,
+        "qty": plain(activity.qty),
+        "status": "executed",
+        "symbol": activity.symbol,
+    }
+
+
+def trade_update_entity(event: OrderEvent) -> dict[str, Any]:
+    """The ``data`` of a trade update; price, qty and position_qty for executions only (BEHAVIOUR 7)."""
+    entity: dict[str, Any] = {
+        "event": event.name,
+        "execution_id": event.id,
+        "timestamp": rfc3339(event.at_us),
+        "order": order_entity(event.order, event.legs),
+    }
+    if event.fill is not None and event.position_qty is not None:
+        entity["price"] = plain(rounded(event.fill.price))
+        entity["qty"] = plain(event.fill.qty)
+        entity["position_qty"] = plain(event.position_qty)
+    return entity
+
+
+def asset_entity(asset: Asset) -> dict[str, Any]:
+    """An asset; ``maintenance_margin_requirement`` is an integer literal for the Go client (BEHAVIOUR 2)."""
+    return {
+        "id": asset.id,
+        "class": "us_equity",
+        "exchange": asset.exchange,
+        "symbol": asset.symbol,
+        "name": asset.name,
+        "status": "active",
+        "tradable": True,
+        "marginable": True,
+        "maintenance_margin_requirement": 30,
+        "margin_requirement_long": "30",
+        "margin_requirement_short": "30",
+        "shortable": True,
+        "easy_to_borrow": True,
+        "fractionable": True,
+        "attributes": [],
+    }
+
+
+def calendar_entity(session: Session, settles: Session) -> dict[str, Any]:
+    """A day; it settles on the next one (T+1, the rule of today, whatever the year)."""
+    close = from_us(session.close_us).astimezone(NEW_YORK)
+    return {
+        "date": session.day.isoformat(),
+        "open": "09:30",
+        "close": f"{close:%H:%M}",
+        "session_open": "0400",
+        "session_close": "2000" if session.minutes == 390 else "1700",
+        "settlement_date": settles.day.isoformat(),
+    }
