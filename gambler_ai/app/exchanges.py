@@ -38,7 +38,7 @@ def find(env_file: Path | None) -> ExchangeControl:
         url, token, where = names.get(URL, ""), names.get(TOKEN, ""), str(env_file)
         secrecy.keep([token])
     if not token:
-        raise ConfigError(f"{TOKEN} is not in {where}", hint=HOW)
+        raise ConfigError(f"GAMBLER_EXCHANGE_TOKEN is not in {where}", hint=HOW)
     if not is_loopback(urlsplit(url).hostname):
         raise ConfigError(f"{URL} in {where} is no exchange of this machine: {url or 'not set'}", hint=HOW)
     return ExchangeControl(url, token)
