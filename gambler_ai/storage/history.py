@@ -1,0 +1,253 @@
+"""What a session's history says: its equity, its round trips, how it did. Read in pieces; nothing here writes.
+
+Equity is the account's, as the broker states it (`AccountReported`: about one a minute, and only when it changed). It
+is one number that somebody else vouches for, with fees, dividends and what is still open. The other way, our own fills
+at our own marks, would need the whole journal replayed and could only repeat what our books believe. The price:
+whatever else moves the account (a deposit, shares of others) moves the curve; ``foreign_seen`` tells of the latter.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy.engine import Connection, RowMapping
+
+from gambler_ai.core import events as ev
+from gambler_ai.core import performance as perf
+from gambler_ai.core.excursions import Excursion, ExcursionFold
+from gambler_ai.core.model import ZERO, ClosedTrade, Side
+from gambler_ai.core.performance import EquityFigures, Point, Span, Thinner, TradeFigures
+from gambler_ai.storage import tables as t
+from gambler_ai.storage.sessions import SessionInfo
+
+#: Rows that are in memory at once.
+ROWS_AT_ONCE = 1_000
+#: Points of a curve: two of each column that a plot has.
+POINTS = 600
+_NEW_YORK = ZoneInfo("America/New_York")
+
+
+class Performance(Struct, frozen=True):
+    """How a session did. ``exposure`` and ``turnover`` are parts of one (`core.performance`)."""
+
+    equity: EquityFigures
+    trades: TradeFigures
+    exposure: float | None
+    turnover: float | None
+    bought: Decimal
+    sold: Decimal
+    fills: int
+    #: When a process ran it and the market was open.
+    runs: list[Span]
+    #: Whether the account held shares of others at some time.
+    foreign_seen: bool
+
+
+class _Account(Struct):
+    equity: Decimal
+
+
+class _Reading(Struct):
+    at: datetime
+    account: _Account
+
+
+class _Marks(Struct, tag="Marked"):
+    at: datetime
+    marks: dict[str, msgspec.Raw]
+
+
+class _Split(Struct, tag="SplitApplied"):
+    at: datetime
+    symbol: str
+    new: int
+    old: int
+
+
+_reading = msgspec.json.Decoder(_Reading)
+_price_fact = msgspec.json.Decoder(_Marks | _Split)
+_price = msgspec.json.Decoder(Decimal)
+_opened = msgspec.json.Decoder(ev.DayOpened)
+_foreign = msgspec.json.Decoder(ev.ForeignSeen)
+
+
+def equity_curve(db: Connection, session_id: str, points: int = POINTS) -> list[Point]:
+    """The account's equity, oldest first: at most about ``points`` of its readings, every extreme among them."""
+    thinner = Thinner(_count(db, session_id, ev.AccountReported), points)
+    for reading in _readings(db, session_id):
+        thinner.add(reading)
+    return thinner.points()
+
+
+def closed_trades(
+    db: Connection, session_id: str, since: datetime | None = None, limit: int = ROWS_AT_ONCE
+) -> list[ClosedTrade]:
+    """The newest ``limit`` round trips, of those that ended at ``since`` or later if it is given; oldest first."""
+    query = sa.select(t.closed_trades).where(t.closed_trades.c.session_id == session_id)
+    if since is not None:
+        query = query.where(t.closed_trades.c.exit_at >= since)
+    rows = db.execute(query.order_by(t.closed_trades.c.number.desc()).limit(limit)).mappings().all()
+    return [_trade(row) for row in reversed(rows)]
+
+
+def trades_in_pages(db: Connection, session_id: str, size: int = ROWS_AT_ONCE) -> Iterator[list[ClosedTrade]]:
+    """All of them, in the order in which they ended, ``size`` at a time."""
+    after = 0
+    while True:
+        query = sa.select(t.closed_trades).where(
+            t.closed_trades.c.session_id == session_id, t.closed_trades.c.number > after
+        )
+        rows = db.execute(query.order_by(t.closed_trades.c.number).limit(size)).mappings().all()
+        if not rows:
+            return
+        after = rows[-1]["number"]
+        yield [_trade(row) for row in rows]
+
+
+def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -> list[Excursion]:
+    """How far each of ``trades`` went against us and for us, from the marks in the journal between its two ends."""
+    fold = ExcursionFold(trades)
+    if not trades:
+        return []
+    begin, end = min(trade.entry_at for trade in trades), max(trade.exit_at for trade in trades)
+    for at, payload in _stream(db, _facts(session_id, ev.Marked, ev.SplitApplied, begin=begin, end=end)):
+        symbols = fold.symbols(at)
+        if not symbols:
+            continue
+        fact = _price_fact.decode(payload)
+        if isinstance(fact, _Split):
+            fold.split(fact.at, fact.symbol, fact.new, fact.old)
+        else:
+            marks = fact.marks
+            fold.mark(fact.at, {symbol: _price.decode(marks[symbol]) for symbol in symbols if symbol in marks})
+    return fold.excursions()
+
+
+def performance(db: Connection, info: SessionInfo) -> Performance:
+    """The figures of a session, as far as it has come."""
+    day_of, equity = _trading_days(db, info.id), perf.EquityFold()
+    for reading in _readings(db, info.id):
+        equity.add(reading.at, day_of(reading.at), reading.equity)
+    figures = equity.figures()
+    trades = perf.TradeFold()
+    for page in trades_in_pages(db, info.id):
+        for trade in page:
+            trades.add(trade)
+    runs = _runs(db, info)
+    bought, sold, fills = _traded(db, info.id)
+    return Performance(
+        figures, trades.figures(), perf.exposure(_held(db, info), runs),
+        perf.turnover(bought, sold, figures.mean_equity), bought, sold, fills, runs, _foreign_seen(db, info.id),
+    )  # fmt: skip
+
+
+def _readings(db: Connection, session_id: str) -> Iterator[Point]:
+    for _, payload in _stream(db, _facts(session_id, ev.AccountReported)):
+        reading = _reading.decode(payload)
+        yield Point(reading.at, reading.account.equity)
+
+
+def _trading_days(db: Connection, session_id: str) -> Callable[[datetime], str]:
+    """The trading day that an instant belongs to: the market's own, as the session noted it.
+
+    What comes before the next day opens belongs to the day before. A script's session notes none: New York's date.
+    """
+    opened = [_opened.decode(payload) for _, payload in _stream(db, _facts(session_id, ev.DayOpened))]
+    begins = [fact.at for fact in opened]
+
+    def day_of(at: datetime) -> str:
+        if not opened:
+            return at.astimezone(_NEW_YORK).date().isoformat()
+        return opened[max(0, bisect_right(begins, at) - 1)].day
+
+    return day_of
+
+
+def _runs(db: Connection, info: SessionInfo) -> list[Span]:
+    """When the session ran. One that was killed ran until its last row before the next start."""
+    names = [kind.__name__ for kind in (ev.RunStarted, ev.RunPaused, ev.RunEnded)]
+    columns = (t.journal.c.seq, t.journal.c.at, t.journal.c.kind)
+    query = sa.select(*columns).where(t.journal.c.session_id == info.id, t.journal.c.kind.in_(names))
+    runs: list[Span] = []
+    begun: datetime | None = None
+    for row in db.execute(query.order_by(t.journal.c.seq)):
+        is_start = row.kind == ev.RunStarted.__name__
+        if begun is not None:
+            runs.append(Span(begun, _last_before(db, info.id, row.seq, row.at) if is_start else row.at))
+        begun = max(row.at, runs[-1].end) if is_start and runs else row.at if is_start else None
+    if begun is not None:
+        runs.append(Span(begun, info.last_at))
+    return [run for run in runs if run.end > run.begin]
+
+
+def _last_before(db: Connection, session_id: str, seq: int, at: datetime) -> datetime:
+    """The last instant that was stored before a start; the start's own facts are dated as it is."""
+    query = sa.select(sa.func.max(t.journal.c.at)).where(
+        t.journal.c.session_id == session_id, t.journal.c.seq < seq, t.journal.c.at < at
+    )
+    found: datetime | None = db.execute(query).scalar()
+    return at if found is None else found
+
+
+def _held(db: Connection, info: SessionInfo) -> Iterator[Span]:
+    """When something was held, by its beginning: round trips, and what is held still."""
+    columns = t.closed_trades.c
+    query = (
+        sa.select(columns.entry_at, columns.exit_at)
+        .where(columns.session_id == info.id)
+        .order_by(columns.entry_at, columns.number)
+    )
+    begins = sa.select(t.positions.c.entry_at).where(t.positions.c.session_id == info.id)
+    still = sorted(Span(at, max(at, info.last_at)) for at in db.execute(begins).scalars())
+    closed = (Span(*row) for row in db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}))
+    return heapq.merge(closed, still)
+
+
+def _traded(db: Connection, session_id: str) -> tuple[Decimal, Decimal, int]:
+    """Dollars bought, dollars sold, and how many fills. Added here: SQLite would add text as floats."""
+    columns = t.fills.c
+    query = sa.select(columns.side, columns.qty, columns.price).where(columns.session_id == session_id)
+    total, count = {Side.BUY: ZERO, Side.SELL: ZERO}, 0
+    for row in db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}):
+        total[Side(row.side)] += row.qty * row.price
+        count += 1
+    return total[Side.BUY], total[Side.SELL], count
+
+
+def _foreign_seen(db: Connection, session_id: str) -> bool:
+    seen = [_foreign.decode(payload).qty for _, payload in _stream(db, _facts(session_id, ev.ForeignSeen))]
+    return any(seen)
+
+
+def _count(db: Connection, session_id: str, kind: type[ev.Fact]) -> int:
+    query = sa.select(sa.func.count()).select_from(t.journal)
+    where = (t.journal.c.session_id == session_id, t.journal.c.kind == kind.__name__)
+    return int(db.execute(query.where(*where)).scalar_one())
+
+
+def _facts(
+    session_id: str, *kinds: type[ev.Fact], begin: datetime | None = None, end: datetime | None = None
+) -> sa.Select[tuple[datetime, str]]:
+    names = [kind.__name__ for kind in kinds]
+    query = sa.select(t.journal.c.at, t.journal.c.payload)
+    query = query.where(t.journal.c.session_id == session_id, t.journal.c.kind.in_(names))
+    if begin is not None and end is not None:
+        query = query.where(t.journal.c.at >= begin, t.journal.c.at <= end)
+    return query.order_by(t.journal.c.seq)
+
+
+def _stream(db: Connection, query: sa.Select[tuple[datetime, str]]) -> Iterator[tuple[datetime, str]]:
+    for row in db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}):
+        yield row.at, row.payload
+
+
+def _trade(row: RowMapping) -> ClosedTrade:
+    return ClosedTrade(**{name: row[name] for name in ClosedTrade.__struct_fields__})
