@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -75,6 +76,48 @@ def show(
         print_json(_session_json(info, held) | document)
         return
     print_session(info, _status(info, held), document)
+
+
+@app.command()
+def report(
+    session: SessionId,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write one page with charts; it loads nothing.", metavar="FILE")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write all round trips as a table.", metavar="FILE")] = None,
+    trades: Annotated[
+        int, typer.Option("--trades", min=0, help="How many of the newest round trips to print.", metavar="COUNT")
+    ] = 20,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """How a session did: return, risk, round trips, equity and drawdown. With a FILE only that is written."""
+    from gambler_ai.cli.analysis import files, gathering
+    from gambler_ai.storage import lease, sessions
+
+    database = open_database(database_url, config)
+    shown = gathering.TRADES_MAX if html is not None or as_json else trades
+    with database.read() as db:
+        info = sessions.find(db, session)
+        found = gathering.gather(db, info, _status(info, lease.is_held(database, info.account_id)), shown)
+        if csv is not None:
+            files.write("--csv", csv, files.table(gathering.all_round_trips(db, info.id)))
+    if html is not None:
+        from gambler_ai.cli.analysis.page import page
+
+        files.write("--html", html, [page(found)])
+    if as_json:
+        print_json(gathering.document(found))
+        return
+    for path in (html, csv):
+        if path is not None:
+            typer.echo(f"Written: {path}")
+    if html is None and csv is None:
+        from gambler_ai.cli.analysis.terminal import print_analysis
+        from gambler_ai.cli.render import console
+
+        print_analysis(console(), found)
 
 
 @app.command()

@@ -80,4 +80,4 @@ def _excursion(trade: ClosedTrade, seen: _Range) -> Excursion:
     known = (seen.low, seen.high, trade.entry_price, trade.exit_price)
     prices = [price for price in known if price is not None]
     down, up = (float(price / trade.entry_price - 1) for price in (min(prices), max(prices)))
-    return Excursion(down, up) if trade.side == "long" else Excursion(-up, -down)
+    return Excursion(down, up) if trade.side == "long" else Excursion(0.0 - up, 0.0 - down)

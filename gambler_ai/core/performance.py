@@ -176,6 +176,12 @@ class EquityFold:
         self._last = point
         self._fall(point)
 
+    def carry(self, at: datetime, day: str) -> None:
+        """Nothing was stated up to ``at``, so equity is what it was: a day on which nothing moved is a day as well."""
+        if self._last is not None:
+            self.add(at, day, self._last.equity)
+            self._readings -= 1
+
     def figures(self) -> EquityFigures:
         """What they come to so far."""
         first, last = self._first, self._last
@@ -219,14 +225,14 @@ def _ratios(figures: EquityFigures, returns: Returns, growth: float) -> EquityFi
         absent |= {name: _NO_DEVIATION[name] for name, value in found.items() if value is None}
     else:
         found = dict.fromkeys(("volatility", "sharpe", "sortino"))
-        absent |= dict.fromkeys(found, f"too short: {_days(len(returns))} of {RATIO_DAYS_MIN}")
+        absent |= dict.fromkeys(found, f"needs {RATIO_DAYS_MIN} days, has {len(returns)}")
     assert figures.first is not None
     assert figures.last is not None
     span = figures.last.at - figures.first.at
     yearly = cagr(growth, span.total_seconds() / _YEAR_S) if span >= YEAR_MIN else None
     calmar = None
     if yearly is None:
-        absent |= dict.fromkeys(("cagr", "calmar"), f"too short: {_days(span.days)} of a year")
+        absent |= dict.fromkeys(("cagr", "calmar"), f"needs a year, has {_days(span.days)}")
     elif figures.drawdown is None:
         absent["calmar"] = "no drawdown"
     else:

@@ -9,8 +9,8 @@ whatever else moves the account (a deposit, shares of others) moves the curve; `
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -133,11 +133,7 @@ def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -
 
 def performance(db: Connection, info: SessionInfo) -> Performance:
     """The figures of a session, as far as it has come."""
-    day_of, equity = _trading_days(db, info.id), perf.EquityFold()
-    for reading in _readings(db, info.id):
-        equity.add(reading.at, day_of(reading.at), reading.equity)
-    figures = equity.figures()
-    trades = perf.TradeFold()
+    figures, trades = _equity(db, info), perf.TradeFold()
     for page in trades_in_pages(db, info.id):
         for trade in page:
             trades.add(trade)
@@ -149,26 +145,35 @@ def performance(db: Connection, info: SessionInfo) -> Performance:
     )  # fmt: skip
 
 
+def _equity(db: Connection, info: SessionInfo) -> EquityFigures:
+    """The readings by trading day: the market's own days, as the session noted them when each opened.
+
+    What comes before the next day opens belongs to the day before. A script's session notes none: New York's dates.
+    """
+    fold = perf.EquityFold()
+    coming = deque(_opened.decode(payload) for _, payload in _stream(db, _facts(info.id, ev.DayOpened)))
+    has_days, day = bool(coming), coming[0].day if coming else ""
+
+    def turn(until: datetime) -> str:
+        today = day if has_days else until.astimezone(_NEW_YORK).date().isoformat()
+        while coming and coming[0].at <= until:
+            fact = coming.popleft()
+            today = fact.day
+            if fact.at < until:
+                fold.carry(fact.at, today)
+        return today
+
+    for reading in _readings(db, info.id):
+        day = turn(reading.at)
+        fold.add(reading.at, day, reading.equity)
+    fold.carry(info.last_at, turn(info.last_at))
+    return fold.figures()
+
+
 def _readings(db: Connection, session_id: str) -> Iterator[Point]:
     for _, payload in _stream(db, _facts(session_id, ev.AccountReported)):
         reading = _reading.decode(payload)
         yield Point(reading.at, reading.account.equity)
-
-
-def _trading_days(db: Connection, session_id: str) -> Callable[[datetime], str]:
-    """The trading day that an instant belongs to: the market's own, as the session noted it.
-
-    What comes before the next day opens belongs to the day before. A script's session notes none: New York's date.
-    """
-    opened = [_opened.decode(payload) for _, payload in _stream(db, _facts(session_id, ev.DayOpened))]
-    begins = [fact.at for fact in opened]
-
-    def day_of(at: datetime) -> str:
-        if not opened:
-            return at.astimezone(_NEW_YORK).date().isoformat()
-        return opened[max(0, bisect_right(begins, at) - 1)].day
-
-    return day_of
 
 
 def _runs(db: Connection, info: SessionInfo) -> list[Span]:

@@ -1,0 +1,139 @@
+"""The figures of a report as they are written: one list for the terminal and the page, so that they say the same."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from msgspec import Struct
+
+from gambler_ai.cli import render
+from gambler_ai.core.performance import Drawdown, EquityFigures, TradeFigures
+from gambler_ai.storage.history import Performance
+
+
+class Figure(Struct, frozen=True):
+    """A name, its value ("-" when there is none), a remark, and the style of the value."""
+
+    name: str
+    value: str
+    remark: str = ""
+    style: str = ""
+
+
+class Group(Struct, frozen=True):
+    """Figures that belong together."""
+
+    title: str
+    figures: list[Figure]
+
+
+def groups(found: Performance) -> list[Group]:
+    """All of them."""
+    return [
+        Group("Return", _returns(found.equity)), Group("Risk", _risk(found.equity)),
+        Group("Round trips", _trades(found.trades)), Group("In the market", _market(found)),
+    ]  # fmt: skip
+
+
+def _returns(found: EquityFigures) -> list[Figure]:
+    style = render.pnl_style(found.change)
+    first, last = found.first, found.last
+    return [
+        Figure("Equity at first", render.money(first and first.equity)),
+        Figure("Equity at last", render.money(last and last.equity)),
+        Figure("Change", render.money(found.change, sign=True), style=style),
+        _ratio(found, "Total return", "total_return", percent, style),
+        _ratio(found, "Growth a year (CAGR)", "cagr", percent, render.pnl_style(_exact(found.cagr))),
+    ]
+
+
+def _risk(found: EquityFigures) -> list[Figure]:
+    drawdown = found.drawdown
+    depth = "-" if drawdown is None else percent(-drawdown.depth)
+    why = "equity never fell" if drawdown is None else _fall(drawdown)
+    return [
+        Figure("Max drawdown", depth, why, render.BAD if drawdown else ""),
+        Figure("Its length", "-" if drawdown is None else render.span(drawdown.length), _recovery(drawdown)),
+        _ratio(found, "Volatility a year", "volatility", lambda value: percent(value, sign=False)),
+        _ratio(found, "Sharpe", "sharpe", ratio),
+        _ratio(found, "Sortino", "sortino", ratio),
+        _ratio(found, "Calmar", "calmar", ratio),
+    ]
+
+
+def _trades(found: TradeFigures) -> list[Figure]:
+    priced = found.count - found.unpriced
+    return [
+        Figure("Round trips", f"{found.count:,}", f"{found.unpriced:,} without a price" if found.unpriced else ""),
+        Figure("Net profit", render.money(found.net, sign=True) if priced else "-", style=render.pnl_style(found.net)),
+        _of_trades(found, "Win rate", _opt(found.win_rate, lambda v: percent(v, sign=False)), "win_rate",
+                   f"{found.wins:,} won, {found.losses:,} lost"),
+        _of_trades(found, "Profit factor", _opt(found.profit_factor, ratio), "profit_factor"),
+        _of_trades(found, "Expectancy", render.money(found.expectancy, sign=True), "expectancy", "a round trip"),
+        _of_trades(found, "Average win", render.money(found.average_win, sign=True), "average_win"),
+        _of_trades(found, "Average loss", render.money(found.average_loss, sign=True), "average_loss"),
+        Figure("Best", render.money(found.best, sign=True)),
+        Figure("Worst", render.money(found.worst, sign=True)),
+        Figure("Longest streak won", f"{found.longest_wins:,}" if priced else "-"),
+        Figure("Longest streak lost", f"{found.longest_losses:,}" if priced else "-"),
+    ]  # fmt: skip
+
+
+def _market(found: Performance) -> list[Figure]:
+    run = sum((span.end - span.begin for span in found.runs), timedelta())
+    return [
+        Figure("Time run", render.span(run), _days_of(found.equity.days)),
+        Figure("Exposure", _opt(found.exposure, lambda value: percent(value, sign=False)), "of the time run"),
+        Figure("Mean time held", "-" if found.trades.mean_held is None else render.span(found.trades.mean_held)),
+        Figure("Turnover", _opt(found.turnover, lambda value: f"{value:.2f}x"), "of the mean equity"),
+        Figure("Bought", render.money(found.bought), f"{found.fills:,} fills"),
+        Figure("Sold", render.money(found.sold)),
+    ]
+
+
+def percent(value: float, *, sign: bool = True) -> str:
+    """A part of one in percent."""
+    return f"{value * 100:{'+' if sign else ''},.2f} %"
+
+
+def ratio(value: float) -> str:
+    """A number without a unit."""
+    return f"{value:,.2f}"
+
+
+def _ratio(found: EquityFigures, name: str, field: str, write: object, style: str = "") -> Figure:
+    value = getattr(found, field)
+    assert callable(write)
+    return Figure(name, "-", found.absent.get(field, "")) if value is None else Figure(name, write(value), "", style)
+
+
+def _of_trades(found: TradeFigures, name: str, value: str, field: str, remark: str = "") -> Figure:
+    why = found.absent.get(field, "")
+    return Figure(name, value, why or remark)
+
+
+def _opt(value: float | None, write: object) -> str:
+    assert callable(write)
+    return "-" if value is None else str(write(value))
+
+
+def _exact(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def _fall(found: Drawdown) -> str:
+    return f"{render.money(found.peak.equity)} to {render.money(found.trough.equity)}"
+
+
+def _recovery(found: Drawdown | None) -> str:
+    if found is None:
+        return ""
+    if found.recovered_at is None:
+        return "not recovered"
+    begun, over = (at.astimezone(render.NEW_YORK) for at in (found.peak.at, found.recovered_at))
+    return f"recovered {over:%H:%M:%S}" if begun.date() == over.date() else f"recovered {over:%Y-%m-%d}"
+
+
+def _days_of(count: int) -> str:
+    return f"{count:,} trading day" if count == 1 else f"{count:,} trading days"
