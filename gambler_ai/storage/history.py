@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -212,8 +213,7 @@ def _held(db: Connection, info: SessionInfo) -> Iterator[Span]:
     )
     begins = sa.select(t.positions.c.entry_at).where(t.positions.c.session_id == info.id)
     still = sorted(Span(at, max(at, info.last_at)) for at in db.execute(begins).scalars())
-    closed = (Span(*row) for row in db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}))
-    return heapq.merge(closed, still)
+    return heapq.merge((Span(row.entry_at, row.exit_at) for row in _rows(db, query)), still)
 
 
 def _traded(db: Connection, session_id: str) -> tuple[Decimal, Decimal, int]:
@@ -221,7 +221,7 @@ def _traded(db: Connection, session_id: str) -> tuple[Decimal, Decimal, int]:
     columns = t.fills.c
     query = sa.select(columns.side, columns.qty, columns.price).where(columns.session_id == session_id)
     total, count = {Side.BUY: ZERO, Side.SELL: ZERO}, 0
-    for row in db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}):
+    for row in _rows(db, query):
         total[Side(row.side)] += row.qty * row.price
         count += 1
     return total[Side.BUY], total[Side.SELL], count
@@ -250,8 +250,14 @@ def _facts(
 
 
 def _stream(db: Connection, query: sa.Select[tuple[datetime, str]]) -> Iterator[tuple[datetime, str]]:
-    for row in db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}):
+    for row in _rows(db, query):
         yield row.at, row.payload
+
+
+def _rows(db: Connection, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
+    """Rows of a long answer: on Postgres from a cursor of the server's, which is closed whatever comes."""
+    with db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}) as result:
+        yield from result
 
 
 def _trade(row: RowMapping) -> ClosedTrade:

@@ -52,7 +52,7 @@ svg text { font-size: 12px; fill: var(--quiet); font-variant-numeric: tabular-nu
 .mark { stroke: var(--paper); stroke-width: 1; }
 .mark.good { fill: var(--good); } .mark.bad { fill: var(--bad); } .mark.unknown { fill: var(--quiet); }
 .key { color: var(--quiet); font-size: 13px; margin: 4px 0 0; }
-.groups { display: grid; grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); gap: 0 40px; }
+.groups { display: grid; grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); gap: 0 40px; align-items: start; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: 28px 0 6px; }
 th, td { padding: 5px 10px 5px 0; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: baseline; }

@@ -54,7 +54,7 @@ def chart(report: Report) -> str:
         '<title id="chart-title">Equity and drawdown</title>',
         f'<desc id="chart-desc">{escape(description(report))}</desc>',
         *_grid(equity, _nice(low, high, 5), lambda value: f"{value:,.0f}" if high - low >= 5 else f"{value:,.2f}"),
-        *_grid(below, _nice(below.low, 0.0, 3), lambda value: f"{value:g} %"),
+        *_grid(below, _nice(below.low, 0.0, 4), lambda value: f"{value:g} %"),
         *_time_axis(time, equity, below),
         *_area(places, values, equity, "equity"),
         *_area(places, falls, below, "drawdown", base=0.0),
