@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import performance as perf
@@ -88,19 +88,8 @@ def equity_curve(db: Connection, session_id: str, points: int = POINTS) -> list[
     return thinner.points()
 
 
-def closed_trades(
-    db: Connection, session_id: str, since: datetime | None = None, limit: int = ROWS_AT_ONCE
-) -> list[ClosedTrade]:
-    """The newest ``limit`` round trips, of those that ended at ``since`` or later if it is given; oldest first."""
-    query = sa.select(t.closed_trades).where(t.closed_trades.c.session_id == session_id)
-    if since is not None:
-        query = query.where(t.closed_trades.c.exit_at >= since)
-    rows = db.execute(query.order_by(t.closed_trades.c.number.desc()).limit(limit)).mappings().all()
-    return [_trade(row) for row in reversed(rows)]
-
-
 def trades_in_pages(db: Connection, session_id: str, size: int = ROWS_AT_ONCE) -> Iterator[list[ClosedTrade]]:
-    """All of them, in the order in which they ended, ``size`` at a time."""
+    """All round trips in the order in which they ended, ``size`` at a time; `views.closed_trades` has the newest."""
     after = 0
     while True:
         query = sa.select(t.closed_trades).where(
@@ -110,7 +99,7 @@ def trades_in_pages(db: Connection, session_id: str, size: int = ROWS_AT_ONCE) -
         if not rows:
             return
         after = rows[-1]["number"]
-        yield [_trade(row) for row in rows]
+        yield [ClosedTrade(**{name: row[name] for name in ClosedTrade.__struct_fields__}) for row in rows]
 
 
 def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -> list[Excursion]:
@@ -258,7 +247,3 @@ def _rows(db: Connection, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
     """Rows of a long answer: on Postgres from a cursor of the server's, which is closed whatever comes."""
     with db.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}) as result:
         yield from result
-
-
-def _trade(row: RowMapping) -> ClosedTrade:
-    return ClosedTrade(**{name: row[name] for name in ClosedTrade.__struct_fields__})

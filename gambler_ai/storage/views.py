@@ -86,10 +86,16 @@ class DiscrepancyRow(Struct, frozen=True):
     item: Discrepancy
 
 
-def closed_trades(db: Connection, session_id: str, limit: int = 1_000) -> list[ClosedTrade]:
-    """The newest ``limit`` round trips, oldest first."""
-    rows = _newest(db, t.closed_trades, session_id, t.closed_trades.c.number, limit)
-    return [ClosedTrade(**_only(row, ClosedTrade)) for row in rows]
+def closed_trades(
+    db: Connection, session_id: str, limit: int = 1_000, since: datetime | None = None
+) -> list[ClosedTrade]:
+    """The newest ``limit`` round trips, of those that ended at ``since`` or later if it is given; oldest first."""
+    table = t.closed_trades
+    query = sa.select(table).where(table.c.session_id == session_id)
+    if since is not None:
+        query = query.where(table.c.exit_at >= since)
+    rows = db.execute(query.order_by(table.c.number.desc()).limit(limit)).mappings().all()
+    return [ClosedTrade(**_only(dict(row), ClosedTrade)) for row in reversed(rows)]
 
 
 def fills(db: Connection, session_id: str, limit: int = 10_000) -> list[Fill]:

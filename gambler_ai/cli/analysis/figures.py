@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -44,14 +45,14 @@ def _returns(found: EquityFigures) -> list[Figure]:
         Figure("Equity at last", render.money(last and last.equity)),
         Figure("Change", render.money(found.change, sign=True), style=style),
         _ratio(found, "Total return", "total_return", percent, style),
-        _ratio(found, "Growth a year (CAGR)", "cagr", percent, render.pnl_style(_exact(found.cagr))),
+        _ratio(found, "CAGR", "cagr", percent, render.pnl_style(_exact(found.cagr))),
     ]
 
 
 def _risk(found: EquityFigures) -> list[Figure]:
     drawdown = found.drawdown
     depth = "-" if drawdown is None else percent(-drawdown.depth)
-    why = "equity never fell" if drawdown is None else _fall(drawdown)
+    why = "equity never fell" if drawdown is None else f"from {render.money(drawdown.peak.equity)}"
     return [
         Figure("Max drawdown", depth, why, render.BAD if drawdown else ""),
         Figure("Its length", "-" if drawdown is None else render.span(drawdown.length), _recovery(drawdown)),
@@ -83,7 +84,7 @@ def _trades(found: TradeFigures) -> list[Figure]:
 def _market(found: Performance) -> list[Figure]:
     run = sum((span.end - span.begin for span in found.runs), timedelta())
     return [
-        Figure("Time run", render.span(run), _days_of(found.equity.days)),
+        Figure("Time run", _hours(run), _days_of(found.equity.days)),
         Figure("Exposure", _opt(found.exposure, lambda value: percent(value, sign=False)), "of the time run"),
         Figure("Mean time held", "-" if found.trades.mean_held is None else render.span(found.trades.mean_held)),
         Figure("Turnover", _opt(found.turnover, lambda value: f"{value:.2f}x"), "of the mean equity"),
@@ -102,9 +103,8 @@ def ratio(value: float) -> str:
     return f"{value:,.2f}"
 
 
-def _ratio(found: EquityFigures, name: str, field: str, write: object, style: str = "") -> Figure:
+def _ratio(found: EquityFigures, name: str, field: str, write: Callable[[float], str], style: str = "") -> Figure:
     value = getattr(found, field)
-    assert callable(write)
     return Figure(name, "-", found.absent.get(field, "")) if value is None else Figure(name, write(value), "", style)
 
 
@@ -113,17 +113,12 @@ def _of_trades(found: TradeFigures, name: str, value: str, field: str, remark: s
     return Figure(name, value, why or remark)
 
 
-def _opt(value: float | None, write: object) -> str:
-    assert callable(write)
-    return "-" if value is None else str(write(value))
+def _opt(value: float | None, write: Callable[[float], str]) -> str:
+    return "-" if value is None else write(value)
 
 
 def _exact(value: float | None) -> Decimal | None:
     return None if value is None else Decimal(value)
-
-
-def _fall(found: Drawdown) -> str:
-    return f"{render.money(found.peak.equity)} to {render.money(found.trough.equity)}"
 
 
 def _recovery(found: Drawdown | None) -> str:
@@ -137,3 +132,9 @@ def _recovery(found: Drawdown | None) -> str:
 
 def _days_of(count: int) -> str:
     return f"{count:,} trading day" if count == 1 else f"{count:,} trading days"
+
+
+def _hours(run: timedelta) -> str:
+    """A trading day has six and a half hours: days of 24 would mislead."""
+    hours, seconds = divmod(int(run.total_seconds()), 3_600)
+    return f"{hours:,}h {seconds // 60}m" if hours else render.span(run)

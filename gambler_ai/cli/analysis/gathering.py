@@ -11,12 +11,14 @@ from msgspec import Struct
 from gambler_ai.core.excursions import Excursion
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.performance import Point
-from gambler_ai.storage import history
+from gambler_ai.storage import history, views
 from gambler_ai.storage.history import Performance
 from gambler_ai.storage.sessions import SessionInfo
 
 #: The most round trips that a page or a document shows.
 TRADES_MAX = 1_000
+#: Of a table without end, the round trips that are in memory at once; the journal's marks are gone through for each.
+TRADES_AT_ONCE = 10_000
 
 
 class RoundTrip(Struct, frozen=True):
@@ -41,13 +43,13 @@ def gather(db: Any, info: SessionInfo, status: str, trades: int) -> Report:
     curve = history.equity_curve(db, info.id)
     if curve and curve[-1].at < info.last_at:
         curve.append(Point(info.last_at, curve[-1].equity))  # nothing was stated since: it is what it was
-    found = history.closed_trades(db, info.id, limit=trades)
+    found = views.closed_trades(db, info.id, limit=trades)
     return Report(info, status, history.performance(db, info), curve, _round_trips(db, info.id, found))
 
 
 def all_round_trips(db: Any, session_id: str) -> Iterator[RoundTrip]:
-    """Every one, a page in memory at a time."""
-    for page in history.trades_in_pages(db, session_id):
+    """Every one, `TRADES_AT_ONCE` in memory."""
+    for page in history.trades_in_pages(db, session_id, TRADES_AT_ONCE):
         yield from _round_trips(db, session_id, page)
 
 

@@ -14,7 +14,7 @@ from gambler_ai import __version__
 from gambler_ai.cli import render
 from gambler_ai.cli.analysis.figures import Figure, Group, groups, percent
 from gambler_ai.cli.analysis.gathering import Report, RoundTrip, notes
-from gambler_ai.cli.analysis.svg import chart
+from gambler_ai.cli.analysis.svg import chart, has_markers
 from gambler_ai.cli.show import strategy_line
 
 #: Figures that stand at the top, by their names.
@@ -66,7 +66,9 @@ footer { margin-top: 40px; border-top: 1px solid var(--rule); padding-top: 12px;
 @media (max-width: 480px) { .groups { grid-template-columns: 1fr; } }
 @media print { :root { --ink: #000; --quiet: #444; --paper: #fff; --card: #fff; --rule: #bbb; --line: #1f4f8a;
   --good: #0c5c33; --bad: #9c2417; }
-  body { max-width: none; padding: 0; font-size: 11px; } .cards dd { font-size: 15px; } svg { min-width: 0; }
+  body { max-width: none; padding: 0; font-size: 11px; } svg { min-width: 0; }
+  .cards { grid-template-columns: repeat(6, 1fr); } .cards dd { font-size: 14px; }
+  .cards dt, .key, .notes, .groups td.remark, thead th, footer { font-size: 10px; } th, td { padding: 3px 8px 3px 0; }
   .groups { grid-template-columns: 1fr 1fr; } .scroll { overflow: visible; }
   tr, svg, .cards div { break-inside: avoid; }
   .mark, .area, .line { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
@@ -118,9 +120,10 @@ def _chart(report: Report) -> str:
     drawn = chart(report)
     if not drawn:
         return '<p class="notes">There is no curve yet: the account was read less than twice.</p>'
+    marked = "; a triangle is the end of a round trip, upward with a profit, downward with a loss"
     key = (
-        '<p class="key">Upper: equity in dollars, dashed where it began; a triangle is the end of a round trip, upward'
-        " with a profit, downward with a loss. Lower: percent below the highest so far. Only while the session ran.</p>"
+        f'<p class="key">Upper: equity in dollars, dashed where it began{marked if has_markers(report) else ""}.'
+        " Lower: percent below the highest so far. Only while the session ran.</p>"
     )
     return f'<h2>Equity and drawdown</h2><div class="scroll">{drawn}</div>{key}'
 

@@ -58,7 +58,7 @@ def _extent(points: Sequence[tuple[float, float]], columns: int) -> list[tuple[f
     index, held = 0, None
     for column in range(columns):
         values = [] if held is None else [held]
-        while index < len(points) and int(points[index][0] * (columns - 1)) <= column:
+        while index < len(points) and min(int(points[index][0] * columns), columns - 1) <= column:
             held = points[index][1]
             values.append(held)
             index += 1

@@ -5,7 +5,7 @@ No script and no address: colours are the page's style sheet's, what a pointer r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from html import escape
 from math import floor, log10
@@ -20,7 +20,7 @@ from gambler_ai.core.performance import Point
 
 WIDTH, LEFT, RIGHT = 960.0, 78.0, 10.0
 EQUITY_HEIGHT, DRAWDOWN_HEIGHT, TOP, GAP, AXIS = 250.0, 84.0, 10.0, 26.0, 22.0
-#: Round trips that are marked in the curve; more would hide it.
+#: More round trips than this are not marked in the curve: they would hide it.
 MARKERS_MAX = 80
 
 
@@ -66,6 +66,11 @@ def chart(report: Report) -> str:
     return "\n".join(parts)
 
 
+def has_markers(report: Report) -> bool:
+    """Whether the ends of round trips are marked: all of them or none, so that the curve does not mislead."""
+    return 0 < report.performance.trades.count <= MARKERS_MAX
+
+
 def description(report: Report) -> str:
     """The chart in words."""
     first, last = report.curve[0], report.curve[-1]
@@ -94,8 +99,7 @@ def _nice(low: float, high: float, count: int) -> list[float]:
     return [index * step for index in range(first, int(high // step) + 1)]
 
 
-def _grid(panel: _Panel, marks: Sequence[float], write: object) -> list[str]:
-    assert callable(write)
+def _grid(panel: _Panel, marks: Sequence[float], write: Callable[[float], str]) -> list[str]:
     parts = []
     for value in marks:
         y = panel.y(value)
@@ -137,9 +141,11 @@ def _area(
 
 
 def _markers(report: Report, time: Timeline, panel: _Panel) -> list[str]:
-    """A triangle where a round trip ended: up for a profit, down for a loss, a square where it is not known."""
-    parts = []
-    for found in report.trades[-MARKERS_MAX:]:
+    """A triangle where a round trip ended: up for a profit, down for a loss, a square where it is neither."""
+    parts: list[str] = []
+    if not has_markers(report):
+        return parts
+    for found in report.trades:
         trade = found.trade
         if not report.curve[0].at <= trade.exit_at <= report.curve[-1].at:
             continue

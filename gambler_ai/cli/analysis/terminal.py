@@ -22,7 +22,7 @@ from gambler_ai.core.performance import Point
 WIDTH_MAX, WIDTH_MIN, PIPE_WIDTH = 120, 60, 120
 EQUITY_LINES, DRAWDOWN_LINES = 10, 4
 #: Cells between two columns of figures, of a name, of a value, and of a remark that is not cut.
-_GAP, _NAME, _VALUE, _REMARK = 2, 21, 12, 25
+_GAP, _NAME, _VALUE, _REMARK = 2, 20, 12, 25
 
 
 def print_analysis(out: Console, report: Report) -> None:

@@ -16,7 +16,7 @@ from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import ClosedTrade, Position
 from gambler_ai.core.performance import Point
 from gambler_ai.core.state import Changes, SessionState
-from gambler_ai.storage import history, journal, sessions
+from gambler_ai.storage import history, journal, sessions, views
 from gambler_ai.storage.database import Database
 from tests.unit.fakes import AT, MONEY, SESSION, after, bracket_of, entry, fill_of
 
@@ -79,7 +79,7 @@ def test_a_session_of_which_nothing_is_stored_yet(database, session):
     assert (found.runs, found.fills, found.foreign_seen) == ([], 0, False)
     with database.read() as db:
         assert history.equity_curve(db, SESSION) == []
-        assert history.closed_trades(db, SESSION) == []
+        assert views.closed_trades(db, SESSION) == []
         assert history.excursions(db, SESSION, []) == []
 
 
@@ -199,10 +199,10 @@ def test_round_trips_are_the_newest_since_an_instant_or_page_by_page(database, s
     trades = [trade(index, index + 1, pnl=D(index)) for index in range(7)]
     store(database, session, [], trades)
     with database.read() as db:
-        assert history.closed_trades(db, SESSION) == trades
-        assert history.closed_trades(db, SESSION, limit=2) == trades[-2:]
-        assert history.closed_trades(db, SESSION, since=after(minutes=3)) == trades[2:]
-        assert history.closed_trades(db, SESSION, after(minutes=3), 3) == trades[-3:]
+        assert views.closed_trades(db, SESSION) == trades
+        assert views.closed_trades(db, SESSION, limit=2) == trades[-2:]
+        assert views.closed_trades(db, SESSION, since=after(minutes=3)) == trades[2:]
+        assert views.closed_trades(db, SESSION, 3, after(minutes=3)) == trades[-3:]
         assert [len(page) for page in history.trades_in_pages(db, SESSION, 3)] == [3, 3, 1]
         assert [found for page in history.trades_in_pages(db, SESSION, 3) for found in page] == trades
     assert performance(database).trades.net == D(21)
@@ -216,7 +216,7 @@ def test_excursions_come_from_the_marks_between_entry_and_exit_and_know_splits(d
     ]  # fmt: skip
     store(database, session, facts, [trade(1, 10), trade(20, 40, side="short", exit_price=D(100))])
     with database.read() as db:
-        found = history.excursions(db, SESSION, history.closed_trades(db, SESSION))
+        found = history.excursions(db, SESSION, views.closed_trades(db, SESSION))
     percents = [(round(e.adverse * 100, 6), round(e.favourable * 100, 6)) for e in found]
     assert percents == [(-5.0, 3.0), (0.0, 1.0)]
 
@@ -228,7 +228,7 @@ def test_of_marks_of_many_symbols_only_the_held_ones_are_read(database, session)
         text = '{"type":"Marked","at":"2008-10-07T14:06:00Z","marks":{"AAPL":"97","ZZZ":"?"},"bars":{}}'
         db.execute(sa.text("UPDATE journal SET payload = :text"), {"text": text})
     with database.read() as db:
-        [found] = history.excursions(db, SESSION, history.closed_trades(db, SESSION))
+        [found] = history.excursions(db, SESSION, views.closed_trades(db, SESSION))
     assert found.adverse == pytest.approx(-0.03)
 
 
