@@ -153,10 +153,12 @@ def _markers(report: Report, time: Timeline, panel: _Panel) -> list[str]:
         shape, kind = _shape(trade.pnl)
         points = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in shape)
         text = (
-            f"{render.printable(trade.symbol)} {trade.side} {render.qty(trade.qty)}:"
-            f" {render.money(trade.pnl, sign=True)}, {render.printable(trade.reason)}, {render.day_time(trade.exit_at)}"
+            f"{trade.symbol} {trade.side} {render.qty(trade.qty)}: {render.money(trade.pnl, sign=True)},"
+            f" {trade.reason}, {render.day_time(trade.exit_at)}"
         )
-        parts.append(f'<polygon class="mark {kind}" points="{points}"><title>{escape(text)}</title></polygon>')
+        parts.append(
+            f'<polygon class="mark {kind}" points="{points}"><title>{escape(render.printable(text))}</title></polygon>'
+        )
     return parts
 
 

@@ -131,8 +131,8 @@ def _trades_table(found: list[RoundTrip]) -> Any:
     for row in found:
         t, e = row.trade, row.excursion
         rows.add_row(
-            f"{t.exit_at.astimezone(render.NEW_YORK):%Y-%m-%d %H:%M}", render.printable(t.symbol), t.side,
-            render.qty(t.qty), render.price(t.entry_price), render.price(t.exit_price),
+            f"{t.exit_at.astimezone(render.NEW_YORK):%Y-%m-%d %H:%M}", render.printable(t.symbol),
+            render.printable(t.side), render.qty(t.qty), render.price(t.entry_price), render.price(t.exit_price),
             Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), percent(e.adverse), percent(e.favourable),
             render.span(t.duration), render.printable(t.reason),
         )  # fmt: skip

@@ -61,7 +61,9 @@ def test_what_is_left_out_is_said(make_report):
 def test_what_comes_from_outside_steers_no_terminal(make_report):
     nasty = "\x1b[2J\u202eX"
     plan = make_plan(symbols=(nasty,), strategy=nasty)
-    text = printed(make_report(trades=(trade(symbol=nasty, reason=nasty),), id=nasty, broker=nasty, plan=plan))
+    text = printed(
+        make_report(trades=(trade(symbol=nasty, side=nasty, reason=nasty),), id=nasty, broker=nasty, plan=plan)
+    )
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b[2J" in text
