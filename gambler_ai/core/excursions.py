@@ -71,12 +71,14 @@ class ExcursionFold:
         for index in self._open.get(symbol, []):
             self._ranges[index].scale(new, old)
 
-    def excursions(self) -> list[Excursion]:
-        """One for each round trip, in their order."""
+    def excursions(self) -> list[Excursion | None]:
+        """One for each round trip, in their order; None for what cost nothing (shares that were given)."""
         return [_excursion(trade, seen) for trade, seen in zip(self._trades, self._ranges, strict=True)]
 
 
-def _excursion(trade: ClosedTrade, seen: _Range) -> Excursion:
+def _excursion(trade: ClosedTrade, seen: _Range) -> Excursion | None:
+    if not trade.entry_price:
+        return None
     known = (seen.low, seen.high, trade.entry_price, trade.exit_price)
     prices = [price for price in known if price is not None]
     down, up = (float(price / trade.entry_price - 1) for price in (min(prices), max(prices)))

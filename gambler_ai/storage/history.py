@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -26,6 +26,7 @@ from gambler_ai.core import performance as perf
 from gambler_ai.core.excursions import Excursion, ExcursionFold
 from gambler_ai.core.model import ZERO, ClosedTrade, Side
 from gambler_ai.core.performance import EquityFigures, Point, Span, Thinner, TradeFigures
+from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.sessions import SessionInfo
 
@@ -78,6 +79,7 @@ _price_fact = msgspec.json.Decoder(_Marks | _Split)
 _price = msgspec.json.Decoder(Decimal)
 _opened = msgspec.json.Decoder(ev.DayOpened)
 _foreign = msgspec.json.Decoder(ev.ForeignSeen)
+_T = TypeVar("_T")
 
 
 def equity_curve(db: Connection, session_id: str, points: int = POINTS) -> list[Point]:
@@ -102,22 +104,27 @@ def trades_in_pages(db: Connection, session_id: str, size: int = ROWS_AT_ONCE) -
         yield [ClosedTrade(**{name: row[name] for name in ClosedTrade.__struct_fields__}) for row in rows]
 
 
-def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -> list[Excursion]:
-    """How far each of ``trades`` went against us and for us, from the marks in the journal between its two ends."""
+def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -> list[Excursion | None]:
+    """How far each of ``trades`` went against us and for us, from the marks in the journal between its two ends.
+
+    Raises:
+        CheckpointCorrupt: a row cannot be read; so do all that read the journal here.
+    """
     fold = ExcursionFold(trades)
     if not trades:
         return []
     begin, end = min(trade.entry_at for trade in trades), max(trade.exit_at for trade in trades)
-    for at, payload in _stream(db, _facts(session_id, ev.Marked, ev.SplitApplied, begin=begin, end=end)):
-        symbols = fold.symbols(at)
+    for row in _rows(db, _facts(session_id, ev.Marked, ev.SplitApplied, begin=begin, end=end)):
+        symbols = fold.symbols(row.at)
         if not symbols:
             continue
-        fact = _price_fact.decode(payload)
+        fact = _decoded(_price_fact, session_id, row.seq, row.payload)
         if isinstance(fact, _Split):
             fold.split(fact.at, fact.symbol, fact.new, fact.old)
-        else:
-            marks = fact.marks
-            fold.mark(fact.at, {symbol: _price.decode(marks[symbol]) for symbol in symbols if symbol in marks})
+            continue
+        held = [symbol for symbol in symbols if symbol in fact.marks]
+        marks = {symbol: _decoded(_price, session_id, row.seq, fact.marks[symbol]) for symbol in held}
+        fold.mark(fact.at, {symbol: _finite(session_id, row.seq, price) for symbol, price in marks.items()})
     return fold.excursions()
 
 
@@ -141,7 +148,8 @@ def _equity(db: Connection, info: SessionInfo) -> EquityFigures:
     What comes before the next day opens belongs to the day before. A script's session notes none: New York's dates.
     """
     fold = perf.EquityFold()
-    coming = deque(_opened.decode(payload) for _, payload in _stream(db, _facts(info.id, ev.DayOpened)))
+    rows = _rows(db, _facts(info.id, ev.DayOpened))
+    coming = deque(_decoded(_opened, info.id, row.seq, row.payload) for row in rows)
     has_days, day = bool(coming), coming[0].day if coming else ""
 
     def turn(until: datetime) -> str:
@@ -161,9 +169,9 @@ def _equity(db: Connection, info: SessionInfo) -> EquityFigures:
 
 
 def _readings(db: Connection, session_id: str) -> Iterator[Point]:
-    for _, payload in _stream(db, _facts(session_id, ev.AccountReported)):
-        reading = _reading.decode(payload)
-        yield Point(reading.at, reading.account.equity)
+    for row in _rows(db, _facts(session_id, ev.AccountReported)):
+        reading = _decoded(_reading, session_id, row.seq, row.payload)
+        yield Point(reading.at, _finite(session_id, row.seq, reading.account.equity))
 
 
 def _runs(db: Connection, info: SessionInfo) -> list[Span]:
@@ -217,7 +225,8 @@ def _traded(db: Connection, session_id: str) -> tuple[Decimal, Decimal, int]:
 
 
 def _foreign_seen(db: Connection, session_id: str) -> bool:
-    seen = [_foreign.decode(payload).qty for _, payload in _stream(db, _facts(session_id, ev.ForeignSeen))]
+    rows = _rows(db, _facts(session_id, ev.ForeignSeen))
+    seen = [_decoded(_foreign, session_id, row.seq, row.payload).qty for row in rows]
     return any(seen)
 
 
@@ -229,18 +238,31 @@ def _count(db: Connection, session_id: str, kind: type[ev.Fact]) -> int:
 
 def _facts(
     session_id: str, *kinds: type[ev.Fact], begin: datetime | None = None, end: datetime | None = None
-) -> sa.Select[tuple[datetime, str]]:
+) -> sa.Select[Any]:
     names = [kind.__name__ for kind in kinds]
-    query = sa.select(t.journal.c.at, t.journal.c.payload)
+    query = sa.select(t.journal.c.seq, t.journal.c.at, t.journal.c.payload)
     query = query.where(t.journal.c.session_id == session_id, t.journal.c.kind.in_(names))
     if begin is not None and end is not None:
         query = query.where(t.journal.c.at >= begin, t.journal.c.at <= end)
     return query.order_by(t.journal.c.seq)
 
 
-def _stream(db: Connection, query: sa.Select[tuple[datetime, str]]) -> Iterator[tuple[datetime, str]]:
-    for row in _rows(db, query):
-        yield row.at, row.payload
+def _decoded(decoder: msgspec.json.Decoder[_T], session_id: str, seq: int, payload: str | msgspec.Raw) -> _T:
+    try:
+        return decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise _corrupt(session_id, seq) from error
+
+
+def _finite(session_id: str, seq: int, amount: Decimal) -> Decimal:
+    if not amount.is_finite():
+        raise _corrupt(session_id, seq)
+    return amount
+
+
+def _corrupt(session_id: str, seq: int) -> CheckpointCorrupt:
+    text = f"journal row {seq} of session {session_id} cannot be read"
+    return CheckpointCorrupt(text, hint="see: gambler-ai doctor")
 
 
 def _rows(db: Connection, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from gambler_ai.cli import render
+from gambler_ai.cli.analysis.gathering import RoundTrip
 from gambler_ai.core.performance import Drawdown, EquityFigures, TradeFigures
 from gambler_ai.storage.history import Performance
 
@@ -91,6 +92,12 @@ def _market(found: Performance) -> list[Figure]:
         Figure("Bought", render.money(found.bought), f"{found.fills:,} fills"),
         Figure("Sold", render.money(found.sold)),
     ]
+
+
+def excursions(found: RoundTrip) -> tuple[str, str]:
+    """How far it went against us and for us."""
+    seen = found.excursion
+    return ("-", "-") if seen is None else (percent(seen.adverse), percent(seen.favourable))
 
 
 def percent(value: float, *, sign: bool = True) -> str:

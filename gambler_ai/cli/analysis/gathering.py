@@ -25,7 +25,7 @@ class RoundTrip(Struct, frozen=True):
     """A closed trade, and how far it went against us and for us."""
 
     trade: ClosedTrade
-    excursion: Excursion
+    excursion: Excursion | None
 
 
 class Report(Struct, frozen=True):
@@ -99,8 +99,8 @@ def document(report: Report) -> dict[str, Any]:
 
 def plain(found: RoundTrip) -> dict[str, Any]:
     """A round trip by name."""
-    trade = msgspec.structs.asdict(found.trade)
-    return trade | {
-        "held_s": found.trade.duration.total_seconds(), "adverse": found.excursion.adverse,
-        "favourable": found.excursion.favourable,
+    seen = found.excursion
+    return msgspec.structs.asdict(found.trade) | {
+        "held_s": found.trade.duration.total_seconds(), "adverse": seen and seen.adverse,
+        "favourable": seen and seen.favourable,
     }  # fmt: skip

@@ -12,7 +12,7 @@ from html import escape
 
 from gambler_ai import __version__
 from gambler_ai.cli import render
-from gambler_ai.cli.analysis.figures import Figure, Group, groups, percent
+from gambler_ai.cli.analysis.figures import Figure, Group, excursions, groups
 from gambler_ai.cli.analysis.gathering import Report, RoundTrip, notes
 from gambler_ai.cli.analysis.svg import chart, has_markers
 from gambler_ai.cli.show import strategy_line
@@ -162,12 +162,12 @@ def _trades(report: Report) -> Iterable[str]:
 
 
 def _row(found: RoundTrip) -> str:
-    t, e = found.trade, found.excursion
+    t, (adverse, favourable) = found.trade, excursions(found)
     cells = (
         (render.day_time(t.exit_at), "when"), (t.symbol, ""), (t.side, ""), (render.qty(t.qty), "number"),
         (render.price(t.entry_price), "number"), (render.price(t.exit_price), "number"),
-        (render.money(t.pnl, sign=True), f"number {_class(_pnl_style(t.pnl))}"), (percent(e.adverse), "number"),
-        (percent(e.favourable), "number"), (render.span(t.duration), "number"), (t.strategy, ""), (t.reason, ""),
+        (render.money(t.pnl, sign=True), f"number {_class(_pnl_style(t.pnl))}"), (adverse, "number"),
+        (favourable, "number"), (render.span(t.duration), "number"), (t.strategy, ""), (t.reason, ""),
     )  # fmt: skip
     return "<tr>" + "".join(f'<td class="{kind}">{_text(text)}</td>' for text, kind in cells) + "</tr>"
 

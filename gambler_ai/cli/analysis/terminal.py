@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gambler_ai.cli import render
-from gambler_ai.cli.analysis.figures import Group, groups, percent
+from gambler_ai.cli.analysis.figures import Group, excursions, groups
 from gambler_ai.cli.analysis.gathering import Report, RoundTrip, notes
 from gambler_ai.cli.analysis.plot import axis, plot
 from gambler_ai.cli.analysis.timeline import Timeline
@@ -129,11 +129,11 @@ def _trades_table(found: list[RoundTrip]) -> Any:
         ("reason", "left"),
     )  # fmt: skip
     for row in found:
-        t, e = row.trade, row.excursion
+        t = row.trade
         rows.add_row(
             f"{t.exit_at.astimezone(render.NEW_YORK):%Y-%m-%d %H:%M}", render.printable(t.symbol),
             render.printable(t.side), render.qty(t.qty), render.price(t.entry_price), render.price(t.exit_price),
-            Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), percent(e.adverse), percent(e.favourable),
+            Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), *excursions(row),
             render.span(t.duration), render.printable(t.reason),
         )  # fmt: skip
     return rows

@@ -16,6 +16,7 @@ from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import ClosedTrade, Position
 from gambler_ai.core.performance import Point
 from gambler_ai.core.state import Changes, SessionState
+from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import history, journal, sessions, views
 from gambler_ai.storage.database import Database
 from tests.unit.fakes import AT, MONEY, SESSION, after, bracket_of, entry, fill_of
@@ -107,7 +108,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_extremes(database, session):
 
 def test_days_are_the_market_s_and_what_comes_before_one_opens_is_the_day_before_s(database, session):
     day = 1440
-    facts = [
+    facts: list[ev.Fact] = [
         money(0, "100000"), opened(0, "2008-10-07"), money(300, "101000"),
         money(700, "102000"),  # after the close: New York is at 21:40, in UTC it is another date
         money(day, "103000"), opened(day, "2008-10-08"), money(day + 60, "90000"),
@@ -152,7 +153,7 @@ def test_shares_of_others_are_told(database, session):
 
 
 def test_a_run_lasts_until_it_ended_paused_or_was_killed(database, session):
-    facts = [
+    facts: list[ev.Fact] = [
         started(0), marked(10, AAPL="1"), ev.RunPaused(after(minutes=20), 60.0), started(30), marked(35, AAPL="1"),
         ev.StateRestored(after(minutes=50), None, 0), started(50), ev.RunEnded(after(minutes=60), "stopped", "signal"),
         started(70), marked(75, AAPL="1"),
@@ -162,7 +163,12 @@ def test_a_run_lasts_until_it_ended_paused_or_was_killed(database, session):
 
 
 def test_runs_never_overlap_though_a_clock_went_back(database, session):
-    facts = [started(0), ev.RunEnded(after(minutes=20), "stopped", ""), started(15), marked(30, AAPL="1")]
+    facts: list[ev.Fact] = [
+        started(0),
+        ev.RunEnded(after(minutes=20), "stopped", ""),
+        started(15),
+        marked(30, AAPL="1"),
+    ]
     store(database, session, facts)
     assert runs(database) == [(0, 20), (20, 30)]
 
@@ -209,7 +215,7 @@ def test_round_trips_are_the_newest_since_an_instant_or_page_by_page(database, s
 
 
 def test_excursions_come_from_the_marks_between_entry_and_exit_and_know_splits(database, session):
-    facts = [
+    facts: list[ev.Fact] = [
         marked(0, AAPL="10", MSFT="1"), marked(5, AAPL="190", MSFT="9"),
         ev.SplitApplied(after(minutes=6), "AAPL", 2, 1, D(10), ""),
         marked(7, AAPL="103"), marked(9, MSFT="1"), marked(11, AAPL="500"), marked(30, AAPL="99"), marked(45, AAPL="1"),
@@ -217,7 +223,7 @@ def test_excursions_come_from_the_marks_between_entry_and_exit_and_know_splits(d
     store(database, session, facts, [trade(1, 10), trade(20, 40, side="short", exit_price=D(100))])
     with database.read() as db:
         found = history.excursions(db, SESSION, views.closed_trades(db, SESSION))
-    percents = [(round(e.adverse * 100, 6), round(e.favourable * 100, 6)) for e in found]
+    percents = [(round(e.adverse * 100, 6), round(e.favourable * 100, 6)) for e in found if e is not None]
     assert percents == [(-5.0, 3.0), (0.0, 1.0)]
 
 
@@ -229,7 +235,34 @@ def test_of_marks_of_many_symbols_only_the_held_ones_are_read(database, session)
         db.execute(sa.text("UPDATE journal SET payload = :text"), {"text": text})
     with database.read() as db:
         [found] = history.excursions(db, SESSION, views.closed_trades(db, SESSION))
+    assert found is not None
     assert found.adverse == pytest.approx(-0.03)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("AccountReported", "{"), ("AccountReported", '{"at":"2008-10-07T14:06:00Z","account":{"equity":"NaN"}}'),
+        ("Marked", '{"type":"Marked","at":"2008-10-07T14:06:00Z","marks":{"AAPL":"Infinity"},"bars":{}}'),
+        ("Marked", '{"type":"Marked","at":"2008-10-07T14:06:00Z","marks":{"AAPL":{}},"bars":{}}'),
+        ("DayOpened", "[]"), ("ForeignSeen", '{"type":"ForeignSeen"}'),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_read_is_named(database, session, kind, payload):
+    facts: list[ev.Fact] = [money(0, "100000"), opened(0, "2008-10-07"), ev.ForeignSeen(AT, {}), marked(5, AAPL="98")]
+    store(database, session, facts, [trade(1, 10)])
+    with database.write() as db:
+        query = sa.text("UPDATE journal SET payload = :payload WHERE kind = :kind")
+        db.execute(query, {"payload": payload, "kind": kind})
+        seq = 1 + [type(fact).__name__ for fact in facts].index(kind)
+
+    def read() -> None:
+        with database.read() as db:
+            history.performance(db, sessions.find(db, SESSION))
+            history.excursions(db, SESSION, views.closed_trades(db, SESSION))
+
+    with pytest.raises(CheckpointCorrupt, match=f"^journal row {seq} of session s-1 cannot be read"):
+        read()
 
 
 def test_one_moment_is_read(database, session):

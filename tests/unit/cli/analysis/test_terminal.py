@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from decimal import Decimal
 
 import pytest
 from rich.console import Console
@@ -73,3 +74,7 @@ def test_a_curve_that_only_rose_has_no_drawdown(make_report):
     text = printed(make_report(equity=("100", "101", "102")))
     assert "equity never fell" in text
     assert "Drawdown\n" not in text
+
+
+def test_what_cost_nothing_has_a_dash(make_report):
+    assert "  -    -    1h  target" in printed(make_report(trades=(trade(entry_price=Decimal(0)),)))
