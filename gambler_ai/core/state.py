@@ -47,6 +47,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     max_order_value: Decimal | None = None
     max_orders_per_day: int | None = None
     max_daily_loss: Decimal | None = None
+    max_orders_per_minute: int | None = None
     limit_pct: Decimal | None = None  # entries at a limit so many percent beyond the last trade; None at market
 
 
