@@ -174,7 +174,7 @@ class Engine:
         if record.status not in IN_FLIGHT:
             return  # a person has said meanwhile what became of it
         if event.duplicate:  # it landed: what it became is looked up
-            self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
+            self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason, exists=True))
         elif record.status is Status.UNKNOWN:  # the first one may have landed, and be why
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason, refused=True))
         else:

@@ -98,7 +98,8 @@ def _resend_planned(state: SessionState, fact: ev.ResendPlanned, changes: Change
 def _intent_unknown(state: SessionState, fact: ev.IntentUnknown, changes: Changes) -> None:
     record = state.intents[fact.client_order_id]
     status = moved(record.status, Status.UNKNOWN)
-    _put_intent(state, changes, replace(record, status=status, note=fact.reason, refused=fact.refused))
+    exists = record.exists or fact.exists
+    _put_intent(state, changes, replace(record, status=status, note=fact.reason, refused=fact.refused, exists=exists))
 
 
 def _lookup_missed(state: SessionState, fact: ev.LookupMissed, changes: Changes) -> None:

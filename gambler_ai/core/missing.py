@@ -18,6 +18,8 @@ VOID_MISSES = 3
 VOID_SPAN = timedelta(seconds=10)
 #: And so long since we took the account: its last owner may have sent in its last moment (RECOVERY_PROTOCOL 2.2).
 LOCK_DELAY = timedelta(seconds=30)
+#: An order that the broker says it has and does not show for so long is a person's to look at.
+DISPUTE_AFTER = timedelta(minutes=5)
 #: Session time before the same bytes are sent a second and further time; it doubles up to the last.
 RESEND_PAUSE, RESEND_PAUSE_MAX = timedelta(seconds=15), timedelta(seconds=60)
 
@@ -30,7 +32,12 @@ def settle(state: SessionState, at: datetime, report: ev.BrokerReport) -> Iterat
             continue
         yield ev.LookupMissed(at, coid)
         record = state.intents[coid]
-        if not (record.refused or record.resolved) and _still_wanted(state, record.intent, at, report):
+        if record.exists:  # its word that the id is taken outweighs any number of look-ups that miss
+            if at - (record.first_miss_at or at) >= DISPUTE_AFTER:
+                yield ev.IntentDisputed(
+                    at, coid, f"the broker says that it has it, and {record.misses} look-ups missed it"
+                )
+        elif not (record.refused or record.resolved) and _still_wanted(state, record.intent, at, report):
             if not _is_kept_back(state, record.intent) and at - (record.sent_at or at) >= _resend_pause(record):
                 yield ev.ResendPlanned(at, coid)
         elif _is_void(state, record, at):

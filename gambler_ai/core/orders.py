@@ -157,6 +157,7 @@ class IntentRecord(Struct, frozen=True):
     first_miss_at: datetime | None = None
     watch_until: datetime | None = None  # VOID only
     refused: bool = False  # when it was sent again
+    exists: bool = False  # the broker has said that it holds an order of this id
     resends: int = 0
     resolved: bool = False  # a person said: whatever the broker holds under this id is ours; not to be sent again
     settled_at: datetime | None = None  # since when nothing more is expected of it

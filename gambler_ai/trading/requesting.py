@@ -30,10 +30,11 @@ def reading(state: SessionState, reconcile: bool, at_least: datetime | None = No
 
 
 def expected(state: SessionState) -> list[str]:
-    """Client order ids whose order has to be in a reading: unknown, or live as far as we know."""
+    """Client order ids whose order has to be in a reading: unknown, said to be there, or live as far as we know."""
     return [
         coid for coid, record in state.intents.items()
         if record.status is Status.UNKNOWN
+        or (record.exists and record.status is Status.DISPUTED)
         or any(not o.is_settled for o in state.orders_of(record))
     ]  # fmt: skip
 
