@@ -325,14 +325,15 @@ class Engine:
                 text = f"the broker holds {report.side} {report.qty:f} {report.symbol} under this id"
                 self._emit(ev.IntentDisputed(at, report.client_order_id, text))
             return
-        _status, odd = observed(record.status, report.status)
+        known = self.state.orders.get(report.order_id)
+        _status, odd = observed(record.status, report.status, newer=known is not None and known.is_before(report))
         if own and odd:
             self._note(at, ev.Discrepancy(
                 kind=reconcile.Kind.ORDER_ODD, symbol=report.symbol, ours=record.status.value,
                 broker=report.status, cause=odd, action="the broker's word taken",
                 order_id=report.order_id,
             ))  # fmt: skip
-        for item in reconcile.moved(self.state, report):
+        for item in (*reconcile.moved(self.state, report), *reconcile.revived(self.state, report)):
             self._note(at, item)
         self._emit(ev.OrderUpdated(at, report))
         refused = FROM_ALPACA.get(report.status) is Status.REJECTED and not record.status.is_final

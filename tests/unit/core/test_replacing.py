@@ -189,6 +189,38 @@ def test_a_replacement_that_is_taken_and_then_refused_is_told_and_leaves_the_ord
     assert desk.state.positions["AAPL"].stop_price == D(98)
 
 
+def test_an_order_that_was_replaced_is_alive_again_when_the_one_in_its_place_is_refused():
+    """It rests at its old price, protects, and is told; the id that was refused stands for nothing."""
+    desk, intent = desk_moving()
+    desk.step(ev.SubmitAnswered(AT, intent.client_order_id, successor(intent)))
+    shown = replace(PARENT, legs=(TARGET, successor(intent)))
+    desk.step(reported(orders=[shown], by_id={STOP.order_id: REPLACED}, positions=[held("AAPL", "10")]))
+    assert desk.state.positions["AAPL"].stop_price == D(99)
+    late = after(seconds=20)
+    back = replace(PARENT, legs=(TARGET, replace(STOP, updated_at=late)))
+    refused = replace(successor(intent, "rejected"), updated_at=late)
+    parts = {"orders": [back], "lookups": {intent.client_order_id: refused}, "positions": [held("AAPL", "10")]}
+    told = desk.step(reported(late, **parts))
+    [item] = only(ev.Reconciled, told).discrepancies
+    assert (item.kind, item.ours, item.broker) == ("order status odd", "replaced", "held")
+    assert not {"IntentPlanned", "CancelPlanned"} & set(kinds(told))
+    state = desk.state
+    assert state.orders[STOP.order_id].status is Status.WORKING
+    assert protection(state, state.positions["AAPL"])[0] is Protection.PROTECTED
+    assert (state.positions["AAPL"].stop_price, state.positions["AAPL"].target_price) == (D(98), D(104))
+    assert state.intents[ENTRY.client_order_id].settled_at is None
+    assert kinds(desk.step(reported(after(seconds=35), **parts))) == []
+
+
+def test_an_earlier_moment_of_an_order_that_was_replaced_revives_nothing():
+    desk, intent = desk_moving()
+    desk.step(ev.SubmitAnswered(AT, intent.client_order_id, successor(intent)))
+    gone = replace(REPLACED, updated_at=after(seconds=5))
+    desk.step(missed(orders=[replace(PARENT, legs=(TARGET, successor(intent)))], by_id={STOP.order_id: gone}))
+    desk.step(missed(after(seconds=15), by_id={STOP.order_id: replace(STOP, updated_at=after(seconds=5))}))
+    assert desk.state.orders[STOP.order_id].status is Status.REPLACED
+
+
 def test_when_both_are_gone_the_position_is_protected_anew():
     desk, intent = desk_moving()
     desk.step(ev.SubmitAnswered(AT, intent.client_order_id, successor(intent)))
