@@ -349,7 +349,8 @@ class Engine:
         keys = {d.key: self._suspects.get(d.key, at) for d in found}
         self._out.discrepancies = tuple(found)
         self._out.look_again = bool(keys.keys() - self._suspects.keys())
-        self._suspects = keys
+        unasked = {key: since for key, since in self._suspects.items() if key[2] in report.waiting}
+        self._suspects = unasked | keys  # one that nobody asked for is neither there nor gone
         foreign = reconcile.foreign_quantities(self.state, at, report)
         if foreign is not None:
             self._emit(foreign)

@@ -199,7 +199,11 @@ def test_an_order_that_was_replaced_is_alive_again_when_the_one_in_its_place_is_
     late = after(seconds=20)
     back = replace(PARENT, legs=(TARGET, replace(STOP, updated_at=late)))
     refused = replace(successor(intent, "rejected"), updated_at=late)
-    parts = {"orders": [back], "lookups": {intent.client_order_id: refused}, "positions": [held("AAPL", "10")]}
+    parts: dict[str, Any] = {
+        "orders": [back],
+        "lookups": {intent.client_order_id: refused},
+        "positions": [held("AAPL", "10")],
+    }
     told = desk.step(reported(late, **parts))
     [item] = only(ev.Reconciled, told).discrepancies
     assert (item.kind, item.ours, item.broker) == ("order status odd", "replaced", "held")
