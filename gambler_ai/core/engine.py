@@ -60,6 +60,7 @@ class Engine:
         self._instruments = instruments
         self._known_ids = known_ids
         self._report: ev.BrokerReport | None = None
+        self._compared = False
         self._watch = Watch(state)
         self._suspects: dict[tuple[str, str, str, str], datetime] = {}  # differences of the last reading -> first seen
         self._told: frozenset[tuple[str, ...]] = frozenset()
@@ -87,6 +88,15 @@ class Engine:
     def market(self) -> ev.MarketReport | None:
         """The broker's clock as of the last reading."""
         return self._report.market if self._report is not None else None
+
+    @property
+    def read_to(self) -> datetime | None:
+        """When the broker was last read, by its own clock, if its books and ours agreed when they were compared.
+
+        None before this process has compared them, and while something differs that an older fill may explain.
+        """
+        differs = any(key[0] not in reconcile.LEFT_ALONE for key in self._suspects)
+        return None if self._report is None or differs or not self._compared else self._report.market.at
 
     def _tell(self, facts: list[ev.Fact]) -> None:
         for fact in facts:
@@ -350,6 +360,7 @@ class Engine:
         self._out.discrepancies = tuple(found)
         self._out.look_again = bool(keys.keys() - self._suspects.keys())
         unasked = {key: since for key, since in self._suspects.items() if key[2] in report.waiting}
+        self._compared = True
         self._suspects = unasked | keys  # one that nobody asked for is neither there nor gone
         foreign = reconcile.foreign_quantities(self.state, at, report)
         if foreign is not None:

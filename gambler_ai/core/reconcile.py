@@ -56,6 +56,10 @@ TAKES_SHARES = frozenset({"MA", "NC", "SC", "REORG", "SPIN", "SSO", "SPLIT", "SS
 HALTING = frozenset({Kind.OTHER_DATABASE, Kind.ACCOUNT_RESET})
 
 
+#: Kinds that no fill of ours explains: nothing is done about them.
+LEFT_ALONE = frozenset({Kind.UNKNOWN_AT_OURS, Kind.ORDER_UNKNOWN, Kind.PRICE})
+
+
 def is_news(state: SessionState, report: OrderReport) -> bool:
     """Whether an order of ours, or a leg of it, is not as we last saw it."""
     return any(_differs(state.orders.get(r.order_id), r) for r in (report, *report.legs))

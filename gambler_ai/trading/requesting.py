@@ -19,11 +19,17 @@ def sending(intent: OrderIntent) -> Request:
     return Submit(intent.client_order_id, intent.body, intent.valid_until)
 
 
-def reading(state: SessionState, reconcile: bool, at_least: datetime | None = None) -> Read:
-    """The next reading; orders since ``at_least``, if that is earlier than what our own need."""
+def reading(
+    state: SessionState, reconcile: bool, at_least: datetime | None = None, read_to: datetime | None = None
+) -> Read:
+    """The next reading; orders since ``at_least``, if that is earlier than what our own need.
+
+    ``read_to`` is when the broker was last read and agreed with our books.
+    """
     since = state.orders_since()
     return Read(
-        since if at_least is None else min(since, at_least), state.fills_since(), tuple(expected(state)), reconcile,
+        since if at_least is None else min(since, at_least), state.fills_since(read_to), tuple(expected(state)),
+        reconcile,
         orders=tuple(o.order_id for o in state.orders.values() if not o.is_settled),
         actions_since=_actions_since(state) if reconcile else None,
     )  # fmt: skip

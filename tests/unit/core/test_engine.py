@@ -223,6 +223,27 @@ def test_a_comparison_that_finds_nothing_new_writes_nothing():
     assert kinds(desk.step(reported(reconcile=True))) == []
 
 
+# -- how far back fills are read -------------------------------------------------------------------
+
+
+def test_only_books_that_were_compared_and_agreed_are_not_read_again():
+    desk = Desk()
+    assert desk.engine.read_to is None
+    desk.step(reported())
+    assert desk.engine.read_to is None, "read, and not compared"
+    desk.step(reported(after(minutes=1), reconcile=True))
+    assert desk.engine.read_to == MARKET.at
+    desk.step(reported(after(minutes=2), reconcile=True, positions=[held("IBM", "5")]))
+    assert desk.engine.read_to == MARKET.at, "what is not ours has no fill of ours"
+    desk.holding()
+    desk.step(reported(after(minutes=3), reconcile=True, orders=[bracket_of(entry())]))
+    assert desk.engine.read_to is None, "what explains it may be older"
+    desk.step(reported(after(minutes=3, seconds=15), orders=[bracket_of(entry())]))
+    assert desk.engine.read_to is None
+    desk.step(reported(after(minutes=4), reconcile=True, orders=[bracket_of(entry())], positions=[held("AAPL", "10")]))
+    assert desk.engine.read_to == MARKET.at
+
+
 # -- the life of a submit -------------------------------------------------------------------------
 
 
