@@ -267,7 +267,8 @@ def _marked(state: SessionState, fact: ev.Marked, _: Changes) -> None:
             state.intents[intent_id] = replace(record, watch_until=None)
             _note_settled(state, intent_id, fact.at)
         elif record.settled_at is not None and fact.at - record.settled_at >= SETTLED_KEPT:
-            _forget(state, record)
+            if not _took_a_place_that_is_known(state, record):
+                _forget(state, record)
 
 
 def _cancel_planned(state: SessionState, fact: ev.CancelPlanned, changes: Changes) -> None:
@@ -387,6 +388,12 @@ def _note_settled(state: SessionState, intent_id: str, at: datetime) -> None:
     )
     if settled != (record.settled_at is not None):
         state.intents[intent_id] = replace(record, settled_at=at if settled else None)
+
+
+def _took_a_place_that_is_known(state: SessionState, record: IntentRecord) -> bool:
+    """Whether a listing that still shows its order would take it for the unseen successor of one we have in mind."""
+    places = (state.orders.get(order.replaces or "") for order in state.orders_of(record))
+    return any(before is not None and before.intent_id != record.intent.client_order_id for before in places)
 
 
 def _forget(state: SessionState, record: IntentRecord) -> None:

@@ -225,6 +225,26 @@ def test_an_earlier_moment_of_an_order_that_was_replaced_revives_nothing():
     assert desk.state.orders[STOP.order_id].status is Status.REPLACED
 
 
+def test_an_order_that_took_the_place_of_one_we_know_is_not_forgotten_before_it():
+    """A listing shows it for as long: it would be taken for a new one, and its fills booked once more."""
+    desk, intent = desk_moving()
+    done = replace(successor(intent, "canceled"), filled_qty=D(4), updated_at=after(seconds=5))
+    sold = fill_of(done, "4", "99")
+    gone = replace(REPLACED, updated_at=after(seconds=5))
+    desk.record(
+        ev.OrderUpdated(AT, successor(intent)), ev.OrderUpdated(AT, replace(PARENT, legs=(TARGET, gone))),
+        ev.OrderUpdated(after(seconds=5), done), ev.FillReported(after(seconds=5), sold),
+    )  # fmt: skip
+    assert desk.state.intents[intent.client_order_id].settled_at is not None
+    late = after(minutes=30)
+    desk.step(bars_closed(late))
+    told = desk.step(reported(
+        late, orders=[replace(PARENT, legs=(TARGET, done))], fills=[sold], positions=[held("AAPL", "6")]
+    ))  # fmt: skip
+    assert "FillReported" not in kinds(told)
+    assert desk.state.positions["AAPL"].qty == D(6)
+
+
 def test_when_both_are_gone_the_position_is_protected_anew():
     desk, intent = desk_moving()
     desk.step(ev.SubmitAnswered(AT, intent.client_order_id, successor(intent)))
