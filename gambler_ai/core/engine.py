@@ -61,6 +61,7 @@ class Engine:
         self._known_ids = known_ids
         self._report: ev.BrokerReport | None = None
         self._compared = False
+        self._whole = True
         self._watch = Watch(state)
         self._suspects: dict[tuple[str, str, str, str], datetime] = {}  # differences of the last reading -> first seen
         self._told: frozenset[tuple[str, ...]] = frozenset()
@@ -248,6 +249,7 @@ class Engine:
 
     def _broker_reported(self, event: ev.BrokerReported) -> None:
         state, report, at = self.state, event.report, event.at
+        self._whole = self.read_to is None  # else fills of long ago were not asked for
         self._report = report
         self._tell(self._watch.read(event))
         self._day_and_account(event)
@@ -354,7 +356,9 @@ class Engine:
     def _reconcile(self, at: datetime, report: ev.BrokerReport) -> None:
         strangers = {o.client_order_id for o in report.orders if o.client_order_id not in self.state.intents}
         known = self._known_ids(strangers) if strangers else set()
-        found = reconcile.diff(self.state, report, known)
+        found = [
+            d for d in reconcile.diff(self.state, report, known) if self._whole or d.kind not in reconcile.BY_ABSENCE
+        ]
         confirmed = [d for d in found if d.key in self._suspects]
         keys = {d.key: self._suspects.get(d.key, at) for d in found}
         self._out.discrepancies = tuple(found)

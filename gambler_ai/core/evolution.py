@@ -267,8 +267,7 @@ def _marked(state: SessionState, fact: ev.Marked, _: Changes) -> None:
             state.intents[intent_id] = replace(record, watch_until=None)
             _note_settled(state, intent_id, fact.at)
         elif record.settled_at is not None and fact.at - record.settled_at >= SETTLED_KEPT:
-            if not _took_a_place_that_is_known(state, record):
-                _forget(state, record)
+            _forget(state, record)
 
 
 def _cancel_planned(state: SessionState, fact: ev.CancelPlanned, changes: Changes) -> None:
@@ -397,7 +396,9 @@ def _took_a_place_that_is_known(state: SessionState, record: IntentRecord) -> bo
 
 
 def _forget(state: SessionState, record: IntentRecord) -> None:
-    """Drop an intent and its orders from memory; their rows stay."""
+    """Drop an intent and its orders from memory, unless they have to wait for others; their rows stay."""
+    if _took_a_place_that_is_known(state, record):
+        return
     del state.intents[record.intent.client_order_id]
     for order_id in record.order_ids:
         del state.orders[order_id]

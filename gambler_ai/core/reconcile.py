@@ -60,6 +60,10 @@ HALTING = frozenset({Kind.OTHER_DATABASE, Kind.ACCOUNT_RESET})
 LEFT_ALONE = frozenset({Kind.UNKNOWN_AT_OURS, Kind.ORDER_UNKNOWN, Kind.PRICE})
 
 
+#: Kinds that are told by what is not there: only a reading that goes back to the first fill can tell them.
+BY_ABSENCE = frozenset({Kind.ACCOUNT_RESET})
+
+
 def is_news(state: SessionState, report: OrderReport) -> bool:
     """Whether an order of ours, or a leg of it, is not as we last saw it."""
     return any(_differs(state.orders.get(r.order_id), r) for r in (report, *report.legs))
