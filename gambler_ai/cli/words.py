@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from gambler_ai.app.notices import BooksAccepted, Notice, StrategyChanged
+from gambler_ai.app.notices import BooksAccepted, NothingToAccept, Notice, StrategyChanged
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
 from gambler_ai.core import degraded
@@ -88,7 +89,10 @@ def notice(found: Notice) -> str:
         return (
             f"journal broken: {found.why}. The books of session {found.session_id} were taken from the broker:"
             f" {found.orders} orders, {found.fills} fills. What was stored is kept as session {found.kept}"
+            + "".join(f". {_unclaimed(symbol, qty)}" for symbol, qty in sorted(found.foreign.items()))
         )
+    if isinstance(found, NothingToAccept):
+        return f"Nothing needed accepting: the journal of session {found.session_id} verifies, and it goes on from that"
     if isinstance(found, DatabaseLost):
         why = found.reason + (f" ({found.hint})" if found.hint else "")
         return (
@@ -102,6 +106,13 @@ def notice(found: Notice) -> str:
         f"Session {session.id} is unfinished and belongs to account {session.account_id}; these keys open"
         f" {found.account_id}. A paper account that was reset is a new one. Be done with it:"
         f" gambler-ai sessions close {session.id}"
+    )
+
+
+def _unclaimed(symbol: str, qty: Decimal) -> str:
+    return (
+        f"{render.qty(qty)} {symbol} are held and none of these orders opened them: NAKED, no stop of ours, no entries"
+        f" in it; to take them over: gambler-ai reconcile --adopt {symbol}"
     )
 
 

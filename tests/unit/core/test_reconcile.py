@@ -394,7 +394,7 @@ def test_an_account_is_not_taken_to_be_empty_by_a_reading_of_the_last_minutes_on
     desk = holding()
     shown = [bracket_of(entry(), limit="new")]
     desk.step(reported(reconcile=True, orders=shown, positions=[held("AAPL", "10")]))
-    assert desk.engine.read_to is not None
+    assert desk.engine.read_to == AT
     parts: dict[str, Any] = {"lookups": {COID: None}, "reconcile": True}
     decisions = desk.step(reported(after(seconds=15), **parts))
     assert not [d for d in decisions.discrepancies if d.kind in reconcile.HALTING]
