@@ -122,7 +122,7 @@ def main(program: str = "") -> None:
     except GamblerError as error:
         _fail(type(error).__name__, error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("KeyboardInterrupt", "stopped", "what is stored is safe: --resume", 130)
+        _fail("KeyboardInterrupt", "stopped", _safe(), 130)
     except Exception as error:
         if hasattr(error, "format_message"):  # what Typer finds wrong with the command line
             hint = "gambler-ai --help shows every option"
@@ -150,6 +150,16 @@ def _fail(kind: str, message: str, hint: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _safe() -> str:
+    """What became of what is stored: some commands store nothing, and have nothing to resume."""
+    return (
+        "no session of yours was touched" if sys.argv[1:2] in _WITHOUT_SESSION else "what is stored is safe: --resume"
+    )
+
+
+_WITHOUT_SESSION = [["verify-crash"], ["simulate"], ["strategies"]]
+
+
 def _keep(error: Exception) -> str:
     """Put the traceback (no values in it) where it can be read; a terminal is not that place."""
     import traceback
@@ -164,5 +174,5 @@ def _keep(error: Exception) -> str:
             os.fchmod(out.fileno(), 0o600)
             out.write(masked("".join(traceback.format_exception(error)))[-CRASH_CHARACTERS_MAX:])
     except (OSError, GamblerError):
-        return "what is stored is safe: --resume"
-    return f"what is stored is safe: --resume. Details: {path}"
+        return _safe()
+    return f"{_safe()}. Details: {path}"

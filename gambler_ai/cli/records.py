@@ -264,5 +264,6 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
 #: Every kind there is.
 KINDS = frozenset(name for name, _ in _KINDS.values()) | {
     "closed", "opening", "created", "resumed", "planned", "caught_up", "started", "checkpoint", "stream", "waiting",
-    "other_account", "database", "broker_state_accepted", "nothing_to_accept", "strategy_changed", "stopping", "ended", "error", "ready",
+    "other_account", "database", "broker_state_accepted", "nothing_to_accept",
+    "strategy_changed", "stopping", "ended", "error", "ready",
 }  # fmt: skip

@@ -77,7 +77,12 @@ def is_action(fact: ev.Fact) -> bool:
 
 def discrepancy(d: ev.Discrepancy) -> str:
     """A difference, its cause and what is done about it."""
-    return f"{d.symbol} {d.kind}: ours {d.ours}, broker {d.broker}. {d.cause}. {d.action}."
+    what = f"{d.symbol} {d.kind}".strip()
+    return f"{what}: ours {d.ours}, broker {d.broker}. {_sentence(d.cause)} {_sentence(d.action)}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def notice(found: Notice) -> str:
@@ -170,7 +175,8 @@ def _reconciled(fact: ev.Reconciled) -> list[Told]:
 
 def _degraded(fact: ev.Degraded) -> Told:
     style = WARN if degraded.entries(fact.name) is degraded.Entries.ALLOWED else BAD
-    return Told("degraded", "", f"{fact.name}: {fact.reason}; {degraded.consequence(fact.name)}", style)
+    why = fact.reason if fact.reason.startswith(f"{fact.name} ") else f"{fact.name}: {fact.reason}"
+    return Told("degraded", "", f"{why}; {degraded.consequence(fact.name)}", style)
 
 
 def _restored(fact: ev.Restored) -> Told:
@@ -217,7 +223,7 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.ExitRequested: _exit_requested,
     ev.Adopted: lambda f: Told("adopted", f.symbol, f"{render.qty(f.qty)} @ {render.price(f.price)}: {f.reason}", WARN),
     ev.IntentResolved: lambda f: Told("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
-    ev.RequestTaken: lambda f: Told("asked", "", f"{f.kind}: {f.answer}", STRONG),
+    ev.RequestTaken: lambda f: Told("asked", f.symbol, f"{f.kind}: {f.answer}", STRONG),
     ev.PlanChanged: _plan_changed,
     ev.SplitApplied: _split,
     ev.ActionNoted: _action,

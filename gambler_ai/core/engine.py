@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gambler_ai.core import control, corporate, missing, reconcile, replacing, risk
 from gambler_ai.core import events as ev
@@ -359,6 +360,11 @@ class Engine:
         found = [
             d for d in reconcile.diff(self.state, report, known) if self._whole or d.kind not in reconcile.BY_ABSENCE
         ]
+        frozen = corporate.frozen(self.state, at, report)
+        found = [
+            replace(d, action=_FROZEN) if d.kind == reconcile.Kind.LEG_MISSING and d.symbol in frozen else d
+            for d in found
+        ]
         confirmed = [d for d in found if d.key in self._suspects]
         keys = {d.key: self._suspects.get(d.key, at) for d in found}
         self._out.discrepancies = tuple(found)
@@ -391,6 +397,8 @@ class Engine:
             self._emit(ev.Reconciled(at, (item,)))
 
 
+#: What is done about a bare position in a symbol with a split that is announced and does not show yet.
+_FROZEN = "NAKED: nothing is sent before its split shows"
 _WAITING = frozenset({Status.PLANNED, Status.UNKNOWN, Status.VOID, Status.DISPUTED})
 
 _STEPS: dict[type, Callable[[Engine, Any], None]] = {

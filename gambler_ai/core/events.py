@@ -311,6 +311,7 @@ class RequestTaken(_Fact, frozen=True, tag=True):
     request_id: str
     kind: str
     answer: str
+    symbol: str = ""  # where it was about one
 
 
 #: Every symbol, in an exit.

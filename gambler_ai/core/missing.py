@@ -41,10 +41,8 @@ def settle(state: SessionState, at: datetime, report: ev.BrokerReport) -> Iterat
             if not _is_kept_back(state, record.intent) and at - (record.sent_at or at) >= _resend_pause(record):
                 yield ev.ResendPlanned(at, coid)
         elif _is_void(state, record, at):
-            over = replacing.is_over(state, record.intent)
-            why = "what it replaces is done" if over else "its signal has expired"
-            until = at if over else watched_until(report.market)
-            yield ev.IntentVoided(at, coid, f"{record.misses} look-ups missed it and {why}", until)
+            until = at if replacing.is_over(state, record.intent) else watched_until(report.market)
+            yield ev.IntentVoided(at, coid, f"{record.misses} look-ups missed it and {_why(state, record, at)}", until)
 
 
 def watched_until(market: ev.MarketReport) -> datetime:
@@ -85,6 +83,20 @@ def _still_wanted(state: SessionState, intent: OrderIntent, at: datetime, report
     in_time = intent.valid_until is not None and at <= intent.valid_until
     stopped = state.stopping or state.halts or ev.ALL in state.exits
     return in_time and market.is_open and not stopped
+
+
+def _why(state: SessionState, record: IntentRecord, at: datetime) -> str:
+    """Why an order that is not there is not sent again."""
+    intent = record.intent
+    if replacing.is_over(state, intent):
+        return "what it replaces is done"
+    if record.refused:
+        return f"it was refused when it was sent again ({record.note})"
+    if record.resolved:
+        return "a person's word on it was taken"
+    if intent.valid_until is not None and at > intent.valid_until:
+        return "its signal has expired"
+    return "nothing is entered now" if intent.purpose is Purpose.ENTRY else "it is not wanted any more"
 
 
 def _resend_pause(record: IntentRecord) -> timedelta:

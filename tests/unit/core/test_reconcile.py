@@ -399,7 +399,6 @@ def test_an_account_is_not_taken_to_be_empty_by_a_reading_of_the_last_minutes_on
     decisions = desk.step(reported(after(seconds=15), **parts))
     assert not [d for d in decisions.discrepancies if d.kind in reconcile.HALTING]
     assert decisions.look_again
-    assert desk.engine.read_to is None
     decisions = desk.step(reported(after(seconds=16), **parts))
     assert [d.kind for d in decisions.discrepancies if d.kind in reconcile.HALTING] == ["account reset"]
 
