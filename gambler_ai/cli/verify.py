@@ -255,11 +255,14 @@ def _show_matrix(out: Any, outcome: Outcome, only: str) -> None:
         for name, survey in outcome.surveys.items():
             verdict = worst.get((point, name))
             untried = "." if survey.passes(point) else "-"
-            cells.append(Text(verdict.value, styles[verdict]) if verdict else Text(untried, render.QUIET))
+            word = "o" if verdict is Verdict.NOT_PASSED else verdict and verdict.value
+            cells.append(Text(word, styles[verdict]) if verdict and word else Text(untried, render.QUIET))
         table.add_row(point, *cells)
     if table.row_count:
         out.print(table)
         out.print(Text("  .  comes by there, and was not killed there this time", render.QUIET))
+        if Verdict.NOT_PASSED in worst.values():
+            out.print(Text("  o  was to be killed there, and did not come by this time", render.QUIET))
         out.print(Text("  -  never comes by there", render.QUIET))
         out.print()
 

@@ -270,6 +270,19 @@ def test_one_without_an_answer_is_sent_again_with_the_same_bytes_while_the_old_o
     assert "ResendPlanned" not in kinds(desk.step(missed(lookups={coid: None})))
 
 
+def test_one_that_was_refused_when_it_was_sent_again_is_given_up_for_that():
+    desk, intent = desk_moving()
+    coid = intent.client_order_id
+    desk.step(ev.SubmitUnanswered(AT, coid, "timeout"))
+    desk.step(missed(lookups={coid: None}))
+    desk.step(ev.SubmitRefused(AT, coid, "order parameters are not changed", False))
+    told: Any = None
+    for seconds in (10, 20, 40):
+        told = desk.step(missed(after(seconds=seconds), lookups={coid: None}))
+    reason = only(ev.IntentVoided, told).reason
+    assert reason.endswith("it was refused when it was sent again (order parameters are not changed)")
+
+
 def test_one_without_an_answer_that_was_taken_is_found_as_a_leg():
     desk, intent = desk_moving()
     desk.step(ev.SubmitUnanswered(AT, intent.client_order_id, "timeout"))
