@@ -97,6 +97,10 @@ app.add_typer(exchange.app, name="exchange", rich_help_panel=KEEP)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)
 
 
+#: What Ctrl+C ends with.
+INTERRUPTED = 130
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"gambler-ai {__version__}")
@@ -118,11 +122,14 @@ def main(program: str = "") -> None:
     os.umask(0o077)  # whatever is made from here on is for its owner alone
     wiring.CALLED_AS = program
     try:
-        sys.exit(app(prog_name="gambler-ai", standalone_mode=False))
+        code = app(prog_name="gambler-ai", standalone_mode=False)
+        if code == INTERRUPTED:  # Typer makes a code of Ctrl+C, and says nothing
+            raise KeyboardInterrupt
+        sys.exit(code)
     except GamblerError as error:
         _fail(type(error).__name__, error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("KeyboardInterrupt", "stopped", _safe(), 130)
+        _fail("KeyboardInterrupt", "stopped", _safe(), INTERRUPTED)
     except Exception as error:
         if hasattr(error, "format_message"):  # what Typer finds wrong with the command line
             hint = "gambler-ai --help shows every option"
