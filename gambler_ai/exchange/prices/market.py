@@ -5,7 +5,7 @@ for.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -45,6 +45,7 @@ class Tick(NamedTuple):
     bid: int
     ask: int
     size: int
+    regular: bool = True  # of regular hours; else pre-market or after-hours
 
 
 def quote_around(last: int) -> tuple[int, int]:
@@ -157,6 +158,23 @@ class Market:
                 return None
             index -= 1
         return None
+
+    def ticks(self, symbol: str, session: Session, after_us: int, until_us: int) -> Iterator[Tick]:
+        """The trades of a day from one instant (excluded) to another (included), oldest first."""
+        day = self.day(symbol, session)
+        if day is None:
+            return
+        first, last = ticks_until(session, after_us), ticks_until(session, until_us)
+        before = range(max(after_us // MINUTE + 1, session.session_open_us // MINUTE), session.open_us // MINUTE)
+        for minute in before:
+            if minute * MINUTE <= until_us and (tick := self.tick(symbol, minute * MINUTE)) is not None:
+                yield tick._replace(at_us=minute * MINUTE, regular=False)
+        for place, price in enumerate(day.prices[first:last].tolist(), first):
+            yield Tick(tick_instant(session, place), price, *quote_around(price), 1)
+        begin = max(after_us, session.close_us) // MINUTE + 1
+        for minute in range(begin, min(until_us, session.session_close_us - 1) // MINUTE + 1):
+            if (tick := self.tick(symbol, minute * MINUTE)) is not None:
+                yield tick._replace(at_us=minute * MINUTE, regular=False)
 
     def last_close(self, symbol: str, us: int) -> int | None:
         """The close of the newest session that had closed when the New York day of ``us`` began."""

@@ -60,9 +60,9 @@ def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
         "status": order.status,
         "extended_hours": order.extended_hours,
         "legs": [order_entity(leg) for leg in legs] or None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "trail_percent": _text(order.trail_percent),
+        "trail_price": _text(order.trail_price),
+        "hwm": _text(order.hwm),
         "subtag": None,
         "source": None,
     }
@@ -150,9 +150,9 @@ def asset_entity(asset: Asset) -> dict[str, Any]:
         "maintenance_margin_requirement": 30,
         "margin_requirement_long": "30",
         "margin_requirement_short": "30",
-        "shortable": True,
-        "easy_to_borrow": True,
-        "fractionable": True,
+        "shortable": asset.shortable,
+        "easy_to_borrow": asset.easy_to_borrow,
+        "fractionable": asset.fractionable,
         "attributes": [],
     }
 
