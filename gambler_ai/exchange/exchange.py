@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import secrets
 import sqlite3
 import threading
@@ -30,7 +31,7 @@ from gambler_ai.exchange.hashing import letters, make_uuid
 from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
 from gambler_ai.exchange.numbers import plain, to_decimal
-from gambler_ai.exchange.prices.market import Market, Tick, quote_around, tick_instant, ticks_until
+from gambler_ai.exchange.prices.market import Market, Tick
 from gambler_ai.exchange.prices.sessions import Session
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
 
@@ -208,7 +209,7 @@ class Exchange:
 
     def _live_to(self, target: int) -> None:
         while self.now_us < target:
-            index = self.market.sessions.first_index_closing_after(self.now_us)
+            index = self.market.sessions.first_index_ending_after(self.now_us)
             if index is None or not (self.book.open or self.book.positions):
                 self._skip(target)
                 return
@@ -223,36 +224,37 @@ class Exchange:
         self.now_us = target
 
     def _live_through(self, session: Session, target: int) -> None:
-        """From now to the session's close, or to ``target`` if that is sooner; that instant included."""
+        """From now to the end of the day's after-hours, or to ``target`` if that is sooner; that instant included."""
         if self.now_us < session.start_us:
             if target < session.start_us:
                 self.now_us = target
                 return
             self.now_us = session.start_us
             self._roll_over()
-        end = min(target, session.close_us)
-        if self.book.open and end >= session.open_us:
-            self._run_ticks(session, end)
-        self.now_us = end
-        if end == session.close_us:
-            matching.expire(self.book, end)
+        for edge in (session.close_us, session.session_close_us):
+            end = min(target, edge)
+            if end <= self.now_us:
+                continue
+            if self.book.open:
+                self._run_ticks(session, end)
+            self.now_us = end
+            if end == edge:
+                matching.expire(self.book, end)
 
     def _run_ticks(self, session: Session, end: int) -> None:
-        """Each tick in turn, for the symbols with open orders only."""
-        first, last = ticks_until(session, self.now_us), ticks_until(session, end)
-        prices: dict[str, list[int]] = {}
-        for symbol in sorted(self.book.open):  # at one instant the symbols meet their ticks in this order
-            day = self.market.day(symbol, session)
-            if day is not None:
-                prices[symbol] = day.prices[first:last].tolist()
-        for place in range(last - first):
-            us = tick_instant(session, first + place)
-            for symbol, path in prices.items():
-                if symbol in self.book.open:
-                    bid, ask = quote_around(path[place])
-                    matching.on_tick(self.book, symbol, Tick(us, path[place], bid, ask, 0), us)
+        """Each tick of regular hours in turn, for the symbols with open orders only."""
+        begin, end = max(self.now_us, session.open_us - 1), min(end, session.close_us)
+        for at_us, symbol, tick in heapq.merge(*(self._ticks(name, session, begin, end) for name in self.book.open)):
+            if symbol in self.book.open:
+                matching.on_tick(self.book, symbol, tick, at_us)
             if not self.book.open:
                 return
+
+    def _ticks(self, symbol: str, session: Session, begin: int, end: int) -> Iterator[tuple[int, str, Tick]]:
+        """At one instant the symbols meet their ticks in the order of their names."""
+        for tick in self.market.ticks(symbol, session, begin, end):
+            if tick.regular:
+                yield tick.at_us, symbol, tick
 
     def _roll_over(self) -> None:
         found = self.margins(closes=True)

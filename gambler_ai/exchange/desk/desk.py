@@ -48,7 +48,6 @@ from gambler_ai.exchange.desk.succession import announce
 from gambler_ai.exchange.desk.tickets import Ticket, check_class, check_ticks, parse_ticket
 from gambler_ai.exchange.instants import DAY, MINUTE, SECOND
 from gambler_ai.exchange.numbers import SHARE_STEP, ZERO, parse_decimal, plain, to_decimal
-from gambler_ai.exchange.prices.assets import find_asset
 from gambler_ai.exchange.prices.market import Market, Tick
 from gambler_ai.exchange.refusal import Refusal, bad_parameter, forbidden, not_found, unprocessable
 from gambler_ai.exchange.wire.entities import order_entity
@@ -127,7 +126,7 @@ class Desk:
             raise bad_parameter("client_order_id must be unique")
 
     def _check_asset(self, ticket: Ticket, now_us: int) -> Tick:
-        asset = find_asset(ticket.symbol)
+        asset = self._market.find_asset(ticket.symbol)
         if asset is None or asset.symbol != ticket.symbol:
             raise unprocessable(f'asset "{ticket.symbol}" not found')
         tick = self._market.tick(ticket.symbol, now_us)
