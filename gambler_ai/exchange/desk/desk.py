@@ -47,7 +47,7 @@ from gambler_ai.exchange.desk.succession import announce
 from gambler_ai.exchange.desk.tickets import Ticket, parse_ticket
 from gambler_ai.exchange.instants import SECOND
 from gambler_ai.exchange.numbers import SHARE_STEP, ZERO, parse_decimal, plain, to_decimal
-from gambler_ai.exchange.prices.assets import Asset, find_asset
+from gambler_ai.exchange.prices.assets import Asset
 from gambler_ai.exchange.prices.market import Market, Tick
 from gambler_ai.exchange.refusal import Refusal, bad_parameter, forbidden, not_found, unprocessable
 from gambler_ai.exchange.wire.entities import order_entity
@@ -140,7 +140,7 @@ class Desk:
 
     def _check_asset(self, symbol: str, now_us: int) -> tuple[Asset, Tick]:
         """The asset of a symbol or an asset id, and its last trade."""
-        asset = find_asset(symbol)
+        asset = self._market.find_asset(symbol)
         if asset is None:
             raise unprocessable(f'asset "{symbol}" not found')
         tick = self._market.tick(asset.symbol, now_us)

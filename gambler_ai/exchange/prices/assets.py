@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gambler_ai.exchange.hashing import make_uuid
 
-REAL, SYNTHETIC = "real-daily", "synthetic"
+REAL, SYNTHETIC, USER = "real-daily", "synthetic", "user"  # where prices come from
 
 
 class Asset(NamedTuple):
@@ -26,7 +26,12 @@ class Asset(NamedTuple):
 
     @property
     def id(self) -> str:
-        return make_uuid("asset", self.symbol)
+        return asset_id(self.symbol)
+
+
+def asset_id(symbol: str) -> str:
+    """The same for ever, in every exchange."""
+    return make_uuid("asset", symbol)
 
 
 _ROWS = (
@@ -58,7 +63,6 @@ _ROWS = (
     Asset("QQQ", "Invesco QQQ Trust, Series 1", "NASDAQ", SYNTHETIC, "QQQ", 350.0, 0.013),
 )
 ASSETS = {row.symbol: row for row in _ROWS}
-ASSETS_BY_ID = {row.id: row for row in _ROWS}
 
 # (series, first day at the new price): new shares for one old. The prices are as traded, so a position held over such
 # a day is multiplied (`deeds`).
@@ -67,7 +71,3 @@ SPLITS = {
     ("AAPL", date(2005, 2, 28)): 2,
     ("MSFT", date(2003, 2, 18)): 2,
 }
-
-
-def find_asset(symbol_or_id: str) -> Asset | None:
-    return ASSETS.get(symbol_or_id.upper()) or ASSETS_BY_ID.get(symbol_or_id.lower())

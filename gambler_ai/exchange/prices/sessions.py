@@ -92,6 +92,13 @@ class Sessions:
             found = self._cache[index] = make_session(day, early=day.isoformat() in self._early)
         return found
 
+    def on(self, day: date) -> Session:
+        """Raises ValueError when there is none that day."""
+        index = bisect_left(self.days, day)
+        if self.days[index : index + 1] != [day]:
+            raise ValueError(f"{day} is no trading day of this market")
+        return self.session(index)
+
     def first_index_closing_after(self, us: int) -> int | None:
         """The session under way or next at ``us``; None when the prices have ended."""
         index = bisect_left(self.days, new_york(us).date())

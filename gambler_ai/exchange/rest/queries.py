@@ -12,7 +12,6 @@ from gambler_ai.exchange.desk.accounts import Position, replay
 from gambler_ai.exchange.desk.orders import HELD, Order
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.instants import DAY, SECOND, parse_rfc3339
-from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.refusal import Refusal, bad_parameter
 from gambler_ai.exchange.wire.entities import activity_entity, order_entity, other_activity_entity
 from gambler_ai.exchange.wire.views import position_entity
@@ -134,7 +133,7 @@ def positions_seen(exchange: Exchange, late_s: float | None) -> dict[str, Positi
     edge = exchange.now_us - int(late_s * SECOND)
     splits = [
         (at_us, asset.symbol, ratio) for at_us, series, ratio in exchange.deeds.splits() if at_us <= edge
-        for asset in ASSETS.values() if asset.series == series
+        for asset in exchange.market.assets.values() if asset.series == series
     ]  # fmt: skip
     return replay((fill for fill in exchange.book.fills if fill.at_us <= edge), splits)
 

@@ -13,7 +13,7 @@ from gambler_ai.exchange.desk.events import OrderEvent
 from gambler_ai.exchange.desk.orders import FILLED, REPLACED, Fill, Order
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import plain, rounded
-from gambler_ai.exchange.prices.assets import ASSETS, Asset
+from gambler_ai.exchange.prices.assets import Asset, asset_id
 from gambler_ai.exchange.prices.sessions import Session
 
 
@@ -42,7 +42,7 @@ def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
         "replaced_at": _when(order.replaced_us),
         "replaced_by": order.replaced_by if order.status == REPLACED else None,
         "replaces": order.replaces,
-        "asset_id": ASSETS[order.symbol].id,
+        "asset_id": asset_id(order.symbol),
         "symbol": order.symbol,
         "asset_class": "us_equity",
         "notional": _text(order.notional),

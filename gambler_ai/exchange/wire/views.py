@@ -9,7 +9,6 @@ from gambler_ai.exchange.desk.accounts import Margins, Position, held_for_orders
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import money, plain
-from gambler_ai.exchange.prices.assets import ASSETS
 
 
 def account_entity(exchange: Exchange) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def account_entity(exchange: Exchange) -> dict[str, Any]:
 
 def position_entity(exchange: Exchange, position: Position) -> dict[str, Any]:
     """A position at the last trade; shorts have negative quantities and values (BEHAVIOUR 4)."""
-    asset = ASSETS[position.symbol]
+    asset = exchange.market.assets[position.symbol]
     price, before = exchange.mark(position.symbol), exchange.mark(position.symbol, close=True)
     qty, cost = position.qty, position.qty * position.average
     value = qty * price
