@@ -8,6 +8,7 @@ from decimal import ROUND_DOWN, Decimal
 import msgspec
 
 from gambler_ai.exchange.desk.orders import ENTRY, SELL, Fill, Order
+from gambler_ai.exchange.desk.settings import Settings
 from gambler_ai.exchange.numbers import SHARE_STEP, ZERO
 
 MARGIN_MINIMUM = Decimal(2000)  # less equity than this: no margin, no shorts
@@ -52,6 +53,7 @@ class Account(msgspec.Struct, kw_only=True):
     last_equity: Decimal
     last_maintenance: Decimal = ZERO
     last_gross: Decimal = ZERO
+    settings: Settings = Settings()
 
 
 class Margins(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +91,7 @@ def reserved(orders: Iterable[Order]) -> Decimal:
 
 
 def margins(account: Account, positions: Iterable[Position], open_orders: Iterable[Order], mark: Mark) -> Margins:
-    """Equity and buying power. Four times the last day's excess once margin is open, else cash (BEHAVIOUR
-    2).
-    """
+    """Equity and buying power (BEHAVIOUR 2): four times, twice or once, as the equity and the owner allow."""
     long_value = short_value = maintenance = gross_cost = ZERO
     for position in positions:
         price = mark(position.symbol)
@@ -104,8 +104,8 @@ def margins(account: Account, positions: Iterable[Position], open_orders: Iterab
     blocked = reserved(open_orders)
     cash_power = max(account.cash + 2 * short_value - blocked, ZERO)
     regt = max(2 * (equity - initial) - blocked, ZERO)
-    multiplier = 4 if equity >= MARGIN_MINIMUM else 1
-    power = cash_power
+    multiplier = min(4 if equity >= MARGIN_MINIMUM else 1, int(account.settings.max_margin_multiplier))
+    power = regt if multiplier == 2 else cash_power
     if multiplier == 4:
         opened_today = max(gross_cost - account.last_gross, ZERO)
         power = max(4 * (account.last_equity - account.last_maintenance) - opened_today - blocked, ZERO)

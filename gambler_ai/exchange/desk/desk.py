@@ -44,6 +44,7 @@ from gambler_ai.exchange.desk.orders import (
     WORKING,
     Order,
 )
+from gambler_ai.exchange.desk.settings import Settings, changed
 from gambler_ai.exchange.desk.succession import announce
 from gambler_ai.exchange.desk.tickets import Ticket, check_class, check_ticks, parse_ticket
 from gambler_ai.exchange.instants import DAY, MINUTE, SECOND
@@ -93,6 +94,14 @@ class Desk:
         if order is None:
             raise not_found(f"order not found for {client_order_id}")
         return order
+
+    def configure(self, changes: object) -> Settings:
+        """What the account's owner sets (BEHAVIOUR 2). Raises Refusal for a bad value; then nothing changes."""
+        account = self._book.account
+        settings = changed(account.settings, changes)
+        if settings != account.settings:
+            account.settings, self._book.account_changed = settings, True
+        return settings
 
     def submit(
         self, payload: object, now_us: int, figures: Callable[[], Margins], fate: Fate = _NONE
