@@ -52,13 +52,7 @@ DIFFERENCES: tuple[Difference, ...] = (
 )  # fmt: skip
 
 
-@cache
-def folder() -> Path | None:
-    """Where the documents are. Read once: what a test sees of the environment has been emptied."""
-    named = _NAMED
-    return Path(named) if named else None
-
-
+#: Read once: what a test sees of the environment has been emptied.
 _NAMED = os.environ.get(VARIABLE, "")
 
 needs_documents = pytest.mark.skipif(not _NAMED, reason=f"{VARIABLE} does not name Alpaca's OpenAPI documents")
@@ -67,9 +61,7 @@ needs_documents = pytest.mark.skipif(not _NAMED, reason=f"{VARIABLE} does not na
 @cache
 def documents() -> dict[str, dict[str, Any]]:
     """By name, with the differences put in. Raises KeyError for a difference whose place is not there."""
-    where = folder()
-    assert where is not None
-    found = {name: json.loads((where / name).read_text("utf-8")) for name in DOCUMENTS}
+    found = {name: json.loads((Path(_NAMED) / name).read_text("utf-8")) for name in DOCUMENTS}
     for difference in DIFFERENCES:
         node = found[difference.document]
         for name in difference.place[:-1]:
@@ -94,7 +86,8 @@ def operations() -> list[tuple[str, re.Pattern[str], Any]]:
         for result in schema.get_all_operations():
             operation = result.ok()
             pattern = "".join(
-                "[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^}]*\})", operation.path)
+                "[^/]+" if part.startswith("{") else re.escape(part)
+                for part in re.split(r"(\{[^}]*\})", operation.path)
             )
             found.append((operation.method.upper(), re.compile(pattern), operation))
     return sorted(found, key=lambda row: row[2].path.count("{"))

@@ -33,7 +33,9 @@ def test_each_figure_of_the_account_is_of_its_kind(world):
 def test_a_change_of_one_setting_leaves_the_others(world):
     before = world.get(URL)
     assert {"fractional_trading", "max_margin_multiplier", "no_shorting", "suspend_trade"} < set(before)
-    status, after = world.call("PATCH", URL, {"no_shorting": True, "trade_confirm_email": None, "dtbp_check": "", "x": 1})
+    status, after = world.call(
+        "PATCH", URL, {"no_shorting": True, "trade_confirm_email": None, "dtbp_check": "", "x": 1}
+    )
     assert (status, after) == (200, before | {"no_shorting": True})
     assert world.get(URL) == after
     assert world.get("/v2/account")["shorting_enabled"] is False
