@@ -9,6 +9,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -105,7 +106,7 @@ class Validator:
         self.seen: Counter[tuple[str, str, int]] = Counter()
 
     def __call__(self, reply: requests.Response, *args: Any, **kwargs: Any) -> None:
-        method, path = str(reply.request.method), requests.utils.urlparse(reply.url).path
+        method, path = str(reply.request.method), urlsplit(reply.url).path
         operation = operation_of(method, path)
         if operation is None:
             return

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from requests.structures import CaseInsensitiveDict
 from starlette.routing import Match
 
 from gambler_ai.exchange.exchange import Exchange
@@ -65,7 +66,8 @@ class Account:
         world.pass_time(days=1)
         self.known: dict[str, tuple[str, ...]] = {
             "order_id": (bought["id"],), "symbol": ("AAPL",), "symbol_or_asset_id": ("AAPL", "IBM"),
-            "type": ("FILL", "SPLIT"), "activity_type": ("FILL", "SPLIT"), "watchlist_id": (watched["id"],), "market": ("NYSE", "XNAS"),
+            "type": ("FILL", "SPLIT"), "activity_type": ("FILL", "SPLIT"),
+            "watchlist_id": (watched["id"],), "market": ("NYSE", "XNAS"),
             "id": (announced["id"],), "kind": ("bars", "quotes", "trades"),
         }  # fmt: skip
 
@@ -154,7 +156,7 @@ def test_no_documented_request_is_answered_without_keys():
     found = served()
     assert len(found) > 40
     for headers in ({}, {"APCA-API-KEY-ID": "PKBAD", "APCA-API-SECRET-KEY": "bad"}, {"Authorization": "Bearer bad"}):
-        world.session.headers = headers
+        world.session.headers = CaseInsensitiveDict(headers)
         for operation in found:
             path = re.sub(r"\{[^}]*\}", "x", operation.path)
             assert world.call(operation.method.upper(), path)[0] == 401, operation.path
