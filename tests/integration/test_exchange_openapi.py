@@ -15,6 +15,7 @@ from requests.structures import CaseInsensitiveDict
 from starlette.routing import Match
 
 from gambler_ai.exchange.exchange import Exchange
+from gambler_ai.exchange.rest.catalogue import NOT_SERVED
 from gambler_ai.exchange.rest.routes import CONTROL_PREFIX, ROUTES
 from tests.openapi import DIFFERENCES, Validator, documents, needs_documents, operation_of, operations
 from tests.unit.exchange.conftest import World, order_body
@@ -98,6 +99,12 @@ def served() -> list[Any]:
         if any(route.matches(scope)[0] == Match.FULL for route in ROUTES):
             found.append(operation)
     return found
+
+
+def test_each_documented_operation_is_served_or_said_not_to_be():
+    there = {operation.path for operation in served()}
+    missing = {operation.path for _, _, operation in operations()} - there
+    assert not [path for path in missing if not path.startswith(tuple(NOT_SERVED))]
 
 
 def test_each_get_route_answers_as_documented(account):

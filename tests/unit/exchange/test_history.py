@@ -99,7 +99,8 @@ def test_a_short_account_has_nothing_before_it_began(busy):
     [
         ({"period": "6D"}, "1Min"), ({"period": "1W"}, "15Min"), ({"period": "30D"}, "15Min"),
         ({"period": "31D"}, "1D"), ({"period": "1M"}, "1D"), ({"period": "1A"}, "1D"), ({}, "1D"),
-        ({"start": "2007-11-12"}, "1Min"),        ({"start": "2007-11-01"}, "15Min"), ({"period": "1D", "timeframe": "5Min"}, "5Min"),
+        ({"start": "2007-11-12"}, "1Min"), ({"start": "2007-11-01"}, "15Min"),
+        ({"period": "1D", "timeframe": "5Min"}, "5Min"),
     ],
 )  # fmt: skip
 def test_the_timeframe_follows_the_period(busy, params, timeframe):
