@@ -305,6 +305,7 @@ def test_activities_and_announcements_of_a_split(tmp_path):
     )  # fmt: skip
     with pytest.warns(DeprecationWarning, match="is deprecated"):  # the client's own: there is a newer endpoint
         (split,) = client.get_corporate_announcements(ask)
+    with pytest.warns(DeprecationWarning, match="is deprecated"):
         assert client.get_corporate_announcement_by_id(split.id) == split
     assert (split.initiating_symbol, split.new_rate, split.old_rate) == ("AAPL", 2, 1)
     client._session.close()
