@@ -84,10 +84,15 @@ async def get_market_clock(request: Request) -> Response:
 
 
 def _instant(text: str | None, default_us: int) -> int:
+    """One of the years that the calendar knows."""
     try:
-        return parse_rfc3339(text) if text else default_us
+        us = parse_rfc3339(text) if text else default_us
+        known = not text or CALENDAR_FIRST <= new_york(us).date() <= CALENDAR_LAST
     except (ValueError, OverflowError):
         raise _invalid(f"invalid time: {text}") from None
+    if not known:
+        raise _invalid(f"invalid time: {text} is not between {CALENDAR_FIRST} and {CALENDAR_LAST}")
+    return us
 
 
 async def get_market_calendar(request: Request) -> Response:

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.instants import DAY, MINUTE, SECOND, new_york, new_york_us
+from gambler_ai.exchange.instants import DAY, FIRST_DAY, LAST_DAY, MINUTE, SECOND, new_york, new_york_us
 from gambler_ai.exchange.numbers import ZERO, rounded
 from gambler_ai.exchange.prices.sessions import Session
 from gambler_ai.exchange.refusal import bad_parameter
@@ -107,7 +107,7 @@ def _parts(period: str) -> tuple[int, str]:
 
 
 def _shift(exchange: Exchange, day: date, period: str, sign: int) -> date:
-    """The day a period later or earlier; a D is a day of trading. Days that no calendar has end at its edge."""
+    """The day a period later or earlier; a D is a day of trading. Beyond the calendar it is its edge."""
     count, unit = _parts(period)
     try:
         if unit == "D":
@@ -121,7 +121,7 @@ def _shift(exchange: Exchange, day: date, period: str, sign: int) -> date:
         length = (date(first.year + first.month // 12, first.month % 12 + 1, 1) - first).days
         return first.replace(day=min(day.day, length))
     except (ValueError, OverflowError):
-        return date(2, 1, 1) if sign < 0 else date(9998, 12, 31)
+        return FIRST_DAY if sign < 0 else LAST_DAY
 
 
 def _first_day(exchange: Exchange, period: str, end_us: int, reporting: str) -> date:

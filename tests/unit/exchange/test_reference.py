@@ -124,3 +124,12 @@ def test_bad_questions_about_announcements(world, change, message):
     status, body = world.call("GET", "/v2/corporate_actions/announcements", **ANNOUNCED | change)
     assert (status, body) == (422, {"code": 40010001, "message": message})
     assert world.call("GET", "/v2/corporate_actions/announcements/x")[0] == 404
+
+
+@pytest.mark.parametrize("date_type", ["TRADING", "SETTLEMENT"])
+def test_a_calendar_without_end_is_that_of_the_days_that_are_known(world, date_type):
+    bounds = {"start": "0001-01-01", "end": "9999-12-31"}
+    assert world.get("/v2/calendar", **bounds, date_type=date_type)[0]["date"] == "2000-01-03"
+    assert world.get("/v3/calendar/NYSE", start="9999-12-31")["calendar"] == []
+    for time in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "1999-12-31"):
+        assert world.call("GET", "/v3/clock", time=time)[0] == 400
