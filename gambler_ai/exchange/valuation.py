@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gambler_ai.exchange.instants import new_york_us
 from gambler_ai.exchange.numbers import SHARE_STEP, ZERO, to_decimal
-from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.prices.sessions import Session
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def _moves(exchange: Exchange) -> Iterator[_Move]:
     for fill in exchange.book.fills:
         yield _Move(fill.at_us, 0, fill.symbol, -fill.signed_qty * fill.price, fill.signed_qty)
     for at_us, series, ratio in exchange.deeds.splits():
-        for asset in ASSETS.values():
+        for asset in exchange.market.assets.values():
             if asset.series == series:
                 yield _Move(at_us, 1, asset.symbol, ratio=ratio)
     for activity in exchange.annals.activities:

@@ -182,7 +182,11 @@ def generated(account: Account, number: int, examples: int) -> Counter[int]:
 
         @seed(number)
         @settings(
-            max_examples=examples, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+            max_examples=examples,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy())
         def run(case: Any) -> None:

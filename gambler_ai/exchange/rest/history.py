@@ -130,10 +130,7 @@ def _first_day(exchange: Exchange, period: str, end_us: int, reporting: str) -> 
     if unit != "D" or reporting == CONTINUOUS:
         return _shift(exchange, today, period if unit != "D" else f"{count}D", -1) + timedelta(days=unit != "D")
     sessions = exchange.market.sessions
-    index = sessions.last_index_opened_by(end_us) or 0
-    following = sessions.days[min(index + 1, len(sessions.days) - 1)]
-    if reporting == EXTENDED_HOURS and following == today and end_us >= new_york_us(today, 4, 0):
-        index += 1
+    index = sessions.last_index_opened_by(end_us, extended=reporting == EXTENDED_HOURS) or 0
     return sessions.days[max(index - count + 1, 0)]
 
 
@@ -191,8 +188,7 @@ def _inside_sessions(exchange: Exchange, query: Query) -> Iterator[Window]:
     for session in _sessions(exchange, query):
         begin_us, close_us = session.open_us, session.close_us
         if query.reporting == EXTENDED_HOURS:
-            begin_us = new_york_us(session.day, 4, 0)
-            close_us = new_york_us(session.day, 20 if session.minutes == 390 else 17, 0)
+            begin_us, close_us = session.session_open_us, session.session_close_us
         if query.start_us > close_us:  # the next session is meant
             continue
         for label_us in range(begin_us, min(close_us, query.end_us) + 1, step):

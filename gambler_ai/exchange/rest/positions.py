@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gambler_ai.exchange.desk.desk import refusal_row
-from gambler_ai.exchange.prices.assets import find_asset
 from gambler_ai.exchange.refusal import Refusal, not_found
 from gambler_ai.exchange.rest.handling import exchange_of, fault_of, reply
 from gambler_ai.exchange.rest.params import truth
@@ -31,7 +30,7 @@ async def get_positions(request: Request) -> Response:
 
 def _symbol(request: Request) -> str:
     name: str = request.path_params["symbol"]
-    asset = find_asset(name)
+    asset = exchange_of(request).market.find_asset(name)
     if asset is None:
         raise not_found(f"symbol not found: {name}")
     return asset.symbol

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.prices.assets import ASSETS, Asset, find_asset
+from gambler_ai.exchange.prices.assets import Asset
 from gambler_ai.exchange.refusal import bad_parameter, not_found
 from gambler_ai.exchange.rest.handling import exchange_of, reply
 from gambler_ai.exchange.rest.params import words
@@ -33,7 +33,7 @@ async def get_assets(request: Request) -> Response:
     with exchange.step():
         rows = [
             _entity(exchange, asset)
-            for asset in sorted(ASSETS.values(), key=lambda asset: (asset.exchange, asset.symbol))
+            for asset in sorted(exchange.market.assets.values(), key=lambda asset: (asset.exchange, asset.symbol))
             if not venue or asset.exchange == venue
         ]
     return reply([row for row in rows if not attributes or attributes & set(row["attributes"])])  # type: ignore[call-overload]
@@ -42,7 +42,7 @@ async def get_assets(request: Request) -> Response:
 async def get_asset(request: Request) -> Response:
     """By symbol or id."""
     exchange, name = exchange_of(request), request.path_params["symbol"]
-    asset = find_asset(name)
+    asset = exchange.market.find_asset(name)
     if asset is None:
         raise not_found(f"asset not found for {name}")
     with exchange.step():
@@ -91,4 +91,4 @@ async def get_announcement(request: Request) -> Response:
 
 
 def _announced(exchange: Exchange) -> list[Announcement]:
-    return announcements(exchange.deeds.splits())
+    return announcements(exchange.deeds.splits(), exchange.market.assets.values())

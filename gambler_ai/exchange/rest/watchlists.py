@@ -13,7 +13,7 @@ from gambler_ai.exchange.wire.views import watchlist_entity
 
 
 def _lists(exchange: Exchange) -> Watchlists:
-    return Watchlists(exchange.annals, exchange.account_id)
+    return Watchlists(exchange.annals, exchange.account_id, exchange.market.find_asset)
 
 
 def _asked(request: Request, lists: Watchlists) -> Watchlist:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from gambler_ai.exchange.hashing import make_uuid
 from gambler_ai.exchange.instants import new_york
 from gambler_ai.exchange.numbers import plain
-from gambler_ai.exchange.prices.assets import ASSETS
+from gambler_ai.exchange.prices.assets import Asset
 
 
 class Announcement(NamedTuple):
@@ -25,11 +25,11 @@ class Announcement(NamedTuple):
         return make_uuid("announcement", self.symbol, self.day, self.ratio)
 
 
-def announcements(splits: Iterable[tuple[int, str, Decimal]]) -> list[Announcement]:
+def announcements(splits: Iterable[tuple[int, str, Decimal]], assets: Collection[Asset]) -> list[Announcement]:
     """One an asset of the series that was split."""
     return [
         Announcement(asset.symbol, new_york(at_us).date(), ratio)
-        for at_us, series, ratio in splits for asset in ASSETS.values() if asset.series == series
+        for at_us, series, ratio in splits for asset in assets if asset.series == series
     ]  # fmt: skip
 
 

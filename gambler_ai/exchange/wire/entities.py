@@ -13,7 +13,7 @@ from gambler_ai.exchange.desk.events import OrderEvent
 from gambler_ai.exchange.desk.orders import FILLED, REPLACED, Fill, Order
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import plain, rounded
-from gambler_ai.exchange.prices.assets import ASSETS, Asset
+from gambler_ai.exchange.prices.assets import Asset, asset_id
 from gambler_ai.exchange.prices.sessions import Session
 
 
@@ -42,7 +42,7 @@ def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
         "replaced_at": _when(order.replaced_us),
         "replaced_by": order.replaced_by if order.status == REPLACED else None,
         "replaces": order.replaces,
-        "asset_id": ASSETS[order.symbol].id,
+        "asset_id": asset_id(order.symbol),
         "symbol": order.symbol,
         "asset_class": "us_equity",
         "notional": _text(order.notional),
@@ -60,9 +60,9 @@ def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
         "status": order.status,
         "extended_hours": order.extended_hours,
         "legs": [order_entity(leg) for leg in legs] or None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "trail_percent": _text(order.trail_percent),
+        "trail_price": _text(order.trail_price),
+        "hwm": _text(order.hwm),
         "subtag": None,
         "source": None,
     }
@@ -137,10 +137,10 @@ def asset_entity(asset: Asset, *, tradable: bool = True) -> dict[str, Any]:
         "maintenance_margin_requirement": 30,
         "margin_requirement_long": "30",
         "margin_requirement_short": "30",
-        "shortable": True,
-        "easy_to_borrow": True,
-        "borrow_status": "easy_to_borrow",
-        "fractionable": True,
+        "shortable": asset.shortable,
+        "easy_to_borrow": asset.easy_to_borrow,
+        "borrow_status": "easy_to_borrow" if asset.easy_to_borrow else "hard_to_borrow",
+        "fractionable": asset.fractionable,
         "attributes": [],
     }
 

@@ -26,12 +26,6 @@ def market_entity(market: Market) -> dict[str, Any]:
     return market._asdict() | {"timezone": "America/New_York"}
 
 
-def _bounds(session: Session) -> tuple[int, int]:
-    """When its pre-market begins and its after-hours end: 20:00, or 17:00 after an early close."""
-    end_hour = 20 if session.minutes == 390 else 17
-    return new_york_us(session.day, 4, 0), new_york_us(session.day, end_hour, 0)
-
-
 def market_clock_entity(sessions: Sessions, market: Market, at_us: int) -> dict[str, Any]:
     """The phase of an instant, and when it ends."""
     today = new_york(at_us).date()
@@ -39,8 +33,9 @@ def market_clock_entity(sessions: Sessions, market: Market, at_us: int) -> dict[
     found = sessions.between(today, today)
     phase, until_us = "closed", new_york_us(new_york(next_open).date(), 4, 0)
     if found:
-        pre_us, post_us = _bounds(found[0])
-        ends = (("closed", pre_us), ("pre", found[0].open_us), ("core", found[0].close_us), ("post", post_us))
+        day = found[0]
+        edges = day.session_open_us, day.open_us, day.close_us, day.session_close_us
+        ends = zip(("closed", "pre", "core", "post"), edges, strict=True)
         phase, until_us = next(((name, end) for name, end in ends if at_us < end), (phase, until_us))
     return {
         "market": market_entity(market),
@@ -54,10 +49,10 @@ def market_clock_entity(sessions: Sessions, market: Market, at_us: int) -> dict[
 
 
 def market_day_entity(session: Session, settles: Session, *, utc: bool) -> dict[str, Any]:
-    pre_us, post_us = _bounds(session)
     times = {
-        "pre_start": pre_us, "pre_end": session.open_us, "core_start": session.open_us, "core_end": session.close_us,
-        "post_start": session.close_us, "post_end": post_us,
+        "pre_start": session.session_open_us, "pre_end": session.open_us,
+        "core_start": session.open_us, "core_end": session.close_us,
+        "post_start": session.close_us, "post_end": session.session_close_us,
     }  # fmt: skip
     return {
         "date": session.day.isoformat(),

@@ -10,7 +10,6 @@ from gambler_ai.exchange.desk.accounts import Margins, Position, held_for_orders
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import money, plain
-from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.wire.entities import asset_entity
 
 
@@ -73,14 +72,17 @@ def watchlist_entity(exchange: Exchange, row: Watchlist, *, assets: bool = True)
         "name": row.name,
     }
     if assets:
-        listed = exchange.market.listed
-        entity["assets"] = [asset_entity(ASSETS[s], tradable=listed(s, exchange.now_us)) for s in row.symbols]
+        market = exchange.market
+        entity["assets"] = [
+            asset_entity(market.assets[symbol], tradable=market.listed(symbol, exchange.now_us))
+            for symbol in row.symbols if symbol in market.assets
+        ]  # fmt: skip
     return entity
 
 
 def position_entity(exchange: Exchange, position: Position) -> dict[str, Any]:
     """A position at the last trade; shorts have negative quantities and values (BEHAVIOUR 4)."""
-    asset = ASSETS[position.symbol]
+    asset = exchange.market.assets[position.symbol]
     price, before = exchange.mark(position.symbol), exchange.mark(position.symbol, close=True)
     qty, cost = position.qty, position.qty * position.average
     value = qty * price

@@ -20,7 +20,7 @@ def test_assets_are_sorted_and_filtered(world):
     assert order == sorted(order)
     assert world.get("/v2/assets", status="active") == everything
     assert world.get("/v2/assets", asset_class="us_equity") == everything
-    assert names(world.get("/v2/assets", exchange="NYSE")) == ["IBM"]
+    assert names(world.get("/v2/assets", exchange="NYSE")) == ["BRK.A", "IBM"]
     assert world.get("/v2/assets", status="inactive") == []
     assert world.get("/v2/assets", asset_class="crypto") == []
     assert world.get("/v2/assets", attributes="ipo,ptp_no_exception") == []
