@@ -8,6 +8,7 @@ from decimal import ROUND_DOWN, Decimal
 import msgspec
 
 from gambler_ai.exchange.desk.orders import ENTRY, SELL, Fill, Order
+from gambler_ai.exchange.desk.settings import Settings
 from gambler_ai.exchange.numbers import SHARE_STEP, ZERO
 
 MARGIN_MINIMUM = Decimal(2000)  # less equity than this: no margin, no shorts
@@ -52,6 +53,7 @@ class Account(msgspec.Struct, kw_only=True):
     last_equity: Decimal
     last_maintenance: Decimal = ZERO
     last_gross: Decimal = ZERO
+    settings: Settings = Settings()
 
 
 class Margins(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ from gambler_ai.exchange.desk.orders import (
     WORKING,
     Order,
 )
+from gambler_ai.exchange.desk.settings import Settings, changed
 from gambler_ai.exchange.desk.succession import announce
 from gambler_ai.exchange.desk.tickets import Ticket, check_class, check_ticks, parse_ticket
 from gambler_ai.exchange.instants import DAY, MINUTE, SECOND
@@ -79,6 +80,13 @@ class Desk:
     def __init__(self, book: Book, market: Market) -> None:
         self._book = book
         self._market = market
+
+    def configure(self, changes: Mapping[str, Any]) -> Settings:
+        """PATCH /v2/account/configurations: what the settings are then. Raises Refusal."""
+        account = self._book.account
+        account.settings = changed(account.settings, changes)
+        self._book.account_changed = True
+        return account.settings
 
     def find(self, order_id: str) -> Order:
         """Raises Refusal 404."""

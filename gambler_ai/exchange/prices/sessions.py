@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from gambler_ai.exchange.instants import MINUTE, new_york, new_york_us
 
+PRE_MARKET_MINUTES, AFTER_HOURS_MINUTES = 330, 240  # from 4:00 on, and to 20:00, or 17:00 after an early close
 # 13:00 closes between the first and the last shipped day, taken from exchange_calendars once (a test
 # compares), because opening that calendar costs a second that every start of the embedded exchange would
 # pay.
@@ -36,6 +37,16 @@ class Session(NamedTuple):
     open_us: int
     close_us: int
     minutes: int
+
+    @property
+    def pre_open_us(self) -> int:
+        """When the pre-market begins (BEHAVIOUR 3, "Time in force, sessions")."""
+        return self.open_us - PRE_MARKET_MINUTES * MINUTE
+
+    @property
+    def post_close_us(self) -> int:
+        """When the after-hours end."""
+        return self.close_us + AFTER_HOURS_MINUTES * MINUTE
 
 
 def make_session(day: date, *, early: bool) -> Session:
