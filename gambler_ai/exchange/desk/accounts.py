@@ -25,6 +25,7 @@ class Position(msgspec.Struct, kw_only=True):
     average: Decimal = ZERO
     day_qty: Decimal = ZERO
     day_cost: Decimal = ZERO  # signed cost of today's trades
+    do_not_exercise: bool = False  # of a contract: its owner wants it to expire
 
     def apply(self, signed: Decimal, price: Decimal) -> None:
         """One execution: opening moves the average, closing does not."""

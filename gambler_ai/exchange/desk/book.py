@@ -13,6 +13,7 @@ from gambler_ai.exchange.desk.orders import BUY, FILLED, PARTIALLY_FILLED, Fill,
 from gambler_ai.exchange.hashing import make_uuid
 from gambler_ai.exchange.instants import new_york
 from gambler_ai.exchange.numbers import ZERO
+from gambler_ai.exchange.options.contracts import multiplier
 
 
 class Book:
@@ -123,7 +124,8 @@ class Book:
             status=order.status,
         )
         self.fills.append(fill)
-        self.account.cash += -qty * price if order.side == BUY else qty * price
+        value = qty * price * multiplier(order.symbol)
+        self.account.cash += -value if order.side == BUY else value
         self.account_changed = True
         self._apply(fill)
         self.events.note_fill(order, self.legs(order), fill, self.position_qty(order.symbol))

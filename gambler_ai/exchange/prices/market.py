@@ -4,6 +4,7 @@ for.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date
@@ -173,13 +174,22 @@ class Market:
             index -= 1
         return None
 
+    def all_splits(self, symbol: str) -> list[tuple[date, Decimal]]:
+        """First day at the new price, and new shares for one old: those of the prices, then the planned ones."""
+        series = ASSETS[symbol].series
+        real = [(on, Decimal(ratio)) for (name, on), ratio in SPLITS.items() if name == series]
+        return [*real, *self._splits.get(series, ())]
+
+    def splits_by(self, symbol: str, us: int) -> list[tuple[date, Decimal]]:
+        """Those that an instant has behind it, oldest first."""
+        today, days = new_york(us).date(), self.sessions.days
+        past = [split for split in self.all_splits(symbol) if split[0] <= today]
+        return sorted(split for split in past if us >= self.sessions.session(bisect_left(days, split[0])).open_us - 1)
+
     def _adjusted(self, symbol: str, close: int, day: date, us: int) -> int:
         """A day's close in the shares of an instant: what has been split between the two counts."""
-        today, series = new_york(us).date(), ASSETS[symbol].series
-        real = [(on, Decimal(ratio)) for (name, on), ratio in SPLITS.items() if name == series]
-        for on, ratio in (*real, *self._splits.get(series, ())):
-            opens_us = self.sessions.session(self.sessions.days.index(on)).open_us
-            if day < on <= today and us >= opens_us - 1:
+        for on, ratio in self.splits_by(symbol, us):
+            if day < on:
                 close = round(close / ratio)
         return close
 
