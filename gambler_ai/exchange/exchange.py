@@ -19,7 +19,7 @@ from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.deeds import Deeds
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
-from gambler_ai.exchange.desk import matching
+from gambler_ai.exchange.desk import expiry, matching
 from gambler_ai.exchange.desk.accounts import Account, Margins, margins
 from gambler_ai.exchange.desk.book import Book
 from gambler_ai.exchange.desk.desk import Desk, Fate
@@ -30,6 +30,9 @@ from gambler_ai.exchange.hashing import letters, make_uuid
 from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
 from gambler_ai.exchange.numbers import plain, to_decimal
+from gambler_ai.exchange.options.contracts import is_option
+from gambler_ai.exchange.options.market import OptionMarket
+from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.prices.market import Market, Tick, quote_around, tick_instant, ticks_until
 from gambler_ai.exchange.prices.sessions import Session
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
@@ -70,11 +73,12 @@ class Exchange:
         self.account_id, self.account_number = meta["account_id"], meta["account_number"]
         self.initial_cash = Decimal(meta["initial_cash"])
         self.market = Market(self.seed)
+        self.options = OptionMarket(self.market, self.seed)
         self.book = Book(meta["account_seed"], self.seed, journal.load_account(meta["account"]))
         journal.load(self.book)
         self.annals = journal.load_annals(meta)
         self._log_seq = len(journal.log())
-        self.desk = Desk(self.book, self.market)
+        self.desk = Desk(self.book, self.market, self.options)
         self.deeds = Deeds(self)
 
     @classmethod
@@ -236,13 +240,18 @@ class Exchange:
         self.now_us = end
         if end == session.close_us:
             matching.expire(self.book, end)
+            self._expire_contracts(session)
+
+    def _expire_contracts(self, session: Session) -> None:
+        """Orders have expired by now; what is in the money changes hands (`desk.expiry`)."""
+        expiry.settle(self.book, self.annals, self.account_id, session, self.mark)
 
     def _run_ticks(self, session: Session, end: int) -> None:
         """Each tick in turn, for the symbols with open orders only."""
         first, last = ticks_until(session, self.now_us), ticks_until(session, end)
         prices: dict[str, list[int]] = {}
         for symbol in sorted(self.book.open):  # at one instant the symbols meet their ticks in this order
-            day = self.market.day(symbol, session)
+            day = self.market.day(symbol, session) if symbol in ASSETS else None
             if day is not None:
                 prices[symbol] = day.prices[first:last].tolist()
         for place in range(last - first):
@@ -251,12 +260,14 @@ class Exchange:
                 if symbol in self.book.open:
                     bid, ask = quote_around(path[place])
                     matching.on_tick(self.book, symbol, Tick(us, path[place], bid, ask, 0), us)
+            if self.desk.options.has_orders:
+                self.desk.options.on_tick(session, first + place, us)
             if not self.book.open:
                 return
 
     def _roll_over(self) -> None:
         found = self.margins(closes=True)
-        self.book.roll_over(found.equity, found.maintenance, found.gross_cost)
+        self.book.roll_over(found.equity, found.maintenance, found.gross_cost, found.options)
 
     # figures
 
@@ -270,7 +281,9 @@ class Exchange:
         return self.market.sessions.is_open(self.now_us)
 
     def mark(self, symbol: str, *, close: bool = False) -> Decimal:
-        """The last trade, or the last day's close."""
+        """The last trade, or the last day's close; of a contract the middle of its quote."""
+        if is_option(symbol):
+            return self.options.last_close(symbol, self.now_us) if close else self.options.mark(symbol, self.now_us)
         if close:
             return to_decimal(self.market.last_close(symbol, self.now_us) or 0)
         tick = self.market.tick(symbol, self.now_us)
@@ -310,7 +323,7 @@ class Exchange:
         race = self.book.exits_race
         self.book = Book(names["account_seed"], self.seed, Account(cash=cash, last_equity=cash))
         self.book.exits_race, self.book.account_changed = race, True
-        self.desk = Desk(self.book, self.market)
+        self.desk = Desk(self.book, self.market, self.options)
         self._journal.commit(self.book, names | {"created": rfc3339(self.now_us)}, None, self.annals, anew=True)
 
     def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:

@@ -138,19 +138,12 @@ class Book:
             del self.positions[fill.symbol]
         self.changed_positions.add(fill.symbol)
 
-    def roll_over(self, equity: Decimal, maintenance: Decimal, gross_cost: Decimal) -> None:
+    def roll_over(self, equity: Decimal, maintenance: Decimal, gross_cost: Decimal, options: Decimal = ZERO) -> None:
         """A new day in New York: yesterday's figures are what today is measured against."""
-        account = self.account
-        if (account.last_equity, account.last_maintenance, account.last_gross) != (
-            equity,
-            maintenance,
-            gross_cost,
-        ):
-            account.last_equity, account.last_maintenance, account.last_gross = (
-                equity,
-                maintenance,
-                gross_cost,
-            )
+        account, figures = self.account, (equity, maintenance, gross_cost, options)
+        before = account.last_equity, account.last_maintenance, account.last_gross, account.last_options
+        if before != figures:
+            account.last_equity, account.last_maintenance, account.last_gross, account.last_options = figures
             self.account_changed = True
         for position in self.positions.values():
             position.day_qty, position.day_cost = position.qty, ZERO

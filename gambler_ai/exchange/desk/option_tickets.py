@@ -19,6 +19,7 @@ from gambler_ai.exchange.refusal import Refusal, bad_parameter, unprocessable
 
 LEGS_LEAST, LEGS_MOST = 2, 4
 INTENTS = {"buy_to_open": BUY, "buy_to_close": BUY, "sell_to_open": SELL, "sell_to_close": SELL}
+_TIMES_IN_FORCE = ("day", "gtc", "opg", "cls", "ioc", "fok")
 _SINGLE_TYPES, _MLEG_TYPES = (MARKET, LIMIT, STOP, STOP_LIMIT), (MARKET, LIMIT)
 
 
@@ -81,6 +82,8 @@ def parse_single(payload: Mapping[str, Any]) -> Ticket:
 
 
 def _check_terms(time_in_force: str, *, extended: bool) -> None:
+    if time_in_force not in _TIMES_IN_FORCE:
+        raise bad_parameter("invalid time_in_force")
     if time_in_force != "day":
         raise unprocessable("order_time_in_force provided not supported for options trading")
     if extended:
@@ -109,7 +112,7 @@ def parse_multi(payload: Mapping[str, Any]) -> MultiTicket:
         raise bad_parameter("invalid order type")
     if payload.get("notional") not in (None, ""):
         raise unprocessable("notional orders not supported for options trading")
-    _check_terms(str(payload.get("time_in_force") or "day"), extended=payload.get("extended_hours") in (True, "true"))
+    _check_terms(str(payload.get("time_in_force") or ""), extended=payload.get("extended_hours") in (True, "true"))
     qty, limit = _number(payload, "qty"), _number(payload, "limit_price")
     if qty is None:
         raise bad_parameter("qty is required")
