@@ -22,8 +22,9 @@ from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_STA
 from gambler_ai.exchange.desk import expiry, matching
 from gambler_ai.exchange.desk.accounts import Account, Margins, margins
 from gambler_ai.exchange.desk.book import Book
-from gambler_ai.exchange.desk.desk import Desk, Fate
+from gambler_ai.exchange.desk.desk import Desk
 from gambler_ai.exchange.desk.events import OrderEvent
+from gambler_ai.exchange.desk.fates import Fate
 from gambler_ai.exchange.desk.orders import Order
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET
 from gambler_ai.exchange.hashing import letters, make_uuid

@@ -2,9 +2,9 @@
 
 At the close of its last session a contract that is a cent or more in the money, by the underlying's last trade, is
 exercised (long, unless its owner has said not to) or assigned (short): the contract goes, shares move at the strike.
-Each is two activities of one group, OPEXC or OPASN and the OPTRD of the shares; what is worthless is one OPEXP. Nobody is
-assigned early. Alpaca sells what an account could not pay for in the last hour; here it is exercised all the same, and
-cash may go below zero. All of it is one step of the exchange, so one commit.
+Each is two activities of one group, OPEXC or OPASN and the OPTRD of the shares; what is worthless is one OPEXP. Nobody
+is assigned early. Alpaca sells what an account could not pay for in the last hour; here it is exercised all the same,
+and cash may go below zero. All of it is one step of the exchange, so one commit.
 """
 
 from __future__ import annotations

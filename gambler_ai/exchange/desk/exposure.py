@@ -1,4 +1,4 @@
-"""What the account is exposed to in the contracts of an underlying, open orders included, and which shares stand for it."""
+"""What the account may owe on the contracts of an underlying, open orders included, and which shares stand for it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gambler_ai.exchange.options.contracts import Contract
 
 
 def exposure(book: Book, underlying: str, *, without: Order | None = None) -> dict[Contract, Decimal]:
-    """The contracts of an underlying as if the worst of what is open had filled: all that is sold, and what is bought only
-    where it fills together with it.
+    """The contracts of an underlying as if the worst of what is open had filled: all that is sold, and what is bought
+    only where it fills together with it.
     """
     holdings = [(position.symbol, position.qty) for position in book.positions.values()]
     for order in book.open_orders():

@@ -1,8 +1,8 @@
 """Orders of class ``mleg``: a parent that has no symbol, and legs that fill with it or not at all (BEHAVIOUR 3).
 
 A unit's net price is what its legs cost at the quotes, buys at the ask and sells at the bid: above zero a debit, below
-zero a credit. The order is marketable when the net is at or under its limit, and when somebody bids for each leg that is
-sold. Each leg executes at its own quote; the parent's price is the net.
+zero a credit. The order is marketable when the net is at or under its limit, and when somebody bids for each leg that
+is sold. Each leg executes at its own quote; the parent's price is the net.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from gambler_ai.exchange.desk.orders import (
 )
 from gambler_ai.exchange.desk.succession import announce
 from gambler_ai.exchange.desk.tickets import Ticket
-from gambler_ai.exchange.instants import MINUTE, new_york
+from gambler_ai.exchange.instants import MINUTE
 from gambler_ai.exchange.numbers import CENT, ZERO, plain, to_decimal
 from gambler_ai.exchange.options.contracts import MULTIPLIER, Contract, is_option, parse_symbol
 from gambler_ai.exchange.options.market import OptionMarket
@@ -113,8 +113,7 @@ class OptionDesk:
         """Nothing is opened from 15:30 on the day of its expiry (half an hour before an early close)."""
         left_us = self._options.listing.close_us(contract.expiry) - now_us
         if intent.endswith("to_open") and left_us <= LAST_OPENING_MINUTES * MINUTE:
-            if contract.expiry == new_york(now_us).date():
-                raise unprocessable("contracts that expire today cannot be opened after 3:30pm")
+            raise unprocessable("contracts that expire today cannot be opened after 3:30pm")
 
     # one contract
 
@@ -228,8 +227,8 @@ class OptionDesk:
     def replace(
         self, order: Order, changes: Mapping[str, Any], now_us: int, figures: Figures, fate: Fate, ends: str
     ) -> tuple[dict[str, Any], Order]:
-        """PATCH: as `desk.Desk.replace`, which has looked at the order's status. Of an ``mleg`` order only the limit can
-        be replaced, and only of the whole. Raises Refusal.
+        """PATCH: as `desk.Desk.replace`, which has looked at the order's status. Of an ``mleg`` order only the
+        limit can be replaced, and only of the whole. Raises Refusal.
         """
         new = self._multi_changed(order, changes, now_us, figures) if order.order_class == MLEG else None
         if new is None:
@@ -323,9 +322,13 @@ class OptionDesk:
         """Nobody buys at a bid of zero: a sale waits."""
         pending = order.status in (PENDING_CANCEL, PENDING_REPLACE)
         if order.side == SELL and not tick.bid and not pending:
-            if order.is_open and order.status in (ACCEPTED, PENDING_NEW) and us >= order.fills_from_us:
-                if order.replaces is None or self._book.orders[order.replaces].status != PENDING_REPLACE:
-                    self._book.move(order, NEW, us)
+            if (
+                order.is_open
+                and order.status in (ACCEPTED, PENDING_NEW)
+                and us >= order.fills_from_us
+                and order.replaces is None
+            ):
+                self._book.move(order, NEW, us)
             return
         matching.meet(self._book, order, tick, us)
 
@@ -334,8 +337,8 @@ class OptionDesk:
         return any(not symbol or is_option(symbol) for symbol in self._book.open)
 
     def on_tick(self, session: Session, place: int, us: int) -> None:
-        """Every open order for contracts, at the underlyings' tick of this number: by symbol, oldest first; ``mleg``, which
-        have none, before the others.
+        """Every open order for contracts, at the underlyings' tick of this number: by symbol, oldest first; ``mleg``,
+        which have none, before the others.
         """
         ticks: dict[str, Tick | None] = {}
         for symbol in sorted(self._book.open):
@@ -356,4 +359,3 @@ class OptionDesk:
             multileg.meet(self._book, order, ticks, us)
         elif (tick := ticks[order.symbol]) is not None:
             self._meet_single(order, tick, us)
-

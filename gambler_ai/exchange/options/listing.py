@@ -54,7 +54,9 @@ class Listing:
         if contract.underlying not in ASSETS or not is_expiry(days, contract.expiry):
             return False
         wanted = int(contract.strike * 1000)
-        return wanted in self._strikes(contract.underlying, contract.expiry, min(us, self.close_us(contract.expiry) - 1))
+        return wanted in self._strikes(
+            contract.underlying, contract.expiry, min(us, self.close_us(contract.expiry) - 1)
+        )
 
     def strikes(self, underlying: str, expiry: date, us: int) -> list[Decimal]:
         """In dollars, ascending."""

@@ -11,7 +11,16 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 from gambler_ai.exchange.refusal import Refusal
-from gambler_ai.exchange.rest import account, control, market_data, orders, positions, reference
+from gambler_ai.exchange.rest import (
+    account,
+    control,
+    market_data,
+    option_data,
+    options,
+    orders,
+    positions,
+    reference,
+)
 from gambler_ai.exchange.rest.handling import Handler, reply
 
 CONTROL_PREFIX = "/_exchange/"
@@ -49,6 +58,18 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", "/v2/positions", positions.delete_positions),
     ("GET", "/v2/positions/{symbol}", positions.get_position),
     ("DELETE", "/v2/positions/{symbol}", positions.delete_position),
+    ("POST", "/v2/positions/{symbol}/exercise", options.post_exercise),
+    ("POST", "/v2/positions/{symbol}/do-not-exercise", options.post_do_not_exercise),
+    ("GET", "/v2/options/contracts", options.get_contracts),
+    ("GET", "/v2/options/contracts/{symbol_or_id}", options.get_contract),
+    ("GET", "/v1beta1/options/bars", option_data.get_bars),
+    ("GET", "/v1beta1/options/trades", option_data.get_trades),
+    ("GET", "/v1beta1/options/trades/latest", option_data.get_latest_trades),
+    ("GET", "/v1beta1/options/quotes/latest", option_data.get_latest_quotes),
+    ("GET", "/v1beta1/options/snapshots", option_data.get_snapshots),
+    ("GET", "/v1beta1/options/snapshots/{underlying_symbol}", option_data.get_chain),
+    ("GET", "/v1beta1/options/meta/conditions/{ticktype}", option_data.get_conditions),
+    ("GET", "/v1beta1/options/meta/exchanges", option_data.get_exchanges),
     ("GET", "/v2/clock", reference.get_clock),
     ("GET", "/v2/calendar", reference.get_calendar),
     ("GET", "/v2/assets", reference.get_assets),

@@ -38,8 +38,8 @@ def asset_class_of(symbol: str) -> str:
 
 
 def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
-    """One order; ``legs`` only where they are nested (BEHAVIOUR 3, "entity"). The parent of an ``mleg`` has no symbol, side
-    and intent, its legs have no type.
+    """One order; ``legs`` only where they are nested (BEHAVIOUR 3, "entity"). The parent of an ``mleg`` has no symbol,
+    side and intent, its legs have no type.
     """
     created = rfc3339(order.created_us)
     return {

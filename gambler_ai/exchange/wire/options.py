@@ -1,4 +1,4 @@
-"""Alpaca's JSON for contracts and their market data: strikes and sizes as strings, market data as numbers (BEHAVIOUR 5, 6).
+"""Alpaca's JSON for contracts, with strikes and sizes as strings, and for their market data (BEHAVIOUR 5, 6).
 
 The condition of a quote or a trade is a string here, not a list. ``indicative`` and ``opra`` are one feed.
 """
@@ -21,7 +21,11 @@ EXCHANGES = {
 }  # fmt: skip
 #: Those that can occur here, and the neighbours that a client may look up.
 CONDITIONS = {
-    "trade": {"I": "AUTO - Automatic Execution", "a": "SLAN - Single Leg Auction Non ISO", "g": "MLAT - Multi Leg Auction"},
+    "trade": {
+        "I": "AUTO - Automatic Execution",
+        "a": "SLAN - Single Leg Auction Non ISO",
+        "g": "MLAT - Multi Leg Auction",
+    },
     "quote": {"A": "Eligible for Automatic Execution", " ": "Regular Trading", "R": "Rotation"},
 }
 
@@ -31,8 +35,9 @@ def contract_entity(contract: Contract, options: OptionMarket, us: int, *, deliv
     active = us < options.listing.close_us(contract.expiry)
     asset_id = ASSETS[contract.underlying].id
     before = options.session_before(us)
-    known = before is not None and options.listing.is_listed(contract, before.close_us) and before.day <= contract.expiry
-    day = before.day.isoformat() if before is not None and known else None
+    known = (
+        before is not None and options.listing.is_listed(contract, before.close_us) and before.day <= contract.expiry
+    )
     entity: dict[str, Any] = {
         "id": contract.id,
         "symbol": contract.symbol,
@@ -48,12 +53,12 @@ def contract_entity(contract: Contract, options: OptionMarket, us: int, *, deliv
         "strike_price": plain(contract.strike),
         "multiplier": str(MULTIPLIER),
         "size": str(MULTIPLIER),
-        "open_interest": str(options.open_interest(contract, us)) if day else None,
-        "open_interest_date": day,
-        "close_price": money(options.last_close(contract.symbol, us)) if day else None,
-        "close_price_date": day,
         "ppind": True,
     }
+    if before is not None and known:
+        day = before.day.isoformat()
+        entity |= {"open_interest": str(options.open_interest(contract, us)), "open_interest_date": day}
+        entity |= {"close_price": money(options.last_close(contract.symbol, us)), "close_price_date": day}
     if deliverables:
         entity["deliverables"] = [{
             "type": "equity", "symbol": contract.underlying, "asset_id": asset_id, "amount": str(MULTIPLIER),
