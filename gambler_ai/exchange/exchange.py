@@ -19,7 +19,6 @@ from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.deeds import Deeds
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
-from gambler_ai.exchange.desk import expiry, matching
 from gambler_ai.exchange.desk.accounts import Account, Margins, margins
 from gambler_ai.exchange.desk.book import Book
 from gambler_ai.exchange.desk.desk import Desk
@@ -33,9 +32,8 @@ from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
 from gambler_ai.exchange.numbers import plain, to_decimal
 from gambler_ai.exchange.options.contracts import is_option
 from gambler_ai.exchange.options.market import OptionMarket
-from gambler_ai.exchange.prices.assets import ASSETS
-from gambler_ai.exchange.prices.market import Market, Tick, quote_around, tick_instant, ticks_until
-from gambler_ai.exchange.prices.sessions import Session
+from gambler_ai.exchange.passage import Passage
+from gambler_ai.exchange.prices.market import Market
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
 
 SAVE_INSTANT_EVERY = 15 * MINUTE  # market time; what a crash can take back of an idle market's clock
@@ -81,6 +79,7 @@ class Exchange:
         self._log_seq = len(journal.log())
         self.desk = Desk(self.book, self.market, self.options)
         self.deeds = Deeds(self)
+        self._passage = Passage(self)
 
     @classmethod
     def open(
@@ -207,68 +206,9 @@ class Exchange:
     def _catch_up(self) -> None:
         target = to_us(self.clock.now())
         for deed in self.deeds.due(target):
-            self._live_to(deed.at_us)
+            self._passage.to(deed.at_us)
             self.deeds.perform(deed)
-        self._live_to(target)
-
-    def _live_to(self, target: int) -> None:
-        while self.now_us < target:
-            index = self.market.sessions.first_index_closing_after(self.now_us)
-            if index is None or not (self.book.open or self.book.positions):
-                self._skip(target)
-                return
-            self._live_through(self.market.sessions.session(index), target)
-
-    def _skip(self, target: int) -> None:
-        """Nothing is open and nothing held (or the data have ended): only the day may change."""
-        index = self.market.sessions.last_index_opened_by(target)
-        if index is not None and self.market.sessions.session(index).start_us > self.now_us and not self.book.positions:
-            cash = self.book.account.cash
-            self.book.roll_over(cash, Decimal(0), Decimal(0))
-        self.now_us = target
-
-    def _live_through(self, session: Session, target: int) -> None:
-        """From now to the session's close, or to ``target`` if that is sooner; that instant included."""
-        if self.now_us < session.start_us:
-            if target < session.start_us:
-                self.now_us = target
-                return
-            self.now_us = session.start_us
-            self._roll_over()
-        end = min(target, session.close_us)
-        if self.book.open and end >= session.open_us:
-            self._run_ticks(session, end)
-        self.now_us = end
-        if end == session.close_us:
-            matching.expire(self.book, end)
-            self._expire_contracts(session)
-
-    def _expire_contracts(self, session: Session) -> None:
-        """Orders have expired by now; what is in the money changes hands (`desk.expiry`)."""
-        expiry.settle(self.book, self.annals, self.account_id, session, self.mark)
-
-    def _run_ticks(self, session: Session, end: int) -> None:
-        """Each tick in turn, for the symbols with open orders only."""
-        first, last = ticks_until(session, self.now_us), ticks_until(session, end)
-        prices: dict[str, list[int]] = {}
-        for symbol in sorted(self.book.open):  # at one instant the symbols meet their ticks in this order
-            day = self.market.day(symbol, session) if symbol in ASSETS else None
-            if day is not None:
-                prices[symbol] = day.prices[first:last].tolist()
-        for place in range(last - first):
-            us = tick_instant(session, first + place)
-            for symbol, path in prices.items():
-                if symbol in self.book.open:
-                    bid, ask = quote_around(path[place])
-                    matching.on_tick(self.book, symbol, Tick(us, path[place], bid, ask, 0), us)
-            if self.desk.options.has_orders:
-                self.desk.options.on_tick(session, first + place, us)
-            if not self.book.open:
-                return
-
-    def _roll_over(self) -> None:
-        found = self.margins(closes=True)
-        self.book.roll_over(found.equity, found.maintenance, found.gross_cost, found.options)
+        self._passage.to(target)
 
     # figures
 
@@ -294,6 +234,16 @@ class Exchange:
         book = self.book
         mark = partial(self.mark, close=closes)
         return margins(book.account, book.positions.values(), book.open_orders(), mark)
+
+    @property
+    def path(self) -> Path | None:
+        """Where the account lives; None for memory."""
+        return self._journal.path
+
+    @property
+    def posts(self) -> int:
+        """How many POSTs of orders ever arrived."""
+        return self._log_seq
 
     # commands; the caller is inside ``step``
 

@@ -67,6 +67,7 @@ class Margins(msgspec.Struct, frozen=True, kw_only=True):
     short_value: Decimal
     gross_cost: Decimal
     equity: Decimal
+    largest: Decimal  # value of the largest position
     initial: Decimal
     maintenance: Decimal
     multiplier: int
@@ -88,24 +89,30 @@ def _maintenance(qty: Decimal, price: Decimal) -> Decimal:
 
 
 def reserved(orders: Iterable[Order]) -> Decimal:
-    """What the open buys and short sells block until they fill or end."""
-    total = ZERO
+    """What the open buys and short sells block until they fill or end; of an order that is being replaced and the new
+    one the larger (BEHAVIOUR 3, "Cancel / replace").
+    """
+    blocks: dict[str, Decimal] = {}
     for order in orders:
         if order.reserve_price and order.role == ENTRY:
-            total += order.notional if order.notional is not None else order.remaining * order.reserve_price
-    return total
+            value = order.remaining * order.reserve_price if order.notional is None else order.notional
+            place = order.replaces if order.replaces in blocks else order.id
+            assert place is not None
+            blocks[place] = max(blocks.get(place, ZERO), value)
+    return sum(blocks.values(), ZERO)
 
 
 def margins(account: Account, positions: Iterable[Position], open_orders: Iterable[Order], mark: Mark) -> Margins:
-    """Equity and buying power. Four times the last day's excess once margin is open, else cash (BEHAVIOUR 2). Contracts
-    are not marginable: what they tie up counts whole, and four times where power is four times the excess.
+    """Equity and buying power (BEHAVIOUR 2): of the day's, the night's or no margin, as equity and owner allow.
+    Contracts are not marginable: what they tie up counts whole, and four times where power is four times the excess.
     """
-    long_value = short_value = maintenance = gross_cost = short_stock = stock = options = ZERO
+    long_value = short_value = maintenance = gross_cost = largest = short_stock = stock = options = ZERO
     quantities: dict[str, Decimal] = {}
     for position in positions:
         price, shares = mark(position.symbol), units_of(position.symbol)
         value = position.qty * price * shares
         long_value, short_value = long_value + max(value, ZERO), short_value + min(value, ZERO)
+        largest = max(largest, abs(value))
         quantities[position.symbol] = position.qty
         if shares > 1:
             options += value
@@ -120,32 +127,32 @@ def margins(account: Account, positions: Iterable[Position], open_orders: Iterab
     blocked = reserved(open_orders)
     cash_power = max(account.cash + 2 * short_stock - required - blocked, ZERO)
     regt = max(2 * (equity - initial) - blocked, ZERO)
-    multiplier = 4 if equity >= MARGIN_MINIMUM else 1
-    power, options_power = cash_power, cash_power
+    multiplier = min(4 if equity >= MARGIN_MINIMUM else 1, int(account.settings.max_margin_multiplier))
+    power = regt if multiplier == 2 else cash_power
+    options_power = cash_power if multiplier == 1 else max(equity - initial - blocked, ZERO)
     if multiplier == 4:
         opened_today = max(gross_cost - account.last_gross, ZERO) + 4 * max(options - account.last_options, ZERO)
         power = max(4 * (account.last_equity - account.last_maintenance) - opened_today - blocked, ZERO)
-        options_power = max(equity - initial - blocked, ZERO)
     return Margins(
-        long_value=long_value, short_value=short_value, gross_cost=gross_cost, equity=equity, initial=initial,
-        maintenance=maintenance + options, multiplier=multiplier, buying_power=power, regt=regt, cash_power=cash_power,
-        options=options, options_power=options_power,
+        long_value=long_value, short_value=short_value, gross_cost=gross_cost, equity=equity, largest=largest,
+        initial=initial, maintenance=maintenance + options, multiplier=multiplier, buying_power=power, regt=regt,
+        cash_power=cash_power, options=options, options_power=options_power,
     )  # fmt: skip
 
 
 def held_for_orders(position_qty: Decimal, orders: Iterable[Order]) -> tuple[Decimal, list[str]]:
-    """What the open exits hold of a position, an OCO or bracket pair once, and whose orders they are
-    (BEHAVIOUR 4).
+    """What the open exits hold of a position, and whose orders they are. An OCO or bracket pair counts once, and so
+    does an order that is being replaced with the new one (BEHAVIOUR 4).
     """
     groups: dict[str, Decimal] = {}
-    related: list[str] = []
+    places: dict[str, str] = {}
     for order in orders:
         closes = (order.side == SELL) == (position_qty > 0)
         if not position_qty or not closes or order.waiting or order.reserve_price:
             continue
-        groups[order.group] = max(groups.get(order.group, ZERO), order.remaining)
-        related.append(order.id)
-    return sum(groups.values(), ZERO), related
+        place = places[order.id] = places.get(order.replaces or "", order.group)
+        groups[place] = max(groups.get(place, ZERO), order.remaining)
+    return sum(groups.values(), ZERO), list(places)
 
 
 def replay(fills: Iterable[Fill], splits: Iterable[tuple[int, str, Decimal]] = ()) -> dict[str, Position]:

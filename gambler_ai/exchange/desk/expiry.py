@@ -16,6 +16,7 @@ from gambler_ai.exchange.annals import Activity, Annals
 from gambler_ai.exchange.desk import matching
 from gambler_ai.exchange.desk.accounts import MARGIN_MINIMUM, Margins, Position, held_for_orders
 from gambler_ai.exchange.desk.book import Book
+from gambler_ai.exchange.desk.orders import BUY, SELL, Fill
 from gambler_ai.exchange.hashing import make_uuid
 from gambler_ai.exchange.instants import new_york
 from gambler_ai.exchange.numbers import CENT, ZERO, plain
@@ -29,6 +30,7 @@ _WORDS = {
     TRADE: "Option Trade", ADJUSTMENT: "Option Corporate Action",
 }  # fmt: skip
 Mark = Callable[[str], Decimal]
+Spot = Callable[[str, int], Decimal]
 
 
 class _Clerk:
@@ -94,18 +96,31 @@ class _Clerk:
         )  # fmt: skip
 
 
+def moves_of(annals: Annals, account_id: str) -> list[Fill]:
+    """What exercise, expiry and splits of contracts have moved, as executions: for a look at positions of the past."""
+    return [
+        Fill(
+            seq=0, id=activity.id, order_id="", symbol=activity.symbol, side=BUY if activity.qty > 0 else SELL,
+            at_us=activity.at_us, qty=abs(activity.qty), price=activity.price or ZERO, cum_qty=ZERO, leaves_qty=ZERO,
+            status="",
+        )
+        for activity in annals.activities
+        if activity.type in _WORDS and activity.account_id == account_id
+    ]  # fmt: skip
+
+
 def contracts_held(book: Book) -> list[tuple[Contract, Position]]:
     """In the order of their symbols."""
     found = ((parse_symbol(symbol), book.positions[symbol]) for symbol in sorted(book.positions))
     return [(contract, position) for contract, position in found if contract is not None]
 
 
-def settle(book: Book, annals: Annals, account_id: str, session: Session, mark: Mark) -> None:
+def settle(book: Book, annals: Annals, account_id: str, session: Session, spot_of: Spot) -> None:
     """At the close of a session: everything that expires with it."""
     clerk = _Clerk(book, annals, account_id, session.close_us)
     for contract, position in contracts_held(book):
         if contract.expiry <= session.day:
-            spot = mark(contract.underlying)
+            spot = spot_of(contract.underlying, session.close_us)
             wanted = position.qty < 0 or not position.do_not_exercise
             if contract.intrinsic(spot) >= CENT and wanted:
                 _deliver(clerk, contract, position.qty)
@@ -144,7 +159,8 @@ def exercise(book: Book, annals: Annals, account_id: str, symbol: str, us: int, 
     shares = book.position_qty(contract.underlying)
     if contract.kind == CALL and shares >= 0 and cost > found.buying_power:
         raise forbidden("insufficient buying power", buying_power=plain(found.buying_power), cost_basis=plain(cost))
-    if contract.kind != CALL and shares < qty * MULTIPLIER and found.equity < MARGIN_MINIMUM:
+    may_short = found.equity >= MARGIN_MINIMUM and not book.account.settings.no_shorting
+    if contract.kind != CALL and shares < qty * MULTIPLIER and not may_short:
         raise forbidden("account is not allowed to short")
     _deliver(_Clerk(book, annals, account_id, us), contract, qty)
 

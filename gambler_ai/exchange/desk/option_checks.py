@@ -20,11 +20,13 @@ APPROVED_LEVEL = SPREADS  # what a paper account has
 
 def level_of(book: Book) -> int:
     """The effective level: what is approved, or less if the owner has set less."""
-    most = book.account.settings.max_options_trading_level
-    return APPROVED_LEVEL if most is None else min(most, APPROVED_LEVEL)
+    return min(book.account.settings.max_options_trading_level, APPROVED_LEVEL)
 
 
 def check_level(book: Book, needed: int) -> None:
+    """Raises Refusal: the owner has suspended trading, or the level does not reach."""
+    if book.account.settings.suspend_trade:
+        raise forbidden("new orders are rejected by user request")
     level = level_of(book)
     if not level:
         raise forbidden("account is not authorized to trade options")

@@ -12,7 +12,8 @@ from math import gcd
 from typing import Any, NamedTuple
 
 from gambler_ai.exchange.desk.orders import BUY, LIMIT, MARKET, MLEG, SELL, STOP, STOP_LIMIT
-from gambler_ai.exchange.desk.tickets import MAX_CLIENT_ID, SUB_PENNY, Ticket, parse_ticket
+from gambler_ai.exchange.desk.rules import SUB_PENNY
+from gambler_ai.exchange.desk.tickets import MAX_CLIENT_ID, Ticket, parse_ticket
 from gambler_ai.exchange.numbers import CENT, parse_decimal, plain
 from gambler_ai.exchange.options.contracts import is_option, parse_id
 from gambler_ai.exchange.refusal import Refusal, bad_parameter, unprocessable
@@ -56,6 +57,14 @@ def symbol_of(text: str) -> str:
         return text.upper()
     contract = parse_id(text) if len(text) == 36 else None
     return contract.symbol if contract is not None else ""
+
+
+def check_request(payload: Mapping[str, Any]) -> None:
+    """Raises Refusal for a body that no account could have taken."""
+    if payload.get("order_class") == MLEG:
+        parse_multi(payload)
+    else:
+        parse_single(payload)
 
 
 def parse_single(payload: Mapping[str, Any]) -> Ticket:

@@ -11,7 +11,7 @@ from gambler_ai.exchange.instants import MINUTE, new_york, new_york_us
 from gambler_ai.exchange.options.contracts import Contract
 from gambler_ai.exchange.options.expiries import first_listed
 from gambler_ai.exchange.options.market import OptionMarket, OptionTrade
-from gambler_ai.exchange.prices.market import Bar
+from gambler_ai.exchange.prices.bars import Bar
 from gambler_ai.exchange.prices.sessions import Session
 
 _HOUR_MINUTES = 60

@@ -17,12 +17,13 @@ from gambler_ai.exchange.instants import new_york
 from gambler_ai.exchange.numbers import SCALE
 from gambler_ai.exchange.options.contracts import CALL, PUT, Contract
 from gambler_ai.exchange.options.expiries import expiries_between, first_listed, is_expiry, is_monthly, listed_expiries
-from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.prices.market import Market
 
 # Up to which price (dollars) the strikes are so far apart (thousandths of a dollar).
-_STEPS = ((10, 500), (50, 1_000), (200, 2_500), (500, 5_000))
-_STEP_ABOVE = 10_000
+_STEPS = ((10, 500), (50, 1_000), (200, 2_500), (500, 5_000), (2_000, 10_000))
+_STEP_ABOVE = 50_000
+DEAREST = 10_000  # dollars: nothing is listed on a share that costs more, and the symbol's strike has five digits
+_STRIKE_MOST = 99_999_999
 _THOUSANDTHS = SCALE // 1000
 _WIDTH_MONTHLY, _WIDTH_WEEKLY = 35, 20  # percent
 MAX_CACHED = 4_096
@@ -32,7 +33,13 @@ def _step(close: int) -> int:
     return next((step for below, step in _STEPS if close < below * SCALE), _STEP_ABOVE)
 
 
-class Listing:
+def splits_by(market: Market, symbol: str, us: int) -> list[tuple[date, Decimal]]:
+    """The splits that an instant has behind it, oldest first."""
+    found, today = market.splits(market.assets[symbol].series), new_york(us).date()
+    return sorted(split for split in found if split[0] < today or (split[0] == today and us >= market.split_us(today)))
+
+
+class ContractListing:
     """The contracts of one market."""
 
     def __init__(self, market: Market) -> None:
@@ -51,7 +58,7 @@ class Listing:
     def is_listed(self, contract: Contract, us: int) -> bool:
         """Was it listed by this instant (and, for one that has expired, to its end)?"""
         days = self._market.sessions.days
-        if contract.underlying not in ASSETS or not is_expiry(days, contract.expiry):
+        if contract.underlying not in self._market.assets or not is_expiry(days, contract.expiry):
             return False
         wanted = int(contract.strike * 1000)
         return wanted in self._strikes(
@@ -84,7 +91,7 @@ class Listing:
 
     def _strikes(self, underlying: str, expiry: date, us: int) -> tuple[int, ...]:
         """In thousandths of a dollar."""
-        splits = self._market.splits_by(underlying, us)
+        splits = splits_by(self._market, underlying, us)
         today = new_york(us).date()
         place = underlying, expiry, today, len(splits)
         found = self._cache.get(place)
@@ -103,6 +110,8 @@ class Listing:
         if today < listed or first >= end or bars.days[-1] < expiry:
             return ()
         width = _WIDTH_MONTHLY if is_monthly(expiry) else _WIDTH_WEEKLY
+        if int(bars.ohlcv[first, 3]) > DEAREST * SCALE:
+            return ()
         found: set[int] = set()
         closes: list[int] = []
         ahead = [split for split in splits if split[0] > bars.days[first]]
@@ -123,4 +132,4 @@ def _after_split(strikes: set[int], close: int, ratio: Decimal) -> tuple[set[int
 def _grid(closes: list[int], width: int) -> set[int]:
     step = _step(closes[0])
     low, high = min(closes) * (100 - width) // (100 * _THOUSANDTHS), max(closes) * (100 + width) // (100 * _THOUSANDTHS)
-    return set(range(max(-(-low // step), 1) * step, high + 1, step))
+    return set(range(max(-(-low // step), 1) * step, min(high, _STRIKE_MOST) + 1, step))

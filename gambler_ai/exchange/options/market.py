@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,12 @@ from gambler_ai.exchange.hashing import key, uniforms
 from gambler_ai.exchange.instants import DAY
 from gambler_ai.exchange.numbers import SCALE, to_decimal
 from gambler_ai.exchange.options import pricing
-from gambler_ai.exchange.options.contracts import Contract, parse_symbol
-from gambler_ai.exchange.options.listing import Listing
+from gambler_ai.exchange.options.contracts import CALL, Contract, parse_symbol
+from gambler_ai.exchange.options.grid import tick_instant, ticks_until
+from gambler_ai.exchange.options.listing import ContractListing
 from gambler_ai.exchange.options.surface import Surface
 from gambler_ai.exchange.prices.daily import CENT
-from gambler_ai.exchange.prices.market import Market, Tick, tick_instant, ticks_until
+from gambler_ai.exchange.prices.market import Market, Tick
 from gambler_ai.exchange.prices.sessions import Session
 
 WIDE_TICK, WIDE_FROM = 5 * CENT, 3 * SCALE
@@ -36,7 +37,8 @@ TRADES_AT_THE_MONEY, TRADES_FADE, TRADES_LEAST = 0.15, 6.0, 0.002
 OLDEST_TRADE_SESSIONS = 10  # so far back a last trade is looked for
 QUOTE_SIZE = 25
 YEAR_US = 365 * DAY
-MAX_CACHED_DAYS = 512
+MAX_CACHED_DAYS, MAX_ANSWERS = 512, 64
+V = TypeVar("V")
 
 
 class Value(NamedTuple):
@@ -81,9 +83,10 @@ class OptionMarket:
 
     def __init__(self, market: Market, seed: int) -> None:
         self.underlyings = market
-        self.listing = Listing(market)
+        self.listing = ContractListing(market)
         self._surface = Surface(market, seed)
         self._seed = seed
+        self._answers: dict[tuple[str, int], Any] = {}
         self._trades: OrderedDict[tuple[Contract, date], list[int]] = OrderedDict()
 
     # at an instant
@@ -93,7 +96,7 @@ class OptionMarket:
         contract = parse_symbol(symbol)
         if contract is None or not self.listing.is_listed(contract, us):
             return None
-        found = self._place(contract, us)
+        found = self._place(contract.underlying, min(us, self.listing.close_us(contract.expiry)))
         return None if found is None else self.tick_at(contract, *found)
 
     def tick_at(self, contract: Contract, session: Session, place: int) -> Tick | None:
@@ -108,7 +111,7 @@ class OptionMarket:
 
     def value(self, contract: Contract, us: int) -> Value | None:
         """The model at the underlying's last tick in regular hours; None before its first."""
-        found = self._place(contract, us)
+        found = self._place(contract.underlying, min(us, self.listing.close_us(contract.expiry)))
         return None if found is None else self.value_at(contract, *found)
 
     def value_at(self, contract: Contract, session: Session, place: int) -> Value | None:
@@ -116,14 +119,15 @@ class OptionMarket:
         if day is None:
             return None
         at_us = tick_instant(session, place)
-        return self._value(contract, int(day.prices[place]), at_us, self.listing.close_us(contract.expiry))
+        return self._value(contract, int(day.prices[place]), session.day, at_us)
 
-    def _value(self, contract: Contract, spot: int, at_us: int, end_us: int) -> Value:
-        years = max(end_us - at_us, 1) / YEAR_US
+    def _value(self, contract: Contract, spot: int, day: date, at_us: int) -> Value:
+        years = max(self.listing.close_us(contract.expiry) - at_us, 1) / YEAR_US
         price, strike = spot / SCALE, float(contract.strike)
-        level = self._surface.volatility(contract.underlying, at_us, spot=price, strike=strike, years=years)
+        level = self._surface.volatility(contract.underlying, day, spot=price, strike=strike, years=years)
         model = round(pricing.value(contract.kind, price, strike, years, level) * SCALE)
-        worth = int(contract.intrinsic(to_decimal(spot)) * SCALE)
+        worth = spot - round(strike * SCALE)
+        worth = worth if contract.kind == CALL else -worth
         return Value(max(model, worth, 0), price, years, level)
 
     def mark(self, symbol: str, us: int) -> Decimal:
@@ -131,6 +135,12 @@ class OptionMarket:
         contract = parse_symbol(symbol)
         value = None if contract is None else self.value(contract, us)
         return Decimal(0) if value is None else _mark(value)
+
+    def spot(self, underlying: str, us: int) -> Decimal:
+        """Its last trade in regular hours: what contracts are settled by. Zero for one that never traded."""
+        found = self._place(underlying, us)
+        day = self.underlyings.day(underlying, found[0]) if found is not None else None
+        return Decimal(0) if found is None or day is None else to_decimal(int(day.prices[found[1]]))
 
     def last_close(self, symbol: str, us: int) -> Decimal:
         """The mark at the last close before the New York day of ``us``, in the shares of today."""
@@ -140,35 +150,47 @@ class OptionMarket:
         spot = self.underlyings.last_close(contract.underlying, us)
         if spot is None:
             return Decimal(0)
-        return _mark(self._value(contract, spot, before.close_us, self.listing.close_us(contract.expiry)))
+        return _mark(self._value(contract, spot, before.day, before.close_us))
 
     def session_before(self, us: int) -> Session | None:
         """The newest session that was over when the New York day of ``us`` began."""
+        return self._recent(("before", us), lambda: self._found_before(us))
+
+    def _found_before(self, us: int) -> Session | None:
         sessions = self.underlyings.sessions
         index = sessions.last_index_opened_by(us)
         if index is not None and sessions.session(index).start_us <= us < sessions.session(index).start_us + DAY:
             index -= 1
         return sessions.session(index) if index is not None and index >= 0 else None
 
-    def _place(self, contract: Contract, us: int) -> tuple[Session, int] | None:
-        """The session and the number of the underlying's last tick by ``us``, or by the contract's end."""
-        us = min(us, self.listing.close_us(contract.expiry))
-        sessions = self.underlyings.sessions
+    def _place(self, underlying: str, us: int) -> tuple[Session, int] | None:
+        """The session and the number of the underlying's last tick in regular hours by ``us``."""
+        return self._recent((underlying, us), lambda: self._found_place(underlying, us))
+
+    def _found_place(self, underlying: str, us: int) -> tuple[Session, int] | None:
+        sessions, first = self.underlyings.sessions, self.underlyings.daily(underlying).days[0]
         index = sessions.last_index_opened_by(us)
-        while index is not None and index >= 0:
+        while index is not None and index >= 0 and sessions.days[index] >= first:
             session = sessions.session(index)
-            if self.underlyings.day(contract.underlying, session) is not None:
+            if self.underlyings.day(underlying, session) is not None:
                 return session, ticks_until(session, us) - 1
-            if self.underlyings.daily(contract.underlying).days[0] > session.day:
-                return None
             index -= 1
         return None
+
+    def _recent(self, question: tuple[str, int], find: Callable[[], V]) -> V:
+        """A chain asks the same of each contract: what the sessions say does not change."""
+        if question not in self._answers:
+            if len(self._answers) >= MAX_ANSWERS:
+                self._answers.clear()
+            self._answers[question] = find()
+        found: V = self._answers[question]
+        return found
 
     # trades
 
     def last_trade(self, contract: Contract, us: int) -> OptionTrade | None:
         """The last trade at or before ``us``; None when there was none for some days."""
-        found = self._place(contract, us)
+        found = self._place(contract.underlying, min(us, self.listing.close_us(contract.expiry)))
         return None if found is None else self._last_trade(contract, *found)
 
     def _last_trade(self, contract: Contract, session: Session, place: int) -> OptionTrade | None:

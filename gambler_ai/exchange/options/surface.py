@@ -16,8 +16,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gambler_ai.exchange.hashing import chance
-from gambler_ai.exchange.instants import new_york
-from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.prices.market import Market
 
 SHORT_DAYS, LONG_DAYS, DAYS_A_YEAR = 20, 250, 252
@@ -53,38 +51,34 @@ class Surface:
     def __init__(self, market: Market, seed: int) -> None:
         self._market = market
         self._seed = seed
-        self._levels: dict[tuple[str, date, int], Level] = {}
+        self._levels: dict[tuple[str, date], Level] = {}
 
-    def level(self, underlying: str, us: int) -> Level:
-        """From the closes of the days before the New York day of ``us``."""
-        splits = self._market.splits_by(underlying, us)
-        today = new_york(us).date()
-        place = underlying, today, len(splits)
-        found = self._levels.get(place)
+    def level(self, underlying: str, day: date) -> Level:
+        """From the closes of the days before a trading day."""
+        found = self._levels.get((underlying, day))
         if found is None:
             if len(self._levels) >= MAX_CACHED:
                 self._levels.clear()
-            found = self._levels[place] = self._computed(underlying, today)
+            found = self._levels[underlying, day] = self._computed(underlying, day)
         return found
 
     def _computed(self, underlying: str, today: date) -> Level:
-        bars = self._market.daily(underlying)
+        bars, series = self._market.daily(underlying), self._market.assets[underlying].series
         end = bisect_left(bars.days, today)
         first = max(end - LONG_DAYS - 1, 0)
         closes = np.log(bars.ohlcv[first:end, 3].astype(np.float64))
         moves = np.diff(closes)
-        for day, ratio in self._market.all_splits(underlying):
+        for day, ratio in self._market.splits(series):
             place = bisect_left(bars.days, day) - first - 1
             if 0 <= place < moves.size:
                 moves[place] += math.log(float(ratio))
-        factor = PREMIUM * (0.95 + 0.15 * chance(self._seed, "volatility", ASSETS[underlying].series))
-        year = math.sqrt(DAYS_A_YEAR) * factor
         if moves.size < _RETURNS_LEAST:
             return Level(UNKNOWN, UNKNOWN)
+        year = math.sqrt(DAYS_A_YEAR) * PREMIUM * (0.95 + 0.15 * chance(self._seed, "volatility", series))
         deviations = float(np.std(moves[-SHORT_DAYS:])) * year, float(np.std(moves)) * year
         return Level(*(min(max(deviation, LOWEST), HIGHEST) for deviation in deviations))
 
-    def volatility(self, underlying: str, us: int, *, spot: float, strike: float, years: float) -> float:
-        """A year's, as a fraction."""
-        found = self.level(underlying, us).at_the_money(years) * smile(math.log(strike / spot), years)
+    def volatility(self, underlying: str, day: date, *, spot: float, strike: float, years: float) -> float:
+        """A year's, as a fraction, on a trading day."""
+        found = self.level(underlying, day).at_the_money(years) * smile(math.log(strike / spot), years)
         return min(max(found, LOWEST), HIGHEST)

@@ -13,8 +13,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from gambler_ai.exchange.instants import DAY, new_york, new_york_us, parse_rfc3339
-from gambler_ai.exchange.prices.assets import ASSETS
-from gambler_ai.exchange.prices.market import Bar, Market
+from gambler_ai.exchange.prices.bars import Bar
+from gambler_ai.exchange.prices.market import Market
 from gambler_ai.exchange.prices.sessions import Session
 from gambler_ai.exchange.refusal import Refusal
 from gambler_ai.exchange.wire.market_data import bar_entity, quote_entity, trade_entity
@@ -113,7 +113,7 @@ def bars_page(market: Market, query: BarsQuery, now_us: int) -> tuple[dict[str, 
     found: dict[str, list[dict[str, Any]]] = {}
     count, last = 0, ("", 0)
     for symbol in query.symbols:
-        if symbol not in ASSETS or (query.after and symbol < query.after[0]):
+        if symbol not in market.assets or (query.after and symbol < query.after[0]):
             continue
         resume = query.after[1] if query.after and symbol == query.after[0] else None
         for bar in _bars(market, symbol, query, min(query.end_us, now_us), now_us, resume):
@@ -189,7 +189,7 @@ def latest_bar(market: Market, symbol: str, now_us: int) -> Bar | None:
 
 def latest(market: Market, kind: str, symbol: str, now_us: int) -> dict[str, Any] | None:
     """The latest ``bars``, ``quotes`` or ``trades`` entry of a symbol; None for one without data."""
-    if symbol not in ASSETS:
+    if symbol not in market.assets:
         return None
     if kind == "bars":
         bar = latest_bar(market, symbol, now_us)

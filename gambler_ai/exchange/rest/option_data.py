@@ -136,7 +136,7 @@ async def get_snapshots(request: Request) -> Response:
 async def get_chain(request: Request) -> Response:
     exchange, underlying = exchange_of(request), request.path_params["underlying_symbol"].upper()
     with exchange.step():
-        wanted = wanted_of(request.query_params, [underlying], bad_data)
+        wanted = wanted_of(request.query_params, [underlying], exchange.market.assets, bad_data)
         after = contract_token(request.query_params)
         body = _snapshots(exchange, request, select(exchange.options, wanted, exchange.now_us, after))
     return reply(body)

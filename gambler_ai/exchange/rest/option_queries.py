@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,7 +14,6 @@ from gambler_ai.exchange.numbers import parse_decimal
 from gambler_ai.exchange.options.bars import Span, day_start_us
 from gambler_ai.exchange.options.chain import Wanted, weekend_after
 from gambler_ai.exchange.options.contracts import CALL, PUT, Contract, parse_symbol
-from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.refusal import Refusal, bad_parameter
 
 CONTRACTS_LIMIT, CONTRACTS_MOST = 100, 10_000
@@ -67,12 +66,12 @@ def _choice(params: Params, name: str, choices: tuple[str, ...], invalid: Invali
     return text
 
 
-def wanted_of(params: Params, underlyings: list[str], invalid: Invalid) -> Wanted:
+def wanted_of(params: Params, underlyings: list[str], listed: Container[str], invalid: Invalid) -> Wanted:
     """The filters that contracts and chains share. Here a root symbol is always the underlying's."""
     day = _day(params, "expiration_date", invalid)
     root = (params.get("root_symbol") or "").upper()
     return Wanted(
-        [symbol for symbol in underlyings if symbol in ASSETS and (not root or symbol == root)],
+        [symbol for symbol in underlyings if symbol in listed and (not root or symbol == root)],
         kind=_choice(params, "type", (CALL, PUT), invalid),
         first=day or _day(params, "expiration_date_gte", invalid),
         last=day or _day(params, "expiration_date_lte", invalid),
@@ -81,12 +80,12 @@ def wanted_of(params: Params, underlyings: list[str], invalid: Invalid) -> Wante
     )
 
 
-def wanted_contracts(params: Params, now_us: int) -> Wanted | None:
+def wanted_contracts(params: Params, listed: Collection[str], now_us: int) -> Wanted | None:
     """GET /v2/options/contracts: active ones that expire by the weekend, unless told otherwise (BEHAVIOUR 5).
     None when a filter leaves nothing: all here are American, and all are in the Penny Program. Raises Refusal.
     """
     names = [name.strip().upper() for name in (params.get("underlying_symbols") or "").split(",") if name.strip()]
-    wanted = wanted_of(params, names or sorted(ASSETS), bad_parameter)
+    wanted = wanted_of(params, names or sorted(listed), listed, bad_parameter)
     status = _choice(params, "status", ("active", "inactive"), bad_parameter) or "active"
     style = _choice(params, "style", ("american", "european"), bad_parameter)
     penny = _choice(params, "ppind", ("true", "True", "false", "False"), bad_parameter)

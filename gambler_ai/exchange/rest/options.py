@@ -36,7 +36,7 @@ async def get_contracts(request: Request) -> Response:
     after = contract_token(params)
     need_library()
     with exchange.step():
-        wanted = wanted_contracts(params, exchange.now_us)
+        wanted = wanted_contracts(params, exchange.market.assets, exchange.now_us)
         for contract in select(exchange.options, wanted, exchange.now_us, after) if wanted is not None else ():
             if len(rows) == limit:
                 token = make_token(rows[-1]["symbol"])

@@ -11,7 +11,6 @@ from gambler_ai.exchange.desk.desk import refusal_row
 from gambler_ai.exchange.desk.option_tickets import symbol_of
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.options.contracts import is_option
-from gambler_ai.exchange.prices.assets import find_asset
 from gambler_ai.exchange.refusal import Refusal, not_found
 from gambler_ai.exchange.rest.handling import exchange_of, fault_of, reply
 from gambler_ai.exchange.rest.queries import (
@@ -36,7 +35,7 @@ async def get_positions(request: Request) -> Response:
 
 def _symbol(request: Request) -> str:
     name: str = request.path_params["symbol"]
-    asset, contract = find_asset(name), symbol_of(name)
+    asset, contract = exchange_of(request).market.find_asset(name), symbol_of(name)
     if asset is None and not contract:
         raise not_found(f"symbol not found: {name}")
     return asset.symbol if asset is not None else contract

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from gambler_ai.exchange.desk.accounts import Position, replay
-from gambler_ai.exchange.desk.orders import HELD, Order
+from gambler_ai.exchange.desk.expiry import moves_of
+from gambler_ai.exchange.desk.orders import BUY, HELD, SELL, Order
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.instants import DAY, SECOND, parse_rfc3339
-from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.refusal import Refusal, bad_parameter
 from gambler_ai.exchange.wire.entities import activity_entity, order_entity, other_activity_entity
 from gambler_ai.exchange.wire.views import position_entity
@@ -54,6 +54,11 @@ def _newest_first(params: Params) -> bool:
     return direction == "desc"
 
 
+OCC_TAIL = 15  # characters
+_ASSET_CLASSES = {
+    "us_equity", "us_option", "crypto", "crypto_perp", "treasury", "corporate", "global_equity", "us_index",
+    "us_equity_chain", "ipo", "all",
+}  # fmt: skip
 _STATUS: dict[str, Callable[[Order], bool]] = {
     # A held leg is listed neither as open nor as closed (BEHAVIOUR 3, "Queries"); ask for all, nested.
     "open": lambda order: order.is_open and order.status != HELD,
@@ -95,7 +100,10 @@ def list_orders(exchange: Exchange, params: Params, sight: Sight = CLEAR) -> lis
     nested, wanted = truth(params.get("nested")), _STATUS[status]
     after, until = _instant(params, "after"), _instant(params, "until")
     symbols = {symbol.strip().upper() for symbol in (params.get("symbols") or "").split(",") if symbol.strip()}
-    side, limit = params.get("side"), _count(params, "limit", ORDERS_LIMIT, ORDERS_MAX)
+    side, limit = params.get("side") or "", _count(params, "limit", ORDERS_LIMIT, ORDERS_MAX)
+    if side not in ("", BUY, SELL):
+        raise bad_parameter("invalid side")
+    classes = _asset_classes(params)
     book = exchange.book
     pool: Iterable[Order] = book.open_orders() if status == "open" and sight == CLEAR else book.orders.values()
     rows = [
@@ -108,17 +116,33 @@ def list_orders(exchange: Exchange, params: Params, sight: Sight = CLEAR) -> lis
         and (until is None or order.created_us < until)
         and (not symbols or order.symbol in symbols)
         and (not side or order.side == side)
+        and (not classes or _asset_class(order) in classes)
     ]
     rows.sort(key=lambda order: order.seq, reverse=_newest_first(params))
     rows = _cut(exchange, rows, params)[:limit]
     return [entity for order in rows if (entity := sight.entity(exchange, order, nested=nested)) is not None]
 
 
+def _asset_classes(params: Params) -> set[str]:
+    """Those asked for, of all that Alpaca has; empty for every one."""
+    classes = {name.strip() for name in (params.get("asset_class") or "").split(",") if name.strip()}
+    if not classes <= _ASSET_CLASSES:
+        raise bad_parameter("invalid asset_class")
+    return set() if "all" in classes else classes
+
+
+def _asset_class(order: Order) -> str:
+    """A contract's symbol ends with its expiry, kind and strike, 15 characters."""
+    return "us_option" if len(order.symbol) > OCC_TAIL else "us_equity"
+
+
 def _cut(exchange: Exchange, rows: list[Order], params: Params) -> list[Order]:
-    """before_order_id and after_order_id: exclusive of each other, by the time of submission."""
+    """before_order_id and after_order_id: exclusive of each other and of after and until, by the time of submission."""
     before, after = params.get("before_order_id"), params.get("after_order_id")
     if before and after:
         raise bad_parameter("only one of before_order_id and after_order_id is accepted")
+    if (before or after) and (params.get("after") or params.get("until")):
+        raise bad_parameter("before_order_id and after_order_id cannot be combined with after or until")
     if before or after:
         seq = exchange.desk.find(before or after or "").seq
         return [order for order in rows if (order.seq < seq if before else order.seq > seq)]
@@ -134,9 +158,12 @@ def positions_seen(exchange: Exchange, late_s: float | None) -> dict[str, Positi
     edge = exchange.now_us - int(late_s * SECOND)
     splits = [
         (at_us, asset.symbol, ratio) for at_us, series, ratio in exchange.deeds.splits() if at_us <= edge
-        for asset in ASSETS.values() if asset.series == series
+        for asset in exchange.market.assets.values() if asset.series == series
     ]  # fmt: skip
-    return replay((fill for fill in exchange.book.fills if fill.at_us <= edge), splits)
+    fills = [
+        fill for fill in (*exchange.book.fills, *moves_of(exchange.annals, exchange.account_id)) if fill.at_us <= edge
+    ]
+    return replay(sorted(fills, key=lambda fill: fill.at_us), splits)
 
 
 def list_positions(exchange: Exchange, late_s: float | None) -> list[dict[str, Any]]:

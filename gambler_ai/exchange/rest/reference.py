@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gambler_ai.exchange.prices.assets import ASSETS, find_asset
 from gambler_ai.exchange.prices.sessions import CALENDAR_FIRST, CALENDAR_LAST
 from gambler_ai.exchange.refusal import bad_parameter, not_found
 from gambler_ai.exchange.rest.handling import exchange_of, reply
@@ -44,12 +43,13 @@ async def get_assets(request: Request) -> Response:
     if params.get("status") == "inactive" or params.get("asset_class", "us_equity") not in ("", "us_equity"):
         return reply([])
     venue = params.get("exchange")
-    return reply([asset_entity(asset) for asset in ASSETS.values() if not venue or asset.exchange == venue])
+    assets = exchange_of(request).market.assets.values()
+    return reply([asset_entity(asset) for asset in assets if not venue or asset.exchange == venue])
 
 
 async def get_asset(request: Request) -> Response:
     name = request.path_params["symbol"]
-    asset = find_asset(name)
+    asset = exchange_of(request).market.find_asset(name)
     if asset is None:
         raise not_found(f"asset not found for {name}")
     return reply(asset_entity(asset))

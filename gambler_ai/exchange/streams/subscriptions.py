@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from gambler_ai.exchange.instants import MINUTE, from_us
-from gambler_ai.exchange.prices.assets import ASSETS
-from gambler_ai.exchange.prices.market import Bar, Market
+from gambler_ai.exchange.prices.bars import Bar
+from gambler_ai.exchange.prices.market import Market
 from gambler_ai.exchange.prices.sessions import Session
 from gambler_ai.exchange.wire.market_data import bar_entity, quote_entity, trade_entity
 
@@ -84,7 +84,7 @@ def rows_of_move(market: Market, subscription: Subscription, begin_us: int, end_
     session, rows = market.sessions.session(index), list[dict[str, Any]]()
     if begin_us < session.close_us and begin_us // MINUTE < end_us // MINUTE:
         rows += _bar_rows(market, subscription, session, begin_us, end_us)
-    for_trades, for_quotes = _listed(subscription["trades"]), _listed(subscription["quotes"])
+    for_trades, for_quotes = _listed(market, subscription["trades"]), _listed(market, subscription["quotes"])
     for symbol in sorted(for_trades | for_quotes):
         tick = market.tick(symbol, end_us)
         if tick is None or tick.at_us <= begin_us:
@@ -97,15 +97,15 @@ def rows_of_move(market: Market, subscription: Subscription, begin_us: int, end_
     return rows
 
 
-def _listed(names: frozenset[str]) -> frozenset[str]:
-    return frozenset(ASSETS) if EVERYTHING in names else names & ASSETS.keys()
+def _listed(market: Market, names: frozenset[str]) -> frozenset[str]:
+    return frozenset(market.assets) if EVERYTHING in names else names & market.assets.keys()
 
 
 def _bar_rows(
     market: Market, subscription: Subscription, session: Session, begin_us: int, end_us: int
 ) -> list[dict[str, Any]]:
     """Bars by the instant of their close, then the days so far."""
-    for_minutes, for_days = _listed(subscription["bars"]), _listed(subscription["dailyBars"])
+    for_minutes, for_days = _listed(market, subscription["bars"]), _listed(market, subscription["dailyBars"])
     minutes: list[tuple[int, str, Bar]] = []
     days: list[dict[str, Any]] = []
     for symbol in sorted(for_minutes | for_days):

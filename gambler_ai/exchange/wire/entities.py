@@ -14,7 +14,7 @@ from gambler_ai.exchange.desk.orders import FILLED, REPLACED, Fill, Order
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import plain, rounded
 from gambler_ai.exchange.options.contracts import is_option, parse_symbol
-from gambler_ai.exchange.prices.assets import ASSETS, Asset
+from gambler_ai.exchange.prices.assets import Asset, asset_id
 from gambler_ai.exchange.prices.sessions import Session
 
 
@@ -29,7 +29,7 @@ def _when(us: int | None) -> str | None:
 def asset_id_of(symbol: str) -> str:
     """A stock's or a contract's; "" of an order of several symbols."""
     contract = parse_symbol(symbol)
-    return contract.id if contract is not None else ASSETS[symbol].id if symbol else ""
+    return contract.id if contract is not None else asset_id(symbol) if symbol else ""
 
 
 def asset_class_of(symbol: str) -> str:
@@ -74,9 +74,9 @@ def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
         "status": order.status,
         "extended_hours": order.extended_hours,
         "legs": [order_entity(leg) for leg in legs] or None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "trail_percent": _text(order.trail_percent),
+        "trail_price": _text(order.trail_price),
+        "hwm": _text(order.hwm),
         "subtag": None,
         "source": None,
         "ratio_qty": _text(order.ratio_qty),
@@ -167,9 +167,9 @@ def asset_entity(asset: Asset) -> dict[str, Any]:
         "maintenance_margin_requirement": 30,
         "margin_requirement_long": "30",
         "margin_requirement_short": "30",
-        "shortable": True,
-        "easy_to_borrow": True,
-        "fractionable": True,
+        "shortable": asset.shortable,
+        "easy_to_borrow": asset.easy_to_borrow,
+        "fractionable": asset.fractionable,
         "attributes": [],
     }
 

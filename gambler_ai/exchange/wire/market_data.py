@@ -6,7 +6,8 @@ from typing import Any
 
 from gambler_ai.exchange.instants import rfc3339
 from gambler_ai.exchange.numbers import SCALE
-from gambler_ai.exchange.prices.market import Bar, Tick
+from gambler_ai.exchange.prices.bars import Bar
+from gambler_ai.exchange.prices.market import Tick
 
 
 def bar_entity(bar: Bar) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from gambler_ai.exchange.instants import rfc3339
 from gambler_ai.exchange.numbers import SCALE, money, plain
 from gambler_ai.exchange.options.contracts import MULTIPLIER, Contract
 from gambler_ai.exchange.options.market import OptionMarket, OptionTrade
-from gambler_ai.exchange.prices.assets import ASSETS
+from gambler_ai.exchange.prices.assets import asset_id
 from gambler_ai.exchange.prices.market import Tick
 
 VENUE = "C"
@@ -33,7 +33,6 @@ CONDITIONS = {
 def contract_entity(contract: Contract, options: OptionMarket, us: int, *, deliverables: bool) -> dict[str, Any]:
     """A contract; open interest and close are those of the last session that is over."""
     active = us < options.listing.close_us(contract.expiry)
-    asset_id = ASSETS[contract.underlying].id
     before = options.session_before(us)
     known = (
         before is not None and options.listing.is_listed(contract, before.close_us) and before.day <= contract.expiry
@@ -47,7 +46,7 @@ def contract_entity(contract: Contract, options: OptionMarket, us: int, *, deliv
         "expiration_date": contract.expiry.isoformat(),
         "root_symbol": contract.underlying,
         "underlying_symbol": contract.underlying,
-        "underlying_asset_id": asset_id,
+        "underlying_asset_id": asset_id(contract.underlying),
         "type": contract.kind,
         "style": "american",
         "strike_price": plain(contract.strike),
@@ -61,9 +60,9 @@ def contract_entity(contract: Contract, options: OptionMarket, us: int, *, deliv
         entity |= {"close_price": money(options.last_close(contract.symbol, us)), "close_price_date": day}
     if deliverables:
         entity["deliverables"] = [{
-            "type": "equity", "symbol": contract.underlying, "asset_id": asset_id, "amount": str(MULTIPLIER),
-            "allocation_percentage": "100", "settlement_type": "T+1", "settlement_method": "CCC",
-            "delayed_settlement": False,
+            "type": "equity", "symbol": contract.underlying, "asset_id": entity["underlying_asset_id"],
+            "amount": str(MULTIPLIER), "allocation_percentage": "100", "settlement_type": "T+1",
+            "settlement_method": "CCC", "delayed_settlement": False,
         }]  # fmt: skip
     return entity
 

@@ -12,7 +12,6 @@ from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import money, plain
 from gambler_ai.exchange.options.contracts import multiplier
-from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.wire.entities import asset_class_of, asset_id_of
 
 
@@ -75,6 +74,7 @@ def position_entity(exchange: Exchange, position: Position) -> dict[str, Any]:
     held, _ = held_for_orders(qty, exchange.book.open_in(symbol))
     if qty > 0:
         held += shares_covering(exchange.book, symbol)
+    asset = exchange.market.assets.get(symbol)
     gain = value - cost
     today = value - (position.day_qty * before + position.day_cost) * units
     basis = (abs(position.day_qty * before) + abs(position.day_cost)) * units
@@ -82,7 +82,7 @@ def position_entity(exchange: Exchange, position: Position) -> dict[str, Any]:
     return {
         "asset_id": asset_id_of(symbol),
         "symbol": symbol,
-        "exchange": ASSETS[symbol].exchange if symbol in ASSETS else "",
+        "exchange": asset.exchange if asset is not None else "",
         "asset_class": asset_class_of(symbol),
         "asset_marginable": True,
         "qty": plain(qty),

@@ -302,14 +302,18 @@ def test_order_lists(world):
 
 def test_the_day_rolls_over_at_midnight_in_new_york(world):
     world.filled(qty=100)
+    world.exchange.advance(datetime(2007, 11, 13, 21, 0, tzinfo=UTC))
+    at_the_close, close = world.get("/v2/account"), world.get("/v2/positions/AAPL")["current_price"]
     world.exchange.advance(datetime(2007, 11, 14, 4, 59, tzinfo=UTC))
     assert world.get("/v2/account")["last_equity"] == "100000"
-    equity = world.get("/v2/account")["equity"]
     world.exchange.advance(datetime(2007, 11, 14, 5, 0, tzinfo=UTC))
     account = world.get("/v2/account")
-    assert account["last_equity"] == equity
+    assert account["last_equity"] == at_the_close["equity"]
     position = world.get("/v2/positions/AAPL")
-    assert (position["lastday_price"], position["unrealized_intraday_pl"]) == (position["current_price"], "0")
+    assert position["lastday_price"] == close
+    evening = Decimal(position["current_price"]) - Decimal(close)
+    assert evening, "after-hours trades move a position, not what the day is measured against"
+    assert Decimal(position["unrealized_intraday_pl"]) == 100 * evening
 
 
 def test_a_submit_that_is_refused_costs_no_order(world):

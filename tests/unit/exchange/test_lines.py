@@ -371,9 +371,13 @@ def test_the_last_minute_of_a_session_is_told_and_the_night_is_silent(make_world
     client = watcher(world, bars=["AAPL"], trades=["AAPL"])
     world.pass_time(minutes=1)
     assert client.kinds() == ["b", "t"]
-    world.pass_time(hours=10)
+    world.pass_time(hours=4)  # 20:00: the evening is over
+    assert "t" in client.kinds()
+    world.pass_time(hours=7, minutes=59)
     assert client.heard() == []
-    world.pass_time(hours=7, minutes=31)  # 9:31 in New York
+    world.pass_time(hours=5, minutes=30)  # 9:29 in New York
+    client.heard()
+    world.pass_time(minutes=2)
     assert client.kinds() == ["b", "t"]
 
 

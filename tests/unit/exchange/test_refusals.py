@@ -193,4 +193,5 @@ def test_after_the_last_day_it_is_closed_for_good(make_world):
     status, body = world.call("POST", "/v2/orders", order_body(side="sell"))
     assert (status, body["message"]) == (422, 'asset "AAPL" is not tradable')
     assert "2013-03-01" in body["detail"]
-    assert world.get("/v2/positions/AAPL")["current_price"] == "430.47"
+    position = world.get("/v2/positions/AAPL")
+    assert (position["lastday_price"], position["current_price"]) == ("430.47", str(world.last())), "the evening's"

@@ -52,5 +52,3 @@ def test_a_file_without_settings_has_the_usual_ones(make_world, tmp_path):
         file.execute("UPDATE meta SET value=? WHERE name='account'", (msgspec.json.encode(account).decode(),))
     file.close()
     assert make_world(None, file=True).exchange.book.account.settings == usual
-
-

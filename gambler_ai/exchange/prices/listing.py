@@ -1,0 +1,109 @@
+"""What is listed, on which days it traded, and its daily bars."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from gambler_ai.exchange.instants import new_york
+from gambler_ai.exchange.prices.assets import ASSETS, REAL, SPLITS, Asset
+from gambler_ai.exchange.prices.bars import SHARES_A_TRADE, Bar
+from gambler_ai.exchange.prices.daily import DailyBars, market_days, real_bars, split_bars, synthetic_bars
+from gambler_ai.exchange.prices.sessions import Session, Sessions
+
+
+class Listing:
+    """Symbols and their days. What happens inside a day is the ``Market``'s."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.sessions = Sessions(market_days())
+        self.assets: dict[str, Asset] = dict(ASSETS)
+        self._by_id = {asset.id: asset for asset in self.assets.values()}
+        self._daily: dict[str, DailyBars] = {}
+        self._splits: dict[str, list[tuple[date, Decimal]]] = {}
+
+    @property
+    def last_day(self) -> date:
+        """After this day's close the market stays closed: the data end."""
+        return self.sessions.days[-1]
+
+    def find_asset(self, symbol_or_id: str) -> Asset | None:
+        return self.assets.get(symbol_or_id.upper()) or self._by_id.get(symbol_or_id.lower())
+
+    def label(self, symbol: str) -> str:
+        """``real-daily``, ``synthetic`` or ``user``: where its daily prices come from. Pre-market and after-hours are
+        synthetic. Raises KeyError for a symbol that is not listed.
+        """
+        return self.assets[symbol].label
+
+    def labels(self) -> dict[str, str]:
+        return {symbol: asset.label for symbol, asset in self.assets.items()}
+
+    def listed(self, symbol: str, us: int) -> bool:
+        """Does it trade now: it has had a price, and the data have not ended?"""
+        days = self.daily(symbol).days
+        index = self.sessions.first_index_closing_after(us)
+        return index is not None and days[0] <= self.sessions.days[index] <= days[-1]
+
+    def daily(self, symbol: str) -> DailyBars:
+        asset: Asset = self.assets[symbol]
+        found = self._daily.get(asset.series)
+        if found is None:
+            if asset.label == REAL:
+                found = real_bars(asset.series)
+            else:
+                days = self.sessions.days
+                found = synthetic_bars(self._seed, asset.series, days, start=asset.start, daily=asset.daily)
+            for day, ratio in self._splits.get(asset.series, ()):
+                found = split_bars(found, day, ratio)
+            self._daily[asset.series] = found
+        return found
+
+    def split(self, series: str, day: date, ratio: Decimal) -> None:
+        """From this day on its shares are others, and its prices with them."""
+        self._splits.setdefault(series, []).append((day, ratio))
+        self._daily.pop(series, None)
+
+    def splits(self, series: str) -> list[tuple[date, Decimal]]:
+        """First day in new shares, and new shares for one old: those of the prices and those of a plan."""
+        real = [(day, Decimal(ratio)) for (name, day), ratio in SPLITS.items() if name == series]
+        return [*real, *self._splits.get(series, ())]
+
+    def split_us(self, day: date) -> int:
+        """The instant at which positions and orders become those of new shares: before the day's first trade."""
+        return self.sessions.on(day).session_open_us - 1
+
+    def last_close(self, symbol: str, us: int) -> int | None:
+        """The close of the newest session that had closed when the New York day of ``us`` began."""
+        index = self.sessions.last_index_opened_by(us)
+        if index is not None and self.sessions.session(index).day == new_york(us).date():
+            index -= 1
+        daily = self.daily(symbol)
+        while index is not None and index >= 0:
+            row = daily.index_of.get(self.sessions.days[index])
+            if row is not None:
+                return self._adjusted(symbol, int(daily.ohlcv[row, 3]), self.sessions.days[index], us)
+            if daily.days[0] > self.sessions.days[index]:
+                return None
+            index -= 1
+        return None
+
+    def _adjusted(self, symbol: str, close: int, day: date, us: int) -> int:
+        """A day's close in the shares of an instant: what has been split between the two counts."""
+        today = new_york(us).date()
+        for on, ratio in self.splits(self.assets[symbol].series):
+            if day < on <= today and us >= self.split_us(on):
+                close = round(close / ratio)
+        return close
+
+    def daily_bar(self, symbol: str, session: Session) -> Bar | None:
+        """The regular session, as Alpaca's daily bars are (pre-market and after-hours do not count)."""
+        daily = self.daily(symbol)
+        row = daily.index_of.get(session.day)
+        if row is None:
+            return None
+        open_, high, low, close, volume = daily.ohlcv[row].tolist()
+        vwap = (open_ + high + low + close) // 4
+        trades = max(1, volume // SHARES_A_TRADE)
+        return Bar(session.start_us, session.close_us, open_, high, low, close, volume, trades, vwap)
