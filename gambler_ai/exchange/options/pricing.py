@@ -52,10 +52,10 @@ def need_library() -> None:
     _library()
 
 
-def value(kind: str, spot: float, strike: float, years: float, volatility: float) -> float:
+def value(kind: str, spot: float, strike: float, years: float, volatility: float, *, rate: float = RATE) -> float:
     """Dollars a share. ``years`` and ``volatility`` are above zero."""
     flag = "c" if kind == CALL else "p"
-    return float(_library().value(flag, spot, strike, years, RATE, volatility, DIVIDENDS))
+    return float(_library().value(flag, spot, strike, years, rate, volatility, DIVIDENDS))
 
 
 def greeks(kind: str, spot: float, strike: float, years: float, volatility: float) -> Greeks:
