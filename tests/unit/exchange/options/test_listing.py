@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ def test_expiries_are_fridays_or_the_day_before_a_holiday():
     assert found[:3] == [date(2008, 3, 14), date(2008, 3, 20), date(2008, 3, 28)]  # 21 March was Good Friday
     assert is_monthly(found[1])
     assert not is_monthly(found[0])
-    assert all(day.weekday() == 4 for day in found if day not in (date(2008, 3, 20),))
+    assert all(day.weekday() == 4 for day in found if day != date(2008, 3, 20))
 
 
 def test_weeklies_are_listed_eight_weeks_ahead_and_monthlies_a_year():
@@ -56,7 +57,7 @@ def test_strikes_stand_around_the_price_on_a_grid():
     strikes = LISTING.strikes("AAPL", date(2008, 3, 28), NOON)
     assert strikes[0] < spot * Decimal("0.85")
     assert strikes[-1] > spot * Decimal("1.15")
-    assert {later - earlier for earlier, later in zip(strikes, strikes[1:], strict=False)} == {Decimal("2.5")}
+    assert {later - earlier for earlier, later in pairwise(strikes)} == {Decimal("2.5")}
 
 
 @settings(max_examples=60, deadline=None)

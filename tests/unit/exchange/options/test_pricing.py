@@ -77,8 +77,8 @@ def test_without_the_library_the_answer_says_what_to_install():
     """The import is the far end: a name that is None in `sys.modules` cannot be imported."""
     kept = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "vollib"}
     pricing._library.cache_clear()
-    sys.modules.update(dict.fromkeys(kept or {"vollib": None}))
-    sys.modules["vollib.black_scholes_merton"] = None  # type: ignore[assignment]
+    for name in kept or ("vollib",):
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
         with pytest.raises(Refusal, match=r"gambler-ai\[options\]") as caught:
             need_library()
