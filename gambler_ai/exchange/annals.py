@@ -35,6 +35,7 @@ class Activity(msgspec.Struct, kw_only=True, frozen=True):
     qty: Decimal
     net_amount: Decimal = ZERO
     description: str = ""
+    price: Decimal | None = None  # a share's, where shares changed hands with it
 
 
 class Watchlist(msgspec.Struct, kw_only=True):

@@ -21,14 +21,17 @@ from gambler_ai.exchange.deeds import Deeds
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
 from gambler_ai.exchange.desk.accounts import Account, Margins, margins
 from gambler_ai.exchange.desk.book import Book
-from gambler_ai.exchange.desk.desk import Desk, Fate
+from gambler_ai.exchange.desk.desk import Desk
 from gambler_ai.exchange.desk.events import OrderEvent
+from gambler_ai.exchange.desk.fates import Fate
 from gambler_ai.exchange.desk.orders import Order
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET
 from gambler_ai.exchange.hashing import letters, make_uuid
 from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
 from gambler_ai.exchange.numbers import plain, to_decimal
+from gambler_ai.exchange.options.contracts import is_option
+from gambler_ai.exchange.options.market import OptionMarket
 from gambler_ai.exchange.passage import Passage
 from gambler_ai.exchange.prices.market import Market
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
@@ -69,11 +72,12 @@ class Exchange:
         self.account_id, self.account_number = meta["account_id"], meta["account_number"]
         self.initial_cash = Decimal(meta["initial_cash"])
         self.market = Market(self.seed)
+        self.options = OptionMarket(self.market, self.seed)
         self.book = Book(meta["account_seed"], self.seed, journal.load_account(meta["account"]))
         journal.load(self.book)
         self.annals = journal.load_annals(meta)
         self._log_seq = len(journal.log())
-        self.desk = Desk(self.book, self.market)
+        self.desk = Desk(self.book, self.market, self.options)
         self.deeds = Deeds(self)
         self._passage = Passage(self)
 
@@ -217,11 +221,14 @@ class Exchange:
     def is_open(self) -> bool:
         return self.market.sessions.is_open(self.now_us)
 
-    def mark(self, symbol: str, *, close: bool = False) -> Decimal:
-        """The last trade, or the last day's close."""
+    def mark(self, symbol: str, *, close: bool = False, us: int | None = None) -> Decimal:
+        """The last trade, or the last day's close; of a contract the middle of its quote. Now, or at an instant."""
+        us = self.now_us if us is None else us
+        if is_option(symbol):
+            return self.options.last_close(symbol, us) if close else self.options.mark(symbol, us)
         if close:
-            return to_decimal(self.market.last_close(symbol, self.now_us) or 0)
-        tick = self.market.tick(symbol, self.now_us)
+            return to_decimal(self.market.last_close(symbol, us) or 0)
+        tick = self.market.tick(symbol, us)
         return to_decimal(tick.last if tick else 0)
 
     def margins(self, *, closes: bool = False) -> Margins:
@@ -268,7 +275,7 @@ class Exchange:
         race = self.book.exits_race
         self.book = Book(names["account_seed"], self.seed, Account(cash=cash, last_equity=cash))
         self.book.exits_race, self.book.account_changed = race, True
-        self.desk = Desk(self.book, self.market)
+        self.desk = Desk(self.book, self.market, self.options)
         self._journal.commit(self.book, names | {"created": rfc3339(self.now_us)}, None, self.annals, anew=True)
 
     def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:

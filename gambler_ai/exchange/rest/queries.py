@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from gambler_ai.exchange.desk.accounts import Position, replay
+from gambler_ai.exchange.desk.expiry import moves_of
 from gambler_ai.exchange.desk.orders import BUY, HELD, SELL, Order
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.instants import SECOND
@@ -124,7 +125,10 @@ def positions_seen(exchange: Exchange, late_s: float | None) -> dict[str, Positi
         (at_us, asset.symbol, ratio) for at_us, series, ratio in exchange.deeds.splits() if at_us <= edge
         for asset in exchange.market.assets.values() if asset.series == series
     ]  # fmt: skip
-    return replay((fill for fill in exchange.book.fills if fill.at_us <= edge), splits)
+    fills = [
+        fill for fill in (*exchange.book.fills, *moves_of(exchange.annals, exchange.account_id)) if fill.at_us <= edge
+    ]
+    return replay(sorted(fills, key=lambda fill: fill.at_us), splits)
 
 
 def list_positions(exchange: Exchange, late_s: float | None) -> list[dict[str, Any]]:
