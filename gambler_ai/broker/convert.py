@@ -183,7 +183,7 @@ def trade(symbol: str, body: Json) -> Trade:
 def bars(
     symbols: Sequence[str], interval: timedelta, body: Mapping[str, Sequence[Json]], end: datetime, keep: int
 ) -> BarFrame:
-    """Bar lists to one frame of the newest ``keep`` bars of regular hours that had closed by ``end``, as they were told.
+    """Bar lists to one frame: the newest ``keep`` bars of regular hours that had closed by ``end``, as they were told.
 
     Pre-market and after-hours bars are left out: they are thin, and a strategy would see a night as neighbouring bars.
     What cannot be a bar is in it too, and what is surely from the future: who takes it in says what of it is believed.

@@ -22,7 +22,7 @@ def _regular_s(day: int) -> tuple[int, int]:
 def in_regular_hours(start_s: int, interval: timedelta) -> bool:
     """Does a bar that starts at ``start_s`` (epoch seconds) share time with 9:30 to 16:00? A day's bar always does.
 
-    The few thin bars after a 13:00 close are let through: what a strategy decides on them is denied, the market is closed.
+    Thin bars after a 13:00 close are let through: what a strategy decides on them is denied, the market is closed.
     """
     opens, closes = _regular_s(start_s // _DAY_S)
     length_s = int(interval.total_seconds())

@@ -120,6 +120,7 @@ KINDS: dict[str, Kind] = {
     "activity_disorder": Kind(SPOILED, "the activities of a page in another order", *_FILLS),
     # market data
     "stale": Kind(INSIDE, "bars, trades and quotes are those of `seconds` ago", *_DATA, seconds=600.0),
+    "no_sip": Kind(INSIDE, "a plan without sip: 403 for the last 15 minutes of `feed=sip`, as for no `feed`", *_DATA),
     "bars_gap": Kind(SPOILED, "about half of the bars are missing", *_DATA),
     "bars_twice": Kind(SPOILED, "each bar twice", *_DATA),
     "bars_future": Kind(SPOILED, "a bar more, `seconds` after the newest", *_DATA, seconds=3600.0),

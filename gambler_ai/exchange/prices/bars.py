@@ -46,8 +46,17 @@ class Columns(NamedTuple):
         return map(Bar, *(column.tolist() for column in self))
 
     def taken(self, chosen: Ints | slice) -> Columns:
-        """Those that a mask, places or a slice choose."""
+        """Those at some places."""
         return Columns(*(column[chosen] for column in self))
+
+    def scaled(self, factor: Floats | float) -> Columns:
+        """In other shares: ``factor`` of them for each one of before, one number or one a bar."""
+        open_, high, low, close, vwap = (
+            np.rint(column / factor).astype(np.int64)
+            for column in (self.open, self.high, self.low, self.close, self.vwap)
+        )
+        volume = np.rint(self.volume * factor).astype(np.int64)
+        return self._replace(open=open_, high=high, low=low, close=close, volume=volume, vwap=vwap)
 
 
 def columns_of(bars: Sequence[Bar]) -> Columns:
@@ -57,6 +66,18 @@ def columns_of(bars: Sequence[Bar]) -> Columns:
 def joined(parts: Sequence[Columns]) -> Columns:
     """One after the other."""
     return Columns(*(np.concatenate(fields) for fields in zip(*parts, strict=True))) if parts else columns_of(())
+
+
+def merged(bars: Columns, first: Ints) -> Columns:
+    """One bar of all from each place of ``first`` to the next."""
+    last = np.append(first[1:], bars.start_us.size) - 1
+    volume, value = np.add.reduceat(bars.volume, first), np.add.reduceat(bars.vwap * bars.volume, first)
+    close = bars.close[last]
+    return Columns(
+        bars.start_us[first], bars.end_us[last], bars.open[first], np.maximum.reduceat(bars.high, first),
+        np.minimum.reduceat(bars.low, first), close, volume, np.add.reduceat(bars.trades, first),
+        np.where(volume > 0, value // np.maximum(volume, 1), close),
+    )  # fmt: skip
 
 
 class Minutes(NamedTuple):

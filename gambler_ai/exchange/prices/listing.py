@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import date
 from decimal import Decimal
 
+import numpy as np
+import numpy.typing as npt
+
 from gambler_ai.exchange.instants import new_york
 from gambler_ai.exchange.prices.assets import ASSETS, REAL, SPLITS, Asset
-from gambler_ai.exchange.prices.bars import SHARES_A_TRADE, Bar
+from gambler_ai.exchange.prices.bars import SHARES_A_TRADE, Bar, Columns
 from gambler_ai.exchange.prices.daily import DailyBars, market_days, real_bars, split_bars, synthetic_bars
 from gambler_ai.exchange.prices.sessions import Session, Sessions
 
@@ -21,6 +25,7 @@ class Listing:
         self.assets: dict[str, Asset] = dict(ASSETS)
         self._by_id = {asset.id: asset for asset in self.assets.values()}
         self._daily: dict[str, DailyBars] = {}
+        self._columns: dict[str, Columns] = {}
         self._splits: dict[str, list[tuple[date, Decimal]]] = {}
 
     @property
@@ -64,6 +69,7 @@ class Listing:
         """From this day on its shares are others, and its prices with them."""
         self._splits.setdefault(series, []).append((day, ratio))
         self._daily.pop(series, None)
+        self._columns.pop(series, None)
 
     def splits(self, series: str) -> list[tuple[date, Decimal]]:
         """First day in new shares, and new shares for one old: those of the prices and those of a plan."""
@@ -99,11 +105,35 @@ class Listing:
 
     def daily_bar(self, symbol: str, session: Session) -> Bar | None:
         """The regular session, as Alpaca's daily bars are (pre-market and after-hours do not count)."""
-        daily = self.daily(symbol)
-        row = daily.index_of.get(session.day)
-        if row is None:
-            return None
-        open_, high, low, close, volume = daily.ohlcv[row].tolist()
-        vwap = (open_ + high + low + close) // 4
-        trades = max(1, volume // SHARES_A_TRADE)
-        return Bar(session.start_us, session.close_us, open_, high, low, close, volume, trades, vwap)
+        row = self.daily(symbol).index_of.get(session.day)
+        return None if row is None else next(self.daily_columns(symbol).taken(slice(row, row + 1)).rows())
+
+    def daily_before(self, symbol: str, day: date) -> Bar | None:
+        """The bar of the newest day before this one."""
+        row = bisect_left(self.daily(symbol).days, day)
+        return next(self.daily_columns(symbol).taken(slice(row - 1, row)).rows()) if row else None
+
+    def daily_columns(self, symbol: str) -> Columns:
+        """All of its days. A bar starts at midnight in New York and is closed with the regular session."""
+        series = self.assets[symbol].series
+        found = self._columns.get(series)
+        if found is None:
+            daily = self.daily(symbol)
+            sessions = [self.sessions.on(day) for day in daily.days]
+            edges = np.array([(session.start_us, session.close_us) for session in sessions], dtype=np.int64).T
+            open_, high, low, close, volume = daily.ohlcv.T
+            vwap, trades = (open_ + high + low + close) // 4, np.maximum(volume // SHARES_A_TRADE, 1)
+            found = self._columns[series] = Columns(edges[0], edges[1], open_, high, low, close, volume, trades, vwap)
+        return found
+
+    def share_factor(self, symbol: str, day: date, us: int) -> float:
+        """How many shares of an instant one of a day has become."""
+        factor = 1.0
+        for on, ratio in self.splits(self.assets[symbol].series):
+            if day < on and us >= self.split_us(on):
+                factor *= float(ratio)
+        return factor
+
+    def share_factors(self, symbol: str, us: int) -> npt.NDArray[np.float64]:
+        """The same for each of its days."""
+        return np.array([self.share_factor(symbol, day, us) for day in self.daily(symbol).days])

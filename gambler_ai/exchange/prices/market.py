@@ -197,6 +197,28 @@ class Market(Listing):
         regular = minutes.between(session.open_us, session.close_us)
         return tuple(bars.cut(regular, size, session.start_us, session.close_us).rows())
 
+    def last_minute(self, symbol: str, us: int) -> Bar | None:
+        """The newest minute that has closed, of whatever hours."""
+        index, first = self.sessions.last_index_opened_by(us, extended=True), self.daily(symbol).days[0]
+        while index is not None and index >= 0 and self.sessions.days[index] >= first:
+            session = self.sessions.session(index)
+            minutes = self.minutes(symbol, session)
+            if minutes is not None:
+                place = int(np.searchsorted(minutes.start_us, us - MINUTE, side="right"))
+                if place:
+                    newest = Minutes._make(column[place - 1 : place] for column in minutes)
+                    return next(bars.cut(newest, 1, session.start_us, session.session_close_us).rows())
+            index -= 1
+        return None
+
+    def day_so_far(self, symbol: str, session: Session, us: int) -> Bar | None:
+        """A day's bar of the regular minutes that have closed; None before the first."""
+        minutes = self.minutes(symbol, session)
+        regular = minutes.between(session.open_us, min(session.close_us, us - MINUTE + 1)) if minutes else None
+        if regular is None or not regular.start_us.size:
+            return None
+        return next(bars.cut(regular, 24 * 60, session.start_us, us).rows())._replace(start_us=session.start_us)
+
 
 _OFFSETS = np.array(TICK_SECONDS, dtype=np.int64) * SECOND
 

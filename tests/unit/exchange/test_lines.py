@@ -385,7 +385,7 @@ def test_the_day_so_far_comes_with_each_minute(world):
     client = watcher(world, dailyBars=["AAPL"])
     world.pass_time(minutes=2)
     ((day,),) = client.heard()
-    minutes = world.get("/v2/stocks/AAPL/bars", timeframe="1Min")["bars"]
+    minutes = world.get("/v2/stocks/AAPL/bars", timeframe="1Min", start="2007-11-13T14:30:00Z")["bars"]
     assert (day["T"], day["t"], day["o"]) == ("d", "2007-11-13T05:00:00Z", minutes[0]["o"])
     assert (day["h"], day["l"]) == (max(bar["h"] for bar in minutes), min(bar["l"] for bar in minutes))
     assert (day["c"], day["v"]) == (minutes[-1]["c"], sum(bar["v"] for bar in minutes))
