@@ -9,6 +9,7 @@ import numpy as np
 
 from gambler_ai.exchange.instants import MINUTE
 from gambler_ai.exchange.prices.bridge import TICKS_A_MINUTE, Day, Floats, Ints
+from gambler_ai.exchange.prices.daily import CENT
 from gambler_ai.exchange.prices.extended import Trades
 from gambler_ai.exchange.prices.sessions import Session
 
@@ -94,6 +95,13 @@ class Minutes(NamedTuple):
     value: Floats
     prints: Ints
     crowd: Ints
+
+    def scaled(self, factor: float) -> Minutes:
+        """In other shares, as ``Columns.scaled``; in whole cents, as prices after a split are."""
+        prices = (self.open, self.high, self.low, self.close)
+        open_, high, low, close = (np.maximum(np.rint(p / (factor * CENT)), 1).astype(np.int64) * CENT for p in prices)
+        volume, crowd = (np.rint(column * factor).astype(np.int64) for column in (self.volume, self.crowd))
+        return Minutes(self.start_us, open_, high, low, close, volume, self.value, self.prints, crowd)
 
     def between(self, begin_us: int, end_us: int) -> Minutes:
         """Those that start in a span, its end excluded."""

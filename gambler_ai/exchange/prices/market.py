@@ -15,11 +15,13 @@ import numpy as np
 from gambler_ai.exchange.hashing import key
 from gambler_ai.exchange.instants import MINUTE, SECOND
 from gambler_ai.exchange.prices import bars, extended
+from gambler_ai.exchange.prices.assets import USER
 from gambler_ai.exchange.prices.bars import Bar, Columns, Minutes
 from gambler_ai.exchange.prices.bridge import TICK_SECONDS, TICKS_A_MINUTE, Day, spread_day
 from gambler_ai.exchange.prices.daily import CENT, DailyBars
 from gambler_ai.exchange.prices.extended import Trades
 from gambler_ai.exchange.prices.listing import Listing
+from gambler_ai.exchange.prices.own import OwnMarket, trades_of
 from gambler_ai.exchange.prices.sessions import Session
 
 MAX_CACHED_DAYS = 512  # about 16 KB each: 8 MB
@@ -75,8 +77,8 @@ def quote_around(last: int, *, regular: bool = True) -> tuple[int, int]:
 class Market(Listing):
     """Prices are a function of (seed, symbol, day): nothing is stored, bounded caches keep what was computed."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, own: OwnMarket | None = None) -> None:
+        super().__init__(seed, own)
         self._days: Cache[Day] = Cache(MAX_CACHED_DAYS)
         limit = max(MAX_CACHED_TRADES, 2 * len(self.assets))  # a stream of all symbols goes through them by turns
         self._trades: Cache[Trades] = Cache(limit)
@@ -104,6 +106,9 @@ class Market(Listing):
 
     def trades(self, symbol: str, session: Session) -> Trades | None:
         """Every trade of a day, pre-market and after-hours too; None when the symbol did not trade that day."""
+        told = self._told_minutes(symbol, session)
+        if told is not None:
+            return self._trades.get_or((self.assets[symbol].series, session.day), lambda: trades_of(told))
         day = self.day(symbol, session)
         if day is None:
             return None
@@ -113,6 +118,17 @@ class Market(Listing):
             return extended.joined((before, regular_trades(day, session), after))
 
         return self._trades.get_or((self.assets[symbol].series, session.day), whole)
+
+    def _told_minutes(self, symbol: str, session: Session) -> Minutes | None:
+        """Those of the user's own minute bars, in the shares of the day. Nothing is made up beside them."""
+        asset = self.assets[symbol]
+        if self.own is None or asset.label != USER:
+            return None
+        minutes = self.own.symbols[symbol].minutes.get(session.day)
+        factor = 1.0
+        for on, ratio in self._splits.get(asset.series, ()):
+            factor *= float(ratio) if session.day >= on else 1.0
+        return minutes if minutes is None or factor == 1.0 else minutes.scaled(factor)
 
     def _around(self, symbol: str, session: Session) -> tuple[Trades, Trades]:
         """What is traded before the open and after the close."""
@@ -172,6 +188,9 @@ class Market(Listing):
 
     def minutes(self, symbol: str, session: Session) -> Minutes | None:
         """The minutes of a day, pre-market and after-hours too; None when the symbol did not trade that day."""
+        told = self._told_minutes(symbol, session)
+        if told is not None:
+            return told
         day = self.day(symbol, session)
         if day is None:
             return None
