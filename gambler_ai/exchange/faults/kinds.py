@@ -133,7 +133,10 @@ KINDS: dict[str, Kind] = {
     STREAM_MUTE: Kind(
         STREAM, "it stands, answers pings and says nothing for `seconds`, or for good", seconds=FOREVER, more=PIECES
     ),
-    STREAM_REFUSE: Kind(STREAM, "refused where `at` says: `connect` (HTTP 503) or `auth`", more=("at",)),
+    STREAM_REFUSE: Kind(
+        STREAM, "refused where `at` says: `connect` (HTTP 503), `auth`; of market data also `plan` (error 409), `v2`"
+        " (408) and `internal` (500)", more=("at",),
+    ),
     STREAM_REPEAT: Kind(STREAM, "a message twice", more=PIECES),
     STREAM_DROP: Kind(STREAM, "a message is lost", more=PIECES),
     STREAM_SWAP: Kind(STREAM, "a message comes after the next one", more=PIECES),

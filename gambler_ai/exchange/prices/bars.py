@@ -139,6 +139,16 @@ def joined_minutes(parts: Sequence[Minutes]) -> Minutes:
     return Minutes._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
+def minute_rows(minutes: Minutes) -> list[Bar]:
+    """A bar a minute; quicker than ``cut`` for a few."""
+    found: list[Bar] = []
+    rows = zip(*(column.tolist() for column in minutes), strict=True)
+    for start, open_, high, low, close, volume, value, prints, crowd in rows:
+        trades, vwap = max(prints, crowd // SHARES_A_TRADE), round(value / volume) if volume else close
+        found.append(Bar(start, start + MINUTE, open_, high, low, close, volume, trades, vwap))
+    return found
+
+
 def cut(minutes: Minutes, size: int, midnight_us: int, closed_us: int) -> Columns:
     """Bars of ``size`` minutes on the marks of the clock, from midnight; the last is cut at ``closed_us``."""
     if not minutes.start_us.size:

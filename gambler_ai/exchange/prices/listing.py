@@ -24,7 +24,7 @@ class Listing:
         """With bars of the user's own the market has their days and no others; what they do not have is as without
         them: shipped where a shipped day is one of theirs, else not listed; synthetic symbols on all of their days.
         """
-        self._seed = seed
+        self.seed = seed
         self.own = own
         if own is None:
             self.sessions = Sessions(market_days())
@@ -77,7 +77,7 @@ class Listing:
                 found = real_bars(asset.series)
                 found = found if self.own is None else found.on(days)
             else:
-                found = synthetic_bars(self._seed, asset.series, days, start=asset.start, daily=asset.daily)
+                found = synthetic_bars(self.seed, asset.series, days, start=asset.start, daily=asset.daily)
             for day, ratio in self._splits.get(asset.series, ()):
                 found = split_bars(found, day, ratio)
             self._daily[asset.series] = found

@@ -99,7 +99,7 @@ class Market(Listing):
 
         def spread() -> Day:
             open_, high, low, close, volume = daily.ohlcv[row].tolist()
-            seed = key(self._seed, "bridge", series, session.day)
+            seed = key(self.seed, "bridge", series, session.day)
             return spread_day(seed, (open_, high, low, close), volume, session.minutes)
 
         return self._days.get_or((series, session.day), spread)
@@ -138,7 +138,7 @@ class Market(Listing):
         bar = (open_, high, low, close)
         before = float(self._evening_before(symbol, row, open_))
         minutes = (session.open_us - session.session_open_us) // MINUTE
-        seed = key(self._seed, "pre-market", series, session.day)
+        seed = key(self.seed, "pre-market", series, session.day)
         return (
             extended.pre_market(seed, before, bar, volume, session.session_open_us, minutes),
             self._evening(series, daily, row, session),
@@ -146,7 +146,7 @@ class Market(Listing):
 
     def _evening(self, series: str, daily: DailyBars, row: int, session: Session) -> Trades:
         open_, high, low, close, volume = daily.ohlcv[row].tolist()
-        seed = key(self._seed, "after-hours", series, session.day)
+        seed = key(self.seed, "after-hours", series, session.day)
         minutes = (session.session_close_us - session.close_us) // MINUTE
         return extended.after_hours(seed, (open_, high, low, close), volume, session.close_us, minutes)
 
@@ -225,8 +225,7 @@ class Market(Listing):
             if minutes is not None:
                 place = int(np.searchsorted(minutes.start_us, us - MINUTE, side="right"))
                 if place:
-                    newest = Minutes._make(column[place - 1 : place] for column in minutes)
-                    return next(bars.cut(newest, 1, session.start_us, session.session_close_us).rows())
+                    return bars.minute_rows(Minutes._make(column[place - 1 : place] for column in minutes))[0]
             index -= 1
         return None
 
