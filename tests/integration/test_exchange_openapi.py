@@ -46,6 +46,20 @@ QUERIES = {
     "/v2/stocks/bars": ("symbols=AAPL,MSFT&timeframe=5Min&start=2007-11-12&limit=100",),
     "/v2/stocks/{symbol}/bars": ("timeframe=1Day&start=2007-10-01",),
     "/v2/stocks/{kind}/latest": ("symbols=AAPL,MSFT",),
+    **{
+        f"/v2/stocks/{one}{kind}": (f"{'' if one else 'symbols=AAPL,MSFT&'}start=2007-11-13&limit=100",)
+        for kind in ("trades", "quotes", "auctions")
+        for one in ("", "{symbol}/")
+    },
+    "/v2/stocks/snapshots": ("symbols=AAPL,MSFT",),
+    "/v2/stocks/meta/conditions/{ticktype}": ("tape=A",),
+    "/v2/options/contracts": ("", "underlying_symbols=AAPL&limit=5&show_deliverables=true"),
+    "/v1beta1/options/bars": ("symbols={contract}&timeframe=1Hour&start=2007-11-13",),
+    **{
+        f"/v1beta1/options/{kind}": ("symbols={contract}",)
+        for kind in ("trades", "trades/latest", "quotes/latest", "snapshots")
+    },
+    "/v1beta1/options/snapshots/{underlying_symbol}": ("limit=20",),
 }  # fmt: skip
 
 
@@ -65,11 +79,13 @@ class Account:
         day = {"ca_types": "split", "since": "2005-02-28", "until": "2005-02-28"}
         (announced,) = world.get("/v2/corporate_actions/announcements", **day)
         world.pass_time(days=1)
+        self.contract = world.get("/v2/options/contracts", underlying_symbols="AAPL")["option_contracts"][0]["symbol"]
         self.known: dict[str, tuple[str, ...]] = {
             "order_id": (bought["id"],), "symbol": ("AAPL",), "symbol_or_asset_id": ("AAPL", "IBM"),
             "type": ("FILL", "SPLIT"), "activity_type": ("FILL", "SPLIT"),
             "watchlist_id": (watched["id"],), "market": ("NYSE", "XNAS"),
-            "id": (announced["id"],), "kind": ("bars", "quotes", "trades"),
+            "id": (announced["id"],), "kind": ("bars", "quotes", "trades"), "symbol_or_id": (self.contract,),
+            "underlying_symbol": ("AAPL",), "ticktype": ("trade", "quote"),
         }  # fmt: skip
 
     def paths(self, route: str) -> Iterator[str]:
@@ -113,7 +129,9 @@ def test_each_get_route_answers_as_documented(account):
         if "GET" not in (route.methods or ()) or route.path.startswith(CONTROL_PREFIX):
             continue
         for path, query in product(account.paths(route.path), QUERIES.get(route.path, ("",))):
-            reply = account.world.session.get(f"{account.world.session.url}{path}?{query}")
+            reply = account.world.session.get(
+                f"{account.world.session.url}{path}?{query}".replace("{contract}", account.contract)
+            )
             assert reply.status_code == 200, f"{path}?{query}: {reply.text}"
             if operation_of("GET", path) is None:
                 ours.add(route.path)
