@@ -246,13 +246,17 @@ def _free_for(book: Book, order: Order) -> Decimal:
 
 
 def _wake_legs(book: Book, entry: Order) -> None:
-    """The entry is complete: the take-profit goes to work, a stop beside it stays held (BEHAVIOUR 3,
-    "Classes").
+    """The entry is complete: the take-profit goes to work, a stop beside it stays held (BEHAVIOUR 3, "Classes"). They
+    close what no other exit holds: one may have been set for a part of the entry.
     """
+    assert entry.filled_us is not None
+    free = _free_for(book, entry)
     for leg in book.legs(entry):
         leg.waiting = False
-        if leg.role != STOP_LOSS or entry.order_class == OTO:
-            assert entry.filled_us is not None
+        leg.qty = min(leg.qty or ZERO, free)
+        if not free:
+            book.move(leg, CANCELED, entry.filled_us)
+        elif leg.role != STOP_LOSS or entry.order_class == OTO:
             book.move(leg, NEW, entry.filled_us)
         book.touch(leg)
 
