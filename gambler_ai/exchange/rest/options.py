@@ -24,7 +24,7 @@ from gambler_ai.exchange.rest.option_queries import (
     make_token,
     wanted_contracts,
 )
-from gambler_ai.exchange.rest.queries import truth
+from gambler_ai.exchange.rest.params import truth
 from gambler_ai.exchange.wire.options import contract_entity
 
 

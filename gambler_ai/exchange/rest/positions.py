@@ -13,10 +13,10 @@ from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.options.contracts import is_option
 from gambler_ai.exchange.refusal import Refusal, not_found
 from gambler_ai.exchange.rest.handling import exchange_of, fault_of, reply
+from gambler_ai.exchange.rest.params import truth
 from gambler_ai.exchange.rest.queries import (
     list_positions,
     positions_seen,
-    truth,
 )
 from gambler_ai.exchange.wire.views import position_entity
 

@@ -83,19 +83,6 @@ def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
     }
 
 
-CONFIGURATIONS: dict[str, Any] = {
-    "dtbp_check": "entry",
-    "fractional_trading": True,
-    "max_margin_multiplier": "4",
-    "max_options_trading_level": 3,
-    "no_shorting": False,
-    "pdt_check": "entry",
-    "ptp_no_exception_entry": False,
-    "suspend_trade": False,
-    "trade_confirm_email": "none",
-}
-
-
 def activity_entity(fill: Fill) -> dict[str, Any]:
     """A FILL activity; it has no client_order_id (BEHAVIOUR 5)."""
     return {
@@ -115,22 +102,23 @@ def activity_entity(fill: Fill) -> dict[str, Any]:
 
 
 def other_activity_entity(activity: Activity) -> dict[str, Any]:
-    """An activity that is no fill: the current names, SPLIT with FSPLIT or RSPLIT (BEHAVIOUR 5)."""
+    """An activity that is no fill: the current names, SPLIT with FSPLIT or RSPLIT (BEHAVIOUR 5). Fields that not every
+    type has (cusip, per_share_amount) are left out.
+    """
     at = from_us(activity.at_us)
-    price = {} if activity.price is None else {"price": plain(activity.price)}
-    return price | {
+    some = {} if activity.price is None else {"price": plain(activity.price)}
+    if activity.sub_type:
+        some["activity_sub_type"] = activity.sub_type
+    return some | {
         "id": activity.id,
         "account_id": activity.account_id,
         "activity_type": activity.type,
-        "activity_sub_type": activity.sub_type,
         "created_at": rfc3339(activity.at_us),
         "currency": "USD",
-        "cusip": None,
         "date": at.astimezone(NEW_YORK).date().isoformat(),
         "description": activity.description,
         "group_id": activity.group,
         "net_amount": plain(activity.net_amount),
-        "per_share_amount": None,
         "qty": plain(activity.qty),
         "status": "executed",
         "symbol": activity.symbol,
@@ -153,7 +141,7 @@ def trade_update_entity(event: OrderEvent) -> dict[str, Any]:
     return entity
 
 
-def asset_entity(asset: Asset) -> dict[str, Any]:
+def asset_entity(asset: Asset, *, tradable: bool = True) -> dict[str, Any]:
     """An asset; ``maintenance_margin_requirement`` is an integer literal for the Go client (BEHAVIOUR 2)."""
     return {
         "id": asset.id,
@@ -162,13 +150,14 @@ def asset_entity(asset: Asset) -> dict[str, Any]:
         "symbol": asset.symbol,
         "name": asset.name,
         "status": "active",
-        "tradable": True,
+        "tradable": tradable,
         "marginable": True,
         "maintenance_margin_requirement": 30,
         "margin_requirement_long": "30",
         "margin_requirement_short": "30",
         "shortable": asset.shortable,
         "easy_to_borrow": asset.easy_to_borrow,
+        "borrow_status": "easy_to_borrow" if asset.easy_to_borrow else "hard_to_borrow",
         "fractionable": asset.fractionable,
         "attributes": [],
     }

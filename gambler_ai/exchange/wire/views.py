@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from gambler_ai.exchange.annals import Watchlist
 from gambler_ai.exchange.desk.accounts import Margins, Position, held_for_orders
 from gambler_ai.exchange.desk.exposure import shares_covering
 from gambler_ai.exchange.desk.option_checks import APPROVED_LEVEL, level_of
@@ -12,7 +13,7 @@ from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import money, plain
 from gambler_ai.exchange.options.contracts import multiplier
-from gambler_ai.exchange.wire.entities import asset_class_of, asset_id_of
+from gambler_ai.exchange.wire.entities import asset_class_of, asset_entity, asset_id_of
 
 
 def account_entity(exchange: Exchange) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def account_entity(exchange: Exchange) -> dict[str, Any]:
     """
     found: Margins = exchange.margins()
     account = exchange.book.account
+    settings = account.settings
     return {
         "id": exchange.account_id,
         "account_number": exchange.account_number,
@@ -56,11 +58,29 @@ def account_entity(exchange: Exchange) -> dict[str, Any]:
         "trading_blocked": False,
         "transfers_blocked": False,
         "account_blocked": False,
-        "trade_suspended_by_user": False,
-        "shorting_enabled": found.multiplier > 1,
+        "trade_suspended_by_user": settings.suspend_trade,
+        "shorting_enabled": found.multiplier > 1 and not settings.no_shorting,
         "created_at": rfc3339(exchange.created_us),
         "balance_asof": from_us(exchange.now_us).astimezone(NEW_YORK).date().isoformat(),
     }
+
+
+def watchlist_entity(exchange: Exchange, row: Watchlist, *, assets: bool = True) -> dict[str, Any]:
+    """A watchlist; in a list of them it has no assets (BEHAVIOUR 5)."""
+    entity: dict[str, Any] = {
+        "id": row.id,
+        "account_id": row.account_id,
+        "created_at": rfc3339(row.created_us),
+        "updated_at": rfc3339(row.updated_us),
+        "name": row.name,
+    }
+    if assets:
+        market = exchange.market
+        entity["assets"] = [
+            asset_entity(market.assets[symbol], tradable=market.listed(symbol, exchange.now_us))
+            for symbol in row.symbols if symbol in market.assets
+        ]  # fmt: skip
+    return entity
 
 
 def position_entity(exchange: Exchange, position: Position) -> dict[str, Any]:
