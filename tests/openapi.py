@@ -50,6 +50,21 @@ DIFFERENCES: tuple[Difference, ...] = (
         {"anyOf": [{"$ref": _SCHEMAS + "TradingActivities"}, {"$ref": _SCHEMAS + "NonTradeActivities"}]},
         "the document says oneOf, and each fill fits both: neither of the two requires anything",
     ),
+    *(
+        Difference(
+            DOCUMENTS[0], _schema(entity, "properties", name), {"anyOf": [schema, {"enum": [""]}]},
+            "BEHAVIOUR 3: empty in the parent (or, a type, in the legs) of an mleg order, as in the document's own example",
+        )
+        for entity, name, schema in (
+            ("Order", "symbol", {"type": "string"}),
+            ("Order", "asset_id", {"type": "string", "format": "uuid"}),
+            ("Order", "asset_class", {"$ref": _SCHEMAS + "AssetClass"}),
+            ("Order", "side", {"$ref": _SCHEMAS + "OrderSide"}),
+            ("Order", "position_intent", {"$ref": _SCHEMAS + "PositionIntent"}),
+            ("OrderLeg", "type", {"$ref": _SCHEMAS + "OrderType"}),
+            ("Order", "type", {"$ref": _SCHEMAS + "OrderType"}),  # a leg in a flat list is an Order
+        )
+    ),
 )  # fmt: skip
 
 

@@ -26,11 +26,22 @@ START = datetime(2007, 11, 13, 15, 0, tzinfo=UTC)  # 10:00 in New York, a Tuesda
 #: Requests that each operation gets; at night each one.
 EXAMPLES, EXAMPLES_AT_NIGHT = 5, 1_000
 
+CONTRACT, HIGHER = "MSFT071221C00035000", "MSFT071221C00036000"
+SPREAD = {
+    "order_class": "mleg", "qty": "2", "type": "market", "time_in_force": "day",
+    "legs": [
+        {"symbol": CONTRACT, "ratio_qty": "1", "side": "buy", "position_intent": "buy_to_open"},
+        {"symbol": HIGHER, "ratio_qty": "1", "side": "sell", "position_intent": "sell_to_open"},
+    ],
+}  # fmt: skip
+
 #: Query strings for each GET route; one that is not here is asked without.
 QUERIES = {
     "/v2/orders": ("status=all&limit=500", "status=all&nested=true", "status=closed&direction=asc", ""),
     "/v2/orders:by_client_order_id": ("client_order_id=mine",),
-    "/v2/account/activities": ("", "activity_types=FILL,SPLIT&page_size=2", "category=non_trade_activity"),
+    "/v2/account/activities": ("", "activity_types=FILL,SPLIT&page_size=2", "category=non_trade_activity",
+        "activity_types=OPEXC,OPTRD",
+    ),
     "/v2/account/portfolio/history": (
         "", "period=1D", "period=1W&timeframe=15Min", "period=1D&timeframe=1H&intraday_reporting=continuous",
         "period=1A&pnl_reset=no_reset&cashflow_types=ALL",
@@ -53,13 +64,13 @@ QUERIES = {
     },
     "/v2/stocks/snapshots": ("symbols=AAPL,MSFT",),
     "/v2/stocks/meta/conditions/{ticktype}": ("tape=A",),
-    "/v2/options/contracts": ("", "underlying_symbols=AAPL&limit=5&show_deliverables=true"),
-    "/v1beta1/options/bars": ("symbols={contract}&timeframe=1Hour&start=2007-11-13",),
-    **{
-        f"/v1beta1/options/{kind}": ("symbols={contract}",)
-        for kind in ("trades", "trades/latest", "quotes/latest", "snapshots")
-    },
-    "/v1beta1/options/snapshots/{underlying_symbol}": ("limit=20",),
+    "/v2/options/contracts": ("", "underlying_symbols=MSFT&show_deliverables=true&limit=5", "status=inactive&limit=3"),
+    "/v1beta1/options/bars": (f"symbols={CONTRACT}&timeframe=1Day&start=2007-11-01",),
+    "/v1beta1/options/trades": (f"symbols={CONTRACT}&start=2007-11-13&limit=20",),
+    "/v1beta1/options/trades/latest": (f"symbols={CONTRACT}",),
+    "/v1beta1/options/quotes/latest": (f"symbols={CONTRACT}&feed=indicative",),
+    "/v1beta1/options/snapshots": (f"symbols={CONTRACT}",),
+    "/v1beta1/options/snapshots/{underlying_symbol}": ("limit=20", "type=put&expiration_date=2007-12-21"),
 }  # fmt: skip
 
 
@@ -73,19 +84,22 @@ class Account:
         bought = world.filled(symbol="AAPL", qty=10, client_order_id="mine")
         world.filled(symbol="IBM", qty=4, side="sell")
         world.bracket(symbol="MSFT", qty=7)
+        world.filled(symbol=CONTRACT, qty=1)
+        assert world.call("POST", f"/v2/positions/{CONTRACT}/exercise")[0] == 200
+        assert world.call("POST", "/v2/orders", SPREAD)[0] == 200
         world.order(symbol="GOOG", qty=1, type="limit", limit_price="1", time_in_force="gtc")
         world.exchange.deeds.do("split", {"kind": "split", "symbol": "AAPL", "ratio": "2", "on": "2007-11-13"})
         _, watched = world.call("POST", "/v2/watchlists", {"name": "mine", "symbols": ["AAPL", "MSFT"]})
         day = {"ca_types": "split", "since": "2005-02-28", "until": "2005-02-28"}
         (announced,) = world.get("/v2/corporate_actions/announcements", **day)
         world.pass_time(days=1)
-        self.contract = world.get("/v2/options/contracts", underlying_symbols="AAPL")["option_contracts"][0]["symbol"]
         self.known: dict[str, tuple[str, ...]] = {
             "order_id": (bought["id"],), "symbol": ("AAPL",), "symbol_or_asset_id": ("AAPL", "IBM"),
             "type": ("FILL", "SPLIT"), "activity_type": ("FILL", "SPLIT"),
             "watchlist_id": (watched["id"],), "market": ("NYSE", "XNAS"),
-            "id": (announced["id"],), "kind": ("bars", "quotes", "trades"), "symbol_or_id": (self.contract,),
-            "underlying_symbol": ("AAPL",), "ticktype": ("trade", "quote"),
+            "id": (announced["id"],), "kind": ("bars", "quotes", "trades"),
+            "symbol_or_id": (CONTRACT,), "underlying_symbol": ("MSFT",), "ticktype": ("trade", "quote"),
+            "symbol_or_contract_id": (CONTRACT,),
         }  # fmt: skip
 
     def paths(self, route: str) -> Iterator[str]:
@@ -129,9 +143,7 @@ def test_each_get_route_answers_as_documented(account):
         if "GET" not in (route.methods or ()) or route.path.startswith(CONTROL_PREFIX):
             continue
         for path, query in product(account.paths(route.path), QUERIES.get(route.path, ("",))):
-            reply = account.world.session.get(
-                f"{account.world.session.url}{path}?{query}".replace("{contract}", account.contract)
-            )
+            reply = account.world.session.get(f"{account.world.session.url}{path}?{query}")
             assert reply.status_code == 200, f"{path}?{query}: {reply.text}"
             if operation_of("GET", path) is None:
                 ours.add(route.path)
@@ -144,6 +156,7 @@ def test_each_order_reply_is_as_documented(account):
         order_body(), order_body(type="limit", limit_price="100"), order_body(notional="150.55", qty=None),
         order_body(symbol="MSFT", type="stop", stop_price="500"), order_body(symbol="IBM", side="buy", qty=1),
         order_body(symbol="MSFT", type="stop_limit", stop_price="500", limit_price="501", time_in_force="gtc"),
+        order_body(symbol=HIGHER, qty=1, side="buy"), SPREAD,
     ]  # fmt: skip
     taken = [world.call("POST", "/v2/orders", body) for body in bodies]
     assert [status for status, _ in taken] == [200] * len(bodies), taken

@@ -96,6 +96,11 @@ class _Clerk:
         )  # fmt: skip
 
 
+def moves_position(activity: Activity) -> bool:
+    """Is its quantity what a position became more or less by? (A split of shares tells both of its sides.)"""
+    return activity.type in _WORDS
+
+
 def moves_of(annals: Annals, account_id: str) -> list[Fill]:
     """What exercise, expiry and splits of contracts have moved, as executions: for a look at positions of the past."""
     return [
@@ -105,7 +110,7 @@ def moves_of(annals: Annals, account_id: str) -> list[Fill]:
             status="",
         )
         for activity in annals.activities
-        if activity.type in _WORDS and activity.account_id == account_id
+        if moves_position(activity) and activity.account_id == account_id
     ]  # fmt: skip
 
 

@@ -33,6 +33,7 @@ _PRINTS = f"{_SPAN}, {_PAGES}, asof, feed, currency"
 _ONE_ZONE = "markets that keep New York's hours only: NYSE, NASDAQ, IEX, by acronym or MIC"
 _ANNOUNCED = "splits only, once they are effective; all dates are the day of the new price"
 _BARS_TAKE = f"timeframe, {_SPAN}, {_PAGES}"
+_MODEL = "prices of a model (Black, Scholes and Merton with a smile); both feeds say the same"
 _CLOSE = "a market order; open orders are not canceled for it"
 
 ENTRIES: dict[tuple[str, str], Entry] = {
@@ -68,6 +69,28 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("DELETE", "/v2/positions"): Entry("4", "cancel_orders"),
     ("GET", "/v2/positions/{symbol}"): Entry("4"),
     ("DELETE", "/v2/positions/{symbol}"): Entry("4", f"qty, percentage: {_CLOSE}"),
+    ("POST", "/v2/positions/{symbol}/exercise"): Entry("4"),
+    ("POST", "/v2/positions/{symbol}/do-not-exercise"): Entry("4"),
+    ("GET", "/v2/options/contracts"): Entry(
+        "5",
+        "underlying_symbols, status, expiration_date, expiration_date_gte, expiration_date_lte, root_symbol, type,"
+        " style, strike_price_gte, strike_price_lte, ppind, show_deliverables, limit, page_token",
+        "a listing of its own: each Friday for eight weeks, each third Friday for a year, strikes around the price",
+    ),
+    ("GET", "/v2/options/contracts/{symbol_or_id}"): Entry("5"),
+    ("GET", "/v1beta1/options/bars"): Entry("6", f"symbols, {_BARS_TAKE}", _MODEL),
+    ("GET", "/v1beta1/options/trades"): Entry("6", f"symbols, {_SPAN}, {_PAGES}", _MODEL),
+    ("GET", "/v1beta1/options/trades/latest"): Entry("6", "symbols, feed", _MODEL),
+    ("GET", "/v1beta1/options/quotes/latest"): Entry("6", "symbols, feed", _MODEL),
+    ("GET", "/v1beta1/options/snapshots"): Entry("6", "symbols, feed, updated_since, limit, page_token", _MODEL),
+    ("GET", "/v1beta1/options/snapshots/{underlying_symbol}"): Entry(
+        "6",
+        "feed, type, strike_price_gte, strike_price_lte, expiration_date, expiration_date_gte, expiration_date_lte,"
+        " root_symbol, updated_since, limit, page_token",
+        _MODEL,
+    ),
+    ("GET", "/v1beta1/options/meta/conditions/{ticktype}"): Entry("6"),
+    ("GET", "/v1beta1/options/meta/exchanges"): Entry("6"),
     ("GET", "/v2/watchlists"): Entry("5"),
     ("POST", "/v2/watchlists"): Entry("5", _WATCHLIST),
     ("GET", "/v2/watchlists:by_name"): Entry("5", "name"),
@@ -91,28 +114,6 @@ ENTRIES: dict[tuple[str, str], Entry] = {
         "2", "ca_types, since, until, symbol, cusip, date_type", _ANNOUNCED
     ),
     ("GET", "/v2/corporate_actions/announcements/{id}"): Entry("2", "", _ANNOUNCED),
-    ("POST", "/v2/positions/{symbol}/exercise"): Entry("4"),
-    ("POST", "/v2/positions/{symbol}/do-not-exercise"): Entry("4"),
-    ("GET", "/v2/options/contracts"): Entry(
-        "5",
-        "underlying_symbols, status, expiration_date, expiration_date_gte, expiration_date_lte, root_symbol, type,"
-        " style, strike_price_gte, strike_price_lte, show_deliverables, ppind, limit, page_token",
-        _LISTED,
-    ),
-    ("GET", "/v2/options/contracts/{symbol_or_id}"): Entry("5", "", _LISTED),
-    ("GET", "/v1beta1/options/bars"): Entry("6", f"symbols, {_BARS_TAKE}", _MODEL),
-    ("GET", "/v1beta1/options/trades"): Entry("6", f"symbols, {_SPAN}, {_PAGES}", _MODEL),
-    ("GET", "/v1beta1/options/trades/latest"): Entry("6", "symbols, feed", _MODEL),
-    ("GET", "/v1beta1/options/quotes/latest"): Entry("6", "symbols, feed", _MODEL),
-    ("GET", "/v1beta1/options/snapshots"): Entry("6", "symbols, feed, updated_since, limit, page_token", _MODEL),
-    ("GET", "/v1beta1/options/snapshots/{underlying_symbol}"): Entry(
-        "6",
-        "feed, limit, updated_since, page_token, type, strike_price_gte, strike_price_lte, expiration_date,"
-        " expiration_date_gte, expiration_date_lte, root_symbol",
-        _MODEL,
-    ),
-    ("GET", "/v1beta1/options/meta/conditions/{ticktype}"): Entry("6"),
-    ("GET", "/v1beta1/options/meta/exchanges"): Entry("6"),
     ("GET", "/v2/stocks/bars"): Entry("6", f"symbols, {_BARS_TAKE}, adjustment, asof, feed, currency", _DOLLARS),
     ("GET", "/v2/stocks/{symbol}/bars"): Entry("6", f"{_BARS_TAKE}, adjustment, asof, feed, currency", _DOLLARS),
     **{
@@ -203,7 +204,7 @@ KNOWN: tuple[tuple[tuple[int, str], str, str], ...] = (
     (_NO, 'contract "…" not found', "3"),
     (_NO, "complex orders not supported for options trading", "3"),
     (_NO, "options market orders are only allowed during market hours", "3"),
-    (_NO, "position intent mismatch, inferred: …", "3"),
+    (_NO, "position intent mismatch, inferred: …, specified: …", "3"),
     (_FORBIDDEN, "insufficient options buying power (required: …, available: …)", "3"),
     (_NOT_FOUND, "position does not exist", "4"),
     (_BAD, "watchlist name must be unique", "5"),

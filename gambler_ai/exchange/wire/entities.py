@@ -106,12 +106,13 @@ def other_activity_entity(activity: Activity) -> dict[str, Any]:
     type has (cusip, per_share_amount) are left out.
     """
     at = from_us(activity.at_us)
-    price = {} if activity.price is None else {"price": plain(activity.price)}
-    return price | {
+    some = {} if activity.price is None else {"price": plain(activity.price)}
+    if activity.sub_type:
+        some["activity_sub_type"] = activity.sub_type
+    return some | {
         "id": activity.id,
         "account_id": activity.account_id,
         "activity_type": activity.type,
-        "activity_sub_type": activity.sub_type,
         "created_at": rfc3339(activity.at_us),
         "currency": "USD",
         "date": at.astimezone(NEW_YORK).date().isoformat(),
