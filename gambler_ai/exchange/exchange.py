@@ -63,6 +63,7 @@ class Exchange:
         self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float, own: OwnMarket | None = None
     ) -> None:
         self._journal = journal
+        self.path = journal.path  # None for memory
         self._lock = threading.RLock()
         self._broken = ""
         self._listeners: tuple[Listener, ...] = ()
@@ -80,7 +81,7 @@ class Exchange:
         self.book = Book(meta["account_seed"], self.seed, journal.load_account(meta["account"]))
         journal.load(self.book)
         self.annals = journal.load_annals(meta)
-        self._log_seq = len(journal.log())
+        self.posts = len(journal.log())  # how many of orders ever arrived
         self.desk = Desk(self.book, self.market, self.options)
         self.deeds = Deeds(self)
         self._passage = Passage(self)
@@ -244,16 +245,6 @@ class Exchange:
         mark = partial(self.mark, close=closes)
         return margins(book.account, book.positions.values(), book.open_orders(), mark)
 
-    @property
-    def path(self) -> Path | None:
-        """Where the account lives; None for memory."""
-        return self._journal.path
-
-    @property
-    def posts(self) -> int:
-        """How many POSTs of orders ever arrived."""
-        return self._log_seq
-
     # commands; the caller is inside ``step``
 
     def submit(self, payload: object, fate: Fate | None = None) -> tuple[dict[str, Any], Order]:
@@ -288,9 +279,9 @@ class Exchange:
 
     def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:
         """Write the log row, and with it everything that has changed: one commit a POST."""
-        self._log_seq += 1
+        self.posts += 1
         row = {
-            "seq": self._log_seq,
+            "seq": self.posts,
             "at": rfc3339(self.now_us),
             "client_order_id": str(named[0] or ""),
             "symbol": str(named[1] or ""),
