@@ -6,14 +6,17 @@ import heapq
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gambler_ai.exchange.desk import matching
+from gambler_ai.exchange.desk import expiry, matching
 from gambler_ai.exchange.desk.orders import CLS, OPG
 from gambler_ai.exchange.numbers import ZERO, to_decimal
+from gambler_ai.exchange.options.grid import tick_instant, ticks_until
 from gambler_ai.exchange.prices.market import Tick
 from gambler_ai.exchange.prices.sessions import Session
 
 if TYPE_CHECKING:
     from gambler_ai.exchange.exchange import Exchange
+
+_AFTER_STOCKS = "~"  # sorts behind every symbol
 
 
 class Passage:
@@ -63,11 +66,18 @@ class Passage:
             exchange.now_us = end
             if end == session.close_us:
                 self._auction(CLS, session, end)
+                self._expire_contracts(session)
+
+    def _expire_contracts(self, session: Session) -> None:
+        """What is in the money changes hands (`desk.expiry`), when the orders of the day are over."""
+        exchange = self._exchange
+        matching.expire(exchange.book, session.close_us)
+        expiry.settle(exchange.book, exchange.annals, exchange.account_id, session, exchange.options.spot)
 
     def _roll_over(self) -> None:
         exchange = self._exchange
         found = exchange.margins(closes=True)
-        exchange.book.roll_over(found.equity, found.maintenance, found.gross_cost)
+        exchange.book.roll_over(found.equity, found.maintenance, found.gross_cost, found.options)
 
     def _auction(self, time_in_force: str, session: Session, us: int) -> None:
         """The official print of the open or the close, for the orders that are only good for it."""
@@ -80,14 +90,23 @@ class Passage:
 
     def _run_ticks(self, session: Session, end: int) -> None:
         """Each tick in turn, for the symbols with open orders only."""
-        book = self._exchange.book
-        for at_us, symbol, tick in heapq.merge(*(self._ticks(name, session, end) for name in book.open)):
-            if symbol in book.open:
+        book, options = self._exchange.book, self._exchange.desk.options
+        stocks = (self._ticks(name, session, end) for name in book.open if name in self._exchange.market.assets)
+        contracts = self._contract_ticks(session, end) if options.has_orders else ()
+        for at_us, symbol, tick in heapq.merge(*stocks, contracts):
+            if isinstance(tick, int):
+                options.on_tick(session, tick, at_us)
+            elif symbol in book.open:
                 matching.on_tick(book, symbol, tick, at_us, extended=not tick.regular)
             if not book.open:
                 return
 
-    def _ticks(self, symbol: str, session: Session, end: int) -> Iterator[tuple[int, str, Tick]]:
+    def _contract_ticks(self, session: Session, end: int) -> Iterator[tuple[int, str, Tick | int]]:
+        """The ticks of regular hours by their number, for orders for contracts; after the stocks of that instant."""
+        for place in range(ticks_until(session, self._exchange.now_us), ticks_until(session, end)):
+            yield tick_instant(session, place), _AFTER_STOCKS, place
+
+    def _ticks(self, symbol: str, session: Session, end: int) -> Iterator[tuple[int, str, Tick | int]]:
         """At one instant the symbols meet their ticks in the order of their names."""
         exchange = self._exchange
         begin = exchange.now_us

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from gambler_ai.exchange.desk.accounts import Margins, held_for_orders
 from gambler_ai.exchange.desk.book import Book
+from gambler_ai.exchange.desk.exposure import shares_covering
 from gambler_ai.exchange.desk.orders import (
     BRACKET,
     BUY,
@@ -87,6 +88,8 @@ def insufficient_qty(book: Book, symbol: str, wanted: Decimal) -> Refusal | None
     """An exit may take what the position has and no other open exit holds."""
     position = book.position_qty(symbol)
     held, related = held_for_orders(position, book.open_in(symbol))
+    if position > 0:
+        held += shares_covering(book, symbol)
     available = max(abs(position) - held, ZERO)
     if wanted <= available:
         return None

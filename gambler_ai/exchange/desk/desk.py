@@ -4,10 +4,9 @@ in it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from decimal import ROUND_DOWN, Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from gambler_ai.exchange.desk import matching
 from gambler_ai.exchange.desk.accounts import Margins
@@ -22,8 +21,11 @@ from gambler_ai.exchange.desk.checks import (
     insufficient_qty,
     opens,
 )
+from gambler_ai.exchange.desk.fates import Fate
 from gambler_ai.exchange.desk.hours import Hours
 from gambler_ai.exchange.desk.making import Terms, add_order, make_order
+from gambler_ai.exchange.desk.option_desk import OptionDesk, is_option_order
+from gambler_ai.exchange.desk.option_tickets import is_option_request
 from gambler_ai.exchange.desk.orders import (
     ACCEPTED,
     BUY,
@@ -45,27 +47,14 @@ from gambler_ai.exchange.desk.rules import check_legs, check_terms, check_ticks,
 from gambler_ai.exchange.desk.settings import Settings, changed
 from gambler_ai.exchange.desk.succession import announce
 from gambler_ai.exchange.desk.tickets import Ticket, parse_ticket
-from gambler_ai.exchange.instants import SECOND
 from gambler_ai.exchange.numbers import SHARE_STEP, ZERO, parse_decimal, plain, to_decimal
+from gambler_ai.exchange.options.market import OptionMarket
 from gambler_ai.exchange.prices.assets import Asset
 from gambler_ai.exchange.prices.market import Market, Tick
 from gambler_ai.exchange.refusal import Refusal, bad_parameter, forbidden, not_found, unprocessable
 from gambler_ai.exchange.wire.entities import order_entity
 
-LAST_US = 1 << 62
-
 _ENDS = {"replace_filled": FILLED, "replace_rejected": REJECTED}
-
-
-class Fate(NamedTuple):
-    """What a fault has in mind for a command: its kind, and its seconds."""
-
-    kind: str = ""
-    seconds: float = 0.0
-
-    def until_us(self, now_us: int) -> int:
-        """When its seconds are over; no instant is after the last."""
-        return LAST_US if math.isinf(self.seconds) else now_us + int(self.seconds * SECOND)
 
 
 _NONE = Fate()
@@ -74,9 +63,10 @@ _NONE = Fate()
 class Desk:
     """Commands on the book. ``now_us`` is always the instant up to which the market has been processed."""
 
-    def __init__(self, book: Book, market: Market) -> None:
+    def __init__(self, book: Book, market: Market, options: OptionMarket) -> None:
         self._book = book
         self._market = market
+        self.options = OptionDesk(book, options)
         self._hours = Hours(market.sessions)
 
     def find(self, order_id: str) -> Order:
@@ -105,6 +95,8 @@ class Desk:
         self, payload: object, now_us: int, figures: Callable[[], Margins], fate: Fate = _NONE
     ) -> tuple[dict[str, Any], Order]:
         """The entity as the POST answers it, and the order, which has met the market since."""
+        if isinstance(payload, Mapping) and is_option_request(payload):
+            return self.options.submit(payload, now_us, figures, fate)
         ticket = parse_ticket(payload)
         self._check_client_id(ticket.client_order_id)
         asset, tick = self._check_asset(ticket.symbol, now_us)
@@ -212,6 +204,10 @@ class Desk:
 
     def _settle(self, order: Order, now_us: int) -> None:
         """What is pending ends at once in an open market, unless a fault holds it."""
+        if is_option_order(order):
+            if self._trades(order, now_us):
+                self.options.settle(order, now_us)
+            return
         tick = self._market.tick(order.symbol, now_us)
         if tick is not None and self._trades(order, now_us):
             matching.settle(self._book, order, tick, now_us)
@@ -270,6 +266,8 @@ class Desk:
         the new order, which has met the market since. Raises Refusal.
         """
         check_replaceable(order)
+        if is_option_order(order):
+            return self.options.replace(order, changes, now_us, figures, fate, _ENDS.get(fate.kind, ""))
         new = self._successor(order, changes, now_us, figures)
         book = self._book
         order.before_pending = order.status

@@ -138,10 +138,10 @@ def settle(book: Book, order: Order, tick: TickLike, us: int) -> None:
     else:
         book.move(order, order.before_pending, us)
     if new is not None:
-        _reject_replacement(book, order, new, us)
+        reject_replacement(book, order, new, us)
 
 
-def _reject_replacement(book: Book, order: Order, new: Order, us: int) -> None:
+def reject_replacement(book: Book, order: Order, new: Order, us: int) -> None:
     order.replaced_by, order.pending_ends = None, ""
     book.touch(order)
     book.events.note(order, book.legs(order), ORDER_REPLACE_REJECTED)

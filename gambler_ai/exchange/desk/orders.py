@@ -42,8 +42,8 @@ BUY, SELL = "buy", "sell"
 MARKET, LIMIT, STOP, STOP_LIMIT, TRAILING_STOP = "market", "limit", "stop", "stop_limit", "trailing_stop"
 STOPS = (STOP, STOP_LIMIT, TRAILING_STOP)  # wait for a price before they may fill
 DAY, GTC, OPG, CLS, IOC, FOK = "day", "gtc", "opg", "cls", "ioc", "fok"
-BRACKET, OCO, OTO = "bracket", "oco", "oto"
-ENTRY, TAKE_PROFIT, STOP_LOSS = "entry", "take_profit", "stop_loss"
+BRACKET, OCO, OTO, MLEG = "bracket", "oco", "oto", "mleg"
+ENTRY, TAKE_PROFIT, STOP_LOSS, MLEG_LEG = "entry", "take_profit", "stop_loss", "leg"
 
 
 class Order(msgspec.Struct, kw_only=True):
@@ -91,6 +91,7 @@ class Order(msgspec.Struct, kw_only=True):
     failed_us: int | None = None
     replaced_by: str | None = None
     replaces: str | None = None
+    ratio_qty: Decimal | None = None  # contracts of a leg of an ``mleg`` for each of its units
 
     def move(self, status: str, us: int) -> None:
         """Raises IllegalTransition for a move that the table does not have."""
