@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,3 +35,20 @@ def print_json(value: Any) -> None:
     import msgspec
 
     typer.echo(msgspec.json.encode(value).decode())
+
+
+def amount(option: str, text: str) -> Decimal:
+    """Dollars that an option gives.
+
+    Raises:
+        ConfigError: it is no finite number above zero.
+    """
+    from gambler_ai.errors import ConfigError
+
+    try:
+        value = Decimal(text)
+    except ArithmeticError:
+        value = Decimal(0)
+    if not value.is_finite() or value <= 0:
+        raise ConfigError(f"{option}: {text!r} is not an amount above zero")
+    return value

@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gambler_ai.cli import exchange_account
+from gambler_ai.cli.common import amount
+
 app = typer.Typer(help="The embedded, Alpaca-compatible paper exchange.", no_args_is_help=True)
 
 
@@ -18,6 +21,9 @@ def group() -> None:
 
 @app.command()
 def serve(
+    host: Annotated[
+        str, typer.Option("--host", help="Another one lets others on the network trade.", metavar="ADDRESS")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.", metavar="PORT")] = 0,
     file: Annotated[
         Path | None, typer.Option("--file", help="Where the account lives; without it, in memory.", metavar="FILE")
@@ -40,7 +46,7 @@ def serve(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line, for programs.")] = False,
 ) -> None:
-    """Serve an Alpaca paper account on 127.0.0.1 until stopped."""
+    """Serve an Alpaca paper account until stopped."""
     import os
 
     from gambler_ai.exchange.defaults import DEFAULT_SEED
@@ -49,12 +55,12 @@ def serve(
 
     os.umask(0o077)
     exchange = Exchange.open(
-        file, start=_instant(at) if at else None, seed=DEFAULT_SEED if seed is None else seed, cash=_cash(cash),
-        speed=0.0 if paused else speed,
+        file, start=_instant(at) if at else None, seed=DEFAULT_SEED if seed is None else seed,
+        cash=amount("--cash", cash), speed=0.0 if paused else speed,
     )  # fmt: skip
     try:
         _refuse_no_prices(exchange)
-        server = ExchangeServer(exchange, port=port, faults=_plan(faults))
+        server = ExchangeServer(exchange, host=host, port=port, faults=_plan(faults))
     except BaseException:
         exchange.close()
         raise
@@ -63,7 +69,7 @@ def serve(
         names = _names(exchange, server)
         if env_file is not None:
             _write(env_file, names)
-        _show(exchange, names, env_file, as_json=as_json)
+        _show(exchange, names, env_file, loopback=server.is_loopback, as_json=as_json)
         _wait_for_signal()
     finally:
         server.stop()
@@ -122,9 +128,8 @@ def _names(exchange: Any, server: Any) -> dict[str, str]:
     }
 
 
-def _show(exchange: Any, names: dict[str, str], env_file: Path | None, *, as_json: bool) -> None:
+def _show(exchange: Any, names: dict[str, str], env_file: Path | None, *, loopback: bool, as_json: bool) -> None:
     import msgspec
-    from rich.text import Text
 
     from gambler_ai.cli import render
 
@@ -132,16 +137,47 @@ def _show(exchange: Any, names: dict[str, str], env_file: Path | None, *, as_jso
         typer.echo(msgspec.json.encode(names | {"now": exchange.now(), "account_id": exchange.account_id}).decode())
         return
     out = render.console()
-    out.print(render.pair("Account", exchange.account_number, render.STRONG))
-    pace = f"{exchange.speed:g}x" if exchange.speed else "paused, moved by a runner"
-    out.print(render.pair("Market time", f"{render.day_time(exchange.now())} New York, {pace}"))
-    if env_file is None:
-        for name, value in names.items():
-            out.print(Text(f"export {name}={value}"))
-        return
-    out.print(render.pair("Address", names["ALPACA_TRADING_URL"]))
-    out.print(render.pair("Keys in", str(env_file)))
-    out.print(render.pair("Then", f". {env_file} && gambler-ai --symbols AAPL,MSFT"))
+    pace = f"{exchange.speed:g}x" if exchange.speed else "paused: exchange step, or a runner, moves it"
+    hours = "open" if exchange.is_open else "closed"
+    for name, value, style in (
+        ("Account", exchange.account_number, render.STRONG),
+        ("Market time", f"{render.day_time(exchange.now())} New York, {hours}, {pace}", ""),
+        ("Trading", names["ALPACA_TRADING_URL"], ""),
+        ("Data", names["ALPACA_DATA_URL"], ""),
+        ("Updates", names["ALPACA_TRADING_STREAM_URL"], ""),
+        ("Prices", names["ALPACA_DATA_STREAM_URL"], ""),
+        ("Key id", names["ALPACA_API_KEY"], ""),
+        ("Secret", names["ALPACA_API_SECRET"], ""),
+        ("Kept in", str(exchange.path or "memory: it is gone when this ends"), ""),
+    ):
+        out.print(render.pair(name, value, style))
+    if not loopback:
+        out.print(render.pair("Beware", "others on the network reach it; keys go over it in the clear", render.WARN))
+    out.print()
+    for line in _lines(names, env_file):
+        out.print(line, soft_wrap=True)  # to be pasted: never broken
+
+
+def _lines(names: dict[str, str], env_file: Path | None) -> list[str]:
+    """What can be pasted: into a shell, then into Python."""
+    key, secret = f'"{names["ALPACA_API_KEY"]}"', f'"{names["ALPACA_API_SECRET"]}"'
+    shell = [f"export {name}={value}" for name, value in names.items()]
+    if env_file is not None:
+        shell = [f". {env_file}", "gambler-ai --symbols AAPL,MSFT", f"gambler-ai exchange status --env-file {env_file}"]
+    return [
+        "# a shell", *shell, "", "# Python, with alpaca-py",
+        "from alpaca.trading.client import TradingClient",
+        "from alpaca.trading.requests import MarketOrderRequest",
+        "from alpaca.data.historical import StockHistoricalDataClient",
+        f'trading = TradingClient({key}, {secret}, paper=True, url_override="{names["ALPACA_TRADING_URL"]}")',
+        f'data = StockHistoricalDataClient({key}, {secret}, url_override="{names["ALPACA_DATA_URL"]}")',
+        'trading.submit_order(MarketOrderRequest(symbol="AAPL", qty=1, side="buy", time_in_force="day"))',
+        "", "# its streams",
+        "from alpaca.data.live import StockDataStream",
+        "from alpaca.trading.stream import TradingStream",
+        f'updates = TradingStream({key}, {secret}, paper=True, url_override="{names["ALPACA_TRADING_STREAM_URL"]}")',
+        f'prices = StockDataStream({key}, {secret}, url_override="{names["ALPACA_DATA_STREAM_URL"]}")',
+    ]  # fmt: skip
 
 
 def _write(path: Path, names: dict[str, str]) -> None:
@@ -191,15 +227,5 @@ def _instant(text: str) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=NEW_YORK)
 
 
-def _cash(text: str) -> Any:
-    from decimal import Decimal, InvalidOperation
-
-    from gambler_ai.errors import ConfigError
-
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal(0)
-    if not value.is_finite() or value <= 0:
-        raise ConfigError(f"--cash: {text!r} is not an amount above zero")
-    return value
+for command in (exchange_account.status, exchange_account.orders, exchange_account.step, exchange_account.reset):
+    app.command()(command)

@@ -155,6 +155,12 @@ class Deeds:
             )
         )  # fmt: skip
 
+    @property
+    def begun_with(self) -> Decimal:
+        """The cash that the account of today was opened with."""
+        resets = [done.row for done in self._exchange.annals.deeds if done.kind == ACCOUNT_RESET]
+        return cash_of(resets[-1] if resets else {}, self._exchange.initial_cash)
+
     def log(self) -> list[dict[str, Any]]:
         """What was done, oldest first."""
         return [

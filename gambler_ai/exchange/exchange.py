@@ -291,6 +291,16 @@ class Exchange:
         mark = partial(self.mark, close=closes)
         return margins(book.account, book.positions.values(), book.open_orders(), mark)
 
+    @property
+    def path(self) -> Path | None:
+        """Where the account lives; None for memory."""
+        return self._journal.path
+
+    @property
+    def posts(self) -> int:
+        """How many POSTs of orders ever arrived."""
+        return self._log_seq
+
     # commands; the caller is inside ``step``
 
     def submit(self, payload: object, fate: Fate | None = None) -> tuple[dict[str, Any], Order]:

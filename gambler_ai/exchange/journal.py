@@ -77,6 +77,7 @@ class Journal:
     """Raises ExchangeInUse and ExchangeFileError when it cannot be opened."""
 
     def __init__(self, path: Path | None) -> None:
+        self.path = path
         self._guard: BinaryIO | None = None
         if path is not None:
             if not path.parent.is_dir():

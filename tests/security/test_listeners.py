@@ -1,21 +1,65 @@
 """What listens, listens on this machine only and asks who is there (protocol 4.5)."""
 
+import asyncio
+from typing import Any
+
 import pytest
 import requests
 
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.rest.server import ExchangeServer
+from gambler_ai.exchange.faults import FaultPlan
+from gambler_ai.exchange.rest.server import ExchangeServer, create_app
 from tests.recovery.harness import World, base_env
 from tests.test_tidy import ROOT
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.0.1", "example.com", "127.0.0.1.evil.com"])
-def test_the_exchange_binds_to_no_other_address(host: str):
+def test_the_exchange_is_this_machines_unless_somebody_says_otherwise():
     exchange = Exchange.open(None)
-    with pytest.raises(ConfigError, match="loopback only"):
-        ExchangeServer(exchange, host=host)
+    server, wide = ExchangeServer(exchange), ExchangeServer(exchange, host="0.0.0.0")
+    server.start()
+    wide.start()
+    try:
+        assert server.is_loopback
+        assert not wide.is_loopback
+    finally:
+        server.stop()
+        wide.stop()
+        exchange.close()
+
+
+@pytest.mark.parametrize("host", ["", "192.0.2.1", "nobody.invalid", "127.0.0.1.evil.invalid"])
+def test_an_address_that_is_not_ours_is_refused(host: str):
+    exchange = Exchange.open(None)
+    with pytest.raises(ConfigError, match="cannot bind"):
+        ExchangeServer(exchange, host=host).start()
     exchange.close()
+
+
+@pytest.mark.parametrize(
+    ("client", "status"),
+    [(("127.0.0.1", 1), 200), (("::1", 1), 200), (("192.168.0.9", 1), 401), (("2001:db8::1", 1), 401)],
+)
+@pytest.mark.parametrize("path", ["/_exchange/clock", "/_exchange/log", "/_exchange/status"])
+def test_its_control_is_for_this_machine_whatever_it_listens_on(client: tuple[str, int], status: int, path: str):
+    """With the right token, too: it goes over the network in the clear."""
+    exchange = Exchange.open(None)
+    app = create_app(exchange, "token", FaultPlan())
+    scope = {
+        "type": "http", "method": "GET", "path": path, "query_string": b"", "client": client, "app": app,
+        "headers": [(b"x-exchange-token", b"token")],
+    }  # fmt: skip
+    said: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    exchange.close()
+    assert said[0]["status"] == status
 
 
 def test_its_doors_ask_for_keys_or_for_the_token():
@@ -52,6 +96,7 @@ def test_nothing_else_listens():
     assert set(found) <= {"gambler_ai/exchange/rest/server.py", "gambler_ai/proving/zygote.py"}
 
 
-def test_there_is_no_option_to_bind_elsewhere(tmp_path):
-    ended = World(tmp_path, base_env(tmp_path)).run("exchange", "serve", "--host", "0.0.0.0")
-    assert ended.code == 2
+def test_who_lets_others_in_is_told(tmp_path):
+    run = World(tmp_path, base_env(tmp_path)).start("exchange", "serve", "--host", "0.0.0.0")
+    assert "others on the network reach it" in run.wait_for("Beware")
+    run.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 import msgspec
@@ -78,18 +79,21 @@ class Gate:
             await _answer(send_named, too_large)
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        refused = self._refuse(scope["path"], scope["method"], headers)
+        refused = self._refuse(scope, headers)
         if refused is not None:
             await _answer(send_named, Canned(401, b"application/json", refused))
             return
         fault = None if scope["path"].startswith(CONTROL_PREFIX) else self._meet(scope, body)
         await self._handle(scope, body, receive, send_named, fault)
 
-    def _refuse(self, path: str, method: str, headers: dict[bytes, bytes]) -> bytes | None:
-        """The body of a 401, or None. The clock of the control routes may be read by anybody on this
-        machine.
+    def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> bytes | None:
+        """The body of a 401, or None. The control routes are this machine's; their clock may be read by anybody on
+        it.
         """
+        path, method = scope["path"], scope["method"]
         if path.startswith(CONTROL_PREFIX):
+            if not _is_here(scope):
+                return b'{"code":40110000,"message":"control is for the machine of the exchange"}'
             given: bytes = headers.get(b"x-exchange-token", b"")
             if (method == "GET" and path.endswith("/clock")) or secrets.compare_digest(given, self._token.encode()):
                 return None
@@ -203,6 +207,12 @@ class Gate:
             named = payload.get("client_order_id"), payload.get("symbol")
             status = 429 if fault.kind == "429_headers" else CANNED[fault.kind].status if fault.kind in CANNED else 0
             self._exchange.log_post(named, status, f"fault {fault.kind}", None)
+
+
+def _is_here(scope: Scope) -> bool:
+    """Whether who asks is on this machine, or in this process."""
+    client = scope.get("client")
+    return client is None or ip_address(client[0]).is_loopback
 
 
 def _order_in(scope: Scope, body: bytes) -> dict[str, Any] | None:

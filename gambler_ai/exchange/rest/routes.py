@@ -68,11 +68,14 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v2/stocks/{symbol}/snapshot", market_data.get_snapshots),
     ("GET", "/v2/stocks/{symbol}/{kind}/latest", market_data.get_latest),
     ("GET", CONTROL_PREFIX + "clock", control.get_control_clock),
+    ("GET", CONTROL_PREFIX + "status", control.get_status),
+    ("GET", CONTROL_PREFIX + "orders", control.get_owners_orders),
     ("GET", CONTROL_PREFIX + "log", control.get_log),
     ("GET", CONTROL_PREFIX + "deeds", control.get_deeds),
     ("GET", CONTROL_PREFIX + "faults", control.get_faults),
     ("GET", CONTROL_PREFIX + "requests", control.get_requests),
     ("POST", CONTROL_PREFIX + "advance", control.post_advance),
+    ("POST", CONTROL_PREFIX + "reset", control.post_reset),
     ("POST", CONTROL_PREFIX + "faults", control.post_faults),
 )
 ROUTES = [Route(path, handler, methods=[method]) for method, path, handler in _TABLE]

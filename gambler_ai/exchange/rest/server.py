@@ -1,4 +1,4 @@
-"""The exchange on a loopback port: the gate and the routes as one ASGI application."""
+"""The exchange on a port: the gate and the routes as one ASGI application."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import secrets
 import socket
 import threading
 from collections import deque
+from ipaddress import ip_address
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,7 +21,8 @@ from gambler_ai.exchange.rest.gate import App, Gate, HangUp, Receive, Scope, Sen
 from gambler_ai.exchange.rest.routes import EXCEPTION_HANDLERS, ROUTES
 from gambler_ai.exchange.streams.sockets import MAX_MESSAGE, StreamHub, StreamLimits, stream_routes
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: What all addresses of a machine are called, and how this machine reaches itself then.
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (where somebody asked for it)
 START_PATIENCE_S = 10.0
 #: Requests of which the arrival is remembered.
 REQUESTS_KEPT = 1_000
@@ -55,7 +58,10 @@ def _with_abort(app: App) -> App:
 
 
 class ExchangeServer:
-    """Serve an exchange on 127.0.0.1 from a daemon thread. It neither opens nor closes the exchange."""
+    """Serve an exchange from a daemon thread. It neither opens nor closes the exchange.
+
+    On another ``host`` than this machine's own whoever has the keys can trade; the control routes stay this machine's.
+    """
 
     def __init__(
         self,
@@ -67,8 +73,6 @@ class ExchangeServer:
         port: int = 0,
         limits: StreamLimits | None = None,
     ) -> None:
-        if host not in LOOPBACK:
-            raise ConfigError(f"the exchange binds to loopback only, not to {host}")
         self.exchange = exchange
         self.token = token or secrets.token_hex(16)
         self.faults = faults or FaultPlan()
@@ -84,12 +88,12 @@ class ExchangeServer:
 
     def start(self) -> None:
         """Bind and serve; returns when requests are answered. Raises ConfigError when the port is taken."""
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        family, address = self._resolved()
         # asyncio switches Nagle off only for sockets that say they are TCP; with it a reply takes 40 ms.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self._host, self._port))
+            listener.bind(address)
             listener.listen(128)
         except OSError as error:
             listener.close()
@@ -105,6 +109,14 @@ class ExchangeServer:
         self._thread.start()
         # The socket listens already, so a request sent now waits in the backlog: nothing to wait for.
 
+    def _resolved(self) -> tuple[int, tuple[Any, ...]]:
+        """Family and address of the host. Raises ConfigError for a name that nobody knows."""
+        try:
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except OSError as error:
+            raise ConfigError(f"cannot bind {self._host}:{self._port}: {error.strerror}") from error
+        return found[0][0], found[0][4]
+
     def _serve(self) -> None:
         assert self._server is not None
         assert self._socket is not None
@@ -117,7 +129,15 @@ class ExchangeServer:
         if self._socket is None:
             raise GamblerError("the exchange server is not started")
         host, port = self._socket.getsockname()[:2]
+        host = EVERYWHERE.get(host, host)
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it. Raises GamblerError before ``start``."""
+        if self._socket is None:
+            raise GamblerError("the exchange server is not started")
+        return ip_address(self._socket.getsockname()[0]).is_loopback
 
     @property
     def port(self) -> int:
