@@ -20,6 +20,7 @@ minutes: "asyncio.Queue[None]" = asyncio.Queue()
 
 
 async def bars(request: Request) -> Response:
+    del request
     return Response(
         msgspec.json.encode({"bars": {"AAPL": ROWS}, "next_page_token": None}), media_type="application/json"
     )
