@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange import owner
 from gambler_ai.exchange.annals import Done
+from gambler_ai.exchange.desk.expiry import split_contracts
 from gambler_ai.exchange.desk.splits import split_account, split_orders
 from gambler_ai.exchange.faults.deeds import Planned, cash_of, day_of, ratio_of
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET, HAND, SPLIT
@@ -133,6 +134,9 @@ class Deeds:
         exchange, ratio = self._exchange, ratio_of(deed.row)
         series = deed.row["symbol"] if _OF_THE_PRICES in deed.row else self._series(deed.row)
         for symbol in sorted(asset.symbol for asset in exchange.market.assets.values() if asset.series == series):
+            split_contracts(
+                exchange.book, exchange.annals, exchange.account_id, symbol, ratio, exchange.now_us, exchange.mark
+            )
             split_account(exchange.book, exchange.annals, exchange.account_id, symbol, ratio, exchange.now_us)
             split_orders(exchange.book, symbol, ratio, str(deed.row.get("orders") or ""), exchange.now_us)
         if _OF_THE_PRICES in deed.row:  # they have it already

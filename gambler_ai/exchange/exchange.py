@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import secrets
 import sqlite3
 import threading
@@ -21,20 +20,22 @@ from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.bar_files import read_bars
 from gambler_ai.exchange.deeds import Deeds
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
-from gambler_ai.exchange.desk import matching
 from gambler_ai.exchange.desk.accounts import Account, Margins, margins
 from gambler_ai.exchange.desk.book import Book
-from gambler_ai.exchange.desk.desk import Desk, Fate
+from gambler_ai.exchange.desk.desk import Desk
 from gambler_ai.exchange.desk.events import OrderEvent
+from gambler_ai.exchange.desk.fates import Fate
 from gambler_ai.exchange.desk.orders import Order
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET
 from gambler_ai.exchange.hashing import letters, make_uuid
 from gambler_ai.exchange.instants import MINUTE, from_us, new_york_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
 from gambler_ai.exchange.numbers import plain, to_decimal
-from gambler_ai.exchange.prices.market import Market, Tick
+from gambler_ai.exchange.options.contracts import is_option
+from gambler_ai.exchange.options.market import OptionMarket
+from gambler_ai.exchange.passage import Passage
+from gambler_ai.exchange.prices.market import Market
 from gambler_ai.exchange.prices.own import OwnMarket
-from gambler_ai.exchange.prices.sessions import Session
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
 
 SAVE_INSTANT_EVERY = 15 * MINUTE  # market time; what a crash can take back of an idle market's clock
@@ -62,6 +63,7 @@ class Exchange:
         self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float, own: OwnMarket | None = None
     ) -> None:
         self._journal = journal
+        self.path = journal.path  # None for memory
         self._lock = threading.RLock()
         self._broken = ""
         self._listeners: tuple[Listener, ...] = ()
@@ -75,12 +77,14 @@ class Exchange:
         self.account_id, self.account_number = meta["account_id"], meta["account_number"]
         self.initial_cash = Decimal(meta["initial_cash"])
         self.market = Market(self.seed, own)
+        self.options = OptionMarket(self.market, self.seed)
         self.book = Book(meta["account_seed"], self.seed, journal.load_account(meta["account"]))
         journal.load(self.book)
         self.annals = journal.load_annals(meta)
-        self._log_seq = len(journal.log())
-        self.desk = Desk(self.book, self.market)
+        self.posts = len(journal.log())  # how many of orders ever arrived
+        self.desk = Desk(self.book, self.market, self.options)
         self.deeds = Deeds(self)
+        self._passage = Passage(self)
 
     @classmethod
     def open(
@@ -211,62 +215,9 @@ class Exchange:
     def _catch_up(self) -> None:
         target = to_us(self.clock.now())
         for deed in self.deeds.due(target):
-            self._live_to(deed.at_us)
+            self._passage.to(deed.at_us)
             self.deeds.perform(deed)
-        self._live_to(target)
-
-    def _live_to(self, target: int) -> None:
-        while self.now_us < target:
-            index = self.market.sessions.first_index_ending_after(self.now_us)
-            if index is None or not (self.book.open or self.book.positions):
-                self._skip(target)
-                return
-            self._live_through(self.market.sessions.session(index), target)
-
-    def _skip(self, target: int) -> None:
-        """Nothing is open and nothing held (or the data have ended): only the day may change."""
-        index = self.market.sessions.last_index_opened_by(target)
-        if index is not None and self.market.sessions.session(index).start_us > self.now_us and not self.book.positions:
-            cash = self.book.account.cash
-            self.book.roll_over(cash, Decimal(0), Decimal(0))
-        self.now_us = target
-
-    def _live_through(self, session: Session, target: int) -> None:
-        """From now to the end of the day's after-hours, or to ``target`` if that is sooner; that instant included."""
-        if self.now_us < session.start_us:
-            if target < session.start_us:
-                self.now_us = target
-                return
-            self.now_us = session.start_us
-            self._roll_over()
-        for edge in (session.close_us, session.session_close_us):
-            end = min(target, edge)
-            if end <= self.now_us:
-                continue
-            if self.book.open:
-                self._run_ticks(session, end)
-            self.now_us = end
-            if end == edge:
-                matching.expire(self.book, end)
-
-    def _run_ticks(self, session: Session, end: int) -> None:
-        """Each tick of regular hours in turn, for the symbols with open orders only."""
-        begin, end = max(self.now_us, session.open_us - 1), min(end, session.close_us)
-        for at_us, symbol, tick in heapq.merge(*(self._ticks(name, session, begin, end) for name in self.book.open)):
-            if symbol in self.book.open:
-                matching.on_tick(self.book, symbol, tick, at_us)
-            if not self.book.open:
-                return
-
-    def _ticks(self, symbol: str, session: Session, begin: int, end: int) -> Iterator[tuple[int, str, Tick]]:
-        """At one instant the symbols meet their ticks in the order of their names."""
-        for tick in self.market.ticks(symbol, session, begin, end):
-            if tick.regular:
-                yield tick.at_us, symbol, tick
-
-    def _roll_over(self) -> None:
-        found = self.margins(closes=True)
-        self.book.roll_over(found.equity, found.maintenance, found.gross_cost)
+        self._passage.to(target)
 
     # figures
 
@@ -279,27 +230,20 @@ class Exchange:
     def is_open(self) -> bool:
         return self.market.sessions.is_open(self.now_us)
 
-    def mark(self, symbol: str, *, close: bool = False) -> Decimal:
-        """The last trade, or the last day's close."""
+    def mark(self, symbol: str, *, close: bool = False, us: int | None = None) -> Decimal:
+        """The last trade, or the last day's close; of a contract the middle of its quote. Now, or at an instant."""
+        us = self.now_us if us is None else us
+        if is_option(symbol):
+            return self.options.last_close(symbol, us) if close else self.options.mark(symbol, us)
         if close:
-            return to_decimal(self.market.last_close(symbol, self.now_us) or 0)
-        tick = self.market.tick(symbol, self.now_us)
+            return to_decimal(self.market.last_close(symbol, us) or 0)
+        tick = self.market.tick(symbol, us)
         return to_decimal(tick.last if tick else 0)
 
     def margins(self, *, closes: bool = False) -> Margins:
         book = self.book
         mark = partial(self.mark, close=closes)
         return margins(book.account, book.positions.values(), book.open_orders(), mark)
-
-    @property
-    def path(self) -> Path | None:
-        """Where the account lives; None for memory."""
-        return self._journal.path
-
-    @property
-    def posts(self) -> int:
-        """How many POSTs of orders ever arrived."""
-        return self._log_seq
 
     # commands; the caller is inside ``step``
 
@@ -330,14 +274,14 @@ class Exchange:
         race = self.book.exits_race
         self.book = Book(names["account_seed"], self.seed, Account(cash=cash, last_equity=cash))
         self.book.exits_race, self.book.account_changed = race, True
-        self.desk = Desk(self.book, self.market)
+        self.desk = Desk(self.book, self.market, self.options)
         self._journal.commit(self.book, names | {"created": rfc3339(self.now_us)}, None, self.annals, anew=True)
 
     def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:
         """Write the log row, and with it everything that has changed: one commit a POST."""
-        self._log_seq += 1
+        self.posts += 1
         row = {
-            "seq": self._log_seq,
+            "seq": self.posts,
             "at": rfc3339(self.now_us),
             "client_order_id": str(named[0] or ""),
             "symbol": str(named[1] or ""),

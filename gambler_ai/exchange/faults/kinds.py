@@ -69,6 +69,9 @@ KINDS: dict[str, Kind] = {
     "429_headers": Kind(
         UNHANDLED, "HTTP 429 with X-RateLimit-* and Retry-After of `seconds`; nothing is done", seconds=60.0
     ),
+    "401_bare": Kind(UNHANDLED, "HTTP 401 with a message and no code; nothing is done"),
+    "401_html": Kind(UNHANDLED, "HTTP 401 with an HTML page; nothing is done"),
+    "403_bare": Kind(UNHANDLED, "HTTP 403 with a message and no code; nothing is done"),
     "reset": Kind(UNHANDLED, "the connection drops before anything is done"),
     "garbage": Kind(UNHANDLED, "HTTP 200 with a piece of JSON; nothing is done"),
     "hang_unhandled": Kind(UNHANDLED, "no answer for `seconds` (wall), then a reset; nothing is done", seconds=60.0),

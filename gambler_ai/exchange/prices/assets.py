@@ -20,6 +20,9 @@ class Asset(NamedTuple):
     series: str
     start: float = 0.0
     daily: float = 0.0
+    fractionable: bool = True
+    shortable: bool = True
+    easy_to_borrow: bool = True
 
     @property
     def id(self) -> str:
@@ -45,6 +48,18 @@ _ROWS = (
     Asset("AMZN", "Amazon.com, Inc. Common Stock", "NASDAQ", SYNTHETIC, "AMZN", 150.0, 0.020),
     Asset("META", "Meta Platforms, Inc. Class A Common Stock", "NASDAQ", SYNTHETIC, "META", 300.0, 0.022),
     Asset("SPY", "SPDR S&P 500 ETF Trust", "ARCA", SYNTHETIC, "SPY", 400.0, 0.010),
+    # A share that is as dear as this one is traded whole, and nobody lends it.
+    Asset(
+        "BRK.A",
+        "Berkshire Hathaway Inc. Class A",
+        "NYSE",
+        SYNTHETIC,
+        "BRK.A",
+        120_000.0,
+        0.012,
+        fractionable=False,
+        easy_to_borrow=False,
+    ),
     Asset("QQQ", "Invesco QQQ Trust, Series 1", "NASDAQ", SYNTHETIC, "QQQ", 350.0, 0.013),
 )
 ASSETS = {row.symbol: row for row in _ROWS}

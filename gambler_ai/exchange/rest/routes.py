@@ -11,7 +11,18 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 from gambler_ai.exchange.refusal import Refusal
-from gambler_ai.exchange.rest import account, control, market_data, orders, positions, reference
+from gambler_ai.exchange.rest import (
+    account,
+    calendar,
+    control,
+    market_data,
+    option_data,
+    options,
+    orders,
+    positions,
+    reference,
+    watchlists,
+)
 from gambler_ai.exchange.rest.handling import Handler, reply
 
 CONTROL_PREFIX = "/_exchange/"
@@ -36,6 +47,8 @@ EXCEPTION_HANDLERS: dict[Any, ExceptionHandler] = {Refusal: _refused, HTTPExcept
 _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v2/account", account.get_account),
     ("GET", "/v2/account/configurations", account.get_configurations),
+    ("PATCH", "/v2/account/configurations", account.patch_configurations),
+    ("GET", "/v2/account/portfolio/history", account.get_portfolio_history),
     ("GET", "/v2/account/activities", account.get_activities),
     ("GET", "/v2/account/activities/{type}", account.get_activities),
     ("POST", "/v2/orders", orders.post_order),
@@ -49,10 +62,37 @@ _TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", "/v2/positions", positions.delete_positions),
     ("GET", "/v2/positions/{symbol}", positions.get_position),
     ("DELETE", "/v2/positions/{symbol}", positions.delete_position),
-    ("GET", "/v2/clock", reference.get_clock),
-    ("GET", "/v2/calendar", reference.get_calendar),
+    ("POST", "/v2/positions/{symbol}/exercise", options.post_exercise),
+    ("POST", "/v2/positions/{symbol}/do-not-exercise", options.post_do_not_exercise),
+    ("GET", "/v2/options/contracts", options.get_contracts),
+    ("GET", "/v2/options/contracts/{symbol_or_id}", options.get_contract),
+    ("GET", "/v1beta1/options/bars", option_data.get_bars),
+    ("GET", "/v1beta1/options/trades", option_data.get_trades),
+    ("GET", "/v1beta1/options/trades/latest", option_data.get_latest_trades),
+    ("GET", "/v1beta1/options/quotes/latest", option_data.get_latest_quotes),
+    ("GET", "/v1beta1/options/snapshots", option_data.get_snapshots),
+    ("GET", "/v1beta1/options/snapshots/{underlying_symbol}", option_data.get_chain),
+    ("GET", "/v1beta1/options/meta/conditions/{ticktype}", option_data.get_conditions),
+    ("GET", "/v1beta1/options/meta/exchanges", option_data.get_exchanges),
+    ("GET", "/v2/watchlists", watchlists.get_watchlists),
+    ("POST", "/v2/watchlists", watchlists.post_watchlist),
+    ("GET", "/v2/watchlists:by_name", watchlists.get_watchlist),
+    ("PUT", "/v2/watchlists:by_name", watchlists.put_watchlist),
+    ("POST", "/v2/watchlists:by_name", watchlists.post_watchlist_asset),
+    ("DELETE", "/v2/watchlists:by_name", watchlists.delete_watchlist),
+    ("GET", "/v2/watchlists/{watchlist_id}", watchlists.get_watchlist),
+    ("PUT", "/v2/watchlists/{watchlist_id}", watchlists.put_watchlist),
+    ("POST", "/v2/watchlists/{watchlist_id}", watchlists.post_watchlist_asset),
+    ("DELETE", "/v2/watchlists/{watchlist_id}", watchlists.delete_watchlist),
+    ("DELETE", "/v2/watchlists/{watchlist_id}/{symbol}", watchlists.delete_watchlist_asset),
+    ("GET", "/v2/clock", calendar.get_clock),
+    ("GET", "/v2/calendar", calendar.get_calendar),
+    ("GET", "/v3/clock", calendar.get_market_clock),
+    ("GET", "/v3/calendar/{market}", calendar.get_market_calendar),
     ("GET", "/v2/assets", reference.get_assets),
     ("GET", "/v2/assets/{symbol}", reference.get_asset),
+    ("GET", "/v2/corporate_actions/announcements", reference.get_announcements),
+    ("GET", "/v2/corporate_actions/announcements/{id}", reference.get_announcement),
     ("GET", "/v2/stocks/bars", market_data.get_bars),
     ("GET", "/v2/stocks/trades", market_data.get_trades),
     ("GET", "/v2/stocks/quotes", market_data.get_quotes),
