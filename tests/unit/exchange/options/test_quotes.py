@@ -32,15 +32,17 @@ def test_bid_and_ask_stand_on_ticks_around_the_middle(middle):
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 380), st.integers(0, 17), st.integers(0, 60), st.sampled_from([CALL, PUT]))
-def test_no_contract_is_offered_for_less_than_its_exercise(minute, number, place, kind):
+def test_no_contract_is_worth_less_than_its_exercise(minute, number, place, kind):
     now = MORNING + minute * MINUTE
     expiries = OPTIONS.listing.expiries(now)
     expiry = expiries[number % len(expiries)]
     strikes = OPTIONS.listing.strikes("AAPL", expiry, now)
     contract = Contract("AAPL", expiry, kind, strikes[place % len(strikes)])
-    tick = OPTIONS.tick(contract.symbol, now)
+    tick, value = OPTIONS.tick(contract.symbol, now), OPTIONS.value(contract, now)
     spot = OPTIONS.spot("AAPL", now)
     assert tick is not None
+    assert value is not None
+    assert Decimal(value.middle) / 10_000 >= contract.intrinsic(spot)
     assert Decimal(tick.ask) / 10_000 >= contract.intrinsic(spot)
     assert tick.at_us <= now
 
