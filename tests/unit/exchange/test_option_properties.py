@@ -151,7 +151,7 @@ def test_a_long_call_covers_one_short_call_and_none_that_outlives_it():
         return Contract("AAPL", date(2007, month, 16), CALL, Decimal(160))
 
     one, two = Decimal(1), Decimal(2)
-    assert cover_of({call(12): one, call(11): -one}) == (0, 0)
-    assert cover_of({call(12): one, call(11): -one, call(10): -one}) == (0, 100)
-    assert cover_of({call(12): two, call(11): -two}) == (0, 0)
-    assert cover_of({call(11): one, call(12): -one}) == (0, 100)
+    assert tuple(cover_of({call(12): one, call(11): -one})) == (0, 0)
+    assert tuple(cover_of({call(12): one, call(11): -one, call(10): -one})) == (0, 100)
+    assert tuple(cover_of({call(12): two, call(11): -two})) == (0, 0)
+    assert tuple(cover_of({call(11): one, call(12): -one})) == (0, 100)
