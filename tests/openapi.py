@@ -53,7 +53,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     *(
         Difference(
             DOCUMENTS[0], _schema(entity, "properties", name), {"anyOf": [schema, {"enum": [""]}]},
-            "BEHAVIOUR 3: empty in the parent (a type: in the legs) of an mleg order, as in the document's own example",
+            "BEHAVIOUR 3: empty in an mleg order's parent (a type, in its legs), as in the document's own example",
         )
         for entity, name, schema in (
             ("Order", "symbol", {"type": "string"}),

@@ -22,7 +22,7 @@ BEGIN, END = "<!-- tables: written by scripts/docs -->", "<!-- end of tables -->
 #: How a refusal is made in the source: status and code.
 _MAKERS = {
     "bad_parameter": (422, "40010001"), "unprocessable": (422, "42210000"), "forbidden": (403, "40310000"),
-    "not_found": (404, "40410000"), "_invalid": (400, "40010001"),
+    "not_found": (404, "40410000"), "_invalid": (400, "40010001"), "invalid": (400, "-"), "bad_data": (400, "40010001"),
 }  # fmt: skip
 #: What the gate and the router answer: there is no refusal in the source for it.
 _GATE = (
@@ -191,11 +191,11 @@ def _section(path: Path, root: Path) -> str:
 def _said(path: Path) -> Iterator[tuple[int, str, str]]:
     """Status, code and message of each refusal that a file makes; values are blanks."""
     tree = ast.parse(path.read_text("utf-8"))
-    constants = {
-        target.id: node.value.value
-        for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets if isinstance(target, ast.Name)
-    }  # fmt: skip
+    constants: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.JoinedStr):
+            text = _text(node.value, constants)
+            constants |= {target.id: text for target in node.targets if isinstance(target, ast.Name)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
             continue
@@ -204,21 +204,23 @@ def _said(path: Path) -> Iterator[tuple[int, str, str]]:
             status, code = _MAKERS[node.func.id]
         elif node.func.id == "Refusal" and all(isinstance(arg, ast.Constant) for arg in node.args[:2]):
             status, code = (arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant))  # type: ignore[assignment]
+        elif node.func.id == "DataRefusal" and isinstance(node.args[0], ast.Constant):
+            status, code = int(str(node.args[0].value)), "-"
         else:
             continue
         if message.replace(_BLANK, "").strip():
             yield int(status), str(code), message
 
 
-def _text(node: ast.expr, constants: dict[str, Any]) -> str:
+def _text(node: ast.expr, constants: dict[str, str]) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(value, constants) for value in node.values)
     if isinstance(node, ast.IfExp):
         return f"{_text(node.body, constants)}` or `{_text(node.orelse, constants)}"
-    if isinstance(node, ast.Name) and isinstance(constants.get(node.id), str):
-        return str(constants[node.id])
+    if isinstance(node, ast.Name):
+        return constants.get(node.id, _BLANK)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
         return re.sub(r"\{\w*\}", _BLANK, _text(node.func.value, constants))
     return _BLANK

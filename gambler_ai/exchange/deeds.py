@@ -18,7 +18,6 @@ from gambler_ai.exchange.faults.deeds import Planned, cash_of, day_of, ratio_of
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET, HAND, SPLIT
 from gambler_ai.exchange.instants import rfc3339, to_us
 from gambler_ai.exchange.numbers import plain
-from gambler_ai.exchange.prices.assets import SPLITS
 from gambler_ai.exchange.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class Deeds:
         self._planned: list[Deed] = []
         self._own = [
             Deed(exchange.market.split_us(day), SPLIT, {"symbol": series, "ratio": str(ratio), _OF_THE_PRICES: True})
-            for (series, day), ratio in SPLITS.items()
+            for (series, day), ratio in exchange.market.known_splits.items()
         ]
         self._own = [deed for deed in self._own if deed.at_us > exchange.now_us]
         for done in exchange.annals.deeds:
@@ -80,6 +79,9 @@ class Deeds:
                 pass
 
     def _split_us(self, row: Planned, now_us: int) -> int:
+        assets = self._exchange.market.assets
+        if row.row["symbol"] not in assets:
+            raise ConfigError(f'"symbol" is one of {", ".join(assets)}')
         day = day_of(row.row)
         if day not in self._exchange.market.sessions.days:
             raise ConfigError(f'"on": {day} is no trading day of this market')
@@ -173,8 +175,8 @@ class Deeds:
     def splits(self) -> list[tuple[int, str, Decimal]]:
         """Those of the plans that were done, and those of the prices that are over: instant, series, ratio."""
         now_us = self._exchange.now_us
-        split_us = self._exchange.market.split_us
-        real = [(split_us(day), series, Decimal(ratio)) for (series, day), ratio in SPLITS.items()]
+        market = self._exchange.market
+        real = [(market.split_us(day), series, Decimal(ratio)) for (series, day), ratio in market.known_splits.items()]
         planned = [
             (done.at_us, self._series(done.row), ratio_of(done.row))
             for done in self._exchange.annals.deeds if done.kind == SPLIT

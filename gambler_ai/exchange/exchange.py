@@ -17,6 +17,7 @@ import msgspec
 
 from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.errors import ConfigError
+from gambler_ai.exchange.bar_files import read_bars
 from gambler_ai.exchange.deeds import Deeds
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
 from gambler_ai.exchange.desk.accounts import Account, Margins, margins
@@ -27,13 +28,14 @@ from gambler_ai.exchange.desk.fates import Fate
 from gambler_ai.exchange.desk.orders import Order
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET
 from gambler_ai.exchange.hashing import letters, make_uuid
-from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
+from gambler_ai.exchange.instants import MINUTE, from_us, new_york_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
 from gambler_ai.exchange.numbers import plain, to_decimal
 from gambler_ai.exchange.options.contracts import is_option
 from gambler_ai.exchange.options.market import OptionMarket
 from gambler_ai.exchange.passage import Passage
 from gambler_ai.exchange.prices.market import Market
+from gambler_ai.exchange.prices.own import OwnMarket
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
 
 SAVE_INSTANT_EVERY = 15 * MINUTE  # market time; what a crash can take back of an idle market's clock
@@ -57,8 +59,11 @@ class Exchange:
     good.
     """
 
-    def __init__(self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float) -> None:
+    def __init__(
+        self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float, own: OwnMarket | None = None
+    ) -> None:
         self._journal = journal
+        self.path = journal.path  # None for memory
         self._lock = threading.RLock()
         self._broken = ""
         self._listeners: tuple[Listener, ...] = ()
@@ -71,12 +76,12 @@ class Exchange:
         self.key_id, self.secret_key = meta["key_id"], meta["secret_key"]
         self.account_id, self.account_number = meta["account_id"], meta["account_number"]
         self.initial_cash = Decimal(meta["initial_cash"])
-        self.market = Market(self.seed)
+        self.market = Market(self.seed, own)
         self.options = OptionMarket(self.market, self.seed)
         self.book = Book(meta["account_seed"], self.seed, journal.load_account(meta["account"]))
         journal.load(self.book)
         self.annals = journal.load_annals(meta)
-        self._log_seq = len(journal.log())
+        self.posts = len(journal.log())  # how many of orders ever arrived
         self.desk = Desk(self.book, self.market, self.options)
         self.deeds = Deeds(self)
         self._passage = Passage(self)
@@ -92,19 +97,23 @@ class Exchange:
         account: str = "",
         speed: float = 0.0,
         clock: ManualClock | None = None,
+        data: Path | None = None,
     ) -> Exchange:
         """Open or create. ``seed``, ``cash`` and ``account`` are read on creation only; the file knows them
-        after.
+        after. ``data`` is a directory of bars of the user's own (docs/EXCHANGE.md, "Your own bars"), the same one at
+        each opening; without ``start`` a new file then opens at noon of the middle one of their days.
 
         Raises ExchangeInUse, ExchangeFileError, ConfigError.
         """
         if speed < 0 or (speed and clock is not None):
             raise ConfigError("an exchange runs by itself (speed > 0) or is paced by a clock of yours, not both")
+        own = None if data is None else read_bars(data)
         journal = Journal(path)
         try:
             meta = journal.meta()
             if not meta:
-                meta = _create(journal, to_us(start or DEFAULT_START), seed, cash, account)
+                meta = _create(journal, to_us(start or _default_start(own)), seed, cash, account, own)
+            _check_data(path, meta, own)
             opening = parse_rfc3339(meta["instant"])
             if start is not None:
                 opening = max(opening, to_us(start))
@@ -114,7 +123,7 @@ class Exchange:
                 chosen = MarketClock(origin, speed)
             elif clock is not None:
                 clock.move_to(origin)
-            return cls(journal, meta, chosen, speed)
+            return cls(journal, meta, chosen, speed, own)
         except (sqlite3.Error, msgspec.MsgspecError, LookupError, ValueError, TypeError, ArithmeticError) as error:
             journal.close()
             what = f"{type(error).__name__}: {error}"[:200]
@@ -221,29 +230,20 @@ class Exchange:
     def is_open(self) -> bool:
         return self.market.sessions.is_open(self.now_us)
 
-    def mark(self, symbol: str, *, close: bool = False) -> Decimal:
-        """The last trade, or the last day's close; of a contract the middle of its quote."""
+    def mark(self, symbol: str, *, close: bool = False, us: int | None = None) -> Decimal:
+        """The last trade, or the last day's close; of a contract the middle of its quote. Now, or at an instant."""
+        us = self.now_us if us is None else us
         if is_option(symbol):
-            return self.options.last_close(symbol, self.now_us) if close else self.options.mark(symbol, self.now_us)
+            return self.options.last_close(symbol, us) if close else self.options.mark(symbol, us)
         if close:
-            return to_decimal(self.market.last_close(symbol, self.now_us) or 0)
-        tick = self.market.tick(symbol, self.now_us)
+            return to_decimal(self.market.last_close(symbol, us) or 0)
+        tick = self.market.tick(symbol, us)
         return to_decimal(tick.last if tick else 0)
 
     def margins(self, *, closes: bool = False) -> Margins:
         book = self.book
         mark = partial(self.mark, close=closes)
         return margins(book.account, book.positions.values(), book.open_orders(), mark)
-
-    @property
-    def path(self) -> Path | None:
-        """Where the account lives; None for memory."""
-        return self._journal.path
-
-    @property
-    def posts(self) -> int:
-        """How many POSTs of orders ever arrived."""
-        return self._log_seq
 
     # commands; the caller is inside ``step``
 
@@ -279,9 +279,9 @@ class Exchange:
 
     def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:
         """Write the log row, and with it everything that has changed: one commit a POST."""
-        self._log_seq += 1
+        self.posts += 1
         row = {
-            "seq": self._log_seq,
+            "seq": self.posts,
             "at": rfc3339(self.now_us),
             "client_order_id": str(named[0] or ""),
             "symbol": str(named[1] or ""),
@@ -305,18 +305,44 @@ def _names(account_seed: str) -> dict[str, str]:
     }
 
 
-def _create(journal: Journal, start_us: int, seed: int, cash: Decimal, account: str) -> dict[str, str]:
+def _default_start(own: OwnMarket | None) -> datetime:
+    """The runner's hour; in bars of the user's own the noon of the middle day: half of them are past, half to come."""
+    if own is None:
+        return DEFAULT_START
+    day = own.sessions[len(own.sessions) // 2].day
+    return from_us(new_york_us(day, 12, 0))
+
+
+def _check_data(path: Path | None, meta: Mapping[str, str], own: OwnMarket | None) -> None:
+    """The prices of a file are those that its fills were made at, for ever. Raises ConfigError."""
+    known, given = meta.get("data", ""), own.digest if own else ""
+    if known == given:
+        return
+    why = "has shipped prices, not bars of yours" if not known else "was made with other bars than these"
+    if not given:
+        why = "was made with bars of yours"
+    hint = "give the directory that it was made with, unchanged, or another file" if known else "give it another file"
+    raise ConfigError(f"the exchange file {path} {why}", hint=hint)
+
+
+def _create(
+    journal: Journal, start_us: int, seed: int, cash: Decimal, account: str, own: OwnMarket | None
+) -> dict[str, str]:
     """The first rows of a fresh file. Ids follow from (seed, account); the secret must not."""
     account_seed = f"{seed}/{account}"
     balance = Account(cash=cash, last_equity=cash)
-    meta = _names(account_seed) | {
-        "schema": SCHEMA_VERSION,
-        "instant": rfc3339(start_us),
-        "created": rfc3339(start_us),
-        "seed": str(seed),
-        "key_id": "PK" + letters(18, account_seed, "key"),
-        "secret_key": secrets.token_urlsafe(30),
-        "initial_cash": plain(cash),
-    }
+    meta = (
+        _names(account_seed)
+        | {
+            "schema": SCHEMA_VERSION,
+            "instant": rfc3339(start_us),
+            "created": rfc3339(start_us),
+            "seed": str(seed),
+            "key_id": "PK" + letters(18, account_seed, "key"),
+            "secret_key": secrets.token_urlsafe(30),
+            "initial_cash": plain(cash),
+        }
+        | ({"data": own.digest} if own else {})
+    )
     journal.commit(Book(account_seed, seed, balance), meta)
     return journal.meta()

@@ -57,6 +57,13 @@ QUERIES = {
     "/v2/stocks/bars": ("symbols=AAPL,MSFT&timeframe=5Min&start=2007-11-12&limit=100",),
     "/v2/stocks/{symbol}/bars": ("timeframe=1Day&start=2007-10-01",),
     "/v2/stocks/{kind}/latest": ("symbols=AAPL,MSFT",),
+    **{
+        f"/v2/stocks/{one}{kind}": (f"{'' if one else 'symbols=AAPL,MSFT&'}start=2007-11-13&limit=100",)
+        for kind in ("trades", "quotes", "auctions")
+        for one in ("", "{symbol}/")
+    },
+    "/v2/stocks/snapshots": ("symbols=AAPL,MSFT",),
+    "/v2/stocks/meta/conditions/{ticktype}": ("tape=A",),
     "/v2/options/contracts": ("", "underlying_symbols=MSFT&show_deliverables=true&limit=5", "status=inactive&limit=3"),
     "/v1beta1/options/bars": (f"symbols={CONTRACT}&timeframe=1Day&start=2007-11-01",),
     "/v1beta1/options/trades": (f"symbols={CONTRACT}&start=2007-11-13&limit=20",),

@@ -9,6 +9,7 @@ import numpy as np
 
 from gambler_ai.exchange.instants import MINUTE
 from gambler_ai.exchange.prices.bridge import TICKS_A_MINUTE, Day, Floats, Ints
+from gambler_ai.exchange.prices.daily import CENT
 from gambler_ai.exchange.prices.extended import Trades
 from gambler_ai.exchange.prices.sessions import Session
 
@@ -46,8 +47,17 @@ class Columns(NamedTuple):
         return map(Bar, *(column.tolist() for column in self))
 
     def taken(self, chosen: Ints | slice) -> Columns:
-        """Those that a mask, places or a slice choose."""
+        """Those at some places."""
         return Columns(*(column[chosen] for column in self))
+
+    def scaled(self, factor: Floats | float) -> Columns:
+        """In other shares: ``factor`` of them for each one of before, one number or one a bar."""
+        open_, high, low, close, vwap = (
+            np.rint(column / factor).astype(np.int64)
+            for column in (self.open, self.high, self.low, self.close, self.vwap)
+        )
+        volume = np.rint(self.volume * factor).astype(np.int64)
+        return self._replace(open=open_, high=high, low=low, close=close, volume=volume, vwap=vwap)
 
 
 def columns_of(bars: Sequence[Bar]) -> Columns:
@@ -57,6 +67,18 @@ def columns_of(bars: Sequence[Bar]) -> Columns:
 def joined(parts: Sequence[Columns]) -> Columns:
     """One after the other."""
     return Columns(*(np.concatenate(fields) for fields in zip(*parts, strict=True))) if parts else columns_of(())
+
+
+def merged(bars: Columns, first: Ints) -> Columns:
+    """One bar of all from each place of ``first`` to the next."""
+    last = np.append(first[1:], bars.start_us.size) - 1
+    volume, value = np.add.reduceat(bars.volume, first), np.add.reduceat(bars.vwap * bars.volume, first)
+    close = bars.close[last]
+    return Columns(
+        bars.start_us[first], bars.end_us[last], bars.open[first], np.maximum.reduceat(bars.high, first),
+        np.minimum.reduceat(bars.low, first), close, volume, np.add.reduceat(bars.trades, first),
+        np.where(volume > 0, value // np.maximum(volume, 1), close),
+    )  # fmt: skip
 
 
 class Minutes(NamedTuple):
@@ -73,6 +95,13 @@ class Minutes(NamedTuple):
     value: Floats
     prints: Ints
     crowd: Ints
+
+    def scaled(self, factor: float) -> Minutes:
+        """In other shares, as ``Columns.scaled``; in whole cents, as prices after a split are."""
+        prices = (self.open, self.high, self.low, self.close)
+        open_, high, low, close = (np.maximum(np.rint(p / (factor * CENT)), 1).astype(np.int64) * CENT for p in prices)
+        volume, crowd = (np.rint(column * factor).astype(np.int64) for column in (self.volume, self.crowd))
+        return Minutes(self.start_us, open_, high, low, close, volume, self.value, self.prints, crowd)
 
     def between(self, begin_us: int, end_us: int) -> Minutes:
         """Those that start in a span, its end excluded."""
@@ -108,6 +137,16 @@ def traded_minutes(trades: Trades) -> Minutes:
 def joined_minutes(parts: Sequence[Minutes]) -> Minutes:
     """One after the other."""
     return Minutes._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+def minute_rows(minutes: Minutes) -> list[Bar]:
+    """A bar a minute; quicker than ``cut`` for a few."""
+    found: list[Bar] = []
+    rows = zip(*(column.tolist() for column in minutes), strict=True)
+    for start, open_, high, low, close, volume, value, prints, crowd in rows:
+        trades, vwap = max(prints, crowd // SHARES_A_TRADE), round(value / volume) if volume else close
+        found.append(Bar(start, start + MINUTE, open_, high, low, close, volume, trades, vwap))
+    return found
 
 
 def cut(minutes: Minutes, size: int, midnight_us: int, closed_us: int) -> Columns:

@@ -30,6 +30,10 @@ class Trades(NamedTuple):
     prices: Ints
     sizes: Ints
 
+    def taken(self, chosen: Ints | slice) -> Trades:
+        """Those at some places."""
+        return Trades(*(column[chosen] for column in self))
+
 
 def joined(parts: Sequence[Trades]) -> Trades:
     """One after the other."""

@@ -15,11 +15,13 @@ import numpy as np
 from gambler_ai.exchange.hashing import key
 from gambler_ai.exchange.instants import MINUTE, SECOND
 from gambler_ai.exchange.prices import bars, extended
+from gambler_ai.exchange.prices.assets import USER
 from gambler_ai.exchange.prices.bars import Bar, Columns, Minutes
 from gambler_ai.exchange.prices.bridge import TICK_SECONDS, TICKS_A_MINUTE, Day, spread_day
 from gambler_ai.exchange.prices.daily import CENT, DailyBars
 from gambler_ai.exchange.prices.extended import Trades
 from gambler_ai.exchange.prices.listing import Listing
+from gambler_ai.exchange.prices.own import OwnMarket, trades_of
 from gambler_ai.exchange.prices.sessions import Session
 
 MAX_CACHED_DAYS = 512  # about 16 KB each: 8 MB
@@ -75,8 +77,8 @@ def quote_around(last: int, *, regular: bool = True) -> tuple[int, int]:
 class Market(Listing):
     """Prices are a function of (seed, symbol, day): nothing is stored, bounded caches keep what was computed."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, own: OwnMarket | None = None) -> None:
+        super().__init__(seed, own)
         self._days: Cache[Day] = Cache(MAX_CACHED_DAYS)
         limit = max(MAX_CACHED_TRADES, 2 * len(self.assets))  # a stream of all symbols goes through them by turns
         self._trades: Cache[Trades] = Cache(limit)
@@ -97,13 +99,16 @@ class Market(Listing):
 
         def spread() -> Day:
             open_, high, low, close, volume = daily.ohlcv[row].tolist()
-            seed = key(self._seed, "bridge", series, session.day)
+            seed = key(self.seed, "bridge", series, session.day)
             return spread_day(seed, (open_, high, low, close), volume, session.minutes)
 
         return self._days.get_or((series, session.day), spread)
 
     def trades(self, symbol: str, session: Session) -> Trades | None:
         """Every trade of a day, pre-market and after-hours too; None when the symbol did not trade that day."""
+        told = self._told_minutes(symbol, session)
+        if told is not None:
+            return self._trades.get_or((self.assets[symbol].series, session.day), lambda: trades_of(told))
         day = self.day(symbol, session)
         if day is None:
             return None
@@ -114,6 +119,17 @@ class Market(Listing):
 
         return self._trades.get_or((self.assets[symbol].series, session.day), whole)
 
+    def _told_minutes(self, symbol: str, session: Session) -> Minutes | None:
+        """Those of the user's own minute bars, in the shares of the day. Nothing is made up beside them."""
+        asset = self.assets[symbol]
+        if self.own is None or asset.label != USER:
+            return None
+        minutes = self.own.symbols[symbol].minutes.get(session.day)
+        factor = 1.0
+        for on, ratio in self._splits.get(asset.series, ()):
+            factor *= float(ratio) if session.day >= on else 1.0
+        return minutes if minutes is None or factor == 1.0 else minutes.scaled(factor)
+
     def _around(self, symbol: str, session: Session) -> tuple[Trades, Trades]:
         """What is traded before the open and after the close."""
         daily, series = self.daily(symbol), self.assets[symbol].series
@@ -122,7 +138,7 @@ class Market(Listing):
         bar = (open_, high, low, close)
         before = float(self._evening_before(symbol, row, open_))
         minutes = (session.open_us - session.session_open_us) // MINUTE
-        seed = key(self._seed, "pre-market", series, session.day)
+        seed = key(self.seed, "pre-market", series, session.day)
         return (
             extended.pre_market(seed, before, bar, volume, session.session_open_us, minutes),
             self._evening(series, daily, row, session),
@@ -130,7 +146,7 @@ class Market(Listing):
 
     def _evening(self, series: str, daily: DailyBars, row: int, session: Session) -> Trades:
         open_, high, low, close, volume = daily.ohlcv[row].tolist()
-        seed = key(self._seed, "after-hours", series, session.day)
+        seed = key(self.seed, "after-hours", series, session.day)
         minutes = (session.session_close_us - session.close_us) // MINUTE
         return extended.after_hours(seed, (open_, high, low, close), volume, session.close_us, minutes)
 
@@ -172,6 +188,9 @@ class Market(Listing):
 
     def minutes(self, symbol: str, session: Session) -> Minutes | None:
         """The minutes of a day, pre-market and after-hours too; None when the symbol did not trade that day."""
+        told = self._told_minutes(symbol, session)
+        if told is not None:
+            return told
         day = self.day(symbol, session)
         if day is None:
             return None
@@ -196,6 +215,27 @@ class Market(Listing):
             return ()
         regular = minutes.between(session.open_us, session.close_us)
         return tuple(bars.cut(regular, size, session.start_us, session.close_us).rows())
+
+    def last_minute(self, symbol: str, us: int) -> Bar | None:
+        """The newest minute that has closed, of whatever hours."""
+        index, first = self.sessions.last_index_opened_by(us, extended=True), self.daily(symbol).days[0]
+        while index is not None and index >= 0 and self.sessions.days[index] >= first:
+            session = self.sessions.session(index)
+            minutes = self.minutes(symbol, session)
+            if minutes is not None:
+                place = int(np.searchsorted(minutes.start_us, us - MINUTE, side="right"))
+                if place:
+                    return bars.minute_rows(Minutes._make(column[place - 1 : place] for column in minutes))[0]
+            index -= 1
+        return None
+
+    def day_so_far(self, symbol: str, session: Session, us: int) -> Bar | None:
+        """A day's bar of the regular minutes that have closed; None before the first."""
+        minutes = self.minutes(symbol, session)
+        regular = minutes.between(session.open_us, min(session.close_us, us - MINUTE + 1)) if minutes else None
+        if regular is None or not regular.start_us.size:
+            return None
+        return next(bars.cut(regular, 24 * 60, session.start_us, us).rows())._replace(start_us=session.start_us)
 
 
 _OFFSETS = np.array(TICK_SECONDS, dtype=np.int64) * SECOND

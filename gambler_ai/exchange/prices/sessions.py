@@ -29,6 +29,7 @@ CALENDAR_FIRST, CALENDAR_LAST = (
 
 
 PRE_MARKET, REGULAR, AFTER_HOURS, CLOSED = "pre-market", "regular", "after-hours", "closed"
+REGULAR_MINUTES, EARLY_MINUTES = 390, 210
 _PRE_MARKET = 330 * MINUTE  # from 4:00 to 9:30
 _AFTER_HOURS = 240 * MINUTE  # from 16:00 to 20:00; after a 13:00 close to 17:00, as Alpaca's calendar has it
 
@@ -64,7 +65,7 @@ class Session(NamedTuple):
 
 def make_session(day: date, *, early: bool) -> Session:
     open_us = new_york_us(day, 9, 30)
-    minutes = 210 if early else 390
+    minutes = EARLY_MINUTES if early else REGULAR_MINUTES
     return Session(day, new_york_us(day, 0, 0), open_us, open_us + minutes * MINUTE, minutes)
 
 
@@ -74,6 +75,14 @@ def _real_calendar() -> Any:
     import exchange_calendars
 
     return exchange_calendars.get_calendar("XNYS", start=str(CALENDAR_FIRST), end=str(CALENDAR_LAST))
+
+
+def real_sessions(first: date, last: date) -> list[Session]:
+    """New York's trading days from ``first`` to ``last``, both included, as the real calendar has them."""
+    calendar = _real_calendar()
+    early = {stamp.date() for stamp in calendar.early_closes}
+    found = [stamp.date() for stamp in calendar.sessions_in_range(str(first), str(last))]
+    return [make_session(day, early=day in early) for day in found]
 
 
 class Sessions:
@@ -143,10 +152,7 @@ class Sessions:
         if self.days[0] <= first and last <= self.days[-1]:
             low, high = bisect_left(self.days, first), bisect_left(self.days, last + timedelta(days=1))
             return [self.session(index) for index in range(low, high)]
-        calendar = _real_calendar()
-        early = {stamp.date() for stamp in calendar.early_closes}
-        found = [stamp.date() for stamp in calendar.sessions_in_range(str(first), str(last))]
-        return [make_session(day, early=day in early) for day in found]
+        return real_sessions(first, last)
 
     def next_open_and_close(self, us: int) -> tuple[int, int]:
         """Strictly after ``us``. Beyond the prices these are the real calendar's (BEHAVIOUR 2)."""

@@ -25,7 +25,9 @@ class Entry(NamedTuple):
 _PAGES = "limit, page_token, sort"
 _SPAN = "start, end"
 _WATCHLIST = "; name, symbols"
-_FEEDS = "one feed whatever `feed` names"
+_LATEST = "feed, currency; `kind` is bars, quotes or trades"
+_DOLLARS = "one venue, so iex and sip tell the same"
+_PRINTS = f"{_SPAN}, {_PAGES}, asof, feed, currency"
 _ONE_ZONE = "markets that keep New York's hours only: NYSE, NASDAQ, IEX, by acronym or MIC"
 _ANNOUNCED = "splits only, once they are effective; all dates are the day of the new price"
 _BARS_TAKE = f"timeframe, {_SPAN}, {_PAGES}"
@@ -47,16 +49,19 @@ ENTRIES: dict[tuple[str, str], Entry] = {
     ("GET", "/v2/account/activities/{type}"): Entry("5", "date, after, until, direction, page_size, page_token"),
     ("POST", "/v2/orders"): Entry(
         "3",
-        "; symbol, qty, notional, side, type, time_in_force, limit_price, stop_price, extended_hours, client_order_id,"
-        " order_class, take_profit, stop_loss, position_intent, legs",
+        "; symbol, qty, notional, side, type, time_in_force, limit_price, stop_price, trail_price, trail_percent,"
+        " extended_hours, client_order_id, order_class, take_profit, stop_loss, position_intent, legs",
     ),
     ("GET", "/v2/orders"): Entry(
-        "3", "status, limit, after, until, direction, nested, symbols, side, before_order_id, after_order_id"
+        "3",
+        "status, limit, after, until, direction, nested, symbols, side, asset_class, before_order_id, after_order_id",
     ),
     ("DELETE", "/v2/orders"): Entry("3"),
     ("GET", "/v2/orders:by_client_order_id"): Entry("3", "client_order_id"),
     ("GET", "/v2/orders/{order_id}"): Entry("3", "nested", "the legs are always told"),
-    ("PATCH", "/v2/orders/{order_id}"): Entry("3", "; qty, time_in_force, limit_price, stop_price, client_order_id"),
+    ("PATCH", "/v2/orders/{order_id}"): Entry(
+        "3", "; qty, time_in_force, limit_price, stop_price, trail, client_order_id"
+    ),
     ("DELETE", "/v2/orders/{order_id}"): Entry("3"),
     ("GET", "/v2/positions"): Entry("4"),
     ("DELETE", "/v2/positions"): Entry("4", "cancel_orders"),
@@ -107,10 +112,19 @@ ENTRIES: dict[tuple[str, str], Entry] = {
         "2", "ca_types, since, until, symbol, cusip, date_type", _ANNOUNCED
     ),
     ("GET", "/v2/corporate_actions/announcements/{id}"): Entry("2", "", _ANNOUNCED),
-    ("GET", "/v2/stocks/bars"): Entry("6", f"symbols, {_BARS_TAKE}", _FEEDS),
-    ("GET", "/v2/stocks/{symbol}/bars"): Entry("6", _BARS_TAKE, _FEEDS),
-    ("GET", "/v2/stocks/{kind}/latest"): Entry("6", "symbols; `kind` is bars, quotes or trades", _FEEDS),
-    ("GET", "/v2/stocks/{symbol}/{kind}/latest"): Entry("6", "`kind` is bars, quotes or trades", _FEEDS),
+    ("GET", "/v2/stocks/bars"): Entry("6", f"symbols, {_BARS_TAKE}, adjustment, asof, feed, currency", _DOLLARS),
+    ("GET", "/v2/stocks/{symbol}/bars"): Entry("6", f"{_BARS_TAKE}, adjustment, asof, feed, currency", _DOLLARS),
+    **{
+        ("GET", f"/v2/stocks/{one}{kind}"): Entry("6", f"{'' if one else 'symbols, '}{_PRINTS}", _DOLLARS)
+        for kind in ("trades", "quotes", "auctions")
+        for one in ("", "{symbol}/")
+    },
+    ("GET", "/v2/stocks/{kind}/latest"): Entry("6", f"symbols, {_LATEST}", _DOLLARS),
+    ("GET", "/v2/stocks/{symbol}/{kind}/latest"): Entry("6", _LATEST, _DOLLARS),
+    ("GET", "/v2/stocks/snapshots"): Entry("6", "symbols, feed, currency", _DOLLARS),
+    ("GET", "/v2/stocks/{symbol}/snapshot"): Entry("6", "feed, currency", _DOLLARS),
+    ("GET", "/v2/stocks/meta/conditions/{ticktype}"): Entry("6", "tape"),
+    ("GET", "/v2/stocks/meta/exchanges"): Entry("6"),
 }
 
 #: Operations of Alpaca's documents that are not served, by the beginning of their paths, and why.
@@ -130,15 +144,6 @@ NOT_SERVED: dict[str, str] = {
     "/v1beta1/news": "no news here: it would say what the prices do not know",
     "/v1beta1/screener/": "a dozen assets need no screener",
     "/v1beta3/crypto/": "no crypto here",
-    "/v2/stocks/auctions": "no auctions are printed",
-    "/v2/stocks/{symbol}/auctions": "no auctions are printed",
-    "/v2/stocks/meta/": "codes of conditions and exchanges",
-    "/v2/stocks/quotes": "past quotes",
-    "/v2/stocks/{symbol}/quotes": "past quotes",
-    "/v2/stocks/trades": "past trades",
-    "/v2/stocks/{symbol}/trades": "past trades",
-    "/v2/stocks/snapshots": "snapshots",
-    "/v2/stocks/{symbol}/snapshot": "snapshots",
 }
 
 _BAD, _NO, _FORBIDDEN, _NOT_FOUND = (422, "40010001"), (422, "42210000"), (403, "40310000"), (404, "40410000")

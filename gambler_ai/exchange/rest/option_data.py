@@ -14,7 +14,7 @@ from gambler_ai.exchange.options.bars import Span, bars_between, trades_between
 from gambler_ai.exchange.options.chain import select
 from gambler_ai.exchange.options.contracts import Contract, parse_symbol
 from gambler_ai.exchange.options.pricing import need_library
-from gambler_ai.exchange.rest.bars import parse_timeframe
+from gambler_ai.exchange.rest.asked import parse_timeframe
 from gambler_ai.exchange.rest.handling import exchange_of, reply
 from gambler_ai.exchange.rest.option_queries import (
     SNAPSHOTS_LIMIT,

@@ -245,6 +245,23 @@ def test_legs_of_an_adjusted_bracket_still_end_each_other(world):
     assert {leg["status"] for leg in world.look(entry["id"])["legs"]} == {"canceled"}
 
 
+def test_a_trailing_stop_trails_in_new_shares(world):
+    """A notional order of the same night is still for its money, and holds twice the shares."""
+    world.filled(qty=10, time_in_force="fok")
+    order = world.order(side="sell", qty=4, type="trailing_stop", trail_price="20", time_in_force="gtc")
+    world.exchange.advance(IN_SESSION + timedelta(hours=12))
+    money = world.order(side="sell", qty=None, notional="300")
+    free = Decimal(world.get("/v2/positions/AAPL")["qty_available"])
+    mark = Decimal(world.look(order["id"])["hwm"])
+    world.faults.replace([SPLIT])
+    world.exchange.advance(IN_SESSION + TO_THE_PRE_MARKET)
+    new = world.look(world.look(order["id"])["replaced_by"])
+    assert (new["qty"], new["trail_price"], Decimal(new["hwm"])) == ("8", "10", mark / 2)
+    assert Decimal(new["stop_price"]) == mark / 2 - 10
+    assert world.look(money["id"])["status"] == "accepted"
+    assert Decimal(world.get("/v2/positions/AAPL")["qty_available"]) == free * 2
+
+
 def test_a_short_position_splits_too(world):
     world.filled(side="sell")
     split(world)

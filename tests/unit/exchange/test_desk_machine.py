@@ -37,10 +37,10 @@ specs = st.fixed_dictionaries(
     {
         "symbol": st.sampled_from(SYMBOLS),
         "side": st.sampled_from(["buy", "sell"]),
-        "qty": st.sampled_from([1, 2, 50, 333]),
+        "qty": st.sampled_from([333, 50, 2, 1]),
         "kind": st.sampled_from(
-            ["market", "limit", "limit", "stop", "stop_limit", "trail_price", "trail_percent", "bracket", "bracket",
-             "oto", "oco", "fraction", "notional"]
+            ["market", "trail_percent", "limit", "notional", "stop", "stop_limit", "trail_price", "oto", "oco",
+             "bracket", "fraction"]
         ),
         "offset": offsets,
         "time_in_force": st.sampled_from(["day", "day", "gtc", "ioc", "fok", "opg", "cls"]),
@@ -150,6 +150,14 @@ class DeskMachine(RuleBasedStateMachine):
         wanted = spec | {"kind": "bracket", "time_in_force": "gtc", "extended_hours": False}
         body = body_of(wanted, self.exchange.mark(spec["symbol"]))
         self.try_to(lambda: self.exchange.submit(body))
+
+    @rule(spec=specs, wait_s=st.sampled_from([16, 46, 600]))
+    def trade(self, spec: dict[str, Any], wait_s: int) -> None:
+        """At the market, in the direction in which there is a position, and on with it."""
+        held = self.exchange.book.position_qty(spec["symbol"])
+        wanted = {"symbol": spec["symbol"], "side": "sell" if held < 0 else "buy", "qty": spec["qty"]}
+        self.try_to(lambda: self.exchange.submit(wanted | {"type": "market", "time_in_force": "day"}))
+        self.wait(wait_s)
 
     @rule(index=indices)
     def cancel(self, index: int) -> None:

@@ -184,6 +184,9 @@ ROWS = [
     # extended hours
     life("not extended: queues to the next open", EVENING, ("post", "a", NEAR, "accepted"), ("to", "14 9:29"),
          ("is", "a", "accepted"), ("to", "14 9:30"), ("is", "a", "filled", {"filled_at": "2007-11-14T14:30:00Z"})),
+    life("not extended: waits beside one that is", EVENING, ("post", "a", NEAR, "accepted"),
+         ("post", "b", FAR | {"extended_hours": True}, "pending_new"), ("to", "13 18:00"), ("is", "b", "new"),
+         ("is", "a", "accepted")),
     life("extended: trades in the pre-market", PRE, ("post", "a", NEAR | {"extended_hours": True}, "pending_new"),
          ("is", "a", "filled")),
     life("extended: of the night trades from 4:00 on", NIGHT,
@@ -358,6 +361,45 @@ def test_another_trail_keeps_the_mark(make_world):
         body = world.call("PATCH", f"/v2/orders/{new['id']}", changes)[1]
         assert body["message"] == message
     assert world.call("PATCH", f"/v2/orders/{new['id']}", {"qty": 2, "trail": ""})[1]["qty"] == "2"
+
+
+def test_the_mark_outlives_a_restart(make_world):
+    world = make_world(new_york(MORNING), file=True)
+    order = world.order(qty=1, type="trailing_stop", trail_price="20")
+    world.pass_time(minutes=100)
+    found = world.look(order["id"])
+    assert found["hwm"] != order["hwm"]
+    world.close()
+    assert make_world(None, file=True).look(order["id"]) == found
+
+
+def test_a_notional_exit_holds_what_it_is_taken_to_sell(make_world):
+    world = make_world(new_york(NIGHT))
+    world.order(qty=5, time_in_force="opg")
+    world.exchange.advance(new_york("14 21:00"))
+    order = world.order(side="sell", qty=None, notional="300")
+    last = world.last()
+    free = Decimal(world.get("/v2/positions/AAPL")["qty_available"])
+    assert free == 5 - (300 / last).quantize(Decimal("1e-9"))
+    assert order["qty"] is None
+    assert world.call("DELETE", "/v2/positions/AAPL")[0] == 403
+    world.exchange.advance(new_york("15 9:31"))
+    sold = world.look(order["id"])
+    assert sold["qty"] == sold["filled_qty"] != "0"
+    assert Decimal(world.get("/v2/positions/AAPL")["qty_available"]) == 5 - Decimal(sold["qty"])
+
+
+def test_a_stop_that_elected_is_replaced_as_the_limit_order_that_it_is(make_world):
+    world = make_world(new_york(MORNING))
+    world.filled(qty=1)
+    stop = {"type": "stop_limit", "side": "sell", "qty": 1}
+    order = world.order(stop_price=str(world.last()), limit_price="900", **stop)
+    for minutes in range(1, 200):  # until the market is far above the stop again
+        world.pass_time(minutes=minutes)
+        if world.last() > Decimal(order["stop_price"]):
+            break
+    status, new = world.call("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1"})
+    assert (status, world.look(new["id"])["status"]) == (200, "filled")
 
 
 # order lists

@@ -118,6 +118,26 @@ def test_buying_power_is_asked_for_what_is_more(world):
     assert (status, body["message"]) == (403, "insufficient buying power")
 
 
+def test_while_an_order_is_replaced_the_larger_of_the_two_is_blocked(world):
+    before = Decimal(world.get("/v2/account")["buying_power"])
+    order = world.order(type="limit", limit_price="50", qty=100)
+    world.faults.replace([{"kind": "replace_rejected", "seconds": 60}])
+    patch(world, order, limit_price="60")
+    assert before - Decimal(world.get("/v2/account")["buying_power"]) == 6000
+    world.pass_time(minutes=2)
+    assert before - Decimal(world.get("/v2/account")["buying_power"]) == 5000
+
+
+def test_while_an_exit_is_replaced_it_holds_its_shares_once(world):
+    world.filled(qty=10)
+    order = world.order(side="sell", type="limit", limit_price="900", qty=4)
+    world.faults.replace([{"kind": "replace_rejected", "seconds": 60}])
+    patch(world, order, qty="6")
+    assert world.get("/v2/positions/AAPL")["qty_available"] == "4"
+    world.pass_time(minutes=2)
+    assert world.get("/v2/positions/AAPL")["qty_available"] == "6"
+
+
 # brackets
 
 
