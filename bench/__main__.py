@@ -20,7 +20,7 @@ Group = Callable[[Path, int], Iterator[Row]]
 
 def groups() -> dict[str, tuple[Group, int]]:
     """Name -> what measures it, and how many in-process rounds one of its own is worth."""
-    from bench import memory, orders, saving, starting
+    from bench import market, memory, orders, saving, starting
 
     return {
         "saving": (saving.checkpoints, 1),
@@ -32,6 +32,8 @@ def groups() -> dict[str, tuple[Group, int]]:
         "memory": (memory.idle, 100),
         "order": (orders.step, 1),
         "exchange": (orders.answer, 1),
+        "bars": (market.page, 10),
+        "stream": (market.minute, 10),
     }
 
 
