@@ -32,6 +32,7 @@ def groups() -> dict[str, tuple[Group, int]]:
         "memory": (memory.idle, 100),
         "order": (orders.step, 1),
         "exchange": (orders.answer, 1),
+        "taken": (orders.taken, 1),
         "bars": (market.page, 10),
         "stream": (market.minute, 10),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -25,6 +26,7 @@ from gambler_ai.broker.market_data import AlpacaMarketData
 from gambler_ai.core import events as ev
 from gambler_ai.core.model import Side, round_price
 from gambler_ai.core.orders import OrderReport, bracket_body
+from gambler_ai.exchange.exchange import Exchange
 
 STEP_GOAL, ANSWER_GOAL = 1.3, 2.0
 SYMBOL, QTY = "AAPL", Decimal(1)
@@ -53,6 +55,34 @@ def answer(folder: Path, rounds: int) -> Iterator[Row]:
         desk = _Wire(settings, url)
         ours, floor = interleave(desk.ours, desk.bare, rounds, desk.clear)
     yield medians("exchange answers an order, over Starlette and one durable commit", ours, floor, "ms", ANSWER_GOAL)
+
+
+def taken(folder: Path, rounds: int) -> Iterator[Row]:
+    """The same order without a network: checked, laid to rest and committed; against one tiny commit."""
+    there = Exchange.open(folder / "taken.sqlite3", cash=Decimal(10) ** 12)
+    mark = there.mark(SYMBOL)
+    prices = round_price(mark * Decimal("1.04")), round_price(mark * Decimal("0.98"))
+    count = itertools.count()
+
+    def ours() -> Step:
+        body = bracket_body(f"bench-{next(count)}", SYMBOL, Side.BUY, QTY, *prices)
+
+        def take() -> None:
+            with there.step():
+                there.submit(json.loads(body))
+
+        return take
+
+    def clear() -> None:
+        with there.step():
+            there.desk.cancel_all(there.now_us)
+
+    with floors.tiny_commit(folder / "taken.floor") as tiny:
+        found, floor = interleave(ours, lambda: tiny, rounds, clear)
+    there.close()
+    row = medians("exchange takes an order in process, over one tiny commit", found, floor, "ms")
+    assert row.ours is not None
+    yield replace(row, note=f"{1_000 / row.ours:,.0f} orders a second; {row.note}")
 
 
 def last_price(settings: dict[str, str]) -> Decimal:

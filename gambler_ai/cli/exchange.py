@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from gambler_ai.cli import exchange_account
-from gambler_ai.cli.common import amount
+from gambler_ai.cli.common import Json, amount
 
 RATE_LIMIT_MAX = 1_000_000
 
@@ -21,47 +21,41 @@ def group() -> None:
     """The embedded, Alpaca-compatible paper exchange."""
 
 
+Host = Annotated[str, typer.Option("--host", help="Another one lets others on the network trade.", metavar="ADDRESS")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.", metavar="PORT")]
+File = Annotated[
+    Path | None, typer.Option("--file", help="Where the account lives. Default in memory.", metavar="FILE")
+]
+At = Annotated[
+    str | None,
+    typer.Option("--at", help="Where the market opens, New York: 2008-10-07, 2008-10-07T10:00.", metavar="TIME"),
+]
+Speed = Annotated[float, typer.Option("--speed", min=0, help="Market seconds a second.", metavar="FACTOR")]
+Paused = Annotated[bool, typer.Option("--paused", help="The market stands until somebody moves it.")]
+Cash = Annotated[str, typer.Option("--cash", help="Dollars of a new account.", metavar="DOLLARS")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of a new account's prices and fills.", metavar="NUMBER")]
+RateLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--rate-limit", metavar="COUNT|off",
+        help="Requests a minute. Default 200; off where the market is moved, or faster than the clock.",
+    ),
+]  # fmt: skip
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Bars of your own, CSV or Parquet; docs/EXCHANGE.md.", metavar="DIR")
+]
+Faults = Annotated[
+    Path | None, typer.Option("--faults", help="What goes wrong, JSON or TOML; docs/FAULTS.md.", metavar="FILE")
+]
+EnvFile = Annotated[Path | None, typer.Option("--env-file", help="Write keys and URLs as shell lines.", metavar="FILE")]
+
+
 @app.command()
 def serve(
-    host: Annotated[
-        str, typer.Option("--host", help="Another one lets others on the network trade.", metavar="ADDRESS")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.", metavar="PORT")] = 0,
-    file: Annotated[
-        Path | None, typer.Option("--file", help="Where the account lives; without it, in memory.", metavar="FILE")
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", help="Where the market opens: 2008-10-07, 2008-10-07T10:00 (New York).", metavar="TIME"),
-    ] = None,
-    speed: Annotated[float, typer.Option("--speed", min=0, help="Market seconds a second.", metavar="FACTOR")] = 1.0,
-    paused: Annotated[bool, typer.Option("--paused", help="The market stands until a runner moves it.")] = False,
-    cash: Annotated[str, typer.Option("--cash", help="Dollars of a new account.", metavar="DOLLARS")] = "100000",
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Of a new account's prices and partial fills.", metavar="NUMBER")
-    ] = None,
-    rate_limit: Annotated[
-        str | None,
-        typer.Option(
-            "--rate-limit",
-            help="Requests a minute, or off. Default 200; off where a runner moves the market or it "
-            "runs faster than the clock.",
-            metavar="COUNT|off",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Bars of your own, CSV or Parquet; docs/EXCHANGE.md.", metavar="DIR"),
-    ] = None,
-    faults: Annotated[
-        Path | None,
-        typer.Option("--faults", help="What goes wrong: a plan as JSON or TOML; docs/FAULTS.md.", metavar="FILE"),
-    ] = None,
-    env_file: Annotated[
-        Path | None, typer.Option("--env-file", help="Write keys and URLs as shell lines.", metavar="FILE")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line, for programs.")] = False,
-) -> None:
+    host: Host = "127.0.0.1", port: Port = 0, file: File = None, at: At = None, speed: Speed = 1.0,
+    paused: Paused = False, cash: Cash = "100000", seed: Seed = None, rate_limit: RateLimit = None, data: Data = None,
+    faults: Faults = None, env_file: EnvFile = None, as_json: Json = False,
+) -> None:  # fmt: skip
     """Serve an Alpaca paper account until stopped."""
     import os
 
