@@ -21,6 +21,8 @@ from gambler_ai.core.performance import Point
 #: Cells that a report takes at most, and lines of its two plots.
 WIDTH_MAX, WIDTH_MIN, PIPE_WIDTH = 120, 60, 120
 EQUITY_LINES, DRAWDOWN_LINES = 10, 4
+#: Cells from which on a round trip is shown with its prices.
+_PRICES_FROM = 100
 #: Cells between two columns of figures, of a name, of a value, and of a remark that is not cut.
 _GAP, _NAME, _VALUE, _REMARK = 2, 20, 12, 25
 
@@ -36,7 +38,7 @@ def print_analysis(out: Console, report: Report) -> None:
     if len(report.curve) > 1:
         for line in _plots(report, width):
             out.print(line)
-    _print_trades(out, report)
+    _print_trades(out, report, width)
     for text in notes(report):
         out.print(Text(text, WARN))
 
@@ -109,7 +111,7 @@ def drawdowns(curve: list[Point]) -> list[tuple[Any, float]]:
     return found
 
 
-def _print_trades(out: Console, report: Report) -> None:
+def _print_trades(out: Console, report: Report, width: int) -> None:
     count = report.performance.trades.count
     out.print()
     if not count:
@@ -119,21 +121,23 @@ def _print_trades(out: Console, report: Report) -> None:
     more = f"  the newest {len(report.trades):,} of {count:,}; all of them: --csv FILE" if left_out else ""
     out.print(Text.assemble(("Round trips", STRONG), (more, QUIET)))
     if report.trades:
-        out.print(_trades_table(report.trades))
+        out.print(_trades_table(report.trades, prices=width >= _PRICES_FROM))
 
 
-def _trades_table(found: list[RoundTrip]) -> Any:
-    rows = render.table(
-        ("closed", "left"), ("symbol", "left"), ("side", "left"), ("qty", "right"), ("entry", "right"),
-        ("exit", "right"), ("P&L", "right"), ("MAE", "right"), ("MFE", "right"), ("held", "right"),
-        ("reason", "left"),
-    )  # fmt: skip
+def _trades_table(found: list[RoundTrip], *, prices: bool) -> Any:
+    """A line each; without the ``prices`` and the year it fits 80 cells."""
+    columns = [("closed", "right"), ("symbol", "left"), ("side", "left"), ("qty", "right")]
+    columns += [("entry", "right"), ("exit", "right")] if prices else []
+    columns += [("P&L", "right"), ("MAE", "right"), ("MFE", "right"), ("held", "right"), ("reason", "left")]
+    rows = render.table(*columns)
     for row in found:
         t = row.trade
+        at = t.exit_at.astimezone(render.NEW_YORK)
         rows.add_row(
-            f"{t.exit_at.astimezone(render.NEW_YORK):%Y-%m-%d %H:%M}", render.printable(t.symbol),
-            render.printable(t.side), render.qty(t.qty), render.price(t.entry_price), render.price(t.exit_price),
-            Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), *excursions(row),
-            render.span(t.duration), render.printable(t.reason),
+            f"{at:%Y-%m-%d %H:%M}" if prices else f"{at:%m-%d %H:%M}", render.printable(t.symbol),
+            render.printable(t.side), render.qty(t.qty),
+            *((render.price(t.entry_price), render.price(t.exit_price)) if prices else ()),
+            Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), *excursions(row), render.span(t.duration),
+            render.printable(t.reason),
         )  # fmt: skip
     return rows

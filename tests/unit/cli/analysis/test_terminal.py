@@ -10,7 +10,7 @@ from rich.console import Console
 
 from gambler_ai.cli.analysis.terminal import print_analysis
 from tests.unit.cli.analysis.conftest import trade
-from tests.unit.fakes import make_plan
+from tests.unit.fakes import after, make_plan
 
 
 def printed(report, width: int = 200, *, terminal: bool = False) -> str:
@@ -39,6 +39,16 @@ def test_it_stays_within_the_terminal(make_report, width):
     figures = [line for line in lines if "│" in line or line.startswith(("Sharpe", "CAGR", "Win rate"))]
     assert len(figures) > 10
     assert max(map(len, figures)) <= min(width, 120)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_round_trip_is_one_line(make_report, width):
+    trades = (trade("-1234.56", symbol="GOOGL", side="short", reason="target", exit_at=after(hours=67, minutes=48)),)
+    text = printed(make_report(trades=trades * 4), width, terminal=True)
+    lines = [line for line in text.splitlines() if "-1,234.56" in line and "GOOGL" in line]
+    assert len(lines) == 4
+    assert all(len(line) <= width and line.rstrip().endswith("target") for line in lines)
+    assert ("101.00" in lines[0]) == (width >= 100)
 
 
 def test_figures_are_not_cut_where_two_columns_stand(make_report):
