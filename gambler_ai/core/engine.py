@@ -103,8 +103,9 @@ class Engine:
         fresh = _fresh_bars(event.frame, self.state.bars)
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
         entered = {symbol: position.entry_at for symbol, position in self.state.positions.items()}
-        seen = (MappingProxyType(one) for one in (event.trades, held, entered))
-        view = MarketView(event.at, event.frame, *seen)
+        view = MarketView(
+            event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held), MappingProxyType(entered)
+        )
         for proposal in self._proposals(view):
             if proposal.symbol not in fresh:
                 continue

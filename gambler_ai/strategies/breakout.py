@@ -105,8 +105,8 @@ class Breakout(Strategy, frozen=True):
 
     def _atr(self, frame: BarFrame, columns: NDArray[np.intp]) -> Floats:
         """Of the newest bar, from so many bars before that where they begin does not matter."""
-        newest = np.ix_(range(len(frame) - self._atr_bars, len(frame)), columns)
-        return indicators.atr(frame.high[newest], frame.low[newest], frame.close[newest], self.atr_period)[-1]
+        high, low, close = (part[-self._atr_bars :, columns] for part in (frame.high, frame.low, frame.close))
+        return np.asarray(indicators.atr(high, low, close, self.atr_period)[-1])
 
     def _entry(self, frame: BarFrame, i: int, *, up: bool, atr: float, ratio: float) -> Proposal:
         pct = atr / frame.close[-1, i] * 100

@@ -145,11 +145,12 @@ def has_bars(times: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
 def session_starts(times: NDArray[np.int64]) -> NDArray[np.int64]:
     """Row of each symbol's first bar of the newest day in New York; the number of rows where it has none that day.
 
-    The newest day is that of the newest bar of all. No session of American stocks, early or late, spans a midnight there.
+    The newest day is that of the newest bar of all. No session of American stocks, early or late, spans a midnight
+    there.
     """
     newest = datetime.fromtimestamp(int(times.max(initial=0)), NEW_YORK)
     midnight = newest.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-    return (times < midnight).sum(axis=0)
+    return np.asarray((times < midnight).sum(axis=0))
 
 
 # -- how ------------------------------------------------------------------------------------------
@@ -169,26 +170,26 @@ def _rolling(values: Array, period: int, reduce: Callable[[Array], Array]) -> Ar
 
 
 def _mean(windows: Array) -> Array:
-    return windows.mean(axis=-1)
+    return np.asarray(windows.mean(axis=-1))
 
 
 def _deviation(windows: Array) -> Array:
-    return windows.std(axis=-1)
+    return np.asarray(windows.std(axis=-1))
 
 
 def _largest(windows: Array) -> Array:
-    return windows.max(axis=-1)
+    return np.asarray(windows.max(axis=-1))
 
 
 def _smallest(windows: Array) -> Array:
-    return windows.min(axis=-1)
+    return np.asarray(windows.min(axis=-1))
 
 
 def _z_score(windows: Array) -> Array:
     mean, spread = windows.mean(axis=-1), windows.std(axis=-1)
     with np.errstate(invalid="ignore"):
         spread = np.where(spread > STILL * np.abs(mean), spread, np.nan)
-    return (windows[..., -1] - mean) / spread
+    return np.asarray((windows[..., -1] - mean) / spread)
 
 
 def _shifted(values: Array) -> Array:
@@ -200,7 +201,7 @@ def _shifted(values: Array) -> Array:
 
 def _smoothed(values: Array, period: int, weight: float) -> Array:
     rows = np.arange(len(values))[:, np.newaxis]
-    first = np.isfinite(values).argmax(axis=0)  # of a column without values: 0, and NaN it stays
+    first = np.logical_and.accumulate(np.isnan(values), axis=0).sum(axis=0)
     begins = first + period - 1
     seed = np.where((rows >= first) & (rows <= begins), values, 0.0).sum(axis=0) / period
     steps = np.where(rows > begins, weight * values, np.where(rows == begins, seed, 0.0))
@@ -220,4 +221,3 @@ def _bars(period: int, weight: float) -> int:
     if weight >= 1.0:
         return period
     return period + math.ceil(math.log(FORGOTTEN) / math.log1p(-weight))
-

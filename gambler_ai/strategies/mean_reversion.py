@@ -49,18 +49,18 @@ class MeanReversion(Strategy, frozen=True):
         return max(self._entry_bars, self.max_bars)
 
     def propose(self, view: MarketView) -> Sequence[Proposal]:
-        """An entry where a price is far out and nothing is held; an exit where what is held has come back, or is old."""
+        """An entry where a price is far out and nothing is held; an exit where what is held came back, or is old."""
         frame = view.frame
         if not len(frame):
             return ()
         z = indicators.z_score(frame.close[-self.lookback :], self.lookback)[-1]
         sign, age = _held(view)
         back = (sign != 0) & (z * sign >= -self.exit_z)
-        late = (sign != 0) & (age >= self.max_bars > 0)
+        late = (sign != 0) & (self.max_bars > 0) & (age >= self.max_bars)
         found = {int(i): self._entry(frame, i, z[i]) for i in self._entries(frame, z, sign == 0)}
         for i in np.flatnonzero(back | late):
             why = f"back at the mean ({z[i]:+.1f})" if back[i] else f"not back after {age[i]} bars"
-            found[int(i)] = _exit(frame, i, sign[i], why)
+            found[int(i)] = _exit(frame, int(i), sign[i], why)
         return [found[i] for i in sorted(found)]
 
     @property
@@ -88,16 +88,16 @@ class MeanReversion(Strategy, frozen=True):
 
     def _is_loud(self, frame: BarFrame, hits: Columns, z: NDArray[np.float64]) -> NDArray[np.bool_]:
         volume = frame.volume[-self.lookback - 1 :, hits]
-        return indicators.volume_ratio(volume, self.lookback)[-1] >= self.volume_ratio
+        return np.asarray(indicators.volume_ratio(volume, self.lookback)[-1] >= self.volume_ratio)
 
     def _was_within(self, frame: BarFrame, hits: Columns, z: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether the bar before was within the bands; one after bars that did not move was."""
         before = indicators.z_score(frame.close[-self.lookback - 1 : -1, hits], self.lookback)[-1]
-        return ~(np.abs(before) >= self.entry_z)
+        return np.asarray(~(np.abs(before) >= self.entry_z))
 
     def _is_stretched(self, frame: BarFrame, hits: Columns, z: NDArray[np.float64]) -> NDArray[np.bool_]:
         rsi = indicators.rsi(frame.close[-self._rsi_bars :, hits], self.rsi_period)[-1]
-        return np.where(z[hits] < 0, rsi, 100.0 - rsi) <= self.rsi_max
+        return np.asarray(np.where(z[hits] < 0, rsi, 100.0 - rsi) <= self.rsi_max)
 
     def _entry(self, frame: BarFrame, i: int, z: float) -> Proposal:
         return Proposal(
@@ -108,13 +108,13 @@ class MeanReversion(Strategy, frozen=True):
         )
 
 
-def _exit(frame: BarFrame, i: int, sign: int, why: str) -> Proposal:
+def _exit(frame: BarFrame, i: int, sign: np.int64, why: str) -> Proposal:
     side = Side.SELL if sign > 0 else Side.BUY
     return Proposal(frame.symbols[i], side, frame.newest_at(i), why, exit=True)
 
 
 def _held(view: MarketView) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each column: 1 long, -1 short, 0 nothing; and how many bars closed since the entry, as far as they are seen."""
+    """Of each column: 1 long, -1 short, 0 nothing; and the bars that closed since the entry, as far as they are seen."""
     frame = view.frame
     sign, age = np.zeros((2, len(frame.symbols)), dtype=np.int64)
     for i, symbol in enumerate(frame.symbols) if view.held else ():

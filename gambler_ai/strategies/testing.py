@@ -49,7 +49,7 @@ def view_of(
     frame = bars.from_columns(tuple(closes), interval, columns, max(longest, 1))
     trades = {s: Trade(s, Decimal(str(prices[-1])), at) for s, prices in closes.items() if len(prices)}
     quantities = {symbol: Decimal(qty) for symbol, qty in (held or {}).items()}
-    return MarketView(at, frame, trades, quantities, {symbol: at for symbol in quantities} | dict(entered or {}))
+    return MarketView(at, frame, trades, quantities, dict.fromkeys(quantities, at) | dict(entered or {}))
 
 
 def proposals_of(strategy: Strategy, view: MarketView) -> list[Proposal]:
