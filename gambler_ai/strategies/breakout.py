@@ -14,10 +14,10 @@ from gambler_ai.core.model import BarFrame, MarketView, Proposal, Side
 from gambler_ai.strategies import indicators
 from gambler_ai.strategies.base import Strategy
 
-#: A stop nearer than this (two ticks) would rest at the price itself once it is rounded.
-STOP_MIN = 0.02
-#: What a stop or a target may lie away, in percent: beyond, a price would be below zero.
-PCT_MAX = 99.0
+#: A stop or a target nearer than two cents would lie at the price itself once it is rounded.
+NEAREST = 0.02
+#: How near and how far they may lie in percent of the price: what a proposal can say, and no price below zero.
+PCT_MIN, PCT_MAX = 0.01, 99.0
 
 Floats = NDArray[np.float64]
 
@@ -63,8 +63,10 @@ class Breakout(Strategy, frozen=True):
     def _exits(self, view: MarketView) -> dict[int, Proposal]:
         """By column. They ask for no more bars than they look at."""
         frame, bars = view.frame, self.exit_channel
-        columns = [i for i, symbol in enumerate(frame.symbols) if symbol in view.held] if view.held else []
         found: dict[int, Proposal] = {}
+        if not view.held:
+            return found
+        columns = [i for i, symbol in enumerate(frame.symbols) if symbol in view.held]
         for i, over, under in zip(columns, *_beyond(frame, bars, columns), strict=True):
             long = view.held[frame.symbols[i]] > 0
             if (under if long else over) > 0:
@@ -81,18 +83,19 @@ class Breakout(Strategy, frozen=True):
         if not len(hits):
             return {}
         ratio = indicators.volume_ratio(frame.volume[-self.channel - 1 :, hits], self.channel)[-1]
+        hits, ratio = hits[ratio >= self.volume_ratio], ratio[ratio >= self.volume_ratio]
         atr = self._atr(frame, hits)
-        sound = (ratio >= self.volume_ratio) & (far[hits] > self.margin_atr * atr)
-        sound &= (self.stop_atr * atr >= STOP_MIN) & (self._farthest * atr <= PCT_MAX / 100 * frame.close[-1, hits])
+        sound = (far[hits] > self.margin_atr * atr) & self._is_priced(atr, frame.close[-1, hits])
         return {
             int(i): self._entry(frame, int(i), up=bool(over[i] > 0), atr=atr[n], ratio=ratio[n])
             for n, i in enumerate(hits)
             if sound[n]
         }
 
-    @property
-    def _farthest(self) -> float:
-        return max(self.stop_atr, self.target_atr)
+    def _is_priced(self, atr: Floats, close: Floats) -> NDArray[np.bool_]:
+        """Whether stop and target are prices apart from the close. One proposal that makes no sense denies all."""
+        near, far = min(self.stop_atr, self.target_atr) * atr, max(self.stop_atr, self.target_atr) * atr
+        return (near >= np.maximum(NEAREST, PCT_MIN / 100 * close)) & (far <= PCT_MAX / 100 * close)
 
     def _candidates(self, view: MarketView, beyond: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Columns with all the history that is asked for, and nothing held."""
@@ -105,7 +108,8 @@ class Breakout(Strategy, frozen=True):
 
     def _atr(self, frame: BarFrame, columns: NDArray[np.intp]) -> Floats:
         """Of the newest bar, from so many bars before that where they begin does not matter."""
-        high, low, close = (part[-self._atr_bars :, columns] for part in (frame.high, frame.low, frame.close))
+        rows = slice(-self._atr_bars, None)
+        high, low, close = (part[rows].take(columns, axis=1) for part in (frame.high, frame.low, frame.close))
         return np.asarray(indicators.atr(high, low, close, self.atr_period)[-1])
 
     def _entry(self, frame: BarFrame, i: int, *, up: bool, atr: float, ratio: float) -> Proposal:

@@ -119,7 +119,8 @@ def rsi(close: Array, period: int) -> Array:
     100 * up / (up + down) is his 100 - 100 / (1 + up / down). From bar ``period`` + 1 on; NaN where nothing moved.
     """
     change = close - _shifted(close)
-    up, down = wilder(np.maximum(change, 0.0), period), wilder(np.maximum(-change, 0.0), period)
+    both = wilder(np.maximum(np.hstack([change, -change]), 0.0), period)
+    up, down = np.hsplit(both, 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return 100.0 * (up / (up + down))
 

