@@ -9,7 +9,7 @@ import pytest
 
 from tests.allowance import Allowance
 from tests.faults.worlds import SESSION, check, finished, has_session, new_world
-from tests.recovery.harness import KILLED, Ended, World
+from tests.recovery.harness import KILLED, Ended, Surprise, World
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_killed_at_any_moment(tmp_path: Path, whole_s: float, allowance: Allowan
         try:
             with new_world(tmp_path / str(seed)) as world:
                 count("kills at a random moment", live_and_die(world, seed, whole_s))
-        except AssertionError as error:
+        except (AssertionError, Surprise) as error:
             count("violations")
             if request.config.getoption("maxfail") == 1:
                 raise

@@ -9,7 +9,7 @@ from tests.allowance import Allowance
 from tests.faults import strace
 from tests.faults.strace import Call
 from tests.faults.worlds import check, finished, new_world, started
-from tests.recovery.harness import Ended, World
+from tests.recovery.harness import Ended, Surprise, World
 
 pytestmark = pytest.mark.skipif(bool(strace.missing()), reason=strace.missing() or "-")
 
@@ -65,7 +65,7 @@ def test_each_call_fails(tmp_path: Path, allowance: Allowance, count):
                 ended = endure(world, call, error)
                 count("I/O errors")
                 count("I/O errors that the run endured", int(ended.code == 0))
-        except AssertionError as failure:
+        except (AssertionError, Surprise) as failure:
             count("violations")
             wrong.append(f"{call} {error}: {str(failure)[:800]}")
     assert not wrong, "\n".join([f"{len(wrong)} of the points", *wrong[:10]])

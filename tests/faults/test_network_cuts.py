@@ -14,7 +14,7 @@ from tests.allowance import Allowance
 from tests.faults import namespace
 from tests.faults.proxy import Cut, Fault, Proxy
 from tests.faults.worlds import ENTRIES, SESSION, finished, has_session, new_world
-from tests.recovery.harness import ROOT, Ended, World, audit, entries
+from tests.recovery.harness import ROOT, Ended, Surprise, World, audit, entries
 
 #: Requests of a session that nothing happens to: more than so many.
 REQUESTS = 120
@@ -38,14 +38,17 @@ def network(world: World, faults: Sequence[Fault]) -> Iterator[tuple[Proxy, dict
 
 
 def trade_through(world: World, *faults: Fault) -> Ended:
-    """The session over that network, then over a good one if it gave up; both sides audited."""
+    """The session over that network, resumed over the same way until its end; both sides audited."""
     with network(world, faults) as (proxy, env):
         ended = world.run(*SESSION, **env)
         assert ended.code in ENDS, ended
         assert "Traceback" not in ended.out + ended.err, ended
         assert proxy.cuts, f"only {proxy.requests} requests came"
-    if ended.code or not has_session(world):
-        finished(world).ok()
+        again, cuts = ended, 0
+        while again.code or not has_session(world):
+            assert proxy.cuts > cuts, f"it gave up on a good network: {again}"
+            cuts, again = proxy.cuts, finished(world, **env)
+            assert again.code in ENDS, again
     audit(world)
     assert set(entries(world)) <= set(ENTRIES)
     return ended
@@ -83,7 +86,7 @@ def test_cut_at_each_request(tmp_path: Path, allowance: Allowance, count):
             with new_world(tmp_path / f"{fault.at}-{fault.cut}-{fault.times}") as world:
                 trade_through(world, fault)
             count("network cuts")
-        except AssertionError as error:
+        except (AssertionError, Surprise) as error:
             count("violations")
             wrong.append(f"{fault}: {str(error)[:800]}")
     assert not wrong, "\n".join([f"{len(wrong)} cuts", *wrong[:10]])

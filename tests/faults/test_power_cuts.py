@@ -20,7 +20,7 @@ from tests.faults.disk import Disk, put
 from tests.faults.recording import RECORDED, WHOLE, Event, Sent, Sync, Write, events
 from tests.faults.strace import Call
 from tests.faults.worlds import ENTRIES, SESSION, check, finished, new_world
-from tests.recovery.harness import KILLED, PROGRAM, World, entries
+from tests.recovery.harness import KILLED, PROGRAM, Surprise, World, entries
 
 pytestmark = pytest.mark.skipif(bool(strace.missing()), reason=strace.missing() or "-")
 
@@ -207,7 +207,7 @@ def test_resumes_after_power_cuts(tmp_path: Path, allowance: Allowance, count):
             with new_world(tmp_path / str(call)) as world:
                 cut_and_go_on(world, call, allowance.seed)
                 count("resumes after a power cut")
-        except AssertionError as error:
+        except (AssertionError, Surprise) as error:
             count("violations")
             wrong.append(f"{call}: {str(error)[:600]}")
     assert not wrong, "\n".join([f"{len(wrong)} cuts", *wrong[:10]])

@@ -9,7 +9,7 @@ from tests.allowance import Allowance
 from tests.faults import strace
 from tests.faults.strace import NETWORK, WRITES, Call
 from tests.faults.worlds import check, finished, new_world, started, undisturbed_story
-from tests.recovery.harness import KILLED, World
+from tests.recovery.harness import KILLED, Surprise, World
 
 pytestmark = pytest.mark.skipif(bool(strace.missing()), reason=strace.missing() or "-")
 
@@ -59,7 +59,7 @@ def test_killed_at_each_call(calls: list[Call], tmp_path: Path, allowance: Allow
         try:
             with new_world(tmp_path / str(call)) as world:
                 count("kills at a system call", survive(world, call, undisturbed))
-        except AssertionError as error:
+        except (AssertionError, Surprise) as error:
             count("violations")
             wrong.append(f"{call}: {str(error)[:600]}")
     assert not wrong, "\n".join([f"{len(wrong)} of the points", *wrong[:10]])

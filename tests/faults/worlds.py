@@ -37,11 +37,11 @@ def has_session(world: World) -> bool:
     return bool(world.rows("SELECT id FROM sessions"))
 
 
-def finished(world: World, *args: str, program: Sequence[str] = FORKED) -> Ended:
+def finished(world: World, *args: str, program: Sequence[str] = FORKED, **env: str) -> Ended:
     """Go on to the end, from wherever it was left; the first start if it had not begun."""
     if has_session(world):
-        return world.resume(*args, program=program)
-    return world.run(*SESSION, *args, program=program)
+        return world.resume(*args, program=program, **env)
+    return world.run(*SESSION, *args, program=program, **env)
 
 
 def check(world: World, undisturbed: Sequence[object] | None = None) -> None:
