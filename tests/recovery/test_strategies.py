@@ -233,6 +233,20 @@ def test_strategies_are_listed_shown_and_begun(make_world):
 
 
 @pytest.mark.parametrize(
+    ("args", "traded"),
+    [
+        (["breakout", "--set", "channel=10"], [("MSFT", "sell")]),
+        (["mean_reversion", "--set", "rsi_max=35", "--set", "max_bars=4"], [("MSFT", "buy")]),
+    ],
+    ids=["breakout", "mean_reversion"],
+)
+def test_the_built_ins_trade_on_the_default_day(world: World, args: list[str], traded: list[tuple[str, str]]):
+    world.trade("--interval", "300", "--strategy", *args, duration=60).ok()
+    assert entries(world) == traded
+    audit(world)
+
+
+@pytest.mark.parametrize(
     ("args", "words"),
     [
         (["new", "my-cross"], ["'my-cross' is no name"]),
