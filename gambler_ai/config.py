@@ -133,6 +133,7 @@ class Settings(BaseSettings):
     max_positions: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
     max_order_value: Amount | None = None
     max_orders_per_day: Annotated[int, Number, Field(ge=1, le=1_000_000)] | None = None
+    max_orders_per_minute: Annotated[int, Number, Field(ge=1, le=10_000)] | None = None
     max_daily_loss: Amount | None = None
     on_exit: Literal["keep", "cancel", "flatten"] = "keep"
     when_closed: Literal["wait", "exit"] = "wait"

@@ -134,8 +134,10 @@ def arm(spec: str, die: Callable[[], None] = kill) -> None:
         arm(point, freeze)
         return
     name, _, count = spec.partition(":")
-    if name not in POINTS or not (count or "1").isdigit() or int(count or 1) < 1:
-        raise ValueError(f"no crash point {spec!r}; there are: {', '.join(POINTS)}")
+    if name not in POINTS:
+        raise ValueError(f"no crash point {name!r}; there are: {', '.join(POINTS)}")
+    if colon and (not (count.isascii() and count.isdigit()) or int(count) < 1):
+        raise ValueError(f"{spec!r}: {count!r} is not how often the point is passed; 1 or more")
     _armed[name], _die = int(count or 1), die
 
 

@@ -48,7 +48,7 @@ def accepted(desk: Desk, held: Lease, info: SessionInfo, venue: Venue, error: Ch
         facts, changes = _books(state, info, intents, report, error.message, kept)
         head = journal.append(db, state, facts, changes, journal.GENESIS, held.token)
         sessions.update(db, state, head=head, checkpoints=info.checkpoints, wall=desk.wall.now())
-    desk.watcher.noted(BooksAccepted(info.id, error.message, kept, len(state.orders), state.fills))
+    desk.watcher.noted(BooksAccepted(info.id, error.message, kept, len(state.orders), state.fills, dict(state.foreign)))
     return Restored(state, head, None, (), len(facts))
 
 
@@ -78,6 +78,9 @@ def _books(
             take(ev.IntentUnknown(at, intent.client_order_id, "the broker does not list it"))
     for fill in reconcile.unbooked_fills(state, report):
         take(ev.FillReported(at, fill))
+    take(ev.AccountReported(at, report.account))
+    if (foreign := reconcile.foreign_quantities(state, at, report)) is not None:
+        take(foreign)
     return facts, changes
 
 

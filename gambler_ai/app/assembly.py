@@ -48,7 +48,8 @@ def plan_of(settings: Settings) -> Plan:
         keep_checkpoints=settings.keep_checkpoints, speed=settings.speed, feed=settings.feed,
         on_exit=settings.on_exit, when_closed=settings.when_closed, max_positions=settings.max_positions,
         max_order_value=settings.max_order_value, max_orders_per_day=settings.max_orders_per_day,
-        max_daily_loss=settings.max_daily_loss, limit_pct=settings.limit_pct,
+        max_orders_per_minute=settings.max_orders_per_minute, max_daily_loss=settings.max_daily_loss,
+        limit_pct=settings.limit_pct,
     )  # fmt: skip
 
 
@@ -93,10 +94,10 @@ def build_engine(
 
     with database.read() as db:
         taken = journal.taken_symbols(db, state.account_id, state.session_id)
-        used = limits.elsewhere(db, state.account_id, state.session_id)
+        used = limits.elsewhere(db, state.account_id, state.session_id, state.last_at)
     risk = RiskLimits(
         bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken, elsewhere=used.symbols,
-        entries_elsewhere=used.entries,
+        entries_elsewhere=used.entries, recent_elsewhere=used.recent,
     )  # fmt: skip
     return Engine(state, strategy, risk, instruments, known_ids)
 

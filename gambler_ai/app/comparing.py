@@ -51,8 +51,10 @@ def _show_difference(desk: Desk, venue: Venue, state: SessionState) -> bool:
     engine = build_engine(desk.database, state, {}, Onlooker())
     decisions = Decisions()
     facts: list[ev.Fact] = []
+    waiting: tuple[str, ...] = ()
     for _ in range(2):
-        report = read_broker(venue.broker, reading(state, reconcile=True))
+        report = read_broker(venue.broker, reading(state, reconcile=True), waiting)
+        waiting = report.waiting
         decisions = engine.step(ev.BrokerReported(venue.clock.now(), report, reconcile=True))
         facts += decisions.facts
     desk.watcher.planned(decisions.discrepancies, facts)

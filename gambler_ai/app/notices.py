@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from msgspec import Struct
 
 from gambler_ai.core.state import Plan
@@ -30,6 +32,13 @@ class BooksAccepted(Struct, frozen=True):
     kept: str  # the id under which what was stored is kept
     orders: int
     fills: int
+    foreign: dict[str, Decimal] = {}  # symbol -> what is held and none of these orders opened
 
 
-Notice = OtherAccount | StrategyChanged | BooksAccepted | DatabaseLost | DatabaseBack
+class NothingToAccept(Struct, frozen=True):
+    """The broker's word was to stand for a journal, and the journal verifies."""
+
+    session_id: str
+
+
+Notice = OtherAccount | StrategyChanged | BooksAccepted | NothingToAccept | DatabaseLost | DatabaseBack

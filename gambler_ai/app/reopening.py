@@ -11,6 +11,7 @@ from gambler_ai import crashpoints
 from gambler_ai.app.accepting import accepted, not_accepted
 from gambler_ai.app.assembly import build_runner, instruments_of
 from gambler_ai.app.desk import Desk
+from gambler_ai.app.notices import NothingToAccept
 from gambler_ai.app.resuming import refuse_closed
 from gambler_ai.app.strategies import Onlooker
 from gambler_ai.app.venue import EMBEDDED, Venue, open_alpaca, open_embedded
@@ -128,6 +129,8 @@ def _take_over(desk: Desk, info: SessionInfo, *, accept: bool) -> tuple[Lease, S
             if restored.broken:
                 refuse_damaged(desk)
             venue = reopen(desk, info, restored.state)
+            if accept:
+                desk.watcher.noted(NothingToAccept(info.id))
         undo.pop_all()
     return held, info, restored, venue
 

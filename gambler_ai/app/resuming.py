@@ -18,6 +18,7 @@ OPERATIONAL = {
     "speed": "speed", "keep_checkpoints": "keep_checkpoints", "on_exit": "on_exit", "when_closed": "when_closed",
     "max_positions": "max_positions", "max_order_value": "max_order_value",
     "max_orders_per_day": "max_orders_per_day", "max_daily_loss": "max_daily_loss",
+    "max_orders_per_minute": "max_orders_per_minute",
 }  # fmt: skip
 
 

@@ -69,16 +69,19 @@ class AlpacaBroker:
         fence(client, session or FencedSession(bucket))
         self._client: Any = client  # its return types are unions of every shape it can have
         self._account_id = ""  # once it was asked for
+        self._opened_at: datetime | None = None  # told with it
 
     def account_id(self) -> str:
-        number, account_id = self._read("/account", {}, _account_of)
+        number, account_id, self._opened_at = self._read("/account", {}, _account_of)
         if not number.startswith("PA"):
             raise ConfigError(f"account {number[:20]!r} is not a paper account", hint="use your paper keys")
         self._account_id = account_id
         return account_id
 
     def opened_at(self) -> datetime | None:
-        return self._read("/account", {}, lambda body: convert.maybe_instant(body.get("created_at")))
+        if not self._account_id:
+            self.account_id()
+        return self._opened_at
 
     def standing(self) -> Standing:
         """What may be done with the account."""
@@ -181,8 +184,9 @@ class AlpacaBroker:
             raise
 
 
-def _account_of(body: Any) -> tuple[str, str]:
-    return printable(str(body["account_number"]), 40), convert.word(body["id"])
+def _account_of(body: Any) -> tuple[str, str, datetime | None]:
+    opened_at = convert.maybe_instant(body.get("created_at"))
+    return printable(str(body["account_number"]), 40), convert.word(body["id"]), opened_at
 
 
 def _action(body: Any) -> Activity | Fill:

@@ -55,6 +55,7 @@ class LineWatcher:
         self._quiet = detail is Detail.QUIET
         self._resume_command = resume_command
         self._differences = 0
+        self._is_stopping = False
 
     # -- how it came to be ------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class LineWatcher:
         """Lines are for what happens; time passing is none."""
 
     def checkpointed(self, info: CheckpointInfo) -> None:
-        if info.number % MENTION_EVERY == 0 and self._detail is Detail.FULL:
+        if info.number % MENTION_EVERY == 0 and not self._is_stopping and self._detail is Detail.FULL:
             self._out.print(
                 Text.assemble((f"{render.clock_time(info.at)}  ", QUIET), f"Checkpoint #{info.number} created")
             )
@@ -175,6 +176,7 @@ class LineWatcher:
             self._say(change.at, words.Told("stream", "", text, "" if change.up else WARN))
 
     def stopping(self, reason: str) -> None:
+        self._is_stopping = True  # the last checkpoint is told of in a line of its own
         if reason == RECONCILED:
             self._out.print(_agreement(self._differences))
         if not self._quiet:

@@ -97,6 +97,10 @@ app.add_typer(exchange.app, name="exchange", rich_help_panel=KEEP)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)
 
 
+#: What Ctrl+C ends with.
+INTERRUPTED = 130
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"gambler-ai {__version__}")
@@ -118,11 +122,14 @@ def main(program: str = "") -> None:
     os.umask(0o077)  # whatever is made from here on is for its owner alone
     wiring.CALLED_AS = program
     try:
-        sys.exit(app(prog_name="gambler-ai", standalone_mode=False))
+        code = app(prog_name="gambler-ai", standalone_mode=False)
+        if code == INTERRUPTED:  # Typer makes a code of Ctrl+C, and says nothing
+            raise KeyboardInterrupt
+        sys.exit(code)
     except GamblerError as error:
         _fail(type(error).__name__, error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("KeyboardInterrupt", "stopped", "what is stored is safe: --resume", 130)
+        _fail("KeyboardInterrupt", "stopped", _safe(), INTERRUPTED)
     except Exception as error:
         if hasattr(error, "format_message"):  # what Typer finds wrong with the command line
             hint = "gambler-ai --help shows every option"
@@ -150,6 +157,16 @@ def _fail(kind: str, message: str, hint: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _safe() -> str:
+    """What became of what is stored: some commands store nothing, and have nothing to resume."""
+    return (
+        "no session of yours was touched" if sys.argv[1:2] in _WITHOUT_SESSION else "what is stored is safe: --resume"
+    )
+
+
+_WITHOUT_SESSION = [["verify-crash"], ["simulate"], ["strategies"]]
+
+
 def _keep(error: Exception) -> str:
     """Put the traceback (no values in it) where it can be read; a terminal is not that place."""
     import traceback
@@ -164,5 +181,5 @@ def _keep(error: Exception) -> str:
             os.fchmod(out.fileno(), 0o600)
             out.write(masked("".join(traceback.format_exception(error)))[-CRASH_CHARACTERS_MAX:])
     except (OSError, GamblerError):
-        return "what is stored is safe: --resume"
-    return f"what is stored is safe: --resume. Details: {path}"
+        return _safe()
+    return f"{_safe()}. Details: {path}"

@@ -92,6 +92,15 @@ MaxOrdersPerDay = Annotated[
         metavar="COUNT",
     ),
 ]
+MaxOrdersPerMinute = Annotated[
+    int | None,
+    _option(
+        "--max-orders-per-minute",
+        "No more entries in any minute, over all sessions of the account.",
+        LIMITS,
+        metavar="COUNT",
+    ),
+]
 MaxDailyLoss = Annotated[
     str | None,
     _option("--max-daily-loss", "No entry for the rest of a day that has lost this much.", LIMITS, metavar="DOLLARS"),

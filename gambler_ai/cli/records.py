@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from gambler_ai import __version__
-from gambler_ai.app.notices import BooksAccepted, Notice, StrategyChanged
+from gambler_ai.app.notices import BooksAccepted, NothingToAccept, Notice, StrategyChanged
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
@@ -75,8 +75,10 @@ def notice(found: Notice) -> Record:
     if isinstance(found, BooksAccepted):
         return {
             "kind": "broker_state_accepted", "reason": found.why, "kept_as": found.kept, "orders": found.orders,
-            "fills": found.fills,
+            "fills": found.fills, "foreign": {symbol: str(qty) for symbol, qty in sorted(found.foreign.items())},
         }  # fmt: skip
+    if isinstance(found, NothingToAccept):
+        return {"kind": "nothing_to_accept"}
     if isinstance(found, DatabaseLost):
         return {"kind": "database", "up": False, "reason": found.reason, "hint": found.hint}
     if isinstance(found, DatabaseBack):
@@ -262,5 +264,6 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
 #: Every kind there is.
 KINDS = frozenset(name for name, _ in _KINDS.values()) | {
     "closed", "opening", "created", "resumed", "planned", "caught_up", "started", "checkpoint", "stream", "waiting",
-    "other_account", "database", "broker_state_accepted", "strategy_changed", "stopping", "ended", "error", "ready",
+    "other_account", "database", "broker_state_accepted", "nothing_to_accept",
+    "strategy_changed", "stopping", "ended", "error", "ready",
 }  # fmt: skip

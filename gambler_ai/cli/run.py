@@ -25,6 +25,7 @@ def run(
     max_positions: options.MaxPositions = None,
     max_order_value: options.MaxOrderValue = None,
     max_orders_per_day: options.MaxOrdersPerDay = None,
+    max_orders_per_minute: options.MaxOrdersPerMinute = None,
     max_daily_loss: options.MaxDailyLoss = None,
     on_exit: options.OnExit = None,
     when_closed: options.WhenClosed = None,
@@ -56,7 +57,8 @@ def run(
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
         "feed": feed, "streams": streams, "speed": speed, "database_url": database_url,
         "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
-        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed, "limit_pct": limit_pct,
+        "max_orders_per_minute": max_orders_per_minute, "max_daily_loss": max_daily_loss, "on_exit": on_exit,
+        "when_closed": when_closed, "limit_pct": limit_pct,
         "strategy": strategy, "parameters": _parameters(parameter or []) or None, "log_file": log_file,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}

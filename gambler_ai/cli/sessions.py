@@ -37,7 +37,7 @@ def list_(database_url: DatabaseUrl = None, config: Config = None, as_json: Json
         return
     rows = render.table(
         ("session", "left"), ("status", "left"), ("broker", "left"), ("symbols", "left"), ("market time", "left"),
-        ("checkpoints", "right"), ("closed", "right"), ("P&L", "right"),
+        ("checkpoints", "right"), ("closed", "right"), ("realized P&L", "right"),
     )  # fmt: skip
     for info in found:
         rows.add_row(

@@ -64,9 +64,9 @@ def verify_crash(
     workers = jobs or os.cpu_count() or 1
     name = SQLITE if database_url is None else Database.shown(database_url)
     started_at = SystemClock().now()
-    if not as_json:
-        _announce(wanted, name, workers)
     with _databases(database_url) as databases, _interruptible():
+        if not as_json:
+            _announce(wanted, name, workers)
         outcome, folder = _run(wanted, workers, databases)
     found = document(outcome, wanted, name, workers, started_at)
     if report is not None:
@@ -149,21 +149,27 @@ def _run(wanted: Wanted, jobs: int, databases: Databases | None) -> tuple[Outcom
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int, float], None]]:
-    """A bar on a terminal, nothing where there is none."""
+    """A bar on a terminal; where there is none a line now and then, as many as there are scenarios."""
     from datetime import timedelta
 
     from rich.progress import BarColumn, Progress, TextColumn
 
     from gambler_ai.cli import render
+    from gambler_ai.proving.scenarios import SCENARIOS
 
     err = render.console(stderr=True)
     columns = (BarColumn(), TextColumn("{task.description}"))
+    said = 0
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("undisturbed first", total=None)
 
         def told(done: int, total: int, left_s: float) -> None:
-            left = render.span(timedelta(seconds=left_s))
-            bar.update(task, completed=done, total=total, description=f"{done} of {total}, {left} left")
+            nonlocal said
+            text = f"{done} of {total}, {render.span(timedelta(seconds=left_s))} left"
+            bar.update(task, completed=done, total=total, description=text)
+            if not err.is_terminal and done * len(SCENARIOS) // total > said:
+                said = done * len(SCENARIOS) // total
+                err.print(text)
 
         yield told
 
@@ -249,11 +255,14 @@ def _show_matrix(out: Any, outcome: Outcome, only: str) -> None:
         for name, survey in outcome.surveys.items():
             verdict = worst.get((point, name))
             untried = "." if survey.passes(point) else "-"
-            cells.append(Text(verdict.value, styles[verdict]) if verdict else Text(untried, render.QUIET))
+            word = "o" if verdict is Verdict.NOT_PASSED else verdict and verdict.value
+            cells.append(Text(word, styles[verdict]) if verdict and word else Text(untried, render.QUIET))
         table.add_row(point, *cells)
     if table.row_count:
         out.print(table)
         out.print(Text("  .  comes by there, and was not killed there this time", render.QUIET))
+        if Verdict.NOT_PASSED in worst.values():
+            out.print(Text("  o  was to be killed there, and did not come by this time", render.QUIET))
         out.print(Text("  -  never comes by there", render.QUIET))
         out.print()
 

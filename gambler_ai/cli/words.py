@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from gambler_ai.app.notices import BooksAccepted, Notice, StrategyChanged
+from gambler_ai.app.notices import BooksAccepted, NothingToAccept, Notice, StrategyChanged
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
 from gambler_ai.core import degraded
@@ -76,7 +77,12 @@ def is_action(fact: ev.Fact) -> bool:
 
 def discrepancy(d: ev.Discrepancy) -> str:
     """A difference, its cause and what is done about it."""
-    return f"{d.symbol} {d.kind}: ours {d.ours}, broker {d.broker}. {d.cause}. {d.action}."
+    what = f"{d.symbol} {d.kind}".strip()
+    return f"{what}: ours {d.ours}, broker {d.broker}. {_sentence(d.cause)} {_sentence(d.action)}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def notice(found: Notice) -> str:
@@ -88,7 +94,10 @@ def notice(found: Notice) -> str:
         return (
             f"journal broken: {found.why}. The books of session {found.session_id} were taken from the broker:"
             f" {found.orders} orders, {found.fills} fills. What was stored is kept as session {found.kept}"
+            + "".join(f". {_unclaimed(symbol, qty)}" for symbol, qty in sorted(found.foreign.items()))
         )
+    if isinstance(found, NothingToAccept):
+        return f"Nothing needed accepting: the journal of session {found.session_id} verifies, and it goes on from that"
     if isinstance(found, DatabaseLost):
         why = found.reason + (f" ({found.hint})" if found.hint else "")
         return (
@@ -102,6 +111,13 @@ def notice(found: Notice) -> str:
         f"Session {session.id} is unfinished and belongs to account {session.account_id}; these keys open"
         f" {found.account_id}. A paper account that was reset is a new one. Be done with it:"
         f" gambler-ai sessions close {session.id}"
+    )
+
+
+def _unclaimed(symbol: str, qty: Decimal) -> str:
+    return (
+        f"{render.qty(qty)} {symbol} are held and none of these orders opened them: NAKED, no stop of ours, no entries"
+        f" in it; to take them over: gambler-ai reconcile --adopt {symbol}"
     )
 
 
@@ -159,7 +175,8 @@ def _reconciled(fact: ev.Reconciled) -> list[Told]:
 
 def _degraded(fact: ev.Degraded) -> Told:
     style = WARN if degraded.entries(fact.name) is degraded.Entries.ALLOWED else BAD
-    return Told("degraded", "", f"{fact.name}: {fact.reason}; {degraded.consequence(fact.name)}", style)
+    why = fact.reason if fact.reason.startswith(f"{fact.name} ") else f"{fact.name}: {fact.reason}"
+    return Told("degraded", "", f"{why}; {degraded.consequence(fact.name)}", style)
 
 
 def _restored(fact: ev.Restored) -> Told:
@@ -206,7 +223,7 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.ExitRequested: _exit_requested,
     ev.Adopted: lambda f: Told("adopted", f.symbol, f"{render.qty(f.qty)} @ {render.price(f.price)}: {f.reason}", WARN),
     ev.IntentResolved: lambda f: Told("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
-    ev.RequestTaken: lambda f: Told("asked", "", f"{f.kind}: {f.answer}", STRONG),
+    ev.RequestTaken: lambda f: Told("asked", f.symbol, f"{f.kind}: {f.answer}", STRONG),
     ev.PlanChanged: _plan_changed,
     ev.SplitApplied: _split,
     ev.ActionNoted: _action,

@@ -37,7 +37,16 @@ def take(
         facts, answer = _nothing(f"session {owner} has {request.argument}; resume it, or close it first")
     else:
         facts, answer = _TAKE[request.kind](state, request, at, report)
-    return [*facts, ev.RequestTaken(at, request.id, request.kind, answer)]
+    return [*facts, ev.RequestTaken(at, request.id, request.kind, answer, _symbol(state, request))]
+
+
+def _symbol(state: SessionState, request: ev.Request) -> str:
+    """What a request is about, "" if not one symbol."""
+    first = request.argument.partition(" ")[0]
+    if request.kind == ev.RESOLVE:
+        record = state.intents.get(first)
+        return record.intent.symbol if record is not None else ""
+    return first if request.kind in (ev.FLATTEN, ev.ADOPT, ev.MOVE_STOP, ev.MOVE_TARGET) else ""
 
 
 def _nothing(why: str) -> Answer:

@@ -18,6 +18,7 @@ class Condition(StrEnum):
     BROKER = "broker"
     READS = "broker reads"
     RATE = "rate limited"
+    LOOKUPS = "look-ups waiting"
     MARKET_DATA = "market data"
     STALE = "stale prices"
     ABSURD = "absurd prices"
@@ -57,6 +58,11 @@ TABLE: dict[Condition, Row] = {
         "the broker wants fewer requests (HTTP 429)", Entries.NONE,
         "orders and cancels that are decided are sent; it is not read before the instant named",
         "with the first reading after that",
+    ),
+    Condition.LOOKUPS: Row(
+        "more orders have to be looked up one by one than a reading has room for", Entries.NONE,
+        "those that wait come first in the next reading; nothing is given up for it",
+        "with the first reading that has looked them all up",
     ),
     Condition.MARKET_DATA: Row(
         "prices cannot be read", Entries.NONE, "orders and positions are read as ever; stops need no prices of ours",

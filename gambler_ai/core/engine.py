@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gambler_ai.core import control, corporate, missing, reconcile, replacing, risk
 from gambler_ai.core import events as ev
@@ -60,6 +61,8 @@ class Engine:
         self._instruments = instruments
         self._known_ids = known_ids
         self._report: ev.BrokerReport | None = None
+        self._compared = False
+        self._whole = True
         self._watch = Watch(state)
         self._suspects: dict[tuple[str, str, str, str], datetime] = {}  # differences of the last reading -> first seen
         self._told: frozenset[tuple[str, ...]] = frozenset()
@@ -87,6 +90,15 @@ class Engine:
     def market(self) -> ev.MarketReport | None:
         """The broker's clock as of the last reading."""
         return self._report.market if self._report is not None else None
+
+    @property
+    def read_to(self) -> datetime | None:
+        """When the broker was last read, by its own clock, if its books and ours agreed when they were compared.
+
+        None before this process has compared them, and while something differs that an older fill may explain.
+        """
+        differs = any(key[0] not in reconcile.LEFT_ALONE for key in self._suspects)
+        return None if self._report is None or differs or not self._compared else self._report.market.at
 
     def _tell(self, facts: list[ev.Fact]) -> None:
         for fact in facts:
@@ -177,7 +189,7 @@ class Engine:
         if record.status not in IN_FLIGHT:
             return  # a person has said meanwhile what became of it
         if event.duplicate:  # it landed: what it became is looked up
-            self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
+            self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason, exists=True))
         elif record.status is Status.UNKNOWN:  # the first one may have landed, and be why
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason, refused=True))
         else:
@@ -241,6 +253,7 @@ class Engine:
 
     def _broker_reported(self, event: ev.BrokerReported) -> None:
         state, report, at = self.state, event.report, event.at
+        self._whole = self.read_to is None  # else fills of long ago were not asked for
         self._report = report
         self._tell(self._watch.read(event))
         self._day_and_account(event)
@@ -328,14 +341,15 @@ class Engine:
                 text = f"the broker holds {report.side} {report.qty:f} {report.symbol} under this id"
                 self._emit(ev.IntentDisputed(at, report.client_order_id, text))
             return
-        _status, odd = observed(record.status, report.status)
+        known = self.state.orders.get(report.order_id)
+        _status, odd = observed(record.status, report.status, newer=known is not None and known.is_before(report))
         if own and odd:
             self._note(at, ev.Discrepancy(
                 kind=reconcile.Kind.ORDER_ODD, symbol=report.symbol, ours=record.status.value,
                 broker=report.status, cause=odd, action="the broker's word taken",
                 order_id=report.order_id,
             ))  # fmt: skip
-        for item in reconcile.moved(self.state, report):
+        for item in (*reconcile.moved(self.state, report), *reconcile.revived(self.state, report)):
             self._note(at, item)
         self._emit(ev.OrderUpdated(at, report))
         refused = FROM_ALPACA.get(report.status) is Status.REJECTED and not record.status.is_final
@@ -346,12 +360,21 @@ class Engine:
     def _reconcile(self, at: datetime, report: ev.BrokerReport) -> None:
         strangers = {o.client_order_id for o in report.orders if o.client_order_id not in self.state.intents}
         known = self._known_ids(strangers) if strangers else set()
-        found = reconcile.diff(self.state, report, known)
+        found = [
+            d for d in reconcile.diff(self.state, report, known) if self._whole or d.kind not in reconcile.BY_ABSENCE
+        ]
+        frozen = corporate.frozen(self.state, at, report)
+        found = [
+            replace(d, action=_FROZEN) if d.kind == reconcile.Kind.LEG_MISSING and d.symbol in frozen else d
+            for d in found
+        ]
         confirmed = [d for d in found if d.key in self._suspects]
         keys = {d.key: self._suspects.get(d.key, at) for d in found}
         self._out.discrepancies = tuple(found)
         self._out.look_again = bool(keys.keys() - self._suspects.keys())
-        self._suspects = keys
+        unasked = {key: since for key, since in self._suspects.items() if key[2] in report.waiting}
+        self._compared = True
+        self._suspects = unasked | keys  # one that nobody asked for is neither there nor gone
         foreign = reconcile.foreign_quantities(self.state, at, report)
         if foreign is not None:
             self._emit(foreign)
@@ -377,6 +400,8 @@ class Engine:
             self._emit(ev.Reconciled(at, (item,)))
 
 
+#: What is done about a bare position in a symbol with a split that is announced and does not show yet.
+_FROZEN = "NAKED: nothing is sent before its split shows"
 _WAITING = frozenset({Status.PLANNED, Status.UNKNOWN, Status.VOID, Status.DISPUTED})
 
 _STEPS: dict[type, Callable[[Engine, Any], None]] = {

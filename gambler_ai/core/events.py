@@ -95,11 +95,13 @@ class IntentUnknown(_Fact, frozen=True, tag=True):
     """Perhaps sent, not answered: to be looked up, never sent under another id.
 
     ``refused``: sent again and refused, which says nothing of the first time; so not once more.
+    ``exists``: the broker has said that it holds an order of this id, so no look-up that misses can take it for absent.
     """
 
     client_order_id: str
     reason: str
     refused: bool = False
+    exists: bool = False
 
 
 class LookupMissed(_Fact, frozen=True, tag=True):
@@ -309,6 +311,7 @@ class RequestTaken(_Fact, frozen=True, tag=True):
     request_id: str
     kind: str
     answer: str
+    symbol: str = ""  # where it was about one
 
 
 #: Every symbol, in an exit.

@@ -98,7 +98,8 @@ def _resend_planned(state: SessionState, fact: ev.ResendPlanned, changes: Change
 def _intent_unknown(state: SessionState, fact: ev.IntentUnknown, changes: Changes) -> None:
     record = state.intents[fact.client_order_id]
     status = moved(record.status, Status.UNKNOWN)
-    _put_intent(state, changes, replace(record, status=status, note=fact.reason, refused=fact.refused))
+    exists = record.exists or fact.exists
+    _put_intent(state, changes, replace(record, status=status, note=fact.reason, refused=fact.refused, exists=exists))
 
 
 def _lookup_missed(state: SessionState, fact: ev.LookupMissed, changes: Changes) -> None:
@@ -136,7 +137,7 @@ def _order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes)
     if known is not None and report.updated_at < known.updated_at:
         return  # an earlier moment, told late
     if report.client_order_id == owner:
-        status, _odd = observed(record.status, report.status)
+        status, _odd = observed(record.status, report.status, newer=known is not None and known.is_before(report))
         record = replace(record, status=status, misses=0, first_miss_at=None, watch_until=None)
         _put_intent(state, changes, record)
     before = known or state.orders.get(report.replaces or record.intent.replaces)
@@ -150,11 +151,15 @@ def _order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes)
 
 
 def _take_levels(state: SessionState, changes: Changes, symbol: str) -> None:
-    """Stop and target of a position are those that rest: an order that took another's place brings its own price."""
+    """Stop and target of a position are those that rest: an order that took another's place brings its own price.
+
+    One that has its place back, since the other was refused, brings its own again.
+    """
     position = state.positions.get(symbol)
+    refused = {o.replaces for o in state.orders.values() if o.replaces and o.status is Status.REJECTED}
     for order in state.live_orders(symbol) if position is not None else ():
-        before = state.orders.get(order.replaces or "")
-        if before is None or before.is_live or order.stale:
+        before = order if order.order_id in refused else state.orders.get(order.replaces or "")
+        if before is None or (before.is_live and before is not order) or order.stale:
             continue
         if order.qty not in (before.qty, before.qty - before.filled_qty):
             continue  # another quantity is the broker's doing, at a split
@@ -189,7 +194,8 @@ def _put_order(
     if before is not None and report.updated_at < before.updated_at:
         return  # an earlier moment, told late
     meant = intent.replaces if report.client_order_id == owner else ""  # what we asked for, if the broker leaves it out
-    status, _odd = observed(before.status if before else Status.UNKNOWN, report.status)
+    was, newer = (before.status, before.is_before(report)) if before is not None else (Status.UNKNOWN, False)
+    status, _odd = observed(was, report.status, newer=newer)
     partial = not status.is_final and ZERO < report.filled_qty < report.qty
     order = Order(
         order_id=report.order_id, client_order_id=report.client_order_id,
@@ -383,8 +389,16 @@ def _note_settled(state: SessionState, intent_id: str, at: datetime) -> None:
         state.intents[intent_id] = replace(record, settled_at=at if settled else None)
 
 
+def _took_a_place_that_is_known(state: SessionState, record: IntentRecord) -> bool:
+    """Whether a listing that still shows its order would take it for the unseen successor of one we have in mind."""
+    places = (state.orders.get(order.replaces or "") for order in state.orders_of(record))
+    return any(before is not None and before.intent_id != record.intent.client_order_id for before in places)
+
+
 def _forget(state: SessionState, record: IntentRecord) -> None:
-    """Drop an intent and its orders from memory; their rows stay."""
+    """Drop an intent and its orders from memory, unless they have to wait for others; their rows stay."""
+    if _took_a_place_that_is_known(state, record):
+        return
     del state.intents[record.intent.client_order_id]
     for order_id in record.order_ids:
         del state.orders[order_id]

@@ -18,6 +18,8 @@ VOID_MISSES = 3
 VOID_SPAN = timedelta(seconds=10)
 #: And so long since we took the account: its last owner may have sent in its last moment (RECOVERY_PROTOCOL 2.2).
 LOCK_DELAY = timedelta(seconds=30)
+#: An order that the broker says it has and does not show for so long is a person's to look at.
+DISPUTE_AFTER = timedelta(minutes=5)
 #: Session time before the same bytes are sent a second and further time; it doubles up to the last.
 RESEND_PAUSE, RESEND_PAUSE_MAX = timedelta(seconds=15), timedelta(seconds=60)
 
@@ -30,14 +32,17 @@ def settle(state: SessionState, at: datetime, report: ev.BrokerReport) -> Iterat
             continue
         yield ev.LookupMissed(at, coid)
         record = state.intents[coid]
-        if not (record.refused or record.resolved) and _still_wanted(state, record.intent, at, report):
+        if record.exists:  # its word that the id is taken outweighs any number of look-ups that miss
+            if at - (record.first_miss_at or at) >= DISPUTE_AFTER:
+                yield ev.IntentDisputed(
+                    at, coid, f"the broker says that it has it, and {record.misses} look-ups missed it"
+                )
+        elif not (record.refused or record.resolved) and _still_wanted(state, record.intent, at, report):
             if not _is_kept_back(state, record.intent) and at - (record.sent_at or at) >= _resend_pause(record):
                 yield ev.ResendPlanned(at, coid)
         elif _is_void(state, record, at):
-            over = replacing.is_over(state, record.intent)
-            why = "what it replaces is done" if over else "its signal has expired"
-            until = at if over else watched_until(report.market)
-            yield ev.IntentVoided(at, coid, f"{record.misses} look-ups missed it and {why}", until)
+            until = at if replacing.is_over(state, record.intent) else watched_until(report.market)
+            yield ev.IntentVoided(at, coid, f"{record.misses} look-ups missed it and {_why(state, record, at)}", until)
 
 
 def watched_until(market: ev.MarketReport) -> datetime:
@@ -78,6 +83,20 @@ def _still_wanted(state: SessionState, intent: OrderIntent, at: datetime, report
     in_time = intent.valid_until is not None and at <= intent.valid_until
     stopped = state.stopping or state.halts or ev.ALL in state.exits
     return in_time and market.is_open and not stopped
+
+
+def _why(state: SessionState, record: IntentRecord, at: datetime) -> str:
+    """Why an order that is not there is not sent again."""
+    intent = record.intent
+    if replacing.is_over(state, intent):
+        return "what it replaces is done"
+    if record.refused:
+        return f"it was refused when it was sent again ({record.note})"
+    if record.resolved:
+        return "a person's word on it was taken"
+    if intent.valid_until is not None and at > intent.valid_until:
+        return "its signal has expired"
+    return "nothing is entered now" if intent.purpose is Purpose.ENTRY else "it is not wanted any more"
 
 
 def _resend_pause(record: IntentRecord) -> timedelta:

@@ -48,6 +48,8 @@ S = Status
 FINAL = frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.REPLACED, S.DENIED, S.VOID})
 #: Sent or about to be, with no word from the broker: what a restart has to settle first.
 IN_FLIGHT = frozenset({S.PLANNED, S.UNKNOWN})
+#: Final, and yet the broker may say later that the order works on.
+REVIVABLE = frozenset({S.CANCELED, S.EXPIRED, S.REJECTED, S.REPLACED})
 _AT_BROKER = frozenset(
     {S.WORKING, S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE, S.FILLED, S.CANCELED, S.EXPIRED,
      S.REJECTED, S.REPLACED}
@@ -96,8 +98,11 @@ def moved(before: Status, after: Status) -> Status:
     return after
 
 
-def observed(before: Status, reported: str) -> tuple[Status, str]:
-    """What the broker's ``reported`` status makes of an order, and what is odd about it ("" if nothing)."""
+def observed(before: Status, reported: str, *, newer: bool = False) -> tuple[Status, str]:
+    """What the broker's ``reported`` status makes of an order, and what is odd about it ("" if nothing).
+
+    ``newer``: it is of a later moment than what was reported before, by the broker's own stamp.
+    """
     after = FROM_ALPACA.get(reported)
     if after is None:
         return (before if before not in IN_FLIGHT else S.WORKING), f"unknown status {reported!r}"
@@ -106,8 +111,10 @@ def observed(before: Status, reported: str) -> tuple[Status, str]:
     if before is S.VOID:
         return after, "arrived after it was given up"
     if before.is_final:
-        # A late or repeated report of an earlier moment; a fill after a cancel is the one that counts.
-        return (after, f"{after} after {before}") if after is S.FILLED else (before, f"{after} after {before}")
+        # A late or repeated report of an earlier moment; a fill after a cancel is the one that counts. Of a later one
+        # it is alive again: its cancel, or what was to take its place, came to nothing (BEHAVIOUR 10.6).
+        revived = newer and before in REVIVABLE and not after.is_final
+        return (after if revived or after is S.FILLED else before), f"{after} after {before}"
     return after, "" if before is S.PARTIALLY_FILLED else f"{after} after {before}"
 
 
@@ -157,6 +164,7 @@ class IntentRecord(Struct, frozen=True):
     first_miss_at: datetime | None = None
     watch_until: datetime | None = None  # VOID only
     refused: bool = False  # when it was sent again
+    exists: bool = False  # the broker has said that it holds an order of this id
     resends: int = 0
     resolved: bool = False  # a person said: whatever the broker holds under this id is ours; not to be sent again
     settled_at: datetime | None = None  # since when nothing more is expected of it
@@ -244,6 +252,10 @@ class Order(Struct, frozen=True):
     @property
     def is_live(self) -> bool:
         return not self.status.is_final
+
+    def is_before(self, report: OrderReport) -> bool:
+        """Whether ``report`` is of a later moment than what is known."""
+        return report.updated_at > self.updated_at
 
     @property
     def is_settled(self) -> bool:

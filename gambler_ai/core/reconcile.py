@@ -21,7 +21,7 @@ from gambler_ai.core.events import (
     PositionReport,
 )
 from gambler_ai.core.model import CENT, ZERO, Fill, Position
-from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderIntent, OrderReport, Purpose, Status
+from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderIntent, OrderReport, Purpose, Status, observed
 from gambler_ai.core.protection import Protection, protections, why_left
 from gambler_ai.core.state import SessionState
 
@@ -54,6 +54,14 @@ GONE_PATIENCE = timedelta(minutes=1)
 TAKES_SHARES = frozenset({"MA", "NC", "SC", "REORG", "SPIN", "SSO", "SPLIT", "SSP", "VOF"})
 #: Kinds after which a person has to look before anything is traded.
 HALTING = frozenset({Kind.OTHER_DATABASE, Kind.ACCOUNT_RESET})
+
+
+#: Kinds that no fill of ours explains: nothing is done about them.
+LEFT_ALONE = frozenset({Kind.UNKNOWN_AT_OURS, Kind.ORDER_UNKNOWN, Kind.PRICE})
+
+
+#: Kinds that are told by what is not there: only a reading that goes back to the first fill can tell them.
+BY_ABSENCE = frozenset({Kind.ACCOUNT_RESET})
 
 
 def is_news(state: SessionState, report: OrderReport) -> bool:
@@ -107,6 +115,22 @@ def moved(state: SessionState, report: OrderReport) -> list[Discrepancy]:
         if r.order_id not in state.orders and r.client_order_id not in state.intents
         and (was := state.orders.get(r.replaces or "")) is not None and not was.stale
     ]  # fmt: skip
+
+
+def revived(state: SessionState, report: OrderReport) -> list[Discrepancy]:
+    """Orders in ``report`` that were done and work on: a cancel, or a replacement, that came to nothing."""
+    found = []
+    for r in (report, *report.legs):
+        was = state.orders.get(r.order_id)
+        if was is None or was.is_live:
+            continue
+        status, odd = observed(was.status, r.status, newer=was.is_before(r))
+        if not status.is_final:
+            found.append(Discrepancy(
+                kind=Kind.ORDER_ODD, symbol=r.symbol, ours=was.status.value, broker=r.status, cause=odd,
+                action="the broker's word taken", order_id=r.order_id,
+            ))  # fmt: skip
+    return found
 
 
 def _terms(order: Order | OrderReport) -> str:

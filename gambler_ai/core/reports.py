@@ -36,7 +36,8 @@ class BrokerReport:
     """One whole reading of the broker. There is no partial one: a read that fails is a `BrokerFailed`.
 
     ``lookups`` answers for each client order id that was asked for, ``by_id`` for each order that no listing showed;
-    None is the broker's own 404. ``actions`` are the account's activities that are no trades.
+    None is the broker's own 404. ``actions`` are the account's activities that are no trades, ``waiting`` the ids of
+    either kind that there was no room to ask for.
     """
 
     market: MarketReport
@@ -47,3 +48,4 @@ class BrokerReport:
     lookups: Mapping[str, OrderReport | None]
     by_id: Mapping[str, OrderReport | None] = field(default_factory=dict)
     actions: tuple[Activity, ...] = ()
+    waiting: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from gambler_ai.core import degraded
 from gambler_ai.core.events import ALL, MarketReport
 from gambler_ai.core.model import (
     ZERO,
+    Account,
     Instrument,
     Proposal,
     Side,
@@ -27,6 +28,8 @@ from gambler_ai.core.state import SessionState
 
 #: Alpaca checks a short against the ask plus 3 % (BEHAVIOUR 3, buying power).
 SHORT_MARGIN = Decimal("1.03")
+#: The span of `max_orders_per_minute`, in session time.
+MINUTE = timedelta(minutes=1)
 #: Left free of the stated buying power: the far side of the quote and the last cent of rounding.
 BUYING_POWER_USED = Decimal("0.98")
 
@@ -52,6 +55,7 @@ class Code(StrEnum):
     MAX_POSITIONS = "max_positions"
     MAX_ORDER_VALUE = "max_order_value"
     MAX_ORDERS_PER_DAY = "max_orders_per_day"
+    MAX_ORDERS_PER_MINUTE = "max_orders_per_minute"
 
 
 class RiskLimits(Struct, frozen=True):
@@ -61,9 +65,10 @@ class RiskLimits(Struct, frozen=True):
     #: Symbols in which another session of this account has an entry under way -> that session.
     taken: dict[str, str] = {}
     #: Symbols that other sessions of the account hold or are opening -> that session; and the entries they have
-    #: sent, by market day.
+    #: sent, by market day; and when those of the last minute were decided.
     elsewhere: dict[str, str] = {}
     entries_elsewhere: dict[str, int] = {}
+    recent_elsewhere: tuple[datetime, ...] = ()
     entry_cutoff: timedelta = timedelta(minutes=5)
     stale_bars: int = 2
 
@@ -93,7 +98,7 @@ def review(
     denial = (
         _gate(proposal.symbol, state, at, limits, market)
         or _symbol(proposal, state, limits, instruments)
-        or _counts(state, limits)
+        or _counts(state, at, limits)
     )
     if denial is not None:
         return denial
@@ -114,6 +119,8 @@ def _gate(
         return Denial(Code.HALTED, state.stopping)
     if state.halts:
         return Denial(Code.HALTED, "; ".join(f"{k}: {v}" for k, v in sorted(state.halts.items())))
+    if loss := daily_loss(state):  # a halt stands for it; without one it holds all the same
+        return Denial(Code.HALTED, loss)
     if ALL in state.exits:
         return Denial(Code.HALTED, f"closing everything: {state.exits[ALL]}")
     against = degraded.against(state.degraded, symbol)
@@ -153,7 +160,7 @@ def _symbol(
     return None
 
 
-def _counts(state: SessionState, limits: RiskLimits) -> Denial | None:
+def _counts(state: SessionState, at: datetime, limits: RiskLimits) -> Denial | None:
     plan = state.plan
     held = len(state.positions.keys() | entering(state) | limits.elsewhere.keys())
     if plan.max_positions is not None and held >= plan.max_positions:
@@ -161,6 +168,12 @@ def _counts(state: SessionState, limits: RiskLimits) -> Denial | None:
     sent = limits.entries_elsewhere.get(state.day, 0) + state.day_entries
     if plan.max_orders_per_day is not None and sent >= plan.max_orders_per_day:
         return Denial(Code.MAX_ORDERS_PER_DAY, f"{sent} entries sent on {state.day}, {plan.max_orders_per_day} allowed")
+    if plan.max_orders_per_minute is not None:
+        ours = [r.intent.decided_at for r in state.intents.values() if r.intent.purpose is Purpose.ENTRY]
+        sent = sum(instant > at - MINUTE for instant in (*ours, *limits.recent_elsewhere))
+        if sent >= plan.max_orders_per_minute:
+            text = f"{sent} entries sent within a minute, {plan.max_orders_per_minute} allowed"
+            return Denial(Code.MAX_ORDERS_PER_MINUTE, text)
     return None
 
 
@@ -178,13 +191,16 @@ def daily_loss(state: SessionState) -> str:
     The day's loss is against the equity the broker states for the last close, which no restart of ours can move;
     against the session's first where it states none.
     """
-    base = state.account.last_equity or state.initial_equity
-    if state.plan.max_daily_loss is None or base is None:
+    most, lost = state.plan.max_daily_loss, lost_today(state.account, state.initial_equity)
+    if most is None or lost < most:
         return ""
-    lost = base - state.account.equity
-    if lost < state.plan.max_daily_loss:
-        return ""
-    return f"{lost:,.2f} lost on {state.day}, {state.plan.max_daily_loss:,.2f} allowed"
+    return f"{lost:,.2f} lost on {state.day}, {most:,.2f} allowed"
+
+
+def lost_today(account: Account, initial_equity: Decimal | None) -> Decimal:
+    """By how much ``account`` is below the last close, or below ``initial_equity`` where none is stated."""
+    base = account.last_equity or initial_equity
+    return ZERO if base is None else base - account.equity
 
 
 def _sized(proposal: Proposal, state: SessionState, price: Decimal) -> Approved | Denial:

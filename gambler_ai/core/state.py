@@ -47,6 +47,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     max_order_value: Decimal | None = None
     max_orders_per_day: int | None = None
     max_daily_loss: Decimal | None = None
+    max_orders_per_minute: int | None = None
     limit_pct: Decimal | None = None  # entries at a limit so many percent beyond the last trade; None at market
 
 
@@ -125,10 +126,16 @@ class SessionState(Struct):
         since += [r.intent.decided_at for r in self.intents.values()]
         return min([*since, self.last_at]) - ORDER_OVERLAP
 
-    def fills_since(self) -> datetime:
-        """From when fills have to be read: the oldest order that reports more than we have booked."""
-        since = [o.submitted_at for o in self.orders.values() if o.booked_qty < o.filled_qty or o.is_live]
-        return min([*since, self.last_fill_at or self.started_at]) - FILL_OVERLAP
+    def fills_since(self, read_to: datetime | None = None) -> datetime:
+        """From when fills have to be read (RECOVERY_PROTOCOL C7): the oldest order that may have one not booked.
+
+        An order that reports more than is booked is read from its beginning, however old it is. ``read_to`` is when
+        the broker was last read whole and agreed with our books: what rests as it did then has no older fill.
+        """
+        unbooked = [o.submitted_at for o in self.orders.values() if o.booked_qty < o.filled_qty]
+        live = [o.submitted_at for o in self.orders.values() if o.is_live]
+        since = min([*live, self.last_fill_at or self.started_at])
+        return min([*unbooked, since if read_to is None else max(since, read_to)]) - FILL_OVERLAP
 
 
 class Changes(Struct):

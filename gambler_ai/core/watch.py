@@ -56,6 +56,11 @@ class Watch:
         """A whole reading."""
         at, market = event.at, event.report.market
         facts = self.ended(at, *_ENDED_BY_A_READING)
+        if waiting := len(event.report.waiting):
+            orders = "1 order" if waiting == 1 else f"{waiting} orders"
+            facts += self.begun(at, Condition.LOOKUPS, f"{orders} not looked up yet")
+        else:
+            facts += self.ended(at, Condition.LOOKUPS)
         if abs(event.skew_s) > SKEW_MAX_S:
             side = "ahead of" if event.skew_s > 0 else "behind"
             text = f"this machine's clock is {abs(event.skew_s):.0f} s {side} the broker's"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -85,6 +85,28 @@ def read(
                 hint="keep this database; restore a backup, or take the broker's word: --resume --accept-broker-state",
             )
         yield _fact(row.payload, expected), head
+
+
+def newest(
+    db: Connection, session_id: str, kinds: Collection[str], after_seq: int = 0,
+    where: Callable[[Fact], bool] = lambda _fact: True,
+) -> tuple[int, Fact] | None:  # fmt: skip
+    """The newest fact of one of ``kinds`` that is as ``where`` wants it, with its row's number; None if there is none.
+
+    Raises:
+        CheckpointCorrupt: a row that was looked at is not a fact.
+    """
+    query = (
+        sa.select(t.journal.c.seq, t.journal.c.payload)
+        .where(t.journal.c.session_id == session_id, t.journal.c.seq > after_seq, t.journal.c.kind.in_(kinds))
+        .order_by(t.journal.c.seq.desc())
+    )
+    with db.execute(query) as rows:
+        for row in rows:
+            fact = _fact(row.payload, row.seq)
+            if where(fact):
+                return int(row.seq), fact
+    return None
 
 
 def _fact(payload: str, seq: int) -> Fact:

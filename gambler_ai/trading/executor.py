@@ -7,7 +7,7 @@ order in which they were asked for, one at a time.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -122,6 +122,7 @@ class Executor:
         self._todo: SimpleQueue[Request | None] = SimpleQueue()
         self._sieve: Sieve | None = None
         self._marks: dict[str, Decimal | None] = {}
+        self._waiting: tuple[str, ...] = ()  # ids that the last reading had no room to look up
         self._outstanding = 0
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="broker", daemon=True)
@@ -224,12 +225,13 @@ class Executor:
             return BrokerFailed(self._feed.clock.now(), BROKER, limited_until(until), Condition.RATE)
         asked_at = self._instants()
         try:
-            report = read_broker(self._broker, request)
+            report = read_broker(self._broker, request, self._waiting)
         except BrokerAuthError:
             raise
         except BrokerError as error:
             return self._failed(BROKER, error, "")
         self._patience[BROKER].answered()
+        self._waiting = report.waiting
         self._marks = {p.symbol: p.current_price for p in report.positions}
         skew_s = _skew_s(asked_at, report.market.at, self._instants())
         return BrokerReported(self._feed.clock.now(), report, request.reconcile, skew_s)
@@ -268,8 +270,11 @@ class Executor:
         return BarsClosed(self._feed.clock.now(), found.frame, found.trades, found.quarantined)
 
 
-def read_broker(broker: Broker, request: Read) -> BrokerReport:
+def read_broker(broker: Broker, request: Read, waited: Sequence[str] = ()) -> BrokerReport:
     """One whole reading, or the error of the first part that failed; never a part of one.
+
+    Orders that no listing shows are looked up one by one, `LOOKUPS_MAX` of them; those of ``waited`` come first, and
+    the ids that wait in turn are in the report.
 
     Fills are read after orders, so that each fill's order is known by then (RECOVERY_PROTOCOL 2.1).
     """
@@ -278,10 +283,15 @@ def read_broker(broker: Broker, request: Read) -> BrokerReport:
     account = _brought("account", broker.account())
     orders = _brought("orders", broker.orders(request.orders_since))
     listed = {r.client_order_id for order in orders for r in (order, *order.legs)}  # a leg may have an id of ours
+    shown = {r.order_id for order in orders for r in (order, *order.legs)}
+    todo = [coid for coid in request.expect if coid not in listed] + [o for o in request.orders if o not in shown]
+    turn, waiting = in_turn(todo, waited)
     lookups: dict[str, OrderReport | None] = {
-        coid: _brought("lookup", broker.order_by_client_id(coid)) for coid in request.expect if coid not in listed
+        coid: _brought("lookup", broker.order_by_client_id(coid)) for coid in request.expect if coid in turn
     }
-    by_id = _brought("by_id", _by_id(broker, request.orders, [*orders, *filter(None, lookups.values())]))
+    wanted = [order_id for order_id in request.orders if order_id not in waiting]
+    found = [*orders, *filter(None, lookups.values())]
+    by_id, rest = _brought("by_id", _by_id(broker, wanted, found, LOOKUPS_MAX - len(lookups)))
     fills = _brought("fills", broker.fills(request.fills_since))
     positions = _brought("positions", broker.positions())
     actions: tuple[Activity, ...] = ()
@@ -289,25 +299,40 @@ def read_broker(broker: Broker, request: Read) -> BrokerReport:
         actions = _brought("actions", tuple(broker.actions(request.actions_since)))
     return BrokerReport(
         market=market, account=account, orders=tuple(orders), fills=tuple(fills), positions=tuple(positions),
-        lookups=lookups, by_id=by_id, actions=actions,
+        lookups=lookups, by_id=by_id, actions=actions, waiting=(*waiting, *rest),
     )  # fmt: skip
 
 
-def _by_id(broker: Broker, wanted: tuple[str, ...], shown: list[OrderReport]) -> dict[str, OrderReport | None]:
-    """Orders that no listing showed, and those that took the place of one that is ours (RECOVERY_PROTOCOL C12)."""
+def in_turn(wanted: Sequence[str], waited: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of ``wanted`` that are looked up now, and those that wait: what has waited comes first."""
+    still = set(wanted)
+    queue = list(dict.fromkeys([*(one for one in waited if one in still), *wanted]))
+    return queue[:LOOKUPS_MAX], queue[LOOKUPS_MAX:]
+
+
+def _by_id(
+    broker: Broker, wanted: Sequence[str], shown: list[OrderReport], most: int
+) -> tuple[dict[str, OrderReport | None], list[str]]:
+    """Orders that no listing showed, and those that took the place of one that is ours (RECOVERY_PROTOCOL C12).
+
+    After ``most`` of them the rest is only named.
+    """
     known = {r.order_id: r for order in shown for r in (order, *order.legs)}
     found: dict[str, OrderReport | None] = {}
-    todo = list(wanted)
-    while todo and len(found) < LOOKUPS_MAX:
+    todo, rest = list(wanted), []
+    while todo:
         order_id = todo.pop(0)
         if order_id in found:
             continue
         report = known.get(order_id)
+        if report is None and len(found) >= most:
+            rest.append(order_id)
+            continue
         if report is None:
             report = found[order_id] = broker.order(order_id)
         if report is not None and report.replaced_by and report.replaced_by not in known:
             todo.append(report.replaced_by)
-    return found
+    return found, rest
 
 
 def _brought(what: str, found: T) -> T:

@@ -19,21 +19,28 @@ def sending(intent: OrderIntent) -> Request:
     return Submit(intent.client_order_id, intent.body, intent.valid_until)
 
 
-def reading(state: SessionState, reconcile: bool, at_least: datetime | None = None) -> Read:
-    """The next reading; orders since ``at_least``, if that is earlier than what our own need."""
+def reading(
+    state: SessionState, reconcile: bool, at_least: datetime | None = None, read_to: datetime | None = None
+) -> Read:
+    """The next reading; orders since ``at_least``, if that is earlier than what our own need.
+
+    ``read_to`` is when the broker was last read and agreed with our books.
+    """
     since = state.orders_since()
     return Read(
-        since if at_least is None else min(since, at_least), state.fills_since(), tuple(expected(state)), reconcile,
+        since if at_least is None else min(since, at_least), state.fills_since(read_to), tuple(expected(state)),
+        reconcile,
         orders=tuple(o.order_id for o in state.orders.values() if not o.is_settled),
         actions_since=_actions_since(state) if reconcile else None,
     )  # fmt: skip
 
 
 def expected(state: SessionState) -> list[str]:
-    """Client order ids whose order has to be in a reading: unknown, or live as far as we know."""
+    """Client order ids whose order has to be in a reading: unknown, said to be there, or live as far as we know."""
     return [
         coid for coid, record in state.intents.items()
         if record.status is Status.UNKNOWN
+        or (record.exists and record.status is Status.DISPUTED)
         or any(not o.is_settled for o in state.orders_of(record))
     ]  # fmt: skip
 

@@ -370,7 +370,7 @@ class Runner:
             return
         self._asked.add(Read)
         at_least = self._feed.clock.now() - ORDERS_LIVE if self._agenda is None else None  # the loop has not begun
-        self._executor.ask(reading(self.state, reconcile, at_least))
+        self._executor.ask(reading(self.state, reconcile, at_least, self._engine.read_to))
 
     def _ask_scan(self) -> None:
         if Scan not in self._asked:

@@ -153,6 +153,7 @@ def test_a_person_may_take_the_brokers_word_for_a_journal_that_was_changed(kille
     rows = killed.rows("SELECT count(*) AS n FROM journal")[0]["n"]
     ended = killed.resume("--accept-broker-state").ok()
     assert "journal broken" in ended.out
+    assert "portfolio value: $0" not in ended.out
     kept = killed.rows("SELECT * FROM sessions WHERE id <> ?", spoiled["id"])
     assert [(row["status"], row["id"]) for row in kept] == [("closed", f"{spoiled['id']}-broken-1")]
     stored = killed.rows("SELECT count(*) AS n FROM journal WHERE session_id = ?", kept[0]["id"])
@@ -176,7 +177,7 @@ def test_a_person_may_take_the_brokers_word_for_a_journal_that_was_changed(kille
 def test_the_brokers_word_is_for_a_resume_only_and_changes_nothing_where_all_verifies(killed: World):
     refused = killed.run("--accept-broker-state", "--symbols", "AAPL")
     assert refused.code == 2
-    killed.resume("--accept-broker-state").ok()
+    assert "Nothing needed accepting: the journal of session" in killed.resume("--accept-broker-state").ok().out
     audit(killed)
     assert entries(killed) == ENTRIES
 

@@ -115,3 +115,16 @@ def test_a_position_that_shows_late_is_not_closed_in_our_books(world: World, sec
     audit(world)
     assert not world.facts("Adjusted")
     assert entries(world) == ENTRIES
+
+
+def test_an_order_whose_id_is_taken_is_never_given_up_however_long_it_is_not_shown(world: World):
+    """The broker refuses its second sending as a repetition, and shows it no sooner than a quarter of an hour later."""
+    world.there.plan(
+        {"kind": "lost_reply", **POST}, {"kind": "not_found_for", "seconds": 900, "times": "always"},
+        {"kind": "orders_late", "seconds": 900, "times": "always"},
+    )  # fmt: skip
+    world.trade(duration=40).ok()
+    assert not world.facts("IntentVoided")
+    assert [fact["client_order_id"] for fact in world.facts("IntentDisputed")]
+    audit(world)
+    assert entries(world) == ENTRIES

@@ -91,7 +91,9 @@ def test_interrupted_it_leaves_nothing_running(tmp_path: Path, number: int):
     running.wait_for("Seed")
     wait_for_a_world(tmp_path)
     running.signal(number)
-    assert running.end().code == 130
+    ended = running.end()
+    assert ended.code == 130
+    assert ended.err.endswith("error: stopped\n       no session of yours was touched\n"), ended
     assert nothing_is_left(tmp_path)
 
 

@@ -54,7 +54,14 @@ def test_it_stands_still_there_until_it_is_sent_on():
         assert running.communicate(timeout=30)[0] == b"123"
 
 
-NO_POINTS = ("", "nowhere", "freeze", *(f"submit.before:{count}" for count in ("0", "-1", "x", "1.5", "1:thaw")))
+NO_POINTS = ("", "nowhere", "freeze", "nowhere:0")
+NO_COUNTS = ("0", "-1", "x", "1.5", "1:thaw", "", "\u0663")
+
+
+@pytest.mark.parametrize("count", NO_COUNTS)
+def test_a_count_that_is_none_is_told_as_one_and_not_as_a_point_that_is_not_there(count):
+    with pytest.raises(ValueError, match="is not how often the point is passed"):
+        crashpoints.arm(f"submit.before:{count}")
 
 
 @pytest.mark.parametrize("spec", NO_POINTS)

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from gambler_ai.app.accepting import accepted
 from gambler_ai.app.desk import Desk
+from gambler_ai.app.notices import BooksAccepted
 from gambler_ai.app.venue import ALPACA, Venue
+from gambler_ai.cli import words
 from gambler_ai.cli.watchers import Watchers
 from gambler_ai.clock import ManualClock
 from gambler_ai.config import load
@@ -24,6 +26,7 @@ from tests.unit.fakes import (
     ACCOUNT,
     AT,
     MARKET,
+    MONEY,
     SESSION,
     D,
     FakeBroker,
@@ -94,6 +97,18 @@ def test_the_next_order_for_a_position_has_an_id_that_none_before_it_had(databas
     step = desk.step(reported(after(minutes=20), orders=broker.report.orders, positions=broker.report.positions))
     [planned] = [fact.intent for fact in step.facts if isinstance(fact, ev.IntentPlanned)]
     assert planned.decision_id == position_decision_id(Purpose.PROTECT, COID, 2)
+
+
+def test_what_is_held_and_no_order_opened_is_foreign_and_said_to_be_bare(database):
+    broker = FakeBroker()
+    bought = bracket_of(ENTRY, limit="new")
+    positions = [held("AAPL", "10"), held("IBM", "-5")]
+    broker.report = reading(orders=[bought], fills=[fill_of(bought, "10")], positions=positions)
+    state = accept(database, broker, ENTRY)
+    assert (state.foreign, state.account) == ({"IBM": D(-5)}, MONEY)
+    text = words.notice(BooksAccepted(SESSION, "row 1 does not verify", "kept", 3, 1, state.foreign))
+    assert "-5 IBM are held and none of these orders opened them: NAKED" in text
+    assert text.endswith("gambler-ai reconcile --adopt IBM")
 
 
 def test_an_exit_that_never_arrived_does_not_close_another_position(database):

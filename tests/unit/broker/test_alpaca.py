@@ -360,7 +360,17 @@ def test_trades_among_them_are_left_out():
 
 @pytest.mark.parametrize(("created", "opened"), [(WHEN, instant(WHEN)), (None, None), ("", None)])
 def test_an_account_may_say_since_when_it_is_open(created, opened):
-    assert broker_on(Wire((200, {"id": "a-1", "created_at": created}))).opened_at() == opened
+    wire = Wire((200, {"id": "a-1", "account_number": "PA3", "created_at": created}))
+    broker = broker_on(wire)
+    assert broker.opened_at() == opened
+    assert (broker.opened_at(), wire.paths()) == (opened, ["GET /v2/account"])
+
+
+def test_who_an_account_is_and_since_when_is_asked_once():
+    wire = Wire((200, {"id": "a-1", "account_number": "PA3", "created_at": WHEN}))
+    broker = broker_on(wire)
+    assert (broker.account_id(), broker.opened_at()) == ("a-1", instant(WHEN))
+    assert wire.paths() == ["GET /v2/account"]
 
 
 def test_keys_that_open_another_account_than_at_first_halt():

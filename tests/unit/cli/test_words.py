@@ -7,6 +7,7 @@ import pytest
 from gambler_ai.cli import words
 from gambler_ai.cli.render import BAD, GOOD, WARN
 from gambler_ai.cli.view import Watched, view_of
+from gambler_ai.core import control
 from gambler_ai.core import events as ev
 from tests.unit.fakes import AT, make_state
 
@@ -30,3 +31,25 @@ def test_the_live_view_says_the_same(name):
     text, style, _over = BEGUN[name]
     (notice,) = view_of(make_state(degraded={name: "503"}), AT, Watched()).notices
     assert (notice.name, notice.text, notice.style) == ("Degraded", text, style)
+
+
+def test_a_reason_that_begins_with_the_name_of_what_is_wrong_is_told_once():
+    (told,) = words.told(ev.Degraded(AT, "database", "database sqlite is locked"))
+    assert told.text == "database sqlite is locked; no entries until it works"
+
+
+def test_a_difference_is_told_in_sentences():
+    item = ev.Discrepancy(
+        kind="gone at the broker", symbol="AAPL", ours="10", broker="0", cause="no fill explains it",
+        action="closed in our books",
+    )  # fmt: skip
+    assert words.discrepancy(item) == (
+        "AAPL gone at the broker: ours 10, broker 0. No fill explains it. Closed in our books."
+    )
+
+
+def test_a_request_that_was_refused_is_told_in_its_column_of_symbols():
+    request = ev.Request("r-1", ev.MOVE_STOP, "AAPL 99", "higher", "ann")
+    taken = control.take(make_state(), request, AT, None)
+    (told,) = words.told(taken[-1])
+    assert (told.word, told.symbol, told.text) == ("asked", "AAPL", "move-stop: refused: no position in AAPL")

@@ -17,6 +17,7 @@ from gambler_ai.core.missing import LOCK_DELAY, VOID_MISSES, VOID_QUIET, VOID_SP
 from gambler_ai.core.model import REGULAR_SESSION, Account, Instrument, Side
 from gambler_ai.core.orders import Status, bracket_body, client_order_id, entry_decision_id
 from gambler_ai.core.risk import Code
+from gambler_ai.trading.requesting import expected
 from tests.unit.fakes import (
     ACCOUNT,
     AT,
@@ -223,6 +224,27 @@ def test_a_comparison_that_finds_nothing_new_writes_nothing():
     assert kinds(desk.step(reported(reconcile=True))) == []
 
 
+# -- how far back fills are read -------------------------------------------------------------------
+
+
+def test_only_books_that_were_compared_and_agreed_are_not_read_again():
+    desk = Desk()
+    assert desk.engine.read_to is None
+    desk.step(reported())
+    assert desk.engine.read_to is None, "read, and not compared"
+    desk.step(reported(after(minutes=1), reconcile=True))
+    assert desk.engine.read_to == MARKET.at
+    desk.step(reported(after(minutes=2), reconcile=True, positions=[held("IBM", "5")]))
+    assert desk.engine.read_to == MARKET.at, "what is not ours has no fill of ours"
+    desk.holding()
+    desk.step(reported(after(minutes=3), reconcile=True, orders=[bracket_of(entry())]))
+    assert desk.engine.read_to is None, "what explains it may be older"
+    desk.step(reported(after(minutes=3, seconds=15), orders=[bracket_of(entry())]))
+    assert desk.engine.read_to is None
+    desk.step(reported(after(minutes=4), reconcile=True, orders=[bracket_of(entry())], positions=[held("AAPL", "10")]))
+    assert desk.engine.read_to == MARKET.at
+
+
 # -- the life of a submit -------------------------------------------------------------------------
 
 
@@ -289,6 +311,37 @@ def test_an_order_that_landed_is_adopted_though_its_resend_was_refused():
     desk.step(reported(after(seconds=30), orders=[bracket_of(entry())], lookups={COID: bracket_of(entry())}))
     assert COID in desk.state.intents
     assert len(desk.state.orders) == 3
+
+
+def taken(desk: Desk) -> Desk:
+    """The broker has refused the id as one that it knows."""
+    desk.opened()
+    desk.entered()
+    desk.step(ev.SubmitRefused(AT, COID, "client_order_id must be unique", duplicate=True))
+    return desk
+
+
+def test_an_order_whose_id_is_taken_is_there_however_long_look_ups_miss_it():
+    desk = taken(Desk(wish(signal_at=LATE - FIVE)))
+    for seconds in range(0, 300, 15):
+        assert kinds(desk.step(missed(LATE + timedelta(seconds=seconds)))) == ["LookupMissed"]
+    assert desk.state.intents[COID].status is Status.UNKNOWN
+    assert only(ev.Denied, desk.step(bars_closed(LATE))).code == Code.ORDER_OPEN
+    late = LATE + timedelta(minutes=5)
+    assert kinds(desk.step(missed(late))) == ["LookupMissed", "IntentDisputed"]
+    assert "21 look-ups missed it" in desk.state.intents[COID].note
+    found = desk.step(reported(late + timedelta(hours=1), lookups={COID: bracket_of(entry(), "filled")}))
+    assert "OrderUpdated" in kinds(found)
+    assert desk.state.intents[COID].status is Status.FILLED
+
+
+def test_an_order_whose_id_is_taken_is_not_sent_again_and_no_restart_forgets_that():
+    desk = taken(Desk())
+    again = Desk(state=snapshot.load(snapshot.dump(desk.state), snapshot.STATE_VERSION)).opened()
+    assert kinds(again.step(missed(after(seconds=15)))) == ["LookupMissed"]
+    assert expected(again.state) == [COID]
+    again.record(ev.IntentDisputed(AT, COID, "missing"))
+    assert expected(again.state) == [COID]
 
 
 LATE = AT + 2 * FIVE + timedelta(seconds=1)  # the signal has expired

@@ -129,6 +129,21 @@ def test_a_report_that_does_not_fit_is_named(before, text, after, odd):
     assert observed(before, text) == (after, odd)
 
 
+LIVE_WORDS = sorted(text for text, status in WIRE.items() if status not in FINAL)
+
+
+@pytest.mark.parametrize("text", LIVE_WORDS)
+@pytest.mark.parametrize("before", [S.CANCELED, S.EXPIRED, S.REJECTED, S.REPLACED])
+def test_an_order_that_was_done_and_is_alive_at_a_later_moment_is_alive(before, text):
+    assert observed(before, text, newer=True) == (WIRE[text], f"{WIRE[text]} after {before}")
+    assert observed(before, text)[0] is before
+
+
+@pytest.mark.parametrize("text", [*LIVE_WORDS, "canceled", "no such word"])
+def test_what_is_filled_stays_filled_whatever_is_said_later(text):
+    assert observed(S.FILLED, text, newer=True)[0] is S.FILLED
+
+
 @given(st.sampled_from(list(Status)), st.one_of(st.sampled_from(sorted(WIRE)), st.text(max_size=40)))
 def test_no_report_ever_raises_and_a_final_order_is_only_ever_reopened_from_void(before, text):
     status, odd = observed(before, text)

@@ -389,6 +389,20 @@ def test_after_two_readings_or_the_patience_our_books_never_hold_more_than_the_b
     assert desk.state.fills == 1
 
 
+def test_an_account_is_not_taken_to_be_empty_by_a_reading_of_the_last_minutes_only():
+    """The fills that we booked are older; the next reading goes back to the first of them."""
+    desk = holding()
+    shown = [bracket_of(entry(), limit="new")]
+    desk.step(reported(reconcile=True, orders=shown, positions=[held("AAPL", "10")]))
+    assert desk.engine.read_to == AT
+    parts: dict[str, Any] = {"lookups": {COID: None}, "reconcile": True}
+    decisions = desk.step(reported(after(seconds=15), **parts))
+    assert not [d for d in decisions.discrepancies if d.kind in reconcile.HALTING]
+    assert decisions.look_again
+    decisions = desk.step(reported(after(seconds=16), **parts))
+    assert [d.kind for d in decisions.discrepancies if d.kind in reconcile.HALTING] == ["account reset"]
+
+
 def test_an_account_that_was_emptied_halts_and_closes_nothing():
     desk = holding()
     parts: dict[str, Any] = {"lookups": {COID: None}, "reconcile": True}

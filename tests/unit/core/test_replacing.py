@@ -189,6 +189,62 @@ def test_a_replacement_that_is_taken_and_then_refused_is_told_and_leaves_the_ord
     assert desk.state.positions["AAPL"].stop_price == D(98)
 
 
+def test_an_order_that_was_replaced_is_alive_again_when_the_one_in_its_place_is_refused():
+    """It rests at its old price, protects, and is told; the id that was refused stands for nothing."""
+    desk, intent = desk_moving()
+    desk.step(ev.SubmitAnswered(AT, intent.client_order_id, successor(intent)))
+    shown = replace(PARENT, legs=(TARGET, successor(intent)))
+    desk.step(reported(orders=[shown], by_id={STOP.order_id: REPLACED}, positions=[held("AAPL", "10")]))
+    assert desk.state.positions["AAPL"].stop_price == D(99)
+    late = after(seconds=20)
+    back = replace(PARENT, legs=(TARGET, replace(STOP, updated_at=late)))
+    refused = replace(successor(intent, "rejected"), updated_at=late)
+    parts: dict[str, Any] = {
+        "orders": [back],
+        "lookups": {intent.client_order_id: refused},
+        "positions": [held("AAPL", "10")],
+    }
+    told = desk.step(reported(late, **parts))
+    [item] = only(ev.Reconciled, told).discrepancies
+    assert (item.kind, item.ours, item.broker) == ("order status odd", "replaced", "held")
+    assert not {"IntentPlanned", "CancelPlanned"} & set(kinds(told))
+    state = desk.state
+    assert state.orders[STOP.order_id].status is Status.WORKING
+    assert protection(state, state.positions["AAPL"])[0] is Protection.PROTECTED
+    assert (state.positions["AAPL"].stop_price, state.positions["AAPL"].target_price) == (D(98), D(104))
+    assert state.intents[ENTRY.client_order_id].settled_at is None
+    assert kinds(desk.step(reported(after(seconds=35), **parts))) == []
+
+
+def test_an_earlier_moment_of_an_order_that_was_replaced_revives_nothing():
+    desk, intent = desk_moving()
+    desk.step(ev.SubmitAnswered(AT, intent.client_order_id, successor(intent)))
+    gone = replace(REPLACED, updated_at=after(seconds=5))
+    desk.step(missed(orders=[replace(PARENT, legs=(TARGET, successor(intent)))], by_id={STOP.order_id: gone}))
+    desk.step(missed(after(seconds=15), by_id={STOP.order_id: replace(STOP, updated_at=after(seconds=5))}))
+    assert desk.state.orders[STOP.order_id].status is Status.REPLACED
+
+
+def test_an_order_that_took_the_place_of_one_we_know_is_not_forgotten_before_it():
+    """A listing shows it for as long: it would be taken for a new one, and its fills booked once more."""
+    desk, intent = desk_moving()
+    done = replace(successor(intent, "canceled"), filled_qty=D(4), updated_at=after(seconds=5))
+    sold = fill_of(done, "4", "99")
+    gone = replace(REPLACED, updated_at=after(seconds=5))
+    desk.record(
+        ev.OrderUpdated(AT, successor(intent)), ev.OrderUpdated(AT, replace(PARENT, legs=(TARGET, gone))),
+        ev.OrderUpdated(after(seconds=5), done), ev.FillReported(after(seconds=5), sold),
+    )  # fmt: skip
+    assert desk.state.intents[intent.client_order_id].settled_at is not None
+    late = after(minutes=30)
+    desk.step(bars_closed(late))
+    told = desk.step(reported(
+        late, orders=[replace(PARENT, legs=(TARGET, done))], fills=[sold], positions=[held("AAPL", "6")]
+    ))  # fmt: skip
+    assert "FillReported" not in kinds(told)
+    assert desk.state.positions["AAPL"].qty == D(6)
+
+
 def test_when_both_are_gone_the_position_is_protected_anew():
     desk, intent = desk_moving()
     desk.step(ev.SubmitAnswered(AT, intent.client_order_id, successor(intent)))
@@ -212,6 +268,19 @@ def test_one_without_an_answer_is_sent_again_with_the_same_bytes_while_the_old_o
     desk.step(ev.SubmitRefused(AT, coid, "order parameters are not changed", False))
     assert desk.state.intents[coid].status is Status.UNKNOWN, "the first may be why"
     assert "ResendPlanned" not in kinds(desk.step(missed(lookups={coid: None})))
+
+
+def test_one_that_was_refused_when_it_was_sent_again_is_given_up_for_that():
+    desk, intent = desk_moving()
+    coid = intent.client_order_id
+    desk.step(ev.SubmitUnanswered(AT, coid, "timeout"))
+    desk.step(missed(lookups={coid: None}))
+    desk.step(ev.SubmitRefused(AT, coid, "order parameters are not changed", False))
+    told: Any = None
+    for seconds in (10, 20, 40):
+        told = desk.step(missed(after(seconds=seconds), lookups={coid: None}))
+    reason = only(ev.IntentVoided, told).reason
+    assert reason.endswith("it was refused when it was sent again (order parameters are not changed)")
 
 
 def test_one_without_an_answer_that_was_taken_is_found_as_a_leg():

@@ -23,6 +23,7 @@ from tests.unit.fakes import (
     FIVE,
     LIMITS,
     MARKET,
+    MONEY,
     SHUT,
     D,
     after,
@@ -31,6 +32,7 @@ from tests.unit.fakes import (
     fill_of,
     make_plan,
     make_state,
+    protect,
     wish,
 )
 
@@ -79,6 +81,18 @@ DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
         {"state": make_state(plan=make_plan(max_orders_per_day=5), day=DAY, day_entries=2),
          "limits": replace(LIMITS, entries_elsewhere={DAY: 3, "2008-10-06": 9})}, Code.MAX_ORDERS_PER_DAY,
         "5 entries sent on 2008-10-07, 5 allowed",
+    ),
+    "orders of the minute": (
+        {"state": make_state(plan=make_plan(max_orders_per_minute=3), day=DAY, intents={
+            "x": IntentRecord(intent=entry(decided_at=AT - timedelta(seconds=59)), status=Status.CANCELED),
+            "y": IntentRecord(intent=entry("MSFT", decided_at=AT), status=Status.FILLED),
+        }), "limits": replace(LIMITS, recent_elsewhere=(AT - timedelta(seconds=30),))}, Code.MAX_ORDERS_PER_MINUTE,
+        "3 entries sent within a minute, 3 allowed",
+    ),
+    "loss without a halt": (
+        {"state": make_state(
+            plan=make_plan(max_daily_loss=D(500)), day=DAY, account=replace(MONEY, equity=D(99_500))
+        )}, Code.HALTED, "500.00 lost on 2008-10-07, 500.00 allowed",
     ),
     "order value": (
         {"state": make_state(plan=make_plan(max_order_value=D("9999.99")))}, Code.MAX_ORDER_VALUE,
@@ -162,10 +176,14 @@ def test_each_code_is_tried_here_or_in_the_engine():
         {"state": make_state(plan=make_plan(max_order_value=D(10_000), max_positions=1, max_orders_per_day=1))},
         {"state": make_state(plan=make_plan(max_orders_per_day=1), day=DAY),
          "limits": replace(LIMITS, entries_elsewhere={"2008-10-06": 9})},
+        {"state": make_state(plan=make_plan(max_orders_per_minute=1), intents={
+            "x": IntentRecord(intent=entry(decided_at=AT - timedelta(minutes=1)), status=Status.CANCELED),
+            "y": IntentRecord(intent=protect("x"), status=Status.CANCELED)}),
+         "limits": replace(LIMITS, recent_elsewhere=(AT - timedelta(minutes=1),))},
     ],
     ids=["last instant of the signal", "last instant before the cutoff", "foreign elsewhere", "taken elsewhere",
          "void and no longer watched", "a symbol counts once whoever has it", "the last of each limit",
-         "the limit of another day"],
+         "the limit of another day", "the limit of another minute, and what is no entry"],
 )  # fmt: skip
 def test_the_last_moment_that_is_allowed_is_allowed(allowed):
     assert isinstance(review(**allowed), Approved)

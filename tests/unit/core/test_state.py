@@ -362,6 +362,28 @@ def test_orders_and_fills_are_read_from_the_oldest_that_may_still_move():
     assert state.fills_since() == after(hours=1) - FILL_OVERLAP
 
 
+def test_what_rests_as_it_did_when_the_books_agreed_has_no_older_fill():
+    """A stop may rest for weeks; the fills of all of them are not read again every quarter of a minute."""
+    state, _ = evolved(*bought())
+    read_to = after(days=20)
+    assert state.fills_since() == AT - FILL_OVERLAP
+    assert state.fills_since(read_to) == read_to - FILL_OVERLAP
+    state.last_fill_at = after(days=21)
+    newer = replace(
+        next(iter(state.orders.values())), order_id="o-new", submitted_at=after(days=22), status=Status.WORKING
+    )
+    state.orders = {"o-new": newer}
+    assert state.fills_since(read_to) == after(days=21) - FILL_OVERLAP
+
+
+def test_an_order_that_reports_more_than_is_booked_is_read_from_its_beginning_whatever_was_read():
+    state, _ = evolved(*bought())
+    half = bracket_of(ENTRY, limit="partially_filled")
+    target = replace(half.legs[0], filled_qty=D(4), updated_at=after(days=20))
+    apply(state, ev.OrderUpdated(after(days=20), replace(half, legs=(target, half.legs[1]))))
+    assert state.fills_since(after(days=20)) == AT - FILL_OVERLAP
+
+
 def test_changes_add_up():
     one, two = evolved(*bought())[1], evolved(planned(symbol="MSFT"))[1]
     one.merge(two)

@@ -141,7 +141,7 @@ def version_1() -> bytes:
         del document[name]
     document["halted"] = "stopped by SIGTERM"
     for name in ("on_exit", "when_closed", "max_positions", "max_order_value", "max_orders_per_day", "max_daily_loss",
-                 "strategy_parameters", "strategy_sha256"):  # fmt: skip
+                 "max_orders_per_minute", "strategy_parameters", "strategy_sha256"):  # fmt: skip
         document["plan"].pop(name, None)
     del document["account"]["last_equity"]
     for record in document["intents"].values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta
 
 import pytest
@@ -99,6 +100,15 @@ def test_an_order_that_met_the_limit_tells_it_at_once_and_it_ends_with_a_reading
     assert kinds(desk.step(ev.SubmitUnanswered(AT, intent.client_order_id, "503"))) == ["IntentUnknown"]
     desk.step(reported(lookups={intent.client_order_id: None}))
     assert desk.state.degraded == {}
+
+
+def test_while_orders_wait_to_be_looked_up_nothing_is_entered():
+    desk = Desk(wish("MSFT")).opened()
+    waiting = dataclasses.replace(reading(), waiting=("ga1-x", "o-y"))
+    assert kinds(desk.step(ev.BrokerReported(AT, waiting, False))) == ["Degraded"]
+    assert desk.state.degraded == {"look-ups waiting": "2 orders not looked up yet"}
+    assert only(ev.Denied, desk.step(bars_closed(symbols=("AAPL", "MSFT")))).code == Code.DEGRADED
+    assert kinds(desk.step(reported())) == ["Restored"]
 
 
 def test_while_readings_fail_books_stay_and_positions_keep_their_protection():

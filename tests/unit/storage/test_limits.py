@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
@@ -13,8 +15,10 @@ from gambler_ai.core.state import SessionState
 from gambler_ai.errors import LimitBreached
 from gambler_ai.storage import journal, limits, sessions
 from gambler_ai.storage import tables as t
-from tests.unit.fakes import ACCOUNT, AT, DAY, SESSION, D, bracket_of, entry, fill_of, make_plan, make_state
+from tests.unit.fakes import ACCOUNT, AT, DAY, MONEY, SESSION, D, bracket_of, entry, fill_of, make_plan, make_state
 from tests.unit.storage.conftest import add
+
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
 
 def planned(symbol: str, session: str = "", **changes) -> OrderIntent:
@@ -92,6 +96,56 @@ def test_the_orders_of_a_day_are_those_of_every_session_of_the_account_and_of_no
     plan_entry(database, other, "GOOGL")  # it has no limit of its own
 
 
+def test_the_orders_of_a_minute_are_those_of_every_session_of_the_account_and_of_no_other(database):
+    state, other = session_of(database, max_orders_per_minute=2), session_of(database, "s-2")
+    plan_entry(database, other, "GE", decided_at=AT - MINUTE)
+    plan_entry(database, session_of(database, "s-3", "acc-2"), "KO")
+    plan_entry(database, other, "IBM", decided_at=AT - MINUTE + SECOND)
+    plan_entry(database, state, "AAPL")
+    check_undone(database, state, "MSFT", "entry 3 within a minute goes beyond max_orders_per_minute")
+    plan_entry(database, state, "MSFT", decided_at=AT + SECOND)  # of IBM's is a minute ago
+
+
+LOST = replace(MONEY, last_equity=D(100_000), equity=D(99_500))
+HALTED, OPENED = ev.TradingHalted(AT, ev.DAILY_LOSS, "500.00 lost"), ev.DayOpened(AT, DAY)
+
+
+@pytest.mark.parametrize(
+    ("told", "forgotten"),
+    [
+        ([ev.AccountReported(AT, LOST)], {"account": MONEY}),
+        ([ev.AccountReported(AT, replace(LOST, last_equity=None))], {"account": MONEY}),
+        ([ev.AccountReported(AT, LOST), OPENED], {"account": MONEY}),
+        ([OPENED, HALTED, ev.AccountReported(AT, MONEY), ev.TradingResumed(AT, ev.PERSON, "go on")], {"halts": {}}),
+    ],
+    ids=["of the last close", "of the session's first", "told before the day began", "a halt that was forgotten"],
+)
+def test_a_days_loss_is_what_the_journal_says_whatever_is_in_memory(database, told, forgotten):
+    state = session_of(database, max_daily_loss=D(500))
+    commit(database, state, *told)
+    for name, value in forgotten.items():
+        setattr(state, name, value)
+    check_undone(database, state, "AAPL", f"an entry on {DAY}, which has lost .* goes beyond max_daily_loss")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [ev.AccountReported(AT, replace(LOST, equity=D("99500.01")))],
+        [ev.AccountReported(AT, LOST), ev.AccountReported(AT, MONEY)],
+        [HALTED, OPENED],
+        [OPENED, HALTED, ev.TradingResumed(AT, ev.DAILY_LOSS, "the limit was changed")],
+        [OPENED, ev.TradingHalted(AT, ev.PERSON, "lunch")],
+        [],
+    ],
+    ids=["a cent less", "made up for", "yesterday's halt", "a halt that was ended", "another halt", "nothing told"],
+)
+def test_a_loss_within_the_limit_and_a_halt_that_is_over_hold_nothing_back(database, told):
+    state = session_of(database, max_daily_loss=D(500))
+    commit(database, state, *told)
+    plan_entry(database, state, "AAPL")
+
+
 def test_an_order_that_came_to_nothing_counts_for_its_day(database):
     state = session_of(database, max_orders_per_day=1)
     intent = plan_entry(database, state, "AAPL")
@@ -129,7 +183,7 @@ def test_what_is_over_does_not_stand_against_a_stop_or_an_exit(database):
 
 def used(database) -> limits.Usage:
     with database.read() as db:
-        return limits.elsewhere(db, ACCOUNT, SESSION)
+        return limits.elsewhere(db, ACCOUNT, SESSION, AT + MINUTE)
 
 
 def test_what_others_hold_or_are_opening_is_known_with_its_session(database):
@@ -143,6 +197,15 @@ def test_what_others_hold_or_are_opening_is_known_with_its_session(database):
     done = plan_entry(database, other, "KO")
     commit(database, other, ev.IntentRefused(AT, done.client_order_id, "no"))
     assert used(database) == limits.Usage({"AAPL": "s-2", "IBM": "s-2"}, {DAY: 3})
+
+
+def test_when_others_have_sent_in_the_last_minute_is_known(database):
+    session_of(database)
+    other = session_of(database, "s-2")
+    plan_entry(database, other, "IBM")
+    plan_entry(database, other, "GE", decided_at=AT + SECOND)
+    plan_entry(database, session_of(database, "s-3", "acc-2"), "KO", decided_at=AT + SECOND)
+    assert used(database).recent == (AT + SECOND,)
 
 
 @pytest.mark.parametrize("status", [s for s in Status if not s.is_final])

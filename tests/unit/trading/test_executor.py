@@ -469,6 +469,20 @@ def test_a_circle_of_successors_ends():
     assert len(read_broker(broker, with_orders("o-1")).by_id) == LOOKUPS_MAX
 
 
+def test_orders_that_a_reading_has_no_room_for_come_first_in_the_next(bench):
+    coids, ids = [f"ga1-{n}" for n in range(LOOKUPS_MAX)], [f"o-{n}" for n in range(LOOKUPS_MAX + 50)]
+    read = Read(AT, AT, tuple(coids), reconcile=False, orders=tuple(ids))
+    asked: list[str] = []
+    for _ in range(3):
+        report = bench(read).report
+        assert len(report.lookups) + len(report.by_id) == LOOKUPS_MAX
+        assert len(report.waiting) == LOOKUPS_MAX + 50
+        assert not {*report.lookups, *report.by_id} & {*report.waiting}
+        asked += [*report.lookups, *report.by_id]
+    assert {*asked} == {*coids, *ids}
+    assert bench(Read(AT, AT, tuple(coids), reconcile=False)).report.waiting == ()
+
+
 def test_activities_are_read_only_when_they_are_wanted():
     broker = FakeBroker()
     read_broker(broker, with_orders())

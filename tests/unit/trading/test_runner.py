@@ -22,7 +22,7 @@ from gambler_ai.core.model import Instrument, Side
 from gambler_ai.core.orders import Status, bracket_body
 from gambler_ai.core.ports import Streams
 from gambler_ai.core.risk import RiskLimits
-from gambler_ai.core.state import ORDER_OVERLAP, SessionState
+from gambler_ai.core.state import FILL_OVERLAP, ORDER_OVERLAP, SessionState
 from gambler_ai.errors import BrokerAuthError, BrokerUnreachable, OutcomeUnknown, RecoveryHalted
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan
@@ -469,6 +469,16 @@ def test_the_first_reading_goes_back_as_long_as_an_order_can_rest(bench):
     assert {given for [given] in one.broker.asked("orders")} == {AT - ORDERS_LIVE}
     one.runner.trade()
     assert min(given for [given] in one.broker.asked("orders")[2:]) >= AT - ORDER_OVERLAP
+
+
+def test_fills_are_read_from_the_oldest_that_may_be_missing_once_and_then_from_the_last_reading(bench):
+    one = bench()
+    one.runner.state.last_fill_at = AT - timedelta(days=3)
+    one.begin()
+    first, *later = [given for [given] in one.broker.asked("fills")]
+    assert first == AT - timedelta(days=3) - FILL_OVERLAP
+    assert later
+    assert set(later) == {AT - FILL_OVERLAP}
 
 
 def test_an_order_that_stays_unknown_at_a_signal_is_looked_up_at_the_brokers_pace(bench):
