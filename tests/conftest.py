@@ -16,13 +16,15 @@ from tests.databases import BACKENDS
 from tests.postgres import Server
 
 OURS = ("ALPACA_", "APCA_", "GAMBLER_")
+#: Says where documents are, and nothing of an account.
+KEPT = {"ALPACA_OPENAPI_DIR"}
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 BEGUN_S = time.monotonic()
 _has_run_one = False
 
 # At import too: a session fixture may start a server before the first test has begun.
-for _name in [name for name in os.environ if name.startswith(OURS) or name.lower() in PROXIES]:
+for _name in [name for name in os.environ if (name.startswith(OURS) and name not in KEPT) or name.lower() in PROXIES]:
     del os.environ[_name]
 
 # A slow machine is not a fault. What hangs meets the timeout of pyproject.toml.

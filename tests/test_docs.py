@@ -22,7 +22,7 @@ import pytest
 import sqlalchemy as sa
 
 from gambler_ai import errors
-from gambler_ai.cli import manual
+from gambler_ai.cli import exchange_table, manual
 from gambler_ai.config import Settings, load
 from gambler_ai.core.degraded import Condition
 from gambler_ai.core.orders import Status
@@ -32,6 +32,7 @@ from gambler_ai.core.risk import Code
 from gambler_ai.crashpoints import POINTS
 from gambler_ai.errors import EXIT_CODES
 from gambler_ai.exchange.faults.kinds import KINDS
+from gambler_ai.exchange.rest.catalogue import ENTRIES
 from gambler_ai.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -261,6 +262,13 @@ def test_each_kind_of_fault_has_its_row():
     assert first_cells(ROOT / "docs/FAULTS.md", "Kinds") >= set(KINDS)
     for name, kind in KINDS.items():
         assert f"\n| `{name}` | {kind.text} |" in (ROOT / "docs/FAULTS.md").read_text("utf-8")
+
+
+def test_each_route_of_the_exchange_has_its_row():
+    rows_of = first_cells(ROOT / "docs/EXCHANGE.md", "Endpoints")
+    assert rows_of == {f"{method} {path}" for method, path in exchange_table.served()}
+    assert len(rows_of) >= 40
+    assert set(ENTRIES) == set(exchange_table.served()), "the catalogue has a route that is not there"
 
 
 def test_each_row_names_a_test_that_is_there():

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gambler_ai.broker.hours import in_regular_hours
 from gambler_ai.core.bars import as_told
 from gambler_ai.core.events import MarketReport, PositionReport
 from gambler_ai.core.model import (
@@ -182,15 +183,16 @@ def trade(symbol: str, body: Json) -> Trade:
 def bars(
     symbols: Sequence[str], interval: timedelta, body: Mapping[str, Sequence[Json]], end: datetime, keep: int
 ) -> BarFrame:
-    """Bar lists to one frame of the newest ``keep`` bars that had closed by ``end``, as they were told.
+    """Bar lists to one frame: the newest ``keep`` bars of regular hours that had closed by ``end``, as they were told.
 
+    Pre-market and after-hours bars are left out: they are thin, and a strategy would see a night as neighbouring bars.
     What cannot be a bar is in it too, and what is surely from the future: who takes it in says what of it is believed.
     """
     last, never = int((end - interval).timestamp()), (end + AHEAD).timestamp()
     columns = {}
     for symbol in symbols:
         rows = [(_stamp(b["t"]), b["o"], b["h"], b["l"], b["c"], b["v"]) for b in body.get(symbol) or ()]
-        closed = [row for row in rows if row[0] <= last or row[0] > never]
+        closed = [row for row in rows if row[0] > never or (row[0] <= last and in_regular_hours(row[0], interval))]
         columns[symbol] = np.asarray(closed[-keep:], dtype=np.float64).reshape(-1, 6)
     return as_told(tuple(symbols), interval, columns)
 

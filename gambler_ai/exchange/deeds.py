@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange import owner
 from gambler_ai.exchange.annals import Done
+from gambler_ai.exchange.desk.expiry import split_contracts
 from gambler_ai.exchange.desk.splits import split_account, split_orders
 from gambler_ai.exchange.faults.deeds import Planned, cash_of, day_of, ratio_of
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET, HAND, SPLIT
 from gambler_ai.exchange.instants import rfc3339, to_us
 from gambler_ai.exchange.numbers import plain
-from gambler_ai.exchange.prices.assets import ASSETS, SPLITS
 from gambler_ai.exchange.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Deeds:
         self._exchange = exchange
         self._planned: list[Deed] = []
         self._own = [
-            Deed(self._open_us(day) - 1, SPLIT, {"symbol": series, "ratio": str(ratio), _OF_THE_PRICES: True})
-            for (series, day), ratio in SPLITS.items()
+            Deed(exchange.market.split_us(day), SPLIT, {"symbol": series, "ratio": str(ratio), _OF_THE_PRICES: True})
+            for (series, day), ratio in exchange.market.known_splits.items()
         ]
         self._own = [deed for deed in self._own if deed.at_us > exchange.now_us]
         for done in exchange.annals.deeds:
@@ -79,17 +79,16 @@ class Deeds:
                 pass
 
     def _split_us(self, row: Planned, now_us: int) -> int:
+        assets = self._exchange.market.assets
+        if row.row["symbol"] not in assets:
+            raise ConfigError(f'"symbol" is one of {", ".join(assets)}')
         day = day_of(row.row)
         if day not in self._exchange.market.sessions.days:
             raise ConfigError(f'"on": {day} is no trading day of this market')
-        at_us = self._open_us(day) - 1
+        at_us = self._exchange.market.split_us(day)
         if at_us < now_us:
             raise ConfigError(f'"on": {day} has opened already; a split is planned before its day')
         return at_us
-
-    def _open_us(self, day: date) -> int:
-        sessions = self._exchange.market.sessions
-        return sessions.session(sessions.days.index(day)).open_us
 
     # doing
 
@@ -133,8 +132,11 @@ class Deeds:
 
     def _split(self, deed: Deed) -> None:
         exchange, ratio = self._exchange, ratio_of(deed.row)
-        series = deed.row["symbol"] if _OF_THE_PRICES in deed.row else ASSETS[deed.row["symbol"]].series
-        for symbol in sorted(asset.symbol for asset in ASSETS.values() if asset.series == series):
+        series = deed.row["symbol"] if _OF_THE_PRICES in deed.row else self._series(deed.row)
+        for symbol in sorted(asset.symbol for asset in exchange.market.assets.values() if asset.series == series):
+            split_contracts(
+                exchange.book, exchange.annals, exchange.account_id, symbol, ratio, exchange.now_us, exchange.mark
+            )
             split_account(exchange.book, exchange.annals, exchange.account_id, symbol, ratio, exchange.now_us)
             split_orders(exchange.book, symbol, ratio, str(deed.row.get("orders") or ""), exchange.now_us)
         if _OF_THE_PRICES in deed.row:  # they have it already
@@ -143,7 +145,10 @@ class Deeds:
         self._note(deed, f"{plain(ratio)} for 1")
 
     def _adjust_prices(self, row: Mapping[str, Any], day: date) -> None:
-        self._exchange.market.split(ASSETS[row["symbol"]].series, day, ratio_of(row))
+        self._exchange.market.split(self._series(row), day, ratio_of(row))
+
+    def _series(self, row: Mapping[str, Any]) -> str:
+        return self._exchange.market.assets[row["symbol"]].series
 
     def _note(self, deed: Deed, outcome: str) -> None:
         deeds = self._exchange.annals.deeds
@@ -170,9 +175,10 @@ class Deeds:
     def splits(self) -> list[tuple[int, str, Decimal]]:
         """Those of the plans that were done, and those of the prices that are over: instant, series, ratio."""
         now_us = self._exchange.now_us
-        real = [(self._open_us(day) - 1, series, Decimal(ratio)) for (series, day), ratio in SPLITS.items()]
+        market = self._exchange.market
+        real = [(market.split_us(day), series, Decimal(ratio)) for (series, day), ratio in market.known_splits.items()]
         planned = [
-            (done.at_us, ASSETS[done.row["symbol"]].series, ratio_of(done.row))
+            (done.at_us, self._series(done.row), ratio_of(done.row))
             for done in self._exchange.annals.deeds if done.kind == SPLIT
         ]  # fmt: skip
         return sorted(split for split in (*real, *planned) if split[0] <= now_us)

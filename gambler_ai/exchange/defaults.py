@@ -14,3 +14,7 @@ DEFAULT_CASH = Decimal(100_000)  # what Alpaca gives a paper account (BEHAVIOUR 
 # (tests: test_default_day.py).
 DEFAULT_SEED = 5
 DEFAULT_START = datetime(2008, 10, 7, 13, 30, tzinfo=UTC)
+
+# `exchange serve` without --at: noon of a quiet Wednesday on which every symbol is listed, FB too; five months of
+# prices follow.
+DEFAULT_SERVED_AT = datetime(2012, 10, 10, 16, 0, tzinfo=UTC)

@@ -17,21 +17,25 @@ import msgspec
 
 from gambler_ai.clock import Clock, ManualClock, MarketClock
 from gambler_ai.errors import ConfigError
+from gambler_ai.exchange.bar_files import read_bars
 from gambler_ai.exchange.deeds import Deeds
 from gambler_ai.exchange.defaults import DEFAULT_CASH, DEFAULT_SEED, DEFAULT_START
-from gambler_ai.exchange.desk import matching
 from gambler_ai.exchange.desk.accounts import Account, Margins, margins
 from gambler_ai.exchange.desk.book import Book
-from gambler_ai.exchange.desk.desk import Desk, Fate
+from gambler_ai.exchange.desk.desk import Desk
 from gambler_ai.exchange.desk.events import OrderEvent
+from gambler_ai.exchange.desk.fates import Fate
 from gambler_ai.exchange.desk.orders import Order
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET
 from gambler_ai.exchange.hashing import letters, make_uuid
-from gambler_ai.exchange.instants import MINUTE, from_us, parse_rfc3339, rfc3339, to_us
+from gambler_ai.exchange.instants import MINUTE, from_us, new_york_us, parse_rfc3339, rfc3339, to_us
 from gambler_ai.exchange.journal import SCHEMA_VERSION, Journal
 from gambler_ai.exchange.numbers import plain, to_decimal
-from gambler_ai.exchange.prices.market import Market, Tick, quote_around, tick_instant, ticks_until
-from gambler_ai.exchange.prices.sessions import Session
+from gambler_ai.exchange.options.contracts import is_option
+from gambler_ai.exchange.options.market import OptionMarket
+from gambler_ai.exchange.passage import Passage
+from gambler_ai.exchange.prices.market import Market
+from gambler_ai.exchange.prices.own import OwnMarket
 from gambler_ai.exchange.refusal import ExchangeFileError, Refusal
 
 SAVE_INSTANT_EVERY = 15 * MINUTE  # market time; what a crash can take back of an idle market's clock
@@ -55,8 +59,11 @@ class Exchange:
     good.
     """
 
-    def __init__(self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float) -> None:
+    def __init__(
+        self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float, own: OwnMarket | None = None
+    ) -> None:
         self._journal = journal
+        self.path = journal.path  # None for memory
         self._lock = threading.RLock()
         self._broken = ""
         self._listeners: tuple[Listener, ...] = ()
@@ -69,13 +76,15 @@ class Exchange:
         self.key_id, self.secret_key = meta["key_id"], meta["secret_key"]
         self.account_id, self.account_number = meta["account_id"], meta["account_number"]
         self.initial_cash = Decimal(meta["initial_cash"])
-        self.market = Market(self.seed)
+        self.market = Market(self.seed, own)
+        self.options = OptionMarket(self.market, self.seed)
         self.book = Book(meta["account_seed"], self.seed, journal.load_account(meta["account"]))
         journal.load(self.book)
         self.annals = journal.load_annals(meta)
-        self._log_seq = len(journal.log())
-        self.desk = Desk(self.book, self.market)
+        self.posts = len(journal.log())  # how many of orders ever arrived
+        self.desk = Desk(self.book, self.market, self.options)
         self.deeds = Deeds(self)
+        self._passage = Passage(self)
 
     @classmethod
     def open(
@@ -88,19 +97,23 @@ class Exchange:
         account: str = "",
         speed: float = 0.0,
         clock: ManualClock | None = None,
+        data: Path | None = None,
     ) -> Exchange:
         """Open or create. ``seed``, ``cash`` and ``account`` are read on creation only; the file knows them
-        after.
+        after. ``data`` is a directory of bars of the user's own (docs/EXCHANGE.md, "Your own bars"), the same one at
+        each opening; without ``start`` a new file then opens at noon of the middle one of their days.
 
         Raises ExchangeInUse, ExchangeFileError, ConfigError.
         """
         if speed < 0 or (speed and clock is not None):
             raise ConfigError("an exchange runs by itself (speed > 0) or is paced by a clock of yours, not both")
+        own = None if data is None else read_bars(data)
         journal = Journal(path)
         try:
             meta = journal.meta()
             if not meta:
-                meta = _create(journal, to_us(start or DEFAULT_START), seed, cash, account)
+                meta = _create(journal, to_us(start or _default_start(own)), seed, cash, account, own)
+            _check_data(path, meta, own)
             opening = parse_rfc3339(meta["instant"])
             if start is not None:
                 opening = max(opening, to_us(start))
@@ -110,7 +123,7 @@ class Exchange:
                 chosen = MarketClock(origin, speed)
             elif clock is not None:
                 clock.move_to(origin)
-            return cls(journal, meta, chosen, speed)
+            return cls(journal, meta, chosen, speed, own)
         except (sqlite3.Error, msgspec.MsgspecError, LookupError, ValueError, TypeError, ArithmeticError) as error:
             journal.close()
             what = f"{type(error).__name__}: {error}"[:200]
@@ -202,61 +215,9 @@ class Exchange:
     def _catch_up(self) -> None:
         target = to_us(self.clock.now())
         for deed in self.deeds.due(target):
-            self._live_to(deed.at_us)
+            self._passage.to(deed.at_us)
             self.deeds.perform(deed)
-        self._live_to(target)
-
-    def _live_to(self, target: int) -> None:
-        while self.now_us < target:
-            index = self.market.sessions.first_index_closing_after(self.now_us)
-            if index is None or not (self.book.open or self.book.positions):
-                self._skip(target)
-                return
-            self._live_through(self.market.sessions.session(index), target)
-
-    def _skip(self, target: int) -> None:
-        """Nothing is open and nothing held (or the data have ended): only the day may change."""
-        index = self.market.sessions.last_index_opened_by(target)
-        if index is not None and self.market.sessions.session(index).start_us > self.now_us and not self.book.positions:
-            cash = self.book.account.cash
-            self.book.roll_over(cash, Decimal(0), Decimal(0))
-        self.now_us = target
-
-    def _live_through(self, session: Session, target: int) -> None:
-        """From now to the session's close, or to ``target`` if that is sooner; that instant included."""
-        if self.now_us < session.start_us:
-            if target < session.start_us:
-                self.now_us = target
-                return
-            self.now_us = session.start_us
-            self._roll_over()
-        end = min(target, session.close_us)
-        if self.book.open and end >= session.open_us:
-            self._run_ticks(session, end)
-        self.now_us = end
-        if end == session.close_us:
-            matching.expire(self.book, end)
-
-    def _run_ticks(self, session: Session, end: int) -> None:
-        """Each tick in turn, for the symbols with open orders only."""
-        first, last = ticks_until(session, self.now_us), ticks_until(session, end)
-        prices: dict[str, list[int]] = {}
-        for symbol in sorted(self.book.open):  # at one instant the symbols meet their ticks in this order
-            day = self.market.day(symbol, session)
-            if day is not None:
-                prices[symbol] = day.prices[first:last].tolist()
-        for place in range(last - first):
-            us = tick_instant(session, first + place)
-            for symbol, path in prices.items():
-                if symbol in self.book.open:
-                    bid, ask = quote_around(path[place])
-                    matching.on_tick(self.book, symbol, Tick(us, path[place], bid, ask, 0), us)
-            if not self.book.open:
-                return
-
-    def _roll_over(self) -> None:
-        found = self.margins(closes=True)
-        self.book.roll_over(found.equity, found.maintenance, found.gross_cost)
+        self._passage.to(target)
 
     # figures
 
@@ -269,27 +230,20 @@ class Exchange:
     def is_open(self) -> bool:
         return self.market.sessions.is_open(self.now_us)
 
-    def mark(self, symbol: str, *, close: bool = False) -> Decimal:
-        """The last trade, or the last day's close."""
+    def mark(self, symbol: str, *, close: bool = False, us: int | None = None) -> Decimal:
+        """The last trade, or the last day's close; of a contract the middle of its quote. Now, or at an instant."""
+        us = self.now_us if us is None else us
+        if is_option(symbol):
+            return self.options.last_close(symbol, us) if close else self.options.mark(symbol, us)
         if close:
-            return to_decimal(self.market.last_close(symbol, self.now_us) or 0)
-        tick = self.market.tick(symbol, self.now_us)
+            return to_decimal(self.market.last_close(symbol, us) or 0)
+        tick = self.market.tick(symbol, us)
         return to_decimal(tick.last if tick else 0)
 
     def margins(self, *, closes: bool = False) -> Margins:
         book = self.book
         mark = partial(self.mark, close=closes)
         return margins(book.account, book.positions.values(), book.open_orders(), mark)
-
-    @property
-    def path(self) -> Path | None:
-        """Where the account lives; None for memory."""
-        return self._journal.path
-
-    @property
-    def posts(self) -> int:
-        """How many POSTs of orders ever arrived."""
-        return self._log_seq
 
     # commands; the caller is inside ``step``
 
@@ -320,14 +274,14 @@ class Exchange:
         race = self.book.exits_race
         self.book = Book(names["account_seed"], self.seed, Account(cash=cash, last_equity=cash))
         self.book.exits_race, self.book.account_changed = race, True
-        self.desk = Desk(self.book, self.market)
+        self.desk = Desk(self.book, self.market, self.options)
         self._journal.commit(self.book, names | {"created": rfc3339(self.now_us)}, None, self.annals, anew=True)
 
     def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:
         """Write the log row, and with it everything that has changed: one commit a POST."""
-        self._log_seq += 1
+        self.posts += 1
         row = {
-            "seq": self._log_seq,
+            "seq": self.posts,
             "at": rfc3339(self.now_us),
             "client_order_id": str(named[0] or ""),
             "symbol": str(named[1] or ""),
@@ -351,18 +305,44 @@ def _names(account_seed: str) -> dict[str, str]:
     }
 
 
-def _create(journal: Journal, start_us: int, seed: int, cash: Decimal, account: str) -> dict[str, str]:
+def _default_start(own: OwnMarket | None) -> datetime:
+    """The runner's hour; in bars of the user's own the noon of the middle day: half of them are past, half to come."""
+    if own is None:
+        return DEFAULT_START
+    day = own.sessions[len(own.sessions) // 2].day
+    return from_us(new_york_us(day, 12, 0))
+
+
+def _check_data(path: Path | None, meta: Mapping[str, str], own: OwnMarket | None) -> None:
+    """The prices of a file are those that its fills were made at, for ever. Raises ConfigError."""
+    known, given = meta.get("data", ""), own.digest if own else ""
+    if known == given:
+        return
+    why = "has shipped prices, not bars of yours" if not known else "was made with other bars than these"
+    if not given:
+        why = "was made with bars of yours"
+    hint = "give the directory that it was made with, unchanged, or another file" if known else "give it another file"
+    raise ConfigError(f"the exchange file {path} {why}", hint=hint)
+
+
+def _create(
+    journal: Journal, start_us: int, seed: int, cash: Decimal, account: str, own: OwnMarket | None
+) -> dict[str, str]:
     """The first rows of a fresh file. Ids follow from (seed, account); the secret must not."""
     account_seed = f"{seed}/{account}"
     balance = Account(cash=cash, last_equity=cash)
-    meta = _names(account_seed) | {
-        "schema": SCHEMA_VERSION,
-        "instant": rfc3339(start_us),
-        "created": rfc3339(start_us),
-        "seed": str(seed),
-        "key_id": "PK" + letters(18, account_seed, "key"),
-        "secret_key": secrets.token_urlsafe(30),
-        "initial_cash": plain(cash),
-    }
+    meta = (
+        _names(account_seed)
+        | {
+            "schema": SCHEMA_VERSION,
+            "instant": rfc3339(start_us),
+            "created": rfc3339(start_us),
+            "seed": str(seed),
+            "key_id": "PK" + letters(18, account_seed, "key"),
+            "secret_key": secrets.token_urlsafe(30),
+            "initial_cash": plain(cash),
+        }
+        | ({"data": own.digest} if own else {})
+    )
     journal.commit(Book(account_seed, seed, balance), meta)
     return journal.meta()

@@ -45,10 +45,18 @@ def rfc3339(us: int) -> str:
     return f"{text}.{fraction:06d}".rstrip("0") + "Z" if fraction else text + "Z"
 
 
+#: Between these all arithmetic on instants and days works; what a client asks for beyond them is drawn in.
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
+_FIRST_US, _LAST_US = new_york_us(FIRST_DAY, 0, 0), new_york_us(LAST_DAY, 0, 0)
+
+
 def parse_rfc3339(text: str) -> int:
-    """RFC3339 with up to nine digits, or a date (midnight in New York). Raises ValueError."""
+    """RFC3339 with up to nine digits, or a date (midnight in New York); never before 1900 nor after 2199. Raises
+    ValueError.
+    """
     if len(text) == 10:
-        return new_york_us(date.fromisoformat(text), 0, 0)
+        return new_york_us(min(max(date.fromisoformat(text), FIRST_DAY), LAST_DAY), 0, 0)
     # A "+" of an offset that a client forgot to escape arrives as a space.
     instant = datetime.fromisoformat(text.strip().replace(" ", "+") if text[10:11] == "T" else text)
-    return to_us(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+    us = to_us(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+    return min(max(us, _FIRST_US), _LAST_US)

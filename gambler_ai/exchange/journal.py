@@ -15,14 +15,15 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from gambler_ai.exchange.annals import Activity, Annals, Done
+from gambler_ai.exchange.annals import Activity, Annals, Done, Watchlist
 from gambler_ai.exchange.desk.accounts import Account, Position
 from gambler_ai.exchange.desk.book import Book
 from gambler_ai.exchange.desk.orders import Fill, Order
 from gambler_ai.exchange.refusal import ExchangeFileError, ExchangeInUse
 
-SCHEMA_VERSION = "2"
-OLDER_VERSIONS = ("1",)  # had no deeds and no activities; it becomes one of ours at the first commit
+SCHEMA_VERSION = "3"
+#: 1 had no deeds and no activities, 2 no settings and no watchlists. One becomes ours at its first commit.
+OLDER_VERSIONS = ("1", "2")
 _FIRST_SEEN = "faults:"  # meta rows: when a standing plan of faults was first seen
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -35,6 +36,8 @@ _SCHEMA = (
     " symbol TEXT, status INTEGER NOT NULL, outcome TEXT NOT NULL, order_id TEXT)",
     "CREATE TABLE IF NOT EXISTS deeds (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS activities (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+    # In the order of their making: an upsert keeps the row id.
+    "CREATE TABLE IF NOT EXISTS watchlists (id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)",
 )
 _PRAGMAS = {"journal_mode": "WAL", "synchronous": "FULL", "fullfsync": "1", "busy_timeout": "5000"}
 #: SQLite takes a file of a few bytes for a new one, and writes over what a torn one was.
@@ -130,7 +133,12 @@ class Journal:
             [decode(row[0], type=Done) for row in self._db.execute("SELECT body FROM deeds ORDER BY seq")],
             [decode(row[0], type=Activity) for row in self._db.execute("SELECT body FROM activities ORDER BY seq")],
             {name.removeprefix(_FIRST_SEEN): us for name, us in meta.items() if name.startswith(_FIRST_SEEN)},
+            {row.id: row for row in self._load_watchlists()},
         )
+
+    def _load_watchlists(self) -> list[Watchlist]:
+        rows = self._db.execute("SELECT body FROM watchlists ORDER BY rowid")
+        return [msgspec.json.decode(row[0], type=Watchlist) for row in rows]
 
     @staticmethod
     def load_account(text: str) -> Account:
@@ -189,6 +197,10 @@ class Journal:
         deeds, activities = annals.unsaved()
         self._db.executemany("INSERT INTO deeds VALUES (?,?,?)", [(d.seq, d.kind, encode(d)) for d in deeds])
         self._db.executemany("INSERT INTO activities VALUES (?,?)", [(a.seq, encode(a)) for a in activities])
+        self._db.executemany(
+            "INSERT INTO watchlists VALUES (?,?) ON CONFLICT(id) DO UPDATE SET body=excluded.body",
+            [(row.id, encode(row)) for row in annals.changed_watchlists.values()],
+        )
 
     def log(self) -> list[dict[str, Any]]:
         rows = self._db.execute("SELECT * FROM log ORDER BY seq")

@@ -9,6 +9,7 @@ ZERO = Decimal(0)
 CENT = Decimal("0.01")
 SHARE_STEP = Decimal("0.000000001")  # nine decimals of a share (BEHAVIOUR 3)
 PRICE_STEP = Decimal("0.000001")
+MARKET_STEP = Decimal("0.0001")  # one of SCALE
 _SCALE = Decimal(SCALE)
 
 

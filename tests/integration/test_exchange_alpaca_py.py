@@ -19,6 +19,11 @@ from alpaca.data.requests import (
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import (
+    ActivityType,
+    AssetClass,
+    AssetExchange,
+    AssetStatus,
+    CorporateActionType,
     OrderClass,
     OrderSide,
     OrderStatus,
@@ -26,18 +31,23 @@ from alpaca.trading.enums import (
     QueryOrderStatus,
     TimeInForce,
 )
-from alpaca.trading.models import TradeActivity
+from alpaca.trading.models import NonTradeActivity, TradeActivity
 from alpaca.trading.requests import (
     ClosePositionRequest,
+    CreateWatchlistRequest,
+    GetAssetsRequest,
     GetCalendarRequest,
+    GetCorporateAnnouncementsRequest,
     GetOrderByIdRequest,
     GetOrdersRequest,
+    GetPortfolioHistoryRequest,
     LimitOrderRequest,
     MarketOrderRequest,
     ReplaceOrderRequest,
     StopLossRequest,
     StopOrderRequest,
     TakeProfitRequest,
+    UpdateWatchlistRequest,
 )
 
 from gambler_ai.exchange.exchange import Exchange
@@ -211,5 +221,119 @@ def test_a_market_that_runs_by_itself_refuses_to_be_advanced(tmp_path):
     )
     assert (reply.status_code, "runs by itself" in reply.json()["message"]) == (409, True)
     assert requests.get(server.url + "/_exchange/clock", timeout=10).json()["speed"] == 60
+    server.stop()
+    exchange.close()
+
+
+def test_configurations_are_read_and_written(loopback):
+    client = loopback.trading
+    found = client.get_account_configurations()
+    found.no_shorting, found.suspend_trade = True, True
+    assert client.set_account_configurations(found) == found == client.get_account_configurations()
+    account = client.get_account()
+    assert (account.shorting_enabled, account.trade_suspended_by_user) == (False, True)
+    with pytest.raises(APIError) as refused:
+        client.patch("/account/configurations", {"trade_confirm_email": "some"})
+    assert (refused.value.status_code, refused.value.code) == (422, 40010001)
+
+
+def test_portfolio_history(loopback):
+    client = loopback.trading
+    order = client.submit_order(
+        MarketOrderRequest(symbol="AAPL", qty=5, side=OrderSide.BUY, time_in_force=TimeInForce.DAY)
+    )
+    loopback.filled(order.id)
+    loopback.advance(days=1)
+    by_day = client.get_portfolio_history()
+    assert (by_day.timeframe, len(by_day.equity)) == ("1D", 2)
+    ask = GetPortfolioHistoryRequest(
+        period="2D", timeframe="1H", intraday_reporting="market_hours", pnl_reset="no_reset", extended_hours=False,
+        cashflow_types="ALL",
+    )  # fmt: skip
+    by_hour = client.get_portfolio_history(ask)
+    assert by_hour.equity[-1] == by_day.equity[-1] == pytest.approx(float(client.get_account().equity))
+    assert len(by_hour.timestamp) == len(by_hour.profit_loss) == len(by_hour.profit_loss_pct)
+    ended = client.get_portfolio_history(GetPortfolioHistoryRequest(start=START, end=START + timedelta(hours=1)))
+    assert (ended.timeframe, len(ended.equity)) == ("1Min", 62)  # from 9:59, the minute in which the account began
+    with pytest.raises(APIError, match="only two of start, end and period"):
+        client.get_portfolio_history(GetPortfolioHistoryRequest(start=START, end=START, period="1D"))
+
+
+def test_watchlists(loopback):
+    client = loopback.trading
+    made = client.create_watchlist(CreateWatchlistRequest(name="mine", symbols=["AAPL", "MSFT"]))
+    assert [asset.symbol for asset in made.assets] == ["AAPL", "MSFT"]
+    assert [row.id for row in client.get_watchlists()] == [made.id]
+    assert [a.symbol for a in client.add_asset_to_watchlist_by_id(made.id, "IBM").assets] == ["AAPL", "MSFT", "IBM"]
+    left = client.remove_asset_from_watchlist_by_id(made.id, "AAPL")
+    assert [asset.symbol for asset in left.assets] == ["MSFT", "IBM"]
+    changed = client.update_watchlist_by_id(made.id, UpdateWatchlistRequest(name="yours"))
+    assert (changed.name, len(changed.assets)) == ("yours", 2)
+    assert client.get_watchlist_by_id(made.id) == changed
+    with pytest.raises(APIError, match="watchlist name must be unique"):
+        client.create_watchlist(CreateWatchlistRequest(name="yours", symbols=[]))
+    client.delete_watchlist_by_id(made.id)
+    with pytest.raises(APIError) as gone:
+        client.get_watchlist_by_id(made.id)
+    assert (gone.value.status_code, gone.value.code) == (404, 40410000)
+
+
+def test_assets_are_filtered(loopback):
+    ask = GetAssetsRequest(status=AssetStatus.ACTIVE, asset_class=AssetClass.US_EQUITY, exchange=AssetExchange.NYSE)
+    assert [asset.symbol for asset in loopback.trading.get_all_assets(ask)] == ["BRK.A", "IBM"]
+    assert loopback.trading.get_all_assets(GetAssetsRequest(status=AssetStatus.INACTIVE)) == []
+    with pytest.raises(APIError, match="asset not found for ZZZZ"):
+        loopback.trading.get_asset("ZZZZ")
+
+
+def test_activities_and_announcements_of_a_split(tmp_path):
+    exchange = Exchange.open(tmp_path / "exchange.db", start=datetime(2005, 2, 25, 15, 0, tzinfo=UTC), seed=7)
+    server = ExchangeServer(exchange)
+    server.start()
+    client: Any = TradingClient(exchange.key_id, exchange.secret_key, paper=True, url_override=server.url)
+    client.submit_order(MarketOrderRequest(symbol="AAPL", qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY))
+    exchange.advance(datetime(2005, 2, 28, 15, 0, tzinfo=UTC))
+    old, new = [NonTradeActivity(**row) for row in client.get("/account/activities/SPLIT", {"direction": "asc"})]
+    assert (old.activity_type, old.qty, new.qty) == (ActivityType.SPLIT, -1, 2)
+    (fill,) = [
+        TradeActivity(**row | {"account_id": exchange.account_id}) for row in client.get("/account/activities/FILL")
+    ]
+    assert fill.symbol == "AAPL"
+    ask = GetCorporateAnnouncementsRequest(
+        ca_types=[CorporateActionType.DIVIDEND, CorporateActionType.SPLIT], since=date(2005, 2, 1),
+        until=date(2005, 3, 31),
+    )  # fmt: skip
+    with pytest.warns(DeprecationWarning, match="is deprecated"):  # the client's own: there is a newer endpoint
+        (split,) = client.get_corporate_announcements(ask)
+    assert client.get_corporate_announcement_by_id(split.id) == split
+    assert (split.initiating_symbol, split.new_rate, split.old_rate) == ("AAPL", 2, 1)
+    client._session.close()
+    server.stop()
+    exchange.close()
+
+
+def test_the_other_ways_to_send_keys(loopback):
+    key, secret, url = loopback.exchange.key_id, loopback.exchange.secret_key, loopback.server.url
+    for client in (
+        TradingClient(oauth_token=secret, paper=True, url_override=url),
+        StockHistoricalDataClient(key, secret, use_basic_auth=True, url_override=url),
+    ):
+        path = "/account" if isinstance(client, TradingClient) else "/stocks/AAPL/trades/latest"
+        assert client.get(path)
+        client._session.close()
+
+
+def test_a_client_waits_when_the_limit_is_reached(tmp_path):
+    """alpaca-py asks again by itself after a 429; without tries left it raises."""
+    exchange = Exchange.open(None, start=START)
+    server = ExchangeServer(exchange, rate_limit=1)
+    server.start()
+    client = TradingClient(exchange.key_id, exchange.secret_key, paper=True, url_override=server.url)
+    client._retry = 0
+    client.get_clock()
+    with pytest.raises(APIError) as limited:
+        client.get_clock()
+    assert (limited.value.status_code, limited.value.code) == (429, 42910000)
+    client._session.close()
     server.stop()
     exchange.close()

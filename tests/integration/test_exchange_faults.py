@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 from alpaca.common.exceptions import APIError
+from alpaca.data.enums import DataFeed
 from alpaca.data.historical import StockHistoricalDataClient
 from alpaca.data.requests import StockBarsRequest, StockLatestQuoteRequest, StockLatestTradeRequest
 from alpaca.data.timeframe import TimeFrame
@@ -98,7 +99,8 @@ class There:
         return rows
 
     def bars(self) -> list[Any]:
-        asked = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Minute, start=START - timedelta(hours=1))
+        opened = START - timedelta(minutes=30)
+        asked = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Minute, start=opened)
         return list(self.data.get_stock_bars(asked).data.get("AAPL", []))
 
     def stream(self) -> Any:
@@ -362,6 +364,21 @@ def stale(there: There) -> None:
     trade = there.data.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL"))["AAPL"]
     assert trade.timestamp == START - timedelta(minutes=10)
     assert there.bars()[-1].timestamp == START - timedelta(minutes=11)
+
+
+@case("no_sip")
+def no_sip(there: There) -> None:
+    there.plan("no_sip", times=4)
+    recent = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Minute, feed=DataFeed.SIP)
+    with pytest.raises(APIError, match="subscription does not permit querying recent SIP data") as caught:
+        there.data.get_stock_bars(recent)
+    assert caught.value.status_code == 403
+    old = recent.model_copy(update={"end": START - timedelta(minutes=15)})
+    assert there.data.get_stock_bars(old).data["AAPL"]
+    iex = recent.model_copy(update={"feed": DataFeed.IEX})
+    assert there.data.get_stock_bars(iex).data["AAPL"]
+    with pytest.raises(APIError, match="subscription does not permit"):
+        there.data.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL", feed=DataFeed.SIP))
 
 
 @case("bars_gap")

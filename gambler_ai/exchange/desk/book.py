@@ -13,6 +13,7 @@ from gambler_ai.exchange.desk.orders import BUY, FILLED, PARTIALLY_FILLED, Fill,
 from gambler_ai.exchange.hashing import make_uuid
 from gambler_ai.exchange.instants import new_york
 from gambler_ai.exchange.numbers import ZERO
+from gambler_ai.exchange.options.contracts import multiplier
 
 
 class Book:
@@ -123,7 +124,8 @@ class Book:
             status=order.status,
         )
         self.fills.append(fill)
-        self.account.cash += -qty * price if order.side == BUY else qty * price
+        value = qty * price * multiplier(order.symbol)
+        self.account.cash += -value if order.side == BUY else value
         self.account_changed = True
         self._apply(fill)
         self.events.note_fill(order, self.legs(order), fill, self.position_qty(order.symbol))
@@ -136,19 +138,12 @@ class Book:
             del self.positions[fill.symbol]
         self.changed_positions.add(fill.symbol)
 
-    def roll_over(self, equity: Decimal, maintenance: Decimal, gross_cost: Decimal) -> None:
+    def roll_over(self, equity: Decimal, maintenance: Decimal, gross_cost: Decimal, options: Decimal = ZERO) -> None:
         """A new day in New York: yesterday's figures are what today is measured against."""
-        account = self.account
-        if (account.last_equity, account.last_maintenance, account.last_gross) != (
-            equity,
-            maintenance,
-            gross_cost,
-        ):
-            account.last_equity, account.last_maintenance, account.last_gross = (
-                equity,
-                maintenance,
-                gross_cost,
-            )
+        account, figures = self.account, (equity, maintenance, gross_cost, options)
+        before = account.last_equity, account.last_maintenance, account.last_gross, account.last_options
+        if before != figures:
+            account.last_equity, account.last_maintenance, account.last_gross, account.last_options = figures
             self.account_changed = True
         for position in self.positions.values():
             position.day_qty, position.day_cost = position.qty, ZERO

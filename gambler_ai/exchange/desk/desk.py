@@ -4,24 +4,28 @@ in it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from decimal import ROUND_DOWN, Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from gambler_ai.exchange.desk import matching
 from gambler_ai.exchange.desk.accounts import Margins
 from gambler_ai.exchange.desk.book import Book
 from gambler_ai.exchange.desk.checks import (
+    check_asset_fits,
     check_class_fits,
     check_entry,
     check_exit,
     check_wash,
     entry_price,
     insufficient_qty,
-    intent,
     opens,
 )
+from gambler_ai.exchange.desk.fates import Fate
+from gambler_ai.exchange.desk.hours import Hours
+from gambler_ai.exchange.desk.making import Terms, add_order, make_order
+from gambler_ai.exchange.desk.option_desk import OptionDesk, is_option_order
+from gambler_ai.exchange.desk.option_tickets import is_option_request
 from gambler_ai.exchange.desk.orders import (
     ACCEPTED,
     BUY,
@@ -29,45 +33,28 @@ from gambler_ai.exchange.desk.orders import (
     ENTRY,
     FILLED,
     HELD,
-    LIMIT,
-    OCO,
+    NEW,
     PENDING_CANCEL,
     PENDING_NEW,
     PENDING_REPLACE,
     REJECTED,
-    REPLACED,
     SELL,
-    STOP,
-    STOP_LIMIT,
-    STOP_LOSS,
-    TAKE_PROFIT,
-    WORKING,
+    TRAILING_STOP,
     Order,
 )
+from gambler_ai.exchange.desk.replacing import changed_ticket, check_replaceable, inherit
+from gambler_ai.exchange.desk.rules import check_legs, check_terms, check_ticks, with_trail
+from gambler_ai.exchange.desk.settings import Settings, changed
 from gambler_ai.exchange.desk.succession import announce
-from gambler_ai.exchange.desk.tickets import Ticket, check_class, check_ticks, parse_ticket
-from gambler_ai.exchange.instants import DAY, MINUTE, SECOND
+from gambler_ai.exchange.desk.tickets import Ticket, parse_ticket
 from gambler_ai.exchange.numbers import SHARE_STEP, ZERO, parse_decimal, plain, to_decimal
-from gambler_ai.exchange.prices.assets import find_asset
+from gambler_ai.exchange.options.market import OptionMarket
+from gambler_ai.exchange.prices.assets import Asset
 from gambler_ai.exchange.prices.market import Market, Tick
 from gambler_ai.exchange.refusal import Refusal, bad_parameter, forbidden, not_found, unprocessable
 from gambler_ai.exchange.wire.entities import order_entity
 
-LAST_US = 1 << 62
-GTC_DAYS = 90  # then 16:15 New York, a quarter of an hour after the close (BEHAVIOUR 3)
-
 _ENDS = {"replace_filled": FILLED, "replace_rejected": REJECTED}
-
-
-class Fate(NamedTuple):
-    """What a fault has in mind for a command: its kind, and its seconds."""
-
-    kind: str = ""
-    seconds: float = 0.0
-
-    def until_us(self, now_us: int) -> int:
-        """When its seconds are over; no instant is after the last."""
-        return LAST_US if math.isinf(self.seconds) else now_us + int(self.seconds * SECOND)
 
 
 _NONE = Fate()
@@ -76,9 +63,11 @@ _NONE = Fate()
 class Desk:
     """Commands on the book. ``now_us`` is always the instant up to which the market has been processed."""
 
-    def __init__(self, book: Book, market: Market) -> None:
+    def __init__(self, book: Book, market: Market, options: OptionMarket) -> None:
         self._book = book
         self._market = market
+        self.options = OptionDesk(book, options)
+        self._hours = Hours(market.sessions)
 
     def find(self, order_id: str) -> Order:
         """Raises Refusal 404."""
@@ -94,18 +83,33 @@ class Desk:
             raise not_found(f"order not found for {client_order_id}")
         return order
 
+    def configure(self, changes: object) -> Settings:
+        """What the owner sets (BEHAVIOUR 2). Raises Refusal for a value that is none; then nothing changes."""
+        account = self._book.account
+        settings = changed(account.settings, changes)
+        if settings != account.settings:
+            account.settings, self._book.account_changed = settings, True
+        return settings
+
     def submit(
         self, payload: object, now_us: int, figures: Callable[[], Margins], fate: Fate = _NONE
     ) -> tuple[dict[str, Any], Order]:
         """The entity as the POST answers it, and the order, which has met the market since."""
+        if isinstance(payload, Mapping) and is_option_request(payload):
+            return self.options.submit(payload, now_us, figures, fate)
         ticket = parse_ticket(payload)
         self._check_client_id(ticket.client_order_id)
-        tick = self._check_asset(ticket, now_us)
+        asset, tick = self._check_asset(ticket.symbol, now_us)
+        ticket = ticket._replace(symbol=asset.symbol)
         check_ticks(ticket)
         last = to_decimal(tick.last)
-        check_class(ticket, ticket.limit_price or ticket.stop_price or last)
-        reserve = self._check_account(ticket, tick, figures, market_open=self._market.sessions.is_open(now_us))
-        order = self._write(ticket, now_us, reserve)
+        ticket = with_trail(ticket, last)
+        check_terms(ticket)
+        check_legs(ticket, ticket.limit_price or ticket.stop_price or last)
+        check_asset_fits(ticket, asset)
+        self._hours.check_window(ticket.time_in_force, now_us)
+        terms = self._check_account(ticket, asset, tick, now_us, figures)
+        order = add_order(self._book, ticket, terms, now_us)
         if fate.kind == "accepted_only":
             order.status, order.fills_from_us = ACCEPTED, fate.until_us(now_us)
         for written in self._book.members(order):
@@ -113,7 +117,7 @@ class Desk:
         entity = order_entity(order, self._book.legs(order))
         if fate.kind == "rejected_after":
             matching.reject(self._book, order, now_us)
-        elif self._market.sessions.is_open(now_us):
+        elif self._trades(order, now_us):
             matching.meet(self._book, order, tick, now_us)
         if fate.kind == "fill_first":
             entity = order_entity(order, self._book.legs(order))
@@ -126,117 +130,56 @@ class Desk:
         if client_order_id in self._book.by_client_id:
             raise bad_parameter("client_order_id must be unique")
 
-    def _check_asset(self, ticket: Ticket, now_us: int) -> Tick:
-        asset = find_asset(ticket.symbol)
-        if asset is None or asset.symbol != ticket.symbol:
-            raise unprocessable(f'asset "{ticket.symbol}" not found')
-        tick = self._market.tick(ticket.symbol, now_us)
-        if tick is None or not self._market.listed(ticket.symbol, now_us):
-            days = self._market.daily(ticket.symbol).days
+    def _check_asset(self, symbol: str, now_us: int) -> tuple[Asset, Tick]:
+        """The asset of a symbol or an asset id, and its last trade."""
+        asset = self._market.find_asset(symbol)
+        if asset is None:
+            raise unprocessable(f'asset "{symbol}" not found')
+        tick = self._market.tick(asset.symbol, now_us)
+        if tick is None or not self._market.listed(asset.symbol, now_us):
+            days = self._market.daily(asset.symbol).days
             why = f"the prices of this exchange run from {days[0]} to {days[-1]}"
-            raise unprocessable(f'asset "{ticket.symbol}" is not tradable', detail=why)
-        return tick
+            raise unprocessable(f'asset "{asset.symbol}" is not tradable', detail=why)
+        return asset, tick
 
     def _check_account(
-        self, ticket: Ticket, tick: Tick, figures: Callable[[], Margins], *, market_open: bool
-    ) -> Decimal:
-        """Wash trades, then quantity or buying power; what a share of the order blocks (0 for an exit)."""
+        self, ticket: Ticket, asset: Asset, tick: Tick, now_us: int, figures: Callable[[], Margins]
+    ) -> Terms:
+        """Wash trades, then quantity or buying power."""
         book, position = self._book, self._book.position_qty(ticket.symbol)
+        if book.account.settings.suspend_trade:
+            raise forbidden("new orders are rejected by user request")
         check_class_fits(ticket, position)
         check_wash(ticket, book.open_in(ticket.symbol))
-        ask = to_decimal(tick.ask)
-        far = ask if ticket.side == BUY else to_decimal(tick.bid)
-        if not market_open:
-            far = to_decimal(tick.last)
-        if not opens(ticket.side, position):
-            check_exit(book, ticket, far)
-            return ZERO
-        price = entry_price(ticket, far=far, ask=ask)
-        found = figures()
-        check_entry(book, ticket, price=price, equity=found.equity, power=found.buying_power)
-        return price
+        reserve = hold = ZERO
+        far = self._far_side(ticket.side, tick, now_us)
+        if opens(ticket.side, position):
+            reserve = entry_price(ticket, far=far, ask=to_decimal(tick.ask))
+            cost = ticket.notional if ticket.qty is None else ticket.qty * reserve
+            check_entry(book, ticket, asset, figures(), cost or ZERO)
+        elif ticket.notional is not None:
+            hold = (ticket.notional / (ticket.limit_price or ticket.stop_price or far)).quantize(SHARE_STEP)
+            check_exit(book, ticket, hold)
+        else:
+            check_exit(book, ticket, ticket.qty or ZERO)
+        extended = ticket.extended_hours
+        status = PENDING_NEW if self._hours.trades(now_us, extended=extended) else ACCEPTED
+        if ticket.type == TRAILING_STOP:
+            status = NEW
+        expires_us = self._hours.expiry(ticket.time_in_force, now_us, extended=extended)
+        return Terms(status, expires_us, reserve, hold, to_decimal(tick.last))
 
-    # writing
+    def _far_side(self, side: str, tick: Tick, now_us: int) -> Decimal:
+        """The other side's quote in session, the middle in extended hours, the last trade when closed (BEHAVIOUR 3)."""
+        if self._hours.is_open(now_us):
+            return to_decimal(tick.ask if side == BUY else tick.bid)
+        if self._hours.is_extended(now_us):
+            return to_decimal(tick.bid + tick.ask) / 2
+        return to_decimal(tick.last)
 
-    def _write(self, ticket: Ticket, now_us: int, reserve: Decimal) -> Order:
-        status = PENDING_NEW if self._market.sessions.is_open(now_us) else ACCEPTED
-        order = self._make(ticket, now_us, reserve, status)
-        book = self._book
-        book.add(order)
-        waiting = ticket.order_class != OCO
-        if not waiting:
-            order.role = TAKE_PROFIT
-        elif ticket.take_profit is not None:
-            self._add_leg(order, TAKE_PROFIT, LIMIT, ticket.take_profit, None, now_us)
-        if ticket.stop_loss is not None and ticket.order_class:
-            kind = STOP if ticket.stop_loss_limit is None else STOP_LIMIT
-            leg = self._add_leg(order, STOP_LOSS, kind, ticket.stop_loss_limit, ticket.stop_loss, now_us)
-            leg.waiting = waiting
-        return order
-
-    def _make(self, ticket: Ticket, now_us: int, reserve: Decimal, status: str) -> Order:
-        book, seq = self._book, self._book.next_seq
-        return Order(
-            seq=seq,
-            id=book.new_id("order", seq),
-            client_order_id=ticket.client_order_id or book.new_id("client", seq),
-            symbol=ticket.symbol,
-            side=ticket.side,
-            type=ticket.type,
-            time_in_force=ticket.time_in_force,
-            order_class=ticket.order_class,
-            status=status,
-            position_intent=intent(ticket.side, book.position_qty(ticket.symbol)),
-            created_us=now_us,
-            updated_us=now_us,
-            expires_us=self._expiry(ticket.time_in_force, now_us),
-            qty=ticket.qty,
-            notional=ticket.notional,
-            limit_price=ticket.limit_price,
-            stop_price=ticket.stop_price,
-            extended_hours=ticket.extended_hours,
-            reserve_price=reserve,
-        )
-
-    def _add_leg(
-        self, parent: Order, role: str, kind: str, limit: Decimal | None, stop: Decimal | None, now_us: int
-    ) -> Order:
-        """A leg inherits the parent's time in force, and waits, held, for its entry (BEHAVIOUR 3,
-        "Classes").
-        """
-        exit_of_oco = parent.order_class == OCO
-        side = parent.side if exit_of_oco else (SELL if parent.side == BUY else BUY)
-        seq = self._book.next_seq
-        leg = Order(
-            seq=seq,
-            id=self._book.new_id("order", seq),
-            client_order_id=self._book.new_id("client", seq),
-            symbol=parent.symbol,
-            side=side,
-            type=kind,
-            time_in_force=parent.time_in_force,
-            order_class=parent.order_class,
-            status=HELD,
-            position_intent="sell_to_close" if side == SELL else "buy_to_close",
-            created_us=now_us,
-            updated_us=now_us,
-            expires_us=parent.expires_us,
-            qty=parent.qty,
-            limit_price=limit,
-            stop_price=stop,
-            role=role,
-            parent_id=parent.id,
-            waiting=True,
-        )
-        parent.leg_ids = [*parent.leg_ids, leg.id]
-        self._book.add(leg)
-        return leg
-
-    def _expiry(self, time_in_force: str, now_us: int) -> int:
-        sessions = self._market.sessions
-        index = sessions.first_index_closing_after(now_us)
-        close = sessions.session(len(sessions.days) - 1 if index is None else index).close_us
-        return close + GTC_DAYS * DAY + 15 * MINUTE if time_in_force == "gtc" else close
+    def _trades(self, order: Order, now_us: int) -> bool:
+        """Does it meet the market now, rather than at the next open?"""
+        return self._hours.trades(now_us, extended=order.extended_hours)
 
     # ending
 
@@ -257,12 +200,16 @@ class Desk:
             matching.hold(self._book, [order], PENDING_CANCEL, now_us, fate.until_us(now_us))
             self._settle(order, now_us)
         else:
-            matching.cancel(self._book, order, now_us, market_open=self._market.sessions.is_open(now_us))
+            matching.cancel(self._book, order, now_us, market_open=self._trades(order, now_us))
 
     def _settle(self, order: Order, now_us: int) -> None:
         """What is pending ends at once in an open market, unless a fault holds it."""
+        if is_option_order(order):
+            if self._trades(order, now_us):
+                self.options.settle(order, now_us)
+            return
         tick = self._market.tick(order.symbol, now_us)
-        if tick is not None and self._market.sessions.is_open(now_us):
+        if tick is not None and self._trades(order, now_us):
             matching.settle(self._book, order, tick, now_us)
 
     def cancel_all(self, now_us: int) -> list[dict[str, Any]]:
@@ -288,11 +235,16 @@ class Desk:
             wanted, percent = parse_decimal(qty), parse_decimal(percentage)
         except ValueError as error:
             raise bad_parameter(str(error)) from None
+        if wanted is not None and percent is not None:
+            raise bad_parameter("only one of qty or percentage is accepted")
         amount = abs(held) if wanted is None else wanted
         if percent is not None:
             if not 0 < percent <= 100:
                 raise bad_parameter("percentage must be between 0 and 100")
-            amount = (abs(held) * percent / 100).quantize(SHARE_STEP, ROUND_DOWN)
+            part = SHARE_STEP if held % 1 else Decimal(1)  # parts of a share only of a position that has some
+            amount = (abs(held) * percent / 100).quantize(part, ROUND_DOWN)
+        if amount <= 0:
+            raise bad_parameter("qty must be > 0")
         refusal = insufficient_qty(self._book, symbol, amount)
         if refusal:
             raise refusal
@@ -313,8 +265,10 @@ class Desk:
         """PATCH: a new order with a new id takes the old one's place (BEHAVIOUR 3): the entity as it is answered, and
         the new order, which has met the market since. Raises Refusal.
         """
-        self._check_replaceable(order)
-        new = self._changed(order, changes, now_us, figures)
+        check_replaceable(order)
+        if is_option_order(order):
+            return self.options.replace(order, changes, now_us, figures, fate, _ENDS.get(fate.kind, ""))
+        new = self._successor(order, changes, now_us, figures)
         book = self._book
         order.before_pending = order.status
         order.pending_ends = _ENDS.get(fate.kind, "")
@@ -322,62 +276,42 @@ class Desk:
         announce(book, order, new)
         entity = order_entity(new, book.legs(order))
         tick = self._market.tick(new.symbol, now_us)
-        if tick is not None and self._market.sessions.is_open(now_us):
+        if tick is not None and self._trades(new, now_us):
             matching.settle(book, order, tick, now_us)
             matching.meet(book, new, tick, now_us)
         elif tick is not None and not fate.kind:
             matching.settle(book, order, tick, now_us)
         return entity, new
 
-    def _check_replaceable(self, order: Order) -> None:
-        if order.status == REPLACED:
-            raise unprocessable("order already replaced")
-        if order.status == ACCEPTED:
-            raise unprocessable("unable to replace order, order isn't sent to exchange yet")
-        if order.status not in WORKING and order.status != HELD:
-            raise unprocessable(f"cannot replace order in {order.status} status")
-        if order.notional is not None:
-            raise unprocessable("cannot replace notional orders")
-
-    def _changed(self, order: Order, changes: Mapping[str, Any], now_us: int, figures: Callable[[], Margins]) -> Order:
+    def _successor(
+        self, order: Order, changes: Mapping[str, Any], now_us: int, figures: Callable[[], Margins]
+    ) -> Order:
         """The new order: the old one's remaining part at the new terms, checked as a new one would be."""
-        old = {"qty": order.qty, "limit_price": order.limit_price, "stop_price": order.stop_price}
-        body: dict[str, Any] = {name: plain(value) for name, value in old.items() if value is not None}
-        body["time_in_force"] = order.time_in_force
-        for name in ("qty", "limit_price", "stop_price", "time_in_force"):
-            if changes.get(name) not in (None, ""):
-                body[name] = changes[name]
-        same = {"symbol": order.symbol, "side": order.side, "type": order.type}
-        ticket = parse_ticket(body | same | {"client_order_id": changes.get("client_order_id")})
+        ticket = changed_ticket(order, changes)
         self._check_client_id(ticket.client_order_id)
-        check_ticks(ticket)
-        terms = (ticket.qty, ticket.limit_price, ticket.stop_price, ticket.time_in_force)
-        if terms == (order.qty, order.limit_price, order.stop_price, order.time_in_force):
-            raise unprocessable("order parameters are not changed")
-        if ticket.qty is not None and ticket.qty <= order.filled_qty:
-            raise unprocessable("qty must be > filled_qty")
-        if ticket.qty != order.qty and ticket.qty is not None and (ticket.qty % 1 or (order.qty or ZERO) % 1):
-            raise unprocessable("qty of fractional orders cannot be replaced")
-        reserve = self._check_growth(order, ticket, figures)
-        new = self._make(ticket, now_us, reserve, HELD if order.status == HELD else PENDING_NEW)
-        new.order_class, new.role, new.parent_id = order.order_class, order.role, order.parent_id
-        new.waiting, new.replaces, new.position_intent = order.waiting, order.id, order.position_intent
-        new.qty = (ticket.qty or ZERO) - order.filled_qty
+        self._hours.check_window(ticket.time_in_force, now_us)
+        group = order.group
+        check_wash(ticket, [other for other in self._book.open_in(order.symbol) if other.group != group])
+        reserve = self._check_growth(order, ticket, now_us, figures)
+        expires_us = self._hours.expiry(ticket.time_in_force, now_us, extended=order.extended_hours)
+        status = HELD if order.status == HELD else PENDING_NEW
+        new = make_order(self._book, ticket, Terms(status, expires_us, reserve), now_us)
+        inherit(new, order)
         return new
 
-    def _check_growth(self, order: Order, ticket: Ticket, figures: Callable[[], Margins]) -> Decimal:
+    def _check_growth(self, order: Order, ticket: Ticket, now_us: int, figures: Callable[[], Margins]) -> Decimal:
         """More shares need more of the position or of the buying power; what one share blocks."""
         grown = (ticket.qty or ZERO) - (order.qty or ZERO)
         if order.role != ENTRY and order.order_class:
-            if grown:
-                raise unprocessable("the qty of a leg cannot be replaced")
             return order.reserve_price
         if not order.reserve_price:
             refusal = insufficient_qty(self._book, order.symbol, grown) if grown > 0 else None
             if refusal:
                 raise refusal
             return ZERO
-        price = ticket.limit_price or ticket.stop_price or order.reserve_price
+        tick = self._market.tick(order.symbol, now_us)
+        assert tick is not None  # it is an open order's
+        price = entry_price(ticket, far=order.reserve_price, ask=to_decimal(tick.ask))
         more = (order.remaining + grown) * price - order.remaining * order.reserve_price
         power = figures().buying_power
         if more > power:

@@ -18,7 +18,7 @@ EVENTS = {status: status for status in TRANSITIONS} | {PARTIALLY_FILLED: "partia
 class OrderEvent(NamedTuple):
     """One thing that happened to an order. ``order`` and ``legs`` are copies, as they were just after it.
 
-    ``fill`` and ``position_qty`` (signed) are there for executions only.
+    ``fill`` is there for executions only, ``position_qty`` (signed) for those of one symbol.
     """
 
     name: str
@@ -44,8 +44,10 @@ class EventLog:
         event_id = make_uuid(self._account_seed, "event", order.seq, name, order.moves)
         self._remember(OrderEvent(name, event_id, order.updated_us, copy(order), tuple(map(copy, legs))))
 
-    def note_fill(self, order: Order, legs: Iterable[Order], fill: Fill, position_qty: Decimal) -> None:
-        """The order has executed; the event's id is the end of the activity's."""
+    def note_fill(self, order: Order, legs: Iterable[Order], fill: Fill, position_qty: Decimal | None) -> None:
+        """The order has executed; the event's id is the end of the activity's. An order of several symbols has no
+        position.
+        """
         name, event_id = EVENTS[order.status], fill.id.rpartition("::")[2]
         copies = copy(order), tuple(map(copy, legs))
         self._remember(OrderEvent(name, event_id, fill.at_us, *copies, fill, position_qty))

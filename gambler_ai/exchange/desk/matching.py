@@ -6,18 +6,23 @@ from collections.abc import Iterable
 from decimal import ROUND_DOWN, Decimal
 from typing import Protocol
 
+from gambler_ai.exchange.desk.accounts import held_for_orders
 from gambler_ai.exchange.desk.book import Book
 from gambler_ai.exchange.desk.events import ORDER_REPLACE_REJECTED
 from gambler_ai.exchange.desk.orders import (
     ACCEPTED,
     BUY,
     CANCELED,
+    CLS,
     ENTRY,
     EXPIRED,
     FILLED,
+    FOK,
     HELD,
+    IOC,
     LIMIT,
     NEW,
+    OPG,
     OTO,
     PENDING_CANCEL,
     PENDING_NEW,
@@ -26,10 +31,13 @@ from gambler_ai.exchange.desk.orders import (
     STOP,
     STOP_LIMIT,
     STOP_LOSS,
+    STOPS,
+    TRAILING_STOP,
     WORKING,
     Order,
 )
 from gambler_ai.exchange.desk.succession import succeed
+from gambler_ai.exchange.desk.trailing import follow
 from gambler_ai.exchange.hashing import chance
 from gambler_ai.exchange.numbers import SHARE_STEP, ZERO, to_decimal, to_price
 
@@ -49,33 +57,64 @@ class TickLike(Protocol):
     def ask(self) -> int: ...
 
 
-def on_tick(book: Book, symbol: str, tick: TickLike, us: int) -> None:
-    """Every open order of the symbol, oldest first. Legs that this tick wakes meet the next one."""
+def on_tick(book: Book, symbol: str, tick: TickLike, us: int, *, extended: bool = False) -> None:
+    """Every open order of the symbol, oldest first; outside regular hours only those that trade there (BEHAVIOUR 3,
+    "Time in force, sessions"). Legs that this tick wakes meet the next one.
+    """
     for order in book.open_in(symbol):
-        meet(book, order, tick, us)
+        if order.extended_hours or not extended:
+            meet(book, order, tick, us)
 
 
 def meet(book: Book, order: Order, tick: TickLike, us: int) -> None:
-    """One order against one tick, in regular hours."""
+    """One order against one tick, in hours in which it trades."""
     if not order.is_open:
         return
     if order.status in (PENDING_CANCEL, PENDING_REPLACE):
         settle(book, order, tick, us)
         return
-    if order.waiting or us < order.fills_from_us or _replaces_a_pending_one(book, order):
+    if not _reaches_venue(book, order, us) or order.time_in_force == CLS:
         return
-    if order.status in (ACCEPTED, PENDING_NEW):
-        book.move(order, NEW, us)
-    if order.type in (STOP, STOP_LIMIT) and not order.elected:
+    if order.type in STOPS and not order.elected:
+        if order.type == TRAILING_STOP and follow(order, to_decimal(tick.last)):
+            book.touch(order)
         if not _elects(order, tick):
             return
         _elect(book, order, us)
-    limit = _limit_of(order)
     price = tick.ask if order.side == BUY else tick.bid
-    if limit is None or (price <= limit if order.side == BUY else price >= limit):
+    if order.time_in_force != OPG and _marketable(order, price):
         _execute(book, order, to_decimal(price), us)
-    if order.time_in_force in ("ioc", "fok") and order.is_open:
+    if order.time_in_force in (IOC, FOK, OPG) and order.is_open:  # an order for the open that is over, too
         book.move(order, CANCELED, us)
+
+
+def on_auction(book: Book, symbol: str, time_in_force: str, price: Decimal | None, us: int) -> None:
+    """The orders for this auction fill at its print, whole, or are canceled (BEHAVIOUR 3; what paper does is not
+    documented: Alpaca's pages say that what an auction leaves is canceled). None: there was no trade.
+    """
+    for order in book.open_in(symbol):
+        if order.time_in_force != time_in_force or order.status in (PENDING_CANCEL, PENDING_REPLACE):
+            continue
+        if not _reaches_venue(book, order, us):
+            continue
+        if price is not None and _marketable(order, to_price(price)):
+            book.fill(order, order.remaining, price, us)
+        else:
+            book.move(order, CANCELED, us)
+
+
+def _reaches_venue(book: Book, order: Order, us: int) -> bool:
+    """May it meet the market at all? An order that was on its way arrives."""
+    if order.waiting or us < order.fills_from_us or _replaces_a_pending_one(book, order):
+        return False
+    if order.status in (ACCEPTED, PENDING_NEW):
+        book.move(order, NEW, us)
+    return True
+
+
+def _marketable(order: Order, price: int) -> bool:
+    limit = _limit_of(order)
+    return limit is None or (price <= limit if order.side == BUY else price >= limit)
 
 
 def settle(book: Book, order: Order, tick: TickLike, us: int) -> None:
@@ -99,10 +138,10 @@ def settle(book: Book, order: Order, tick: TickLike, us: int) -> None:
     else:
         book.move(order, order.before_pending, us)
     if new is not None:
-        _reject_replacement(book, order, new, us)
+        reject_replacement(book, order, new, us)
 
 
-def _reject_replacement(book: Book, order: Order, new: Order, us: int) -> None:
+def reject_replacement(book: Book, order: Order, new: Order, us: int) -> None:
     order.replaced_by, order.pending_ends = None, ""
     book.touch(order)
     book.events.note(order, book.legs(order), ORDER_REPLACE_REJECTED)
@@ -155,7 +194,9 @@ def _elect(book: Book, order: Order, us: int) -> None:
 
 
 def _limit_of(order: Order) -> int | None:
-    """A buy stop turns into a stop limit 4 % (under $50) or 2.5 % above its stop (BEHAVIOUR 9)."""
+    """A buy stop turns into a stop limit 4 % (under $50) or 2.5 % above its stop (BEHAVIOUR 9); a trailing stop into a
+    market order.
+    """
     if order.type in (LIMIT, STOP_LIMIT):
         assert order.limit_price is not None
         return to_price(order.limit_price)
@@ -188,22 +229,34 @@ def _after_fill(book: Book, order: Order, us: int) -> None:
 
 def _quantity(book: Book, order: Order, price: Decimal, us: int) -> Decimal:
     """Everything, but one time in ten a random part of the whole shares (BEHAVIOUR 9)."""
-    if order.notional is not None:
-        return (order.notional / price).quantize(SHARE_STEP, ROUND_DOWN)
+    if order.notional is not None and order.qty is None:
+        wanted = (order.notional / price).quantize(SHARE_STEP, ROUND_DOWN)
+        return wanted if order.reserve_price else min(wanted, _free_for(book, order))
     left = order.remaining
-    if order.time_in_force != "fok" and left > 1 and chance(book.seed, "part", order.seq, us) < PARTIAL_FILL_CHANCE:
+    if order.time_in_force != FOK and left > 1 and chance(book.seed, "part", order.seq, us) < PARTIAL_FILL_CHANCE:
         return Decimal(1 + int(chance(book.seed, "size", order.seq, us) * (int(left) - 1)))
     return left
 
 
+def _free_for(book: Book, order: Order) -> Decimal:
+    """What no other order holds of the position."""
+    position = book.position_qty(order.symbol)
+    held, _ = held_for_orders(position, [other for other in book.open_in(order.symbol) if other is not order])
+    return max(abs(position) - held, ZERO)
+
+
 def _wake_legs(book: Book, entry: Order) -> None:
-    """The entry is complete: the take-profit goes to work, a stop beside it stays held (BEHAVIOUR 3,
-    "Classes").
+    """The entry is complete: the take-profit goes to work, a stop beside it stays held (BEHAVIOUR 3, "Classes"). They
+    close what no other exit holds: one may have been set for a part of the entry.
     """
+    assert entry.filled_us is not None
+    free = _free_for(book, entry)
     for leg in book.legs(entry):
         leg.waiting = False
-        if leg.role != STOP_LOSS or entry.order_class == OTO:
-            assert entry.filled_us is not None
+        leg.qty = min(leg.qty or ZERO, free)
+        if not free:
+            book.move(leg, CANCELED, entry.filled_us)
+        elif leg.role != STOP_LOSS or entry.order_class == OTO:
             book.move(leg, NEW, entry.filled_us)
         book.touch(leg)
 

@@ -39,9 +39,11 @@ _STAMPS = {
 }  # fmt: skip
 
 BUY, SELL = "buy", "sell"
-MARKET, LIMIT, STOP, STOP_LIMIT = "market", "limit", "stop", "stop_limit"
-BRACKET, OCO, OTO = "bracket", "oco", "oto"
-ENTRY, TAKE_PROFIT, STOP_LOSS = "entry", "take_profit", "stop_loss"
+MARKET, LIMIT, STOP, STOP_LIMIT, TRAILING_STOP = "market", "limit", "stop", "stop_limit", "trailing_stop"
+STOPS = (STOP, STOP_LIMIT, TRAILING_STOP)  # wait for a price before they may fill
+DAY, GTC, OPG, CLS, IOC, FOK = "day", "gtc", "opg", "cls", "ioc", "fok"
+BRACKET, OCO, OTO, MLEG = "bracket", "oco", "oto", "mleg"
+ENTRY, TAKE_PROFIT, STOP_LOSS, MLEG_LEG = "entry", "take_profit", "stop_loss", "leg"
 
 
 class Order(msgspec.Struct, kw_only=True):
@@ -64,6 +66,10 @@ class Order(msgspec.Struct, kw_only=True):
     notional: Decimal | None = None
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    hwm: Decimal | None = None  # the best price since a trailing stop was submitted
+    hold_qty: Decimal = ZERO  # what a notional exit is taken to sell until it has filled
     extended_hours: bool = False
     role: str = ENTRY
     parent_id: str | None = None
@@ -85,6 +91,7 @@ class Order(msgspec.Struct, kw_only=True):
     failed_us: int | None = None
     replaced_by: str | None = None
     replaces: str | None = None
+    ratio_qty: Decimal | None = None  # contracts of a leg of an ``mleg`` for each of its units
 
     def move(self, status: str, us: int) -> None:
         """Raises IllegalTransition for a move that the table does not have."""
@@ -108,7 +115,7 @@ class Order(msgspec.Struct, kw_only=True):
 
     @property
     def remaining(self) -> Decimal:
-        return self.qty - self.filled_qty if self.qty is not None else ZERO
+        return self.qty - self.filled_qty if self.qty is not None else self.hold_qty
 
     @property
     def average_price(self) -> Decimal | None:

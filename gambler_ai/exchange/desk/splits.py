@@ -16,12 +16,11 @@ from gambler_ai.exchange.desk import matching
 from gambler_ai.exchange.desk.book import Book
 from gambler_ai.exchange.desk.orders import CANCELED, PENDING_CANCEL, PENDING_REPLACE, Order
 from gambler_ai.exchange.desk.succession import announce, succeed
+from gambler_ai.exchange.desk.trailing import stop_behind
 from gambler_ai.exchange.faults.deeds import ADJUST, CANCEL, LEAVE
 from gambler_ai.exchange.hashing import make_uuid
 from gambler_ai.exchange.instants import new_york
-from gambler_ai.exchange.numbers import CENT, ZERO, plain, rounded
-
-_PART_OF_A_CENT = Decimal("0.0001")
+from gambler_ai.exchange.numbers import CENT, MARKET_STEP, ZERO, plain, rounded
 
 
 def split_account(book: Book, annals: Annals, account_id: str, symbol: str, ratio: Decimal, us: int) -> None:
@@ -54,7 +53,11 @@ def split_orders(book: Book, symbol: str, ratio: Decimal, treatment: str, us: in
     if treatment == LEAVE:
         return
     for order in book.open_in(symbol):
-        if not order.is_open or order.qty is None:
+        if not order.is_open:
+            continue
+        if order.qty is None:  # an amount of money is what it was
+            order.hold_qty *= ratio
+            book.touch(order)
             continue
         if treatment == CANCEL or order.status in (PENDING_CANCEL, PENDING_REPLACE):
             matching.end(book, order, us)
@@ -74,7 +77,11 @@ def _adjust(book: Book, order: Order, ratio: Decimal, by: Decimal, us: int) -> N
         order, seq=seq, id=book.new_id("order", seq), client_order_id=book.new_id("client", seq), created_us=us,
         updated_us=us, qty=qty, filled_qty=ZERO, filled_value=ZERO, limit_price=_price(order.limit_price, by),
         stop_price=_price(order.stop_price, by), reserve_price=order.reserve_price / by,
+        trail_price=_price(order.trail_price, by),
     )  # fmt: skip
+    if order.hwm is not None:
+        new.hwm = rounded(order.hwm / by, MARKET_STEP)
+        new.stop_price = stop_behind(new.side, new.hwm, new.trail_price, new.trail_percent)
     announce(book, order, new)
     succeed(book, order, new, us)
 
@@ -82,4 +89,4 @@ def _adjust(book: Book, order: Order, ratio: Decimal, by: Decimal, us: int) -> N
 def _price(price: Decimal | None, by: Decimal) -> Decimal | None:
     if price is None or by == 1:
         return price
-    return rounded(price / by, CENT if price / by >= 1 else _PART_OF_A_CENT)
+    return rounded(price / by, CENT if price / by >= 1 else MARKET_STEP)

@@ -1,5 +1,5 @@
-"""The body of POST /v2/orders -> a checked Ticket. Shape and price rules only; the account is asked
-elsewhere.
+"""The body of POST /v2/orders -> a Ticket of the right shape. What prices and classes must be is in ``rules``; the
+account is asked elsewhere.
 """
 
 from __future__ import annotations
@@ -8,15 +8,33 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from gambler_ai.exchange.desk.orders import BRACKET, BUY, LIMIT, MARKET, OCO, OTO, SELL, STOP, STOP_LIMIT
-from gambler_ai.exchange.numbers import CENT, SHARE_STEP, parse_decimal, plain
-from gambler_ai.exchange.refusal import Refusal, bad_parameter, unprocessable
+from gambler_ai.exchange.desk.orders import (
+    BRACKET,
+    BUY,
+    CLS,
+    DAY,
+    FOK,
+    GTC,
+    IOC,
+    LIMIT,
+    MARKET,
+    OCO,
+    OPG,
+    OTO,
+    SELL,
+    STOP,
+    STOP_LIMIT,
+    TRAILING_STOP,
+)
+from gambler_ai.exchange.numbers import SHARE_STEP, parse_decimal
+from gambler_ai.exchange.refusal import Refusal, bad_parameter
 
 MAX_CLIENT_ID = 128
-TYPES = (MARKET, LIMIT, STOP, STOP_LIMIT)
-TIMES_IN_FORCE = ("day", "gtc", "ioc", "fok")
+TYPES = (MARKET, LIMIT, STOP, STOP_LIMIT, TRAILING_STOP)
+TIMES_IN_FORCE = (DAY, GTC, OPG, CLS, IOC, FOK)
 CLASSES = ("", BRACKET, OCO, OTO)
-SUB_PENNY = "invalid {} {}. sub-penny increment does not fulfill minimum pricing criteria"
+INTENTS = ("", "buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close")
+TRAIL_PERCENT_MIN = Decimal("0.1")
 
 
 class Ticket(NamedTuple):
@@ -32,11 +50,18 @@ class Ticket(NamedTuple):
     notional: Decimal | None
     limit_price: Decimal | None
     stop_price: Decimal | None
+    trail_price: Decimal | None
+    trail_percent: Decimal | None
     take_profit: Decimal | None
     stop_loss: Decimal | None
     stop_loss_limit: Decimal | None
     extended_hours: bool
     position_intent: str
+
+    @property
+    def is_fractional(self) -> bool:
+        """Parts of a share, or an amount of money."""
+        return self.qty is None or bool(self.qty % 1)
 
 
 def parse_ticket(payload: object) -> Ticket:
@@ -47,7 +72,7 @@ def parse_ticket(payload: object) -> Ticket:
     order_class = _text(payload, "order_class")
     ticket = Ticket(
         client_order_id=_text(payload, "client_order_id"),
-        symbol=_text(payload, "symbol").upper(),
+        symbol=_text(payload, "symbol"),
         side=_text(payload, "side"),
         type=_text(payload, "type") or _text(payload, "order_type"),
         time_in_force=_text(payload, "time_in_force"),
@@ -56,15 +81,17 @@ def parse_ticket(payload: object) -> Ticket:
         notional=_number(payload, "notional"),
         limit_price=_number(payload, "limit_price"),
         stop_price=_number(payload, "stop_price"),
+        trail_price=_number(payload, "trail_price"),
+        trail_percent=_number(payload, "trail_percent"),
         take_profit=_number(take_profit, "limit_price"),
         stop_loss=_number(stop_loss, "stop_price"),
         stop_loss_limit=_number(stop_loss, "limit_price"),
-        extended_hours=payload.get("extended_hours") in (True, "true", "True"),
+        extended_hours=_flag(payload, "extended_hours"),
         position_intent=_text(payload, "position_intent"),
     )
     if ticket.order_class == OCO and ticket.limit_price is None:
         ticket = ticket._replace(limit_price=ticket.take_profit)  # alpaca-py sends it inside take_profit only
-    for check in (_check_required, _check_amount, _check_prices_present):
+    for check in (_check_required, _check_amount, _check_prices_present, _check_trail):
         check(ticket)
     return ticket
 
@@ -87,6 +114,13 @@ def _text(payload: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def _flag(payload: Mapping[str, Any], name: str) -> bool:
+    value = payload.get(name)
+    if value not in (None, "", True, False, "true", "True", "false", "False"):
+        raise bad_parameter(f"invalid {name}")
+    return value in (True, "true", "True")
+
+
 def _number(payload: Mapping[str, Any], name: str) -> Decimal | None:
     try:
         return parse_decimal(payload.get(name))
@@ -105,6 +139,8 @@ def _check_required(ticket: Ticket) -> None:
         raise bad_parameter("invalid time_in_force")
     if ticket.order_class not in CLASSES:
         raise bad_parameter("invalid order_class")
+    if ticket.position_intent not in INTENTS:
+        raise bad_parameter("invalid position_intent")
     if len(ticket.client_order_id) > MAX_CLIENT_ID:
         raise bad_parameter("client_order_id must be no more than 128 characters")
 
@@ -118,88 +154,45 @@ def _check_amount(ticket: Ticket) -> None:
         raise bad_parameter("qty must be > 0")
     if ticket.qty is not None and ticket.qty % SHARE_STEP:
         raise bad_parameter("qty must be limited to 9 decimal places")
-    if ticket.notional is not None and (ticket.notional < 1 or ticket.notional % CENT):
-        raise bad_parameter("notional must be >= 1.00 and limited to 2 decimal places")
+    if ticket.notional is not None and ticket.notional < 1:
+        raise bad_parameter("notional must be >= 1.00")
+    if ticket.notional is not None and ticket.notional % SHARE_STEP:
+        raise bad_parameter("notional must be limited to 9 decimal places")
 
 
 def _check_prices_present(ticket: Ticket) -> None:
+    """Those that a type needs, and no others. BEHAVIOUR 3 has a message for market orders that carry one; the other
+    types' is made after it.
+    """
     has_limit, has_stop = ticket.limit_price is not None, ticket.stop_price is not None
     if ticket.type == MARKET and (has_limit or has_stop):
         raise bad_parameter("market orders require no stop or limit price")
     if ticket.type == LIMIT and not has_limit:
         raise bad_parameter("limit orders require a limit price")
+    if ticket.type == LIMIT and has_stop:
+        raise bad_parameter("limit orders require no stop price")
     if ticket.type == STOP and not has_stop:
         raise bad_parameter("stop orders require a stop price")
+    if ticket.type == STOP and has_limit:
+        raise bad_parameter("stop orders require no limit price")
     if ticket.type == STOP_LIMIT and not (has_limit and has_stop):
         raise bad_parameter("stop limit orders require both stop and limit price")
+    if ticket.type == TRAILING_STOP and (has_limit or has_stop):
+        raise bad_parameter("trailing stop orders require no stop or limit price")
     for name, price in (("limit", ticket.limit_price), ("stop", ticket.stop_price)):
         if price is not None and price <= 0:
             raise bad_parameter(f"{name} price must be > 0")
 
 
-def check_ticks(ticket: Ticket) -> None:
-    """Two decimals from one dollar up, four below; the legs' prices too (BEHAVIOUR 3)."""
-    prices = (
-        ("limit_price", ticket.limit_price),
-        ("stop_price", ticket.stop_price),
-        ("take_profit.limit_price", ticket.take_profit),
-        ("stop_loss.stop_price", ticket.stop_loss),
-        ("stop_loss.limit_price", ticket.stop_loss_limit),
-    )
-    for name, price in prices:
-        if price is None:
-            continue
-        if price <= 0:
-            raise unprocessable(f"{name} must be > 0")
-        if price % (CENT if price >= 1 else Decimal("0.0001")):
-            raise unprocessable(SUB_PENNY.format(name, plain(price)))
-
-
-def check_class(ticket: Ticket, base: Decimal) -> None:
-    """Class rules. ``base`` is the entry's limit or stop price, or the last trade."""
-    if ticket.extended_hours and (ticket.type != LIMIT or ticket.time_in_force not in ("day", "gtc")):
-        raise unprocessable("extended hours order must be DAY or GTC limit orders")
-    if ticket.notional is not None or (ticket.qty is not None and ticket.qty % 1):
-        if ticket.time_in_force != "day":
-            raise unprocessable("fractional orders must be DAY orders")
-        if ticket.order_class:
-            raise unprocessable("fractional orders must be simple orders")
-    if not ticket.order_class:
+def _check_trail(ticket: Ticket) -> None:
+    price, percent = ticket.trail_price, ticket.trail_percent
+    if ticket.type != TRAILING_STOP:
+        if price is not None or percent is not None:
+            raise bad_parameter("only trailing stop orders have a trail_price or trail_percent")
         return
-    if ticket.time_in_force not in ("day", "gtc") or ticket.extended_hours:
-        raise unprocessable(f"{ticket.order_class} orders must be DAY or GTC orders in regular hours")
-    _check_legs_present(ticket)
-    exit_side = BUY if ticket.side == SELL else SELL
-    _check_legs(exit_side if ticket.order_class != OCO else ticket.side, ticket, base)
-
-
-def _check_legs_present(ticket: Ticket) -> None:
-    if ticket.order_class == OTO:
-        if (ticket.take_profit is None) == (ticket.stop_loss is None):
-            raise unprocessable("oto orders require exactly one of take_profit.limit_price and stop_loss.stop_price")
-        return
-    if ticket.order_class == BRACKET and ticket.take_profit is None:
-        raise bad_parameter("bracket orders require take_profit.limit_price")
-    if ticket.stop_loss is None:
-        raise bad_parameter(f"{ticket.order_class} orders require stop_loss.stop_price")
-    if ticket.order_class == OCO and ticket.type != LIMIT:
-        raise unprocessable("oco orders must be limit orders")
-
-
-def _check_legs(exit_side: str, ticket: Ticket, base: Decimal) -> None:
-    """Both legs on their side of the base price, a cent away at least; mirrored for short entries."""
-    profit = ticket.take_profit if ticket.order_class != OCO else ticket.limit_price
-    stop = ticket.stop_loss
-    up = exit_side == SELL
-    if profit is not None and stop is not None and (profit <= stop if up else profit >= stop):
-        sign = ">" if up else "<"
-        raise unprocessable(f"take_profit.limit_price must be {sign} stop_loss.stop_price")
-    if ticket.order_class == OCO:
-        profit = None  # an exit's limit may already be marketable
-    context = {"base_price": plain(base)}
-    if profit is not None and (profit < base + CENT if up else profit > base - CENT):
-        rule = ">= base_price + 0.01" if up else "<= base_price - 0.01"
-        raise unprocessable(f"take_profit.limit_price must be {rule}", **context)
-    if stop is not None and (stop > base - CENT if up else stop < base + CENT):
-        rule = "<= base_price - 0.01" if up else ">= base_price + 0.01"
-        raise unprocessable(f"stop_loss.stop_price must be {rule}", **context)
+    if (price is None) == (percent is None):
+        raise bad_parameter("trailing stop orders must specify one of trail_price or trail_percent")
+    if price is not None and price <= 0:
+        raise bad_parameter("trail_price must be > 0")
+    if percent is not None and percent < TRAIL_PERCENT_MIN:
+        raise bad_parameter("trail_percent must be >= 0.1")

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from gambler_ai.errors import ConfigError
+from gambler_ai.exchange.desk.option_tickets import check_request, is_option_request
 from gambler_ai.exchange.desk.tickets import parse_ticket
 from gambler_ai.exchange.faults.kinds import ACCOUNT_RESET, HAND
 from gambler_ai.exchange.numbers import parse_decimal
-from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.refusal import Refusal
 
 HANDS = ("order", "cancel", "replace", "close")
@@ -47,7 +47,7 @@ def _check_hand(row: Mapping[str, Any]) -> None:
         raise ConfigError('"changes" is an object with what to replace, and "replace" says in which order')
     if "order" in row:
         try:
-            parse_ticket(row["order"])
+            (check_request if is_option_request(row["order"]) else parse_ticket)(row["order"])
         except Refusal as refusal:
             raise ConfigError(f'"order" is what POST /v2/orders takes: {refusal.message}') from None
         return
@@ -68,8 +68,8 @@ def cash_of(row: Mapping[str, Any], default: Decimal) -> Decimal:
 
 
 def _check_split(row: Mapping[str, Any]) -> None:
-    if row.get("symbol") not in ASSETS:
-        raise ConfigError(f'"symbol" is one of {", ".join(ASSETS)}')
+    if not isinstance(row.get("symbol"), str):
+        raise ConfigError('"symbol" is one that is listed')
     if row.get("orders", ADJUST) not in TREATMENTS:
         raise ConfigError(f'"orders" is one of {", ".join(TREATMENTS)}')
     ratio_of(row)

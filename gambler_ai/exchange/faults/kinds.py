@@ -69,6 +69,9 @@ KINDS: dict[str, Kind] = {
     "429_headers": Kind(
         UNHANDLED, "HTTP 429 with X-RateLimit-* and Retry-After of `seconds`; nothing is done", seconds=60.0
     ),
+    "401_bare": Kind(UNHANDLED, "HTTP 401 with a message and no code; nothing is done"),
+    "401_html": Kind(UNHANDLED, "HTTP 401 with an HTML page; nothing is done"),
+    "403_bare": Kind(UNHANDLED, "HTTP 403 with a message and no code; nothing is done"),
     "reset": Kind(UNHANDLED, "the connection drops before anything is done"),
     "garbage": Kind(UNHANDLED, "HTTP 200 with a piece of JSON; nothing is done"),
     "hang_unhandled": Kind(UNHANDLED, "no answer for `seconds` (wall), then a reset; nothing is done", seconds=60.0),
@@ -120,6 +123,7 @@ KINDS: dict[str, Kind] = {
     "activity_disorder": Kind(SPOILED, "the activities of a page in another order", *_FILLS),
     # market data
     "stale": Kind(INSIDE, "bars, trades and quotes are those of `seconds` ago", *_DATA, seconds=600.0),
+    "no_sip": Kind(INSIDE, "a plan without sip: 403 for the last 15 minutes of `feed=sip`, as for no `feed`", *_DATA),
     "bars_gap": Kind(SPOILED, "about half of the bars are missing", *_DATA),
     "bars_twice": Kind(SPOILED, "each bar twice", *_DATA),
     "bars_future": Kind(SPOILED, "a bar more, `seconds` after the newest", *_DATA, seconds=3600.0),
@@ -132,7 +136,10 @@ KINDS: dict[str, Kind] = {
     STREAM_MUTE: Kind(
         STREAM, "it stands, answers pings and says nothing for `seconds`, or for good", seconds=FOREVER, more=PIECES
     ),
-    STREAM_REFUSE: Kind(STREAM, "refused where `at` says: `connect` (HTTP 503) or `auth`", more=("at",)),
+    STREAM_REFUSE: Kind(
+        STREAM, "refused where `at` says: `connect` (HTTP 503), `auth`; of market data also `plan` (error 409), `v2`"
+        " (408) and `internal` (500)", more=("at",),
+    ),
     STREAM_REPEAT: Kind(STREAM, "a message twice", more=PIECES),
     STREAM_DROP: Kind(STREAM, "a message is lost", more=PIECES),
     STREAM_SWAP: Kind(STREAM, "a message comes after the next one", more=PIECES),

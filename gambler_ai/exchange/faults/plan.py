@@ -30,6 +30,8 @@ from gambler_ai.exchange.faults.spoil import PRICES
 
 TRADE_UPDATES, DATA = "trade_updates", "data"  # the streams, as a plan names them
 CONNECT, AUTH = "connect", "auth"  # where stream_refuse says no
+PLAN, V2, INTERNAL = "plan", "v2", "internal"  # the same, of market data: errors 409, 408 and 500
+REFUSED_AT = (CONNECT, AUTH, PLAN, V2, INTERNAL)
 SHOWN_MAX = 40  # of what was written wrong
 MAX_FAULTS = 1000  # a plan is written by a person or a test
 _NOT_REQUEST = ("method", "path", "contains")
@@ -77,8 +79,8 @@ class Fault:
         if kind.group == INSIDE and (self.method != kind.method or not self.path.startswith(kind.path)):
             raise ConfigError(f"a fault of kind {name} acts on {kind.method} {kind.path} and on nothing else")
         self.stream, self.at = str(row.get("stream") or ""), str(row.get("at") or CONNECT)
-        if self.stream not in ("", TRADE_UPDATES, DATA) or self.at not in (CONNECT, AUTH):
-            raise ConfigError(f'"stream" is {TRADE_UPDATES} or {DATA}, "at" is {CONNECT} or {AUTH}')
+        if self.stream not in ("", TRADE_UPDATES, DATA) or self.at not in REFUSED_AT:
+            raise ConfigError(f'"stream" is {TRADE_UPDATES} or {DATA}, "at" is one of {", ".join(REFUSED_AT)}')
         self.price = str(row.get("price") or "")
         if name == BAD_PRICE and self.price not in PRICES:
             raise ConfigError(f'"price" is one of {", ".join(PRICES)}')

@@ -23,13 +23,16 @@ class Canned(NamedTuple):
 
 
 _TIMEOUT = Canned(504, _JSON, b'{"code":50410000,"message":"gateway timeout"}')
-_LIMITED = b'{"code":42910000,"message":"rate limit exceeded"}'
+RATE_LIMITED = b'{"code":42910000,"message":"rate limit exceeded"}'
 CANNED: dict[str, Canned] = {
     "500": Canned(500, _JSON, b'{"code":50010000,"message":"internal server error"}'),
     "500_html": Canned(500, _HTML, _page("500 Internal Server Error")),
     "502_html": Canned(502, _HTML, _page("502 Bad Gateway")),
     "503_html": Canned(503, _HTML, _page("503 Service Temporarily Unavailable")),
-    "429": Canned(429, _JSON, _LIMITED),
+    "429": Canned(429, _JSON, RATE_LIMITED),
+    "401_bare": Canned(401, _JSON, b'{"message":"unauthorized."}'),
+    "401_html": Canned(401, _HTML, _page("401 Authorization Required")),
+    "403_bare": Canned(403, _JSON, b'{"message":"forbidden."}'),
     "garbage": Canned(200, _JSON, b'{"id": "61e6'),
     "late_arrival": _TIMEOUT,
     "504_after": _TIMEOUT,
@@ -45,4 +48,4 @@ def rate_limited(seconds: float, now_us: int) -> Canned:
         (b"x-ratelimit-limit", b"200"), (b"x-ratelimit-remaining", b"0"), (b"x-ratelimit-reset", b"%d" % reset),
         (b"retry-after", b"%d" % round(seconds)),
     )  # fmt: skip
-    return Canned(429, _JSON, _LIMITED, headers)
+    return Canned(429, _JSON, RATE_LIMITED, headers)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gambler_ai.exchange.hashing import make_uuid
 
-REAL, SYNTHETIC = "real-daily", "synthetic"
+REAL, SYNTHETIC, USER = "real-daily", "synthetic", "user"  # where prices come from
 
 
 class Asset(NamedTuple):
@@ -20,10 +20,18 @@ class Asset(NamedTuple):
     series: str
     start: float = 0.0
     daily: float = 0.0
+    fractionable: bool = True
+    shortable: bool = True
+    easy_to_borrow: bool = True
 
     @property
     def id(self) -> str:
-        return make_uuid("asset", self.symbol)
+        return asset_id(self.symbol)
+
+
+def asset_id(symbol: str) -> str:
+    """The same for ever, in every exchange."""
+    return make_uuid("asset", symbol)
 
 
 _ROWS = (
@@ -40,10 +48,21 @@ _ROWS = (
     Asset("AMZN", "Amazon.com, Inc. Common Stock", "NASDAQ", SYNTHETIC, "AMZN", 150.0, 0.020),
     Asset("META", "Meta Platforms, Inc. Class A Common Stock", "NASDAQ", SYNTHETIC, "META", 300.0, 0.022),
     Asset("SPY", "SPDR S&P 500 ETF Trust", "ARCA", SYNTHETIC, "SPY", 400.0, 0.010),
+    # A share that is as dear as this one is traded whole, and nobody lends it.
+    Asset(
+        "BRK.A",
+        "Berkshire Hathaway Inc. Class A",
+        "NYSE",
+        SYNTHETIC,
+        "BRK.A",
+        120_000.0,
+        0.012,
+        fractionable=False,
+        easy_to_borrow=False,
+    ),
     Asset("QQQ", "Invesco QQQ Trust, Series 1", "NASDAQ", SYNTHETIC, "QQQ", 350.0, 0.013),
 )
 ASSETS = {row.symbol: row for row in _ROWS}
-ASSETS_BY_ID = {row.id: row for row in _ROWS}
 
 # (series, first day at the new price): new shares for one old. The prices are as traded, so a position held over such
 # a day is multiplied (`deeds`).
@@ -52,7 +71,3 @@ SPLITS = {
     ("AAPL", date(2005, 2, 28)): 2,
     ("MSFT", date(2003, 2, 18)): 2,
 }
-
-
-def find_asset(symbol_or_id: str) -> Asset | None:
-    return ASSETS.get(symbol_or_id.upper()) or ASSETS_BY_ID.get(symbol_or_id.lower())

@@ -28,6 +28,11 @@ class DailyBars:
         self.ohlcv = ohlcv
         self.index_of = {day: index for index, day in enumerate(days)}
 
+    def on(self, days: Sequence[date]) -> DailyBars:
+        """Those of these days that there are."""
+        rows = [self.index_of[day] for day in days if day in self.index_of]
+        return DailyBars([self.days[row] for row in rows], self.ohlcv[rows])
+
 
 @cache
 def _text_by_symbol() -> dict[str, list[str]]:

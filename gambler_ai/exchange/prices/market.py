@@ -5,36 +5,53 @@ for.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from gambler_ai.exchange.hashing import key
-from gambler_ai.exchange.instants import MINUTE, SECOND, new_york
-from gambler_ai.exchange.prices.assets import ASSETS, REAL, SPLITS, Asset
+from gambler_ai.exchange.instants import MINUTE, SECOND
+from gambler_ai.exchange.prices import bars, extended
+from gambler_ai.exchange.prices.assets import USER
+from gambler_ai.exchange.prices.bars import Bar, Columns, Minutes
 from gambler_ai.exchange.prices.bridge import TICK_SECONDS, TICKS_A_MINUTE, Day, spread_day
-from gambler_ai.exchange.prices.daily import CENT, DailyBars, market_days, real_bars, split_bars, synthetic_bars
-from gambler_ai.exchange.prices.sessions import Session, Sessions
+from gambler_ai.exchange.prices.daily import CENT, DailyBars
+from gambler_ai.exchange.prices.extended import Trades
+from gambler_ai.exchange.prices.listing import Listing
+from gambler_ai.exchange.prices.own import OwnMarket, trades_of
+from gambler_ai.exchange.prices.sessions import Session
 
 MAX_CACHED_DAYS = 512  # about 16 KB each: 8 MB
-MAX_CACHED_BARS = 32  # days of bars of one size, about 60 KB each: 2 MB
+MAX_CACHED_TRADES = 128  # whole days of single trades, and of minutes; about 45 KB each: 12 MB
+_THIN_CENTS = 5  # a quote outside regular hours is this many times as wide
+
+V = TypeVar("V")
 
 
-class Bar(NamedTuple):
-    """One bar; prices in ten-thousandths; ``vwap`` too. ``end_us`` is when it is closed."""
+class Cache(OrderedDict[Hashable, V]):
+    """What was computed last; the oldest goes first."""
 
-    start_us: int
-    end_us: int
-    open: int
-    high: int
-    low: int
-    close: int
-    volume: int
-    trades: int
-    vwap: int
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def get_or(self, place: Hashable, compute: Callable[[], V]) -> V:
+        found = self.get(place)
+        if found is not None:
+            self.move_to_end(place)
+            return found
+        made = self[place] = compute()
+        if len(self) > self.limit:
+            self.popitem(last=False)
+        return made
+
+    def forget(self, series: str) -> None:
+        """All places that begin with this series."""
+        for place in [place for place in self if isinstance(place, tuple) and place[0] == series]:
+            del self[place]
 
 
 class Tick(NamedTuple):
@@ -45,181 +62,193 @@ class Tick(NamedTuple):
     bid: int
     ask: int
     size: int
+    regular: bool = True  # of regular hours; else pre-market or after-hours
 
 
-def quote_around(last: int) -> tuple[int, int]:
-    """Bid and ask: a cent, or one basis point where that is more, on each side, in whole cents."""
-    half = max(CENT, last // 10_000 // CENT * CENT)
+def quote_around(last: int, *, regular: bool = True) -> tuple[int, int]:
+    """Bid and ask: a cent, or one basis point where that is more, on each side, in whole cents; five times as much
+    outside regular hours.
+    """
+    half = max(CENT, last // 10_000 // CENT * CENT) * (1 if regular else _THIN_CENTS)
     bid = max((last - half) // CENT * CENT, CENT)
     return bid, -((-last - half) // CENT) * CENT
 
 
-def tick_instant(session: Session, index: int) -> int:
-    minute, part = divmod(index, TICKS_A_MINUTE)
-    return session.open_us + minute * MINUTE + TICK_SECONDS[part] * SECOND
+class Market(Listing):
+    """Prices are a function of (seed, symbol, day): nothing is stored, bounded caches keep what was computed."""
 
-
-def ticks_until(session: Session, us: int) -> int:
-    """How many ticks of the session have happened by ``us``, that instant included."""
-    if us < session.open_us:
-        return 0
-    minute, rest = divmod(us - session.open_us, MINUTE)
-    if minute >= session.minutes:
-        return session.minutes * TICKS_A_MINUTE
-    return minute * TICKS_A_MINUTE + sum(rest >= second * SECOND for second in TICK_SECONDS)
-
-
-class Market:
-    """Prices are a function of (seed, symbol, day): nothing is stored, a bounded cache keeps what was
-    computed.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self.sessions = Sessions(market_days())
-        self._daily: dict[str, DailyBars] = {}
-        self._days: OrderedDict[tuple[str, date], Day] = OrderedDict()
-        self._splits: dict[str, list[tuple[date, Decimal]]] = {}
-        self._bars: OrderedDict[tuple[str, date, int], tuple[Bar, ...]] = OrderedDict()
-
-    @property
-    def last_day(self) -> date:
-        """After this day's close the market stays closed: the data end."""
-        return self.sessions.days[-1]
-
-    def label(self, symbol: str) -> str:
-        """``real-daily`` or ``synthetic``. Raises KeyError for a symbol that is not listed."""
-        return ASSETS[symbol].label
-
-    def labels(self) -> dict[str, str]:
-        return {symbol: asset.label for symbol, asset in ASSETS.items()}
-
-    def daily(self, symbol: str) -> DailyBars:
-        asset: Asset = ASSETS[symbol]
-        found = self._daily.get(asset.series)
-        if found is None:
-            if asset.label == REAL:
-                found = real_bars(asset.series)
-            else:
-                days = self.sessions.days
-                found = synthetic_bars(self._seed, asset.series, days, start=asset.start, daily=asset.daily)
-            for day, ratio in self._splits.get(asset.series, ()):
-                found = split_bars(found, day, ratio)
-            self._daily[asset.series] = found
-        return found
+    def __init__(self, seed: int, own: OwnMarket | None = None) -> None:
+        super().__init__(seed, own)
+        self._days: Cache[Day] = Cache(MAX_CACHED_DAYS)
+        limit = max(MAX_CACHED_TRADES, 2 * len(self.assets))  # a stream of all symbols goes through them by turns
+        self._trades: Cache[Trades] = Cache(limit)
+        self._minutes: Cache[Minutes] = Cache(limit)
 
     def split(self, series: str, day: date, ratio: Decimal) -> None:
-        """From this day on its shares are others, and its prices with them."""
-        self._splits.setdefault(series, []).append((day, ratio))
-        self._daily.pop(series, None)
-        for spread in [spread for spread in self._days if spread[0] == series]:
-            del self._days[spread]
-        for cut in [cut for cut in self._bars if cut[0] == series]:
-            del self._bars[cut]
+        super().split(series, day, ratio)
+        for cache in (self._days, self._trades, self._minutes):
+            cache.forget(series)
 
     def day(self, symbol: str, session: Session) -> Day | None:
-        """The ticks of a session; None when the symbol did not trade that day."""
-        place = (ASSETS[symbol].series, session.day)
-        found = self._days.get(place)
-        if found is not None:
-            self._days.move_to_end(place)
-            return found
-        bars = self.daily(symbol)
-        row = bars.index_of.get(session.day)
+        """The ticks of a regular session; None when the symbol did not trade that day."""
+        series = self.assets[symbol].series
+        daily = self.daily(symbol)
+        row = daily.index_of.get(session.day)
         if row is None:
             return None
-        open_, high, low, close, volume = bars.ohlcv[row].tolist()
-        seed = key(self._seed, "bridge", *place)
-        found = self._days[place] = spread_day(seed, (open_, high, low, close), volume, session.minutes)
-        if len(self._days) > MAX_CACHED_DAYS:
-            self._days.popitem(last=False)
-        return found
 
-    def listed(self, symbol: str, us: int) -> bool:
-        """Does it trade now: it has had a price, and the data have not ended?"""
-        bars = self.daily(symbol)
-        index = self.sessions.first_index_closing_after(us)
-        return index is not None and bars.days[0] <= self.sessions.days[index] <= bars.days[-1]
+        def spread() -> Day:
+            open_, high, low, close, volume = daily.ohlcv[row].tolist()
+            seed = key(self.seed, "bridge", series, session.day)
+            return spread_day(seed, (open_, high, low, close), volume, session.minutes)
+
+        return self._days.get_or((series, session.day), spread)
+
+    def trades(self, symbol: str, session: Session) -> Trades | None:
+        """Every trade of a day, pre-market and after-hours too; None when the symbol did not trade that day."""
+        told = self._told_minutes(symbol, session)
+        if told is not None:
+            return self._trades.get_or((self.assets[symbol].series, session.day), lambda: trades_of(told))
+        day = self.day(symbol, session)
+        if day is None:
+            return None
+
+        def whole() -> Trades:
+            before, after = self._around(symbol, session)
+            return extended.joined((before, regular_trades(day, session), after))
+
+        return self._trades.get_or((self.assets[symbol].series, session.day), whole)
+
+    def _told_minutes(self, symbol: str, session: Session) -> Minutes | None:
+        """Those of the user's own minute bars, in the shares of the day. Nothing is made up beside them."""
+        asset = self.assets[symbol]
+        if self.own is None or asset.label != USER:
+            return None
+        minutes = self.own.symbols[symbol].minutes.get(session.day)
+        factor = 1.0
+        for on, ratio in self._splits.get(asset.series, ()):
+            factor *= float(ratio) if session.day >= on else 1.0
+        return minutes if minutes is None or factor == 1.0 else minutes.scaled(factor)
+
+    def _around(self, symbol: str, session: Session) -> tuple[Trades, Trades]:
+        """What is traded before the open and after the close."""
+        daily, series = self.daily(symbol), self.assets[symbol].series
+        row = daily.index_of[session.day]
+        open_, high, low, close, volume = daily.ohlcv[row].tolist()
+        bar = (open_, high, low, close)
+        before = float(self._evening_before(symbol, row, open_))
+        minutes = (session.open_us - session.session_open_us) // MINUTE
+        seed = key(self.seed, "pre-market", series, session.day)
+        return (
+            extended.pre_market(seed, before, bar, volume, session.session_open_us, minutes),
+            self._evening(series, daily, row, session),
+        )
+
+    def _evening(self, series: str, daily: DailyBars, row: int, session: Session) -> Trades:
+        open_, high, low, close, volume = daily.ohlcv[row].tolist()
+        seed = key(self.seed, "after-hours", series, session.day)
+        minutes = (session.session_close_us - session.close_us) // MINUTE
+        return extended.after_hours(seed, (open_, high, low, close), volume, session.close_us, minutes)
+
+    def _evening_before(self, symbol: str, row: int, otherwise: int) -> int:
+        """The last trade of the day before, in the shares of this day."""
+        if row == 0:
+            return otherwise
+        daily, series = self.daily(symbol), self.assets[symbol].series
+        eve, today = daily.days[row - 1], daily.days[row]
+        session = self.sessions.on(eve)
+        last = int(self._evening(series, daily, row - 1, session).prices[-1])
+        for day, ratio in self.splits(series):
+            if eve < day <= today:
+                last = round(last / ratio)
+        return last
 
     def tick(self, symbol: str, us: int) -> Tick | None:
-        """The last trade at or before ``us``; None when there never was one."""
-        index = self.sessions.last_index_opened_by(us)
-        while index is not None and index >= 0:
+        """The last trade at or before ``us``, of whatever hours; None when there never was one."""
+        index = self.sessions.last_index_opened_by(us, extended=True)
+        first = self.daily(symbol).days[0]
+        while index is not None and index >= 0 and self.sessions.days[index] >= first:
             session = self.sessions.session(index)
-            day = self.day(symbol, session)
-            if day is not None:
-                place = ticks_until(session, us) - 1
-                last = int(day.prices[place])
-                bid, ask = quote_around(last)
-                size = max(1, int(day.volumes[place // TICKS_A_MINUTE]) // TICKS_A_MINUTE)
-                return Tick(tick_instant(session, place), last, bid, ask, size)
-            if self.daily(symbol).days[0] > session.day:
-                return None
+            trades = self.trades(symbol, session)
+            if trades is not None:
+                place = int(np.searchsorted(trades.at_us, us, side="right")) - 1
+                if place >= 0:
+                    return _tick(session, *(int(column[place]) for column in trades))
             index -= 1
         return None
 
-    def last_close(self, symbol: str, us: int) -> int | None:
-        """The close of the newest session that had closed when the New York day of ``us`` began."""
-        index = self.sessions.last_index_opened_by(us)
-        if index is not None and self.sessions.session(index).day == new_york(us).date():
-            index -= 1
-        bars = self.daily(symbol)
-        while index is not None and index >= 0:
-            row = bars.index_of.get(self.sessions.days[index])
-            if row is not None:
-                return self._adjusted(symbol, int(bars.ohlcv[row, 3]), self.sessions.days[index], us)
-            if bars.days[0] > self.sessions.days[index]:
-                return None
-            index -= 1
-        return None
+    def ticks(self, symbol: str, session: Session, after_us: int, until_us: int) -> Iterator[Tick]:
+        """The trades of a day from one instant (excluded) to another (included), oldest first."""
+        trades = self.trades(symbol, session)
+        if trades is None:
+            return
+        span = slice(*np.searchsorted(trades.at_us, (after_us, until_us), side="right").tolist())
+        for row in zip(*(column[span].tolist() for column in trades), strict=True):
+            yield _tick(session, *row)
 
-    def _adjusted(self, symbol: str, close: int, day: date, us: int) -> int:
-        """A day's close in the shares of an instant: what has been split between the two counts."""
-        today, series = new_york(us).date(), ASSETS[symbol].series
-        real = [(on, Decimal(ratio)) for (name, on), ratio in SPLITS.items() if name == series]
-        for on, ratio in (*real, *self._splits.get(series, ())):
-            opens_us = self.sessions.session(self.sessions.days.index(on)).open_us
-            if day < on <= today and us >= opens_us - 1:
-                close = round(close / ratio)
-        return close
+    def minutes(self, symbol: str, session: Session) -> Minutes | None:
+        """The minutes of a day, pre-market and after-hours too; None when the symbol did not trade that day."""
+        told = self._told_minutes(symbol, session)
+        if told is not None:
+            return told
+        day = self.day(symbol, session)
+        if day is None:
+            return None
+
+        def whole() -> Minutes:
+            before, after = map(bars.traded_minutes, self._around(symbol, session))
+            return bars.joined_minutes((before, bars.regular_minutes(day, session), after))
+
+        return self._minutes.get_or((self.assets[symbol].series, session.day), whole)
+
+    def columns(self, symbol: str, session: Session, size: int = 1) -> Columns:
+        """Bars of ``size`` minutes, on the marks of the clock in New York, of the whole day."""
+        minutes = self.minutes(symbol, session)
+        if minutes is None:
+            return bars.columns_of(())
+        return bars.cut(minutes, size, session.start_us, session.session_close_us)
 
     def minute_bars(self, symbol: str, session: Session, size: int = 1) -> Sequence[Bar]:
-        """Bars of ``size`` minutes, on the marks of the clock in New York, cut to the session."""
-        place = (ASSETS[symbol].series, session.day, size)
-        found = self._bars.get(place)
-        if found is None:
-            day = self.day(symbol, session)
-            found = self._bars[place] = tuple(_minute_bars(day, session, size)) if day is not None else ()
-            if len(self._bars) > MAX_CACHED_BARS:
-                self._bars.popitem(last=False)
-        return found
+        """The same of the regular session alone, and cut to it."""
+        minutes = self.minutes(symbol, session)
+        if minutes is None:
+            return ()
+        regular = minutes.between(session.open_us, session.close_us)
+        return tuple(bars.cut(regular, size, session.start_us, session.close_us).rows())
 
-    def daily_bar(self, symbol: str, session: Session) -> Bar | None:
-        bars = self.daily(symbol)
-        row = bars.index_of.get(session.day)
-        if row is None:
+    def last_minute(self, symbol: str, us: int) -> Bar | None:
+        """The newest minute that has closed, of whatever hours."""
+        index, first = self.sessions.last_index_opened_by(us, extended=True), self.daily(symbol).days[0]
+        while index is not None and index >= 0 and self.sessions.days[index] >= first:
+            session = self.sessions.session(index)
+            minutes = self.minutes(symbol, session)
+            if minutes is not None:
+                place = int(np.searchsorted(minutes.start_us, us - MINUTE, side="right"))
+                if place:
+                    return bars.minute_rows(Minutes._make(column[place - 1 : place] for column in minutes))[0]
+            index -= 1
+        return None
+
+    def day_so_far(self, symbol: str, session: Session, us: int) -> Bar | None:
+        """A day's bar of the regular minutes that have closed; None before the first."""
+        minutes = self.minutes(symbol, session)
+        regular = minutes.between(session.open_us, min(session.close_us, us - MINUTE + 1)) if minutes else None
+        if regular is None or not regular.start_us.size:
             return None
-        open_, high, low, close, volume = bars.ohlcv[row].tolist()
-        vwap = (open_ + high + low + close) // 4
-        return Bar(session.start_us, session.close_us, open_, high, low, close, volume, max(1, volume // 150), vwap)
+        return next(bars.cut(regular, 24 * 60, session.start_us, us).rows())._replace(start_us=session.start_us)
 
 
-def _minute_bars(day: Day, session: Session, size: int) -> list[Bar]:
-    prices = day.prices.reshape(-1, TICKS_A_MINUTE)
-    lead = (session.open_us - session.start_us) // MINUTE % size
-    edges = [0, *range(size - lead, session.minutes, size)]
-    starts = np.array(edges)
-    highs = np.maximum.reduceat(prices.max(axis=1), starts).tolist()
-    lows = np.minimum.reduceat(prices.min(axis=1), starts).tolist()
-    volumes = np.add.reduceat(day.volumes, starts).tolist()
-    value = np.add.reduceat(prices.mean(axis=1) * day.volumes, starts).tolist()
-    bars: list[Bar] = []
-    for place, first in enumerate(edges):
-        last = edges[place + 1] if place + 1 < len(edges) else session.minutes
-        open_, close, volume = int(prices[first, 0]), int(prices[last - 1, -1]), volumes[place]
-        vwap = round(value[place] / volume) if volume else close
-        begin = session.open_us + (first - (lead if place == 0 else 0)) * MINUTE
-        end = session.open_us + last * MINUTE
-        trades = max((last - first) * TICKS_A_MINUTE, volume // 150)
-        bars.append(Bar(begin, end, open_, highs[place], lows[place], close, volume, trades, vwap))
-    return bars
+_OFFSETS = np.array(TICK_SECONDS, dtype=np.int64) * SECOND
+
+
+def regular_trades(day: Day, session: Session) -> Trades:
+    """Four trades a minute, which share its volume."""
+    begin = session.open_us + np.arange(session.minutes, dtype=np.int64) * MINUTE
+    sizes = np.repeat(day.volumes // TICKS_A_MINUTE, TICKS_A_MINUTE)
+    sizes[TICKS_A_MINUTE - 1 :: TICKS_A_MINUTE] += day.volumes % TICKS_A_MINUTE
+    return Trades((begin[:, None] + _OFFSETS).ravel(), day.prices, np.maximum(sizes, 1))
+
+
+def _tick(session: Session, at_us: int, last: int, size: int) -> Tick:
+    regular = session.open_us <= at_us < session.close_us
+    return Tick(at_us, last, *quote_around(last, regular=regular), size, regular)

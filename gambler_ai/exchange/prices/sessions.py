@@ -5,7 +5,7 @@ answers.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -28,8 +28,17 @@ CALENDAR_FIRST, CALENDAR_LAST = (
 )  # sessions both; what /v2/calendar can tell
 
 
+PRE_MARKET, REGULAR, AFTER_HOURS, CLOSED = "pre-market", "regular", "after-hours", "closed"
+REGULAR_MINUTES, EARLY_MINUTES = 390, 210
+_PRE_MARKET = 330 * MINUTE  # from 4:00 to 9:30
+_AFTER_HOURS = 240 * MINUTE  # from 16:00 to 20:00; after a 13:00 close to 17:00, as Alpaca's calendar has it
+
+
 class Session(NamedTuple):
-    """One regular session; ``start_us`` is midnight in New York, when a day's figures roll over."""
+    """One trading day; ``start_us`` is midnight in New York, when its figures roll over. The regular session opens at
+    ``open_us`` and closes at ``close_us``; ``session_open_us`` and ``session_close_us`` are the edges of what is around
+    it, pre-market and after-hours (BEHAVIOUR 2, "calendar").
+    """
 
     day: date
     start_us: int
@@ -37,10 +46,26 @@ class Session(NamedTuple):
     close_us: int
     minutes: int
 
+    @property
+    def session_open_us(self) -> int:
+        return self.open_us - _PRE_MARKET
+
+    @property
+    def session_close_us(self) -> int:
+        return self.close_us + _AFTER_HOURS
+
+    def phase(self, us: int) -> str:
+        """``pre-market``, ``regular``, ``after-hours`` or ``closed``. An edge belongs to what begins there."""
+        if self.open_us <= us < self.close_us:
+            return REGULAR
+        if us < self.session_open_us or us >= self.session_close_us:
+            return CLOSED
+        return PRE_MARKET if us < self.open_us else AFTER_HOURS
+
 
 def make_session(day: date, *, early: bool) -> Session:
     open_us = new_york_us(day, 9, 30)
-    minutes = 210 if early else 390
+    minutes = EARLY_MINUTES if early else REGULAR_MINUTES
     return Session(day, new_york_us(day, 0, 0), open_us, open_us + minutes * MINUTE, minutes)
 
 
@@ -52,19 +77,36 @@ def _real_calendar() -> Any:
     return exchange_calendars.get_calendar("XNYS", start=str(CALENDAR_FIRST), end=str(CALENDAR_LAST))
 
 
+def real_sessions(first: date, last: date) -> list[Session]:
+    """New York's trading days from ``first`` to ``last``, both included, as the real calendar has them."""
+    calendar = _real_calendar()
+    early = {stamp.date() for stamp in calendar.early_closes}
+    found = [stamp.date() for stamp in calendar.sessions_in_range(str(first), str(last))]
+    return [make_session(day, early=day in early) for day in found]
+
+
 class Sessions:
     """The sessions that have prices, in order, and the real calendar around them."""
 
-    def __init__(self, days: Sequence[date]) -> None:
+    def __init__(self, days: Sequence[date], early: Collection[str] = EARLY_CLOSES) -> None:
+        """``early`` are the days, as ISO text, that close at 13:00."""
         self.days = list(days)
+        self._early = early
         self._cache: dict[int, Session] = {}
 
     def session(self, index: int) -> Session:
         found = self._cache.get(index)
         if found is None:
             day = self.days[index]
-            found = self._cache[index] = make_session(day, early=day.isoformat() in EARLY_CLOSES)
+            found = self._cache[index] = make_session(day, early=day.isoformat() in self._early)
         return found
+
+    def on(self, day: date) -> Session:
+        """Raises ValueError when there is none that day."""
+        index = bisect_left(self.days, day)
+        if self.days[index : index + 1] != [day]:
+            raise ValueError(f"{day} is no trading day of this market")
+        return self.session(index)
 
     def first_index_closing_after(self, us: int) -> int | None:
         """The session under way or next at ``us``; None when the prices have ended."""
@@ -73,18 +115,33 @@ class Sessions:
             index += 1
         return index if index < len(self.days) else None
 
-    def last_index_opened_by(self, us: int) -> int | None:
-        """The newest session that has opened by ``us``; None before the first."""
+    def first_index_ending_after(self, us: int) -> int | None:
+        """As ``first_index_closing_after``, but a day lasts until the end of its after-hours."""
+        index = bisect_left(self.days, new_york(us).date())
+        if index < len(self.days) and self.session(index).session_close_us <= us:
+            index += 1
+        return index if index < len(self.days) else None
+
+    def last_index_opened_by(self, us: int, *, extended: bool = False) -> int | None:
+        """The newest session that has opened by ``us``, or its pre-market if ``extended``; None before the first."""
         index = bisect_left(self.days, new_york(us).date() + timedelta(days=1)) - 1
-        if index >= 0 and self.session(index).open_us > us:
-            index -= 1
+        if index >= 0:
+            session = self.session(index)
+            if (session.session_open_us if extended else session.open_us) > us:
+                index -= 1
         return index if index >= 0 else None
 
     def is_open(self, us: int) -> bool:
-        index = self.first_index_closing_after(us)
-        return index is not None and self.session(index).open_us <= us
+        """In regular hours?"""
+        return self.phase(us) == REGULAR
+
+    def phase(self, us: int) -> str:
+        """What part of a trading day ``us`` lies in: see ``Session.phase``."""
+        index = self.first_index_ending_after(us)
+        return CLOSED if index is None else self.session(index).phase(us)
 
     def closed_for_good(self, us: int) -> bool:
+        """No regular session comes any more."""
         return us >= self.session(len(self.days) - 1).close_us
 
     def between(self, first: date, last: date) -> list[Session]:
@@ -95,10 +152,7 @@ class Sessions:
         if self.days[0] <= first and last <= self.days[-1]:
             low, high = bisect_left(self.days, first), bisect_left(self.days, last + timedelta(days=1))
             return [self.session(index) for index in range(low, high)]
-        calendar = _real_calendar()
-        early = {stamp.date() for stamp in calendar.early_closes}
-        found = [stamp.date() for stamp in calendar.sessions_in_range(str(first), str(last))]
-        return [make_session(day, early=day in early) for day in found]
+        return real_sessions(first, last)
 
     def next_open_and_close(self, us: int) -> tuple[int, int]:
         """Strictly after ``us``. Beyond the prices these are the real calendar's (BEHAVIOUR 2)."""

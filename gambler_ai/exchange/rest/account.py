@@ -5,11 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gambler_ai.exchange.rest.handling import exchange_of, reply
-from gambler_ai.exchange.rest.queries import (
-    list_activities,
-)
-from gambler_ai.exchange.wire.entities import CONFIGURATIONS
+from gambler_ai.exchange.rest.activities import list_activities
+from gambler_ai.exchange.rest.handling import exchange_of, json_of, reply
+from gambler_ai.exchange.rest.history import portfolio_history
 from gambler_ai.exchange.wire.views import account_entity
 
 
@@ -21,8 +19,24 @@ async def get_account(request: Request) -> Response:
 
 
 async def get_configurations(request: Request) -> Response:
-    del request
-    return reply(CONFIGURATIONS)
+    exchange = exchange_of(request)
+    with exchange.step():
+        settings = exchange.book.account.settings
+    return reply(settings)
+
+
+async def patch_configurations(request: Request) -> Response:
+    exchange, changes = exchange_of(request), await json_of(request)
+    with exchange.step():
+        settings = exchange.desk.configure(changes)
+    return reply(settings)
+
+
+async def get_portfolio_history(request: Request) -> Response:
+    exchange = exchange_of(request)
+    with exchange.step():
+        body = portfolio_history(exchange, request.query_params)
+    return reply(body)
 
 
 async def get_activities(request: Request) -> Response:

@@ -13,10 +13,12 @@ import msgspec
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults.kinds import AFTER_KINDS, SPOILED_KINDS, UNHANDLED_KINDS
 from gambler_ai.exchange.faults.plan import Fault, FaultPlan
-from gambler_ai.exchange.faults.replies import CANNED, Canned, rate_limited
+from gambler_ai.exchange.faults.replies import CANNED, RATE_LIMITED, Canned, rate_limited
 from gambler_ai.exchange.faults.spoil import spoiled
 from gambler_ai.exchange.hashing import make_uuid
 from gambler_ai.exchange.instants import SECOND
+from gambler_ai.exchange.rest.credentials import keys_in
+from gambler_ai.exchange.rest.limiting import RateLimit
 from gambler_ai.exchange.rest.routes import CONTROL_PREFIX
 
 Message = MutableMapping[str, Any]
@@ -51,11 +53,14 @@ class Answer(NamedTuple):
 class Gate:
     """The middleware. In process (``gambler.timeout_s`` in the scope, the client's patience) nothing waits."""
 
-    def __init__(self, app: App, exchange: Exchange, token: str, faults: FaultPlan) -> None:
+    def __init__(
+        self, app: App, exchange: Exchange, token: str, faults: FaultPlan, rate_limit: RateLimit | None = None
+    ) -> None:
         self._app = app
         self._exchange = exchange
         self._token = token
         self._faults = faults
+        self._rate_limit = rate_limit
         self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,11 +71,12 @@ class Gate:
         if not scope["path"].startswith(CONTROL_PREFIX):
             arrived = (self._exchange.clock.monotonic(), scope["method"], scope["path"])
             scope["app"].state.requests.append(arrived)
-        request_id = make_uuid(self._exchange.account_id, "request", self._count).encode()
+        named = [(b"x-request-id", make_uuid(self._exchange.account_id, "request", self._count).encode())]
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                said = {name.lower() for name, _ in message["headers"]}  # a fault may speak of a limit of its own
+                message["headers"] = [*message["headers"], *(header for header in named if header[0] not in said)]
             await send(message)
 
         body = await _read(receive)
@@ -83,6 +89,13 @@ class Gate:
         if refused is not None:
             await _answer(send_named, Canned(401, b"application/json", refused))
             return
+        if self._rate_limit is not None and not scope["path"].startswith(CONTROL_PREFIX):
+            allowed, counted = self._rate_limit.take(scope["path"])
+            named += counted
+            if not allowed:
+                self._note_unhandled(scope, body, 429, "rate limit exceeded")
+                await _answer(send_named, Canned(429, b"application/json", RATE_LIMITED))
+                return
         fault = None if scope["path"].startswith(CONTROL_PREFIX) else self._meet(scope, body)
         await self._handle(scope, body, receive, send_named, fault)
 
@@ -98,8 +111,7 @@ class Gate:
             if (method == "GET" and path.endswith("/clock")) or secrets.compare_digest(given, self._token.encode()):
                 return None
             return b'{"code":40110000,"message":"X-Exchange-Token is missing or wrong"}'
-        key_id, secret = headers.get(b"apca-api-key-id", b""), headers.get(b"apca-api-secret-key", b"")
-        if self._exchange.authorizes(key_id, secret):
+        if self._exchange.authorizes(*keys_in(headers, self._exchange.key_id)):
             return None
         return b'{"code":40110000,"message":"request is not authorized"}'
 
@@ -184,8 +196,8 @@ class Gate:
 
     async def _leave_unhandled(self, scope: Scope, body: bytes, receive: Receive, send: Send, fault: Fault) -> None:
         payload = _order_in(scope, body)
-        if payload is not None:
-            self._note_unhandled(payload, fault)
+        status = 429 if fault.kind == "429_headers" else CANNED[fault.kind].status if fault.kind in CANNED else 0
+        self._note_unhandled(scope, body, status, f"fault {fault.kind}")
         if fault.kind == "late_arrival" and payload is not None:
             self._exchange.deeds.submit_later(payload, round(fault.seconds * SECOND))
         if fault.kind == "hang_unhandled":
@@ -201,12 +213,14 @@ class Gate:
         else:
             await _answer(send, CANNED[fault.kind])
 
-    def _note_unhandled(self, payload: dict[str, Any], fault: Fault) -> None:
+    def _note_unhandled(self, scope: Scope, body: bytes, status: int, outcome: str) -> None:
         """An order that arrived is in the log even when nothing was done with it."""
+        payload = _order_in(scope, body)
+        if payload is None:
+            return
         with self._exchange.step():
             named = payload.get("client_order_id"), payload.get("symbol")
-            status = 429 if fault.kind == "429_headers" else CANNED[fault.kind].status if fault.kind in CANNED else 0
-            self._exchange.log_post(named, status, f"fault {fault.kind}", None)
+            self._exchange.log_post(named, status, outcome, None)
 
 
 def _is_here(scope: Scope) -> bool:

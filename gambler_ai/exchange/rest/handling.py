@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gambler_ai.exchange.desk.desk import Fate
+from gambler_ai.exchange.desk.fates import Fate
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import Fault
 from gambler_ai.exchange.instants import SECOND

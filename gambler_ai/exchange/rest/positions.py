@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gambler_ai.exchange.desk.desk import refusal_row
-from gambler_ai.exchange.prices.assets import find_asset
+from gambler_ai.exchange.desk.option_tickets import symbol_of
+from gambler_ai.exchange.exchange import Exchange
+from gambler_ai.exchange.options.contracts import is_option
 from gambler_ai.exchange.refusal import Refusal, not_found
 from gambler_ai.exchange.rest.handling import exchange_of, fault_of, reply
+from gambler_ai.exchange.rest.params import truth
 from gambler_ai.exchange.rest.queries import (
     list_positions,
     positions_seen,
-    truth,
 )
 from gambler_ai.exchange.wire.views import position_entity
 
@@ -31,10 +35,10 @@ async def get_positions(request: Request) -> Response:
 
 def _symbol(request: Request) -> str:
     name: str = request.path_params["symbol"]
-    asset = find_asset(name)
-    if asset is None:
+    asset, contract = exchange_of(request).market.find_asset(name), symbol_of(name)
+    if asset is None and not contract:
         raise not_found(f"symbol not found: {name}")
-    return asset.symbol
+    return asset.symbol if asset is not None else contract
 
 
 async def get_position(request: Request) -> Response:
@@ -58,12 +62,18 @@ async def delete_position(request: Request) -> Response:
     return reply(entity)
 
 
+def _closing_turn(exchange: Exchange, symbol: str) -> tuple[int, str]:
+    """Short contracts first, then long ones, then shares: what covers something goes after it."""
+    short = exchange.book.position_qty(symbol) < 0
+    return (0 if short else 1) if is_option(symbol) else 2, symbol
+
+
 async def delete_positions(request: Request) -> Response:
     exchange, rows = exchange_of(request), []
     with exchange.step():
         if truth(request.query_params.get("cancel_orders")):
             exchange.desk.cancel_all(exchange.now_us)
-        for symbol in sorted(exchange.book.positions):
+        for symbol in sorted(exchange.book.positions, key=partial(_closing_turn, exchange)):
             try:
                 entity, _ = exchange.submit(exchange.desk.close_payload(symbol, None, None))
                 rows.append({"symbol": symbol, "status": 200, "body": entity})

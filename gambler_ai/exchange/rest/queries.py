@@ -1,59 +1,29 @@
-"""Answers to questions about the account: order lists, positions, activities. Nothing here changes
+"""Answers to questions about the account: order lists and positions. Nothing here changes
 anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from gambler_ai.exchange.desk.accounts import Position, replay
-from gambler_ai.exchange.desk.orders import HELD, Order
+from gambler_ai.exchange.desk.expiry import moves_of
+from gambler_ai.exchange.desk.orders import BUY, HELD, SELL, Order
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.instants import DAY, SECOND, parse_rfc3339
-from gambler_ai.exchange.prices.assets import ASSETS
-from gambler_ai.exchange.refusal import Refusal, bad_parameter
-from gambler_ai.exchange.wire.entities import activity_entity, order_entity, other_activity_entity
+from gambler_ai.exchange.instants import SECOND
+from gambler_ai.exchange.refusal import bad_parameter
+from gambler_ai.exchange.rest.params import Params, count, instant, newest_first, truth
+from gambler_ai.exchange.wire.entities import order_entity
 from gambler_ai.exchange.wire.views import position_entity
 
 ORDERS_LIMIT, ORDERS_MAX = 50, 500
-ACTIVITIES_MAX = 100
-Params = Mapping[str, str]
 
-
-def truth(text: str | None) -> bool:
-    """Booleans in queries arrive as ``true`` or ``True`` (BEHAVIOUR 1)."""
-    return (text or "").lower() in ("true", "1")
-
-
-def _instant(params: Params, name: str) -> int | None:
-    text = params.get(name)
-    if not text:
-        return None
-    try:
-        return parse_rfc3339(text)
-    except (ValueError, OverflowError):
-        raise bad_parameter(f"invalid {name}") from None
-
-
-def _count(params: Params, name: str, default: int, largest: int) -> int:
-    try:
-        count = int(params.get(name) or default)
-    except ValueError:
-        raise bad_parameter(f"invalid {name}") from None
-    if not 1 <= count <= largest:
-        raise bad_parameter(f"{name} must be between 1 and {largest}")
-    return count
-
-
-def _newest_first(params: Params) -> bool:
-    direction = params.get("direction") or "desc"
-    if direction not in ("asc", "desc"):
-        raise bad_parameter("invalid direction")
-    return direction == "desc"
-
-
+OCC_TAIL = 15  # characters
+_ASSET_CLASSES = {
+    "us_equity", "us_option", "crypto", "crypto_perp", "treasury", "corporate", "global_equity", "us_index",
+    "us_equity_chain", "ipo", "all",
+}  # fmt: skip
 _STATUS: dict[str, Callable[[Order], bool]] = {
     # A held leg is listed neither as open nor as closed (BEHAVIOUR 3, "Queries"); ask for all, nested.
     "open": lambda order: order.is_open and order.status != HELD,
@@ -93,9 +63,12 @@ def list_orders(exchange: Exchange, params: Params, sight: Sight = CLEAR) -> lis
     if status not in _STATUS:
         raise bad_parameter("invalid status")
     nested, wanted = truth(params.get("nested")), _STATUS[status]
-    after, until = _instant(params, "after"), _instant(params, "until")
+    after, until = instant(params, "after"), instant(params, "until")
     symbols = {symbol.strip().upper() for symbol in (params.get("symbols") or "").split(",") if symbol.strip()}
-    side, limit = params.get("side"), _count(params, "limit", ORDERS_LIMIT, ORDERS_MAX)
+    side, limit = params.get("side") or "", count(params, "limit", ORDERS_LIMIT, ORDERS_MAX)
+    if side not in ("", BUY, SELL):
+        raise bad_parameter("invalid side")
+    classes = _asset_classes(params)
     book = exchange.book
     pool: Iterable[Order] = book.open_orders() if status == "open" and sight == CLEAR else book.orders.values()
     rows = [
@@ -108,17 +81,33 @@ def list_orders(exchange: Exchange, params: Params, sight: Sight = CLEAR) -> lis
         and (until is None or order.created_us < until)
         and (not symbols or order.symbol in symbols)
         and (not side or order.side == side)
+        and (not classes or _asset_class(order) in classes)
     ]
-    rows.sort(key=lambda order: order.seq, reverse=_newest_first(params))
+    rows.sort(key=lambda order: order.seq, reverse=newest_first(params))
     rows = _cut(exchange, rows, params)[:limit]
     return [entity for order in rows if (entity := sight.entity(exchange, order, nested=nested)) is not None]
 
 
+def _asset_classes(params: Params) -> set[str]:
+    """Those asked for, of all that Alpaca has; empty for every one."""
+    classes = {name.strip() for name in (params.get("asset_class") or "").split(",") if name.strip()}
+    if not classes <= _ASSET_CLASSES:
+        raise bad_parameter("invalid asset_class")
+    return set() if "all" in classes else classes
+
+
+def _asset_class(order: Order) -> str:
+    """A contract's symbol ends with its expiry, kind and strike, 15 characters."""
+    return "us_option" if len(order.symbol) > OCC_TAIL else "us_equity"
+
+
 def _cut(exchange: Exchange, rows: list[Order], params: Params) -> list[Order]:
-    """before_order_id and after_order_id: exclusive of each other, by the time of submission."""
+    """before_order_id and after_order_id: exclusive of each other and of after and until, by the time of submission."""
     before, after = params.get("before_order_id"), params.get("after_order_id")
     if before and after:
         raise bad_parameter("only one of before_order_id and after_order_id is accepted")
+    if (before or after) and (params.get("after") or params.get("until")):
+        raise bad_parameter("before_order_id and after_order_id cannot be combined with after or until")
     if before or after:
         seq = exchange.desk.find(before or after or "").seq
         return [order for order in rows if (order.seq < seq if before else order.seq > seq)]
@@ -134,59 +123,14 @@ def positions_seen(exchange: Exchange, late_s: float | None) -> dict[str, Positi
     edge = exchange.now_us - int(late_s * SECOND)
     splits = [
         (at_us, asset.symbol, ratio) for at_us, series, ratio in exchange.deeds.splits() if at_us <= edge
-        for asset in ASSETS.values() if asset.series == series
+        for asset in exchange.market.assets.values() if asset.series == series
     ]  # fmt: skip
-    return replay((fill for fill in exchange.book.fills if fill.at_us <= edge), splits)
+    fills = [
+        fill for fill in (*exchange.book.fills, *moves_of(exchange.annals, exchange.account_id)) if fill.at_us <= edge
+    ]
+    return replay(sorted(fills, key=lambda fill: fill.at_us), splits)
 
 
 def list_positions(exchange: Exchange, late_s: float | None) -> list[dict[str, Any]]:
     found = positions_seen(exchange, late_s)
     return [position_entity(exchange, found[symbol]) for symbol in sorted(found)]
-
-
-class _Row(NamedTuple):
-    at_us: int
-    seq: int
-    id: str
-    entity: Callable[[], dict[str, Any]]
-
-
-def _activities(exchange: Exchange, types: set[str]) -> list[_Row]:
-    rows: list[_Row] = []
-    if not types or "FILL" in types:
-        rows += [_Row(f.at_us, f.seq, f.id, partial(activity_entity, f)) for f in exchange.book.fills]
-    others = [a for a in exchange.annals.activities if a.account_id == exchange.account_id]
-    rows += [
-        _Row(a.at_us, a.seq, a.id, partial(other_activity_entity, a)) for a in others if not types or a.type in types
-    ]
-    return sorted(rows, key=lambda row: (row.at_us, row.seq))
-
-
-def list_activities(exchange: Exchange, params: Params, only: str | None) -> list[dict[str, Any]]:
-    """Fills and splits; newest first unless told otherwise; ``page_token`` is the last id seen (BEHAVIOUR 5). Raises
-    Refusal.
-    """
-    types = {name for name in (only or params.get("activity_types") or "").upper().split(",") if name}
-    pool = _activities(exchange, types)
-    after, until = _instant(params, "after"), _instant(params, "until")
-    day = _instant(params, "date")
-    size = _count(params, "page_size", ACTIVITIES_MAX, ACTIVITIES_MAX)
-    if day is not None and not params.get("page_size"):
-        size = len(pool) or 1
-    newest_first = _newest_first(params)
-    if newest_first:
-        pool.reverse()
-    token = params.get("page_token")
-    if token:
-        place = next((number for number, row in enumerate(pool) if row.id == token), None)
-        if place is None:
-            raise Refusal(422, 40010001, "invalid page_token")
-        pool = pool[place + 1 :]
-    rows = [
-        row
-        for row in pool
-        if (after is None or row.at_us > after)
-        and (until is None or row.at_us < until)
-        and (day is None or day <= row.at_us < day + DAY)
-    ]
-    return [row.entity() for row in rows[:size]]

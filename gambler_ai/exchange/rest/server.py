@@ -14,10 +14,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from gambler_ai.clock import Clock, SystemClock
 from gambler_ai.errors import ConfigError, GamblerError
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults import FaultPlan
 from gambler_ai.exchange.rest.gate import App, Gate, HangUp, Receive, Scope, Send
+from gambler_ai.exchange.rest.limiting import RateLimit
 from gambler_ai.exchange.rest.routes import EXCEPTION_HANDLERS, ROUTES
 from gambler_ai.exchange.streams.sockets import MAX_MESSAGE, StreamHub, StreamLimits, stream_routes
 
@@ -28,13 +30,21 @@ START_PATIENCE_S = 10.0
 REQUESTS_KEPT = 1_000
 
 
-def create_app(exchange: Exchange, token: str, faults: FaultPlan, limits: StreamLimits | None = None) -> Starlette:
+def create_app(
+    exchange: Exchange,
+    token: str,
+    faults: FaultPlan,
+    limits: StreamLimits | None = None,
+    rate_limit: RateLimit | None = None,
+) -> Starlette:
     """The whole API. ``token`` opens the control routes. Raises ConfigError for a plan that cannot be done here."""
     faults.bind(exchange.deeds)
     exchange.book.exits_race = faults.take_both_exits
     streams = stream_routes(StreamHub(exchange, faults, limits))
-    gate = Middleware(Gate, exchange=exchange, token=token, faults=faults)
+    gate = Middleware(Gate, exchange=exchange, token=token, faults=faults, rate_limit=rate_limit)
     app = Starlette(routes=[*ROUTES, *streams], middleware=[gate], exception_handlers=EXCEPTION_HANDLERS)
+    # A path with a slash at its end is another path (404): a redirect would cost a client its body or its keys.
+    app.router.redirect_slashes = False
     app.state.exchange = exchange
     app.state.requests = deque(maxlen=REQUESTS_KEPT)
     app.state.faults = faults
@@ -72,12 +82,18 @@ class ExchangeServer:
         host: str = "127.0.0.1",
         port: int = 0,
         limits: StreamLimits | None = None,
+        rate_limit: int | None = None,
+        wall: Clock | None = None,
     ) -> None:
+        """``rate_limit`` is requests a minute, None for none; Alpaca has 200. ``wall`` is the clock it goes by, the
+        machine's unless told otherwise.
+        """
         self.exchange = exchange
         self.token = token or secrets.token_hex(16)
         self.faults = faults or FaultPlan()
         self._host, self._port = host, port
         self._limits = limits
+        self._rate_limit = None if rate_limit is None else RateLimit(rate_limit, wall or SystemClock())
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -98,7 +114,7 @@ class ExchangeServer:
         except OSError as error:
             listener.close()
             raise ConfigError(f"cannot bind {self._host}:{self._port}: {error.strerror}") from error
-        app = create_app(self.exchange, self.token, self.faults, self._limits)
+        app = create_app(self.exchange, self.token, self.faults, self._limits, self._rate_limit)
         config = uvicorn.Config(
             _with_abort(app), http="h11", ws="websockets-sansio", ws_max_size=MAX_MESSAGE, lifespan="off",
             loop="asyncio", log_config=None, log_level="critical", access_log=False, proxy_headers=False,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,23 +20,24 @@ from gambler_ai.exchange.faults.kinds import (
     STREAM_REPEAT,
     STREAM_SWAP,
 )
-from gambler_ai.exchange.faults.plan import AUTH, DATA, TRADE_UPDATES, Fault, FaultPlan
+from gambler_ai.exchange.faults.plan import AUTH, DATA, INTERNAL, PLAN, TRADE_UPDATES, V2, Fault, FaultPlan
 from gambler_ai.exchange.faults.spoil import spoil_stream
-from gambler_ai.exchange.instants import SECOND
+from gambler_ai.exchange.instants import MINUTE, SECOND
+from gambler_ai.exchange.prices.market import Market
+from gambler_ai.exchange.streams.fakepaca import rows_of_test
 from gambler_ai.exchange.streams.outbox import CLOSE, CUT, Outbox
 from gambler_ai.exchange.streams.subscriptions import (
     NOTHING,
     Subscription,
     Wish,
     confirmation,
-    count,
+    fits,
     narrowed,
-    rows_of_move,
     widened,
 )
+from gambler_ai.exchange.streams.tape import rows_of_move
 from gambler_ai.exchange.wire.entities import trade_update_entity
 
-IEX_SYMBOLS, SIP_SYMBOLS = 30, 1000  # what one connection may subscribe; the first is Alpaca's free plan
 ROWS_A_MESSAGE = 100  # of market data; a frame stays far below the mebibyte that clients take
 _STANDING = (STREAM_CUT, STREAM_MUTE)  # faults that need no message
 _ON_MESSAGE = (STREAM_CUT, STREAM_MUTE, STREAM_REPEAT, STREAM_DROP, STREAM_SWAP)
@@ -179,6 +180,29 @@ class TradeLine(Line):
                 self._announce({"stream": self.stream, "data": trade_update_entity(event)}, event.at_us)
 
 
+Tape = Callable[[Market, Subscription, int, int], list[dict[str, Any]]]
+
+
+class Feed(NamedTuple):
+    """What a path of the data stream gives. ``symbols`` is how many one connection may subscribe, None for any number;
+    ``lag_us`` how old what it tells is.
+    """
+
+    symbols: int | None
+    lag_us: int = 0
+    tape: Tape = rows_of_move
+
+
+FEEDS = {
+    "iex": Feed(30),  # Alpaca's free plan
+    "sip": Feed(None),
+    "delayed_sip": Feed(None, 15 * MINUTE),
+    "test": Feed(None, tape=rows_of_test),
+}
+#: What a fault (`stream_refuse`) makes of an authentication, beside "auth failed".
+REFUSALS = {PLAN: (409, "insufficient subscription"), V2: (408, "v2 not enabled"), INTERNAL: (500, "internal error")}
+
+
 class DataLine(Line):
     """Market data: control messages in arrays of one, data in arrays of some."""
 
@@ -186,12 +210,12 @@ class DataLine(Line):
     farewell = ({"T": "error", "code": 407, "msg": "slow client"},)
 
     def __init__(
-        self, exchange: Exchange, faults: FaultPlan, outbox: Outbox, *, claim: Callable[[], bool], symbols: int
+        self, exchange: Exchange, faults: FaultPlan, outbox: Outbox, *, claim: Callable[[], bool], feed: Feed
     ) -> None:
-        """``claim`` asks for the account's one connection; ``symbols`` is how many it may subscribe."""
+        """``claim`` asks for the account's one connection."""
         super().__init__(exchange, faults, outbox)
         self._claim = claim
-        self._symbols = symbols
+        self._feed = feed
         self._subscription: Subscription = NOTHING
 
     @property
@@ -226,6 +250,9 @@ class DataLine(Line):
             self._refuse(403, "already authenticated")
         elif not self._fits(wish.key, wish.secret):
             self._refuse(402, "auth failed")
+        elif why := next((at for at in REFUSALS if self._faults.take_refusal(self.stream, at) is not None), ""):
+            self._refuse(*REFUSALS[why])
+            self._outbox.end(CLOSE)
         elif not self._claim():
             self._refuse(406, "connection limit exceeded")
             self._outbox.end(CLOSE)
@@ -234,7 +261,7 @@ class DataLine(Line):
             self._reply([{"T": "success", "msg": "authenticated"}])
 
     def _subscribe(self, subscription: Subscription) -> None:
-        if count(subscription) > self._symbols:
+        if not fits(subscription, self._feed.symbols):
             self._refuse(405, "symbol limit exceeded")
             return
         self._reply([confirmation(subscription)])
@@ -247,7 +274,8 @@ class DataLine(Line):
     def on_move(self, from_us: int, to_us: int) -> None:
         if not self.listening:
             return
-        rows = rows_of_move(self._exchange.market, self._subscription, from_us, to_us)
+        lag_us = self._feed.lag_us
+        rows = self._feed.tape(self._exchange.market, self._subscription, from_us - lag_us, to_us - lag_us)
         spoiled = self._faults.take_stream(self.stream, (BAD_PRICE,), rows) if rows else None
         if spoiled is not None:
             rows = spoil_stream(rows, spoiled.price)

@@ -1,4 +1,7 @@
-"""The websockets: /stream for trade updates, /v2/iex and /v2/sip for market data."""
+"""The websockets: /stream for trade updates, /v2/{iex|sip|delayed_sip|test} for market data; a slash may end each.
+
+Options have streams of their own on Alpaca (/v1beta1); here no such path takes a websocket.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults.plan import CONNECT, DATA, TRADE_UPDATES, FaultPlan
-from gambler_ai.exchange.streams.lines import IEX_SYMBOLS, SIP_SYMBOLS, DataLine, Line, TradeLine
+from gambler_ai.exchange.streams.lines import FEEDS, DataLine, Feed, Line, TradeLine
 from gambler_ai.exchange.streams.outbox import AT_ONCE, CLOSE, CUT, MAX_QUEUED, SLOW, Outbox
 
 MAX_MESSAGE = 1 << 18  # bytes from a client; eleven thousand symbols are 80 KB
@@ -46,21 +49,23 @@ class StreamHub:
         await self._serve(websocket, TRADE_UPDATES, self._trade_line)
 
     async def market_data(self, websocket: WebSocket) -> None:
-        symbols = IEX_SYMBOLS if websocket.url.path.endswith("/iex") else SIP_SYMBOLS
-        await self._serve(websocket, DATA, lambda outbox: self._new_data_line(outbox, symbols))
+        feed = FEEDS[websocket.url.path.rstrip("/").rpartition("/")[2]]
+        await self._serve(websocket, DATA, lambda outbox: self._new_data_line(outbox, feed))
 
     def _trade_line(self, outbox: Outbox) -> Line:
         return TradeLine(self._exchange, self._faults, outbox)
 
-    def _new_data_line(self, outbox: Outbox, symbols: int) -> Line:
+    def _new_data_line(self, outbox: Outbox, feed: Feed) -> Line:
         def claim() -> bool:
-            """One connection an account (BEHAVIOUR 8)."""
+            """One connection an account (BEHAVIOUR 8); the test stream is nobody's."""
+            if feed is FEEDS["test"]:
+                return True
             if self._data_line is not None:
                 return False
             self._data_line = line
             return True
 
-        line = DataLine(self._exchange, self._faults, outbox, claim=claim, symbols=symbols)
+        line = DataLine(self._exchange, self._faults, outbox, claim=claim, feed=feed)
         return line
 
     async def _serve(self, websocket: WebSocket, stream: str, make_line: Callable[[Outbox], Line]) -> None:
@@ -109,15 +114,21 @@ class Codec(NamedTuple):
     """How messages are written on one connection, and whether in text frames."""
 
     encode: Callable[[Any], bytes]
-    decode: Callable[..., Any]
     text: bool
+
+
+def decoder_for(data: bytes) -> Callable[..., Any]:
+    """A client may send either codec in either kind of frame, whatever its header asked for: a JSON object begins with
+    a brace or a blank, which no map of msgpack does.
+    """
+    return msgspec.json.decode if data[:1] in (b"{", b"[", b" ", b"\t", b"\r", b"\n", b"") else msgspec.msgpack.decode
 
 
 def codec_for(stream: str, content_type: str) -> Codec:
     """msgpack for who asks for it; else JSON, in binary frames on Alpaca's paper trade stream (BEHAVIOUR 7, 8)."""
     if content_type.partition(";")[0].strip() == "application/msgpack":
-        return Codec(msgspec.msgpack.encode, msgspec.msgpack.decode, text=False)
-    return Codec(msgspec.json.encode, msgspec.json.decode, text=stream == DATA)
+        return Codec(msgspec.msgpack.encode, text=False)
+    return Codec(msgspec.json.encode, text=stream == DATA)
 
 
 class Socket:
@@ -165,9 +176,8 @@ class Socket:
                 return
             data = message.get("bytes")
             if data is None:
-                line.hear((message.get("text") or "").encode(), msgspec.json.decode)
-            else:
-                line.hear(data, self._codec.decode)
+                data = (message.get("text") or "").encode()
+            line.hear(data, decoder_for(data))
 
     async def _send(self) -> None:
         """Ends when the client is gone, or when all is sent and nothing more will come."""
@@ -212,9 +222,5 @@ class Socket:
 
 def stream_routes(hub: StreamHub) -> list[WebSocketRoute]:
     """Nothing else takes a websocket."""
-    return [
-        WebSocketRoute("/stream", hub.trade_updates),
-        WebSocketRoute("/stream/", hub.trade_updates),
-        WebSocketRoute("/v2/iex", hub.market_data),
-        WebSocketRoute("/v2/sip", hub.market_data),
-    ]
+    streams = {"/stream": hub.trade_updates} | {f"/v2/{feed}": hub.market_data for feed in FEEDS}
+    return [WebSocketRoute(path + end, take) for path, take in streams.items() for end in ("", "/")]

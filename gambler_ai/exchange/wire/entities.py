@@ -13,7 +13,8 @@ from gambler_ai.exchange.desk.events import OrderEvent
 from gambler_ai.exchange.desk.orders import FILLED, REPLACED, Fill, Order
 from gambler_ai.exchange.instants import NEW_YORK, from_us, rfc3339
 from gambler_ai.exchange.numbers import plain, rounded
-from gambler_ai.exchange.prices.assets import ASSETS, Asset
+from gambler_ai.exchange.options.contracts import is_option, parse_symbol
+from gambler_ai.exchange.prices.assets import Asset, asset_id
 from gambler_ai.exchange.prices.sessions import Session
 
 
@@ -25,8 +26,21 @@ def _when(us: int | None) -> str | None:
     return None if us is None else rfc3339(us)
 
 
+def asset_id_of(symbol: str) -> str:
+    """A stock's or a contract's; "" of an order of several symbols."""
+    contract = parse_symbol(symbol)
+    return contract.id if contract is not None else asset_id(symbol) if symbol else ""
+
+
+def asset_class_of(symbol: str) -> str:
+    """ "" of an order of several symbols."""
+    return "us_option" if is_option(symbol) else "us_equity" if symbol else ""
+
+
 def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
-    """One order; ``legs`` only where they are nested (BEHAVIOUR 3, "entity")."""
+    """One order; ``legs`` only where they are nested (BEHAVIOUR 3, "entity"). The parent of an ``mleg`` has no symbol,
+    side and intent, its legs have no type.
+    """
     created = rfc3339(order.created_us)
     return {
         "id": order.id,
@@ -42,9 +56,9 @@ def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
         "replaced_at": _when(order.replaced_us),
         "replaced_by": order.replaced_by if order.status == REPLACED else None,
         "replaces": order.replaces,
-        "asset_id": ASSETS[order.symbol].id,
+        "asset_id": asset_id_of(order.symbol),
         "symbol": order.symbol,
-        "asset_class": "us_equity",
+        "asset_class": asset_class_of(order.symbol),
         "notional": _text(order.notional),
         "qty": _text(order.qty),
         "filled_qty": plain(order.filled_qty),
@@ -60,25 +74,13 @@ def order_entity(order: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
         "status": order.status,
         "extended_hours": order.extended_hours,
         "legs": [order_entity(leg) for leg in legs] or None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "trail_percent": _text(order.trail_percent),
+        "trail_price": _text(order.trail_price),
+        "hwm": _text(order.hwm),
         "subtag": None,
         "source": None,
+        "ratio_qty": _text(order.ratio_qty),
     }
-
-
-CONFIGURATIONS: dict[str, Any] = {
-    "dtbp_check": "entry",
-    "fractional_trading": True,
-    "max_margin_multiplier": "4",
-    "max_options_trading_level": 0,
-    "no_shorting": False,
-    "pdt_check": "entry",
-    "ptp_no_exception_entry": False,
-    "suspend_trade": False,
-    "trade_confirm_email": "none",
-}
 
 
 def activity_entity(fill: Fill) -> dict[str, Any]:
@@ -100,21 +102,23 @@ def activity_entity(fill: Fill) -> dict[str, Any]:
 
 
 def other_activity_entity(activity: Activity) -> dict[str, Any]:
-    """An activity that is no fill: the current names, SPLIT with FSPLIT or RSPLIT (BEHAVIOUR 5)."""
+    """An activity that is no fill: the current names, SPLIT with FSPLIT or RSPLIT (BEHAVIOUR 5). Fields that not every
+    type has (cusip, per_share_amount) are left out.
+    """
     at = from_us(activity.at_us)
-    return {
+    some = {} if activity.price is None else {"price": plain(activity.price)}
+    if activity.sub_type:
+        some["activity_sub_type"] = activity.sub_type
+    return some | {
         "id": activity.id,
         "account_id": activity.account_id,
         "activity_type": activity.type,
-        "activity_sub_type": activity.sub_type,
         "created_at": rfc3339(activity.at_us),
         "currency": "USD",
-        "cusip": None,
         "date": at.astimezone(NEW_YORK).date().isoformat(),
         "description": activity.description,
         "group_id": activity.group,
         "net_amount": plain(activity.net_amount),
-        "per_share_amount": None,
         "qty": plain(activity.qty),
         "status": "executed",
         "symbol": activity.symbol,
@@ -129,14 +133,15 @@ def trade_update_entity(event: OrderEvent) -> dict[str, Any]:
         "timestamp": rfc3339(event.at_us),
         "order": order_entity(event.order, event.legs),
     }
-    if event.fill is not None and event.position_qty is not None:
+    if event.fill is not None:
         entity["price"] = plain(rounded(event.fill.price))
         entity["qty"] = plain(event.fill.qty)
+    if event.position_qty is not None:
         entity["position_qty"] = plain(event.position_qty)
     return entity
 
 
-def asset_entity(asset: Asset) -> dict[str, Any]:
+def asset_entity(asset: Asset, *, tradable: bool = True) -> dict[str, Any]:
     """An asset; ``maintenance_margin_requirement`` is an integer literal for the Go client (BEHAVIOUR 2)."""
     return {
         "id": asset.id,
@@ -145,14 +150,15 @@ def asset_entity(asset: Asset) -> dict[str, Any]:
         "symbol": asset.symbol,
         "name": asset.name,
         "status": "active",
-        "tradable": True,
+        "tradable": tradable,
         "marginable": True,
         "maintenance_margin_requirement": 30,
         "margin_requirement_long": "30",
         "margin_requirement_short": "30",
-        "shortable": True,
-        "easy_to_borrow": True,
-        "fractionable": True,
+        "shortable": asset.shortable,
+        "easy_to_borrow": asset.easy_to_borrow,
+        "borrow_status": "easy_to_borrow" if asset.easy_to_borrow else "hard_to_borrow",
+        "fractionable": asset.fractionable,
         "attributes": [],
     }
 

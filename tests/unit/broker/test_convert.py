@@ -220,6 +220,29 @@ def test_a_bar_has_closed_at_the_last_instant_of_it():
     assert len(convert.bars(("A",), FIVE, {"A": [bar(0)]}, AT + FIVE - timedelta(seconds=1), 10)) == 0
 
 
+@pytest.mark.parametrize(
+    ("start", "interval", "kept"),
+    [
+        ("2008-10-07T13:25", 5, False),  # 9:25 in New York, summer time
+        ("2008-10-07T13:30", 5, True),
+        ("2008-10-07T19:55", 5, True),
+        ("2008-10-07T20:00", 5, False),
+        ("2008-11-07T14:29", 1, False),  # winter time
+        ("2008-11-07T14:30", 1, True),
+        ("2008-11-07T20:59", 1, True),
+        ("2008-11-07T21:00", 1, False),
+        ("2008-11-08T00:30", 5, False),  # the next day in UTC, the same evening in New York
+        ("2008-10-07T13:00", 60, True),  # half of it is regular
+        ("2008-10-07T12:00", 60, False),
+        ("2008-10-07T04:00", 24 * 60, True),
+    ],
+)
+def test_bars_of_extended_hours_are_left_out(start, interval, kept):
+    rows = {"A": [bar(0, t=start + ":00Z")]}
+    end = datetime.fromisoformat(start).replace(tzinfo=UTC) + timedelta(days=2)
+    assert len(convert.bars(("A",), timedelta(minutes=interval), rows, end, 3)) == kept
+
+
 def test_the_newest_bars_are_kept():
     rows = [bar(5 * n) for n in range(-10, 0)]
     assert len(convert.bars(("A",), FIVE, {"A": rows}, AT, 3)) == 3

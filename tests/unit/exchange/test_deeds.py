@@ -17,6 +17,7 @@ from tests.unit.exchange.test_lines import trader
 
 SPLIT = {"kind": "split", "symbol": "AAPL", "ratio": "2", "on": "2007-11-14"}
 TO_THE_OPEN = timedelta(hours=23, minutes=30)  # from IN_SESSION to the next day's
+TO_THE_PRE_MARKET = timedelta(hours=18)  # 4:00 in New York: with its first trade a split has happened
 
 
 def deeds(world):
@@ -223,9 +224,9 @@ def test_open_orders_in_a_split(world, ratio, treatment, stop, qty, status):
     entry = world.filled(time_in_force="gtc", order_class="bracket", **legs)
     old = entry["legs"][1]
     world.faults.replace([SPLIT | {"ratio": ratio} | ({"orders": treatment} if treatment else {})])
-    world.exchange.advance(IN_SESSION + TO_THE_OPEN - timedelta(seconds=1))
-    assert world.look(old["id"])["status"] == "held", "not before the open"
-    world.exchange.advance(IN_SESSION + TO_THE_OPEN - timedelta(microseconds=1))
+    world.exchange.advance(IN_SESSION + TO_THE_PRE_MARKET - timedelta(seconds=1))
+    assert world.look(old["id"])["status"] == "held", "not before the day's first trade"
+    world.exchange.advance(IN_SESSION + TO_THE_PRE_MARKET - timedelta(microseconds=1))
     found = world.look(old["id"])
     assert found["status"] == status
     leg = world.look(entry["id"])["legs"][1]
@@ -242,6 +243,23 @@ def test_legs_of_an_adjusted_bracket_still_end_each_other(world):
     legs = world.look(entry["id"])["legs"]
     world.call("DELETE", f"/v2/orders/{legs[0]['id']}")
     assert {leg["status"] for leg in world.look(entry["id"])["legs"]} == {"canceled"}
+
+
+def test_a_trailing_stop_trails_in_new_shares(world):
+    """A notional order of the same night is still for its money, and holds twice the shares."""
+    world.filled(qty=10, time_in_force="fok")
+    order = world.order(side="sell", qty=4, type="trailing_stop", trail_price="20", time_in_force="gtc")
+    world.exchange.advance(IN_SESSION + timedelta(hours=12))
+    money = world.order(side="sell", qty=None, notional="300")
+    free = Decimal(world.get("/v2/positions/AAPL")["qty_available"])
+    mark = Decimal(world.look(order["id"])["hwm"])
+    world.faults.replace([SPLIT])
+    world.exchange.advance(IN_SESSION + TO_THE_PRE_MARKET)
+    new = world.look(world.look(order["id"])["replaced_by"])
+    assert (new["qty"], new["trail_price"], Decimal(new["hwm"])) == ("8", "10", mark / 2)
+    assert Decimal(new["stop_price"]) == mark / 2 - 10
+    assert world.look(money["id"])["status"] == "accepted"
+    assert Decimal(world.get("/v2/positions/AAPL")["qty_available"]) == free * 2
 
 
 def test_a_short_position_splits_too(world):
@@ -277,7 +295,8 @@ def test_prices_after_a_split_are_the_same_after_a_restart(make_world):
 
 def test_positions_that_show_late_know_of_splits(world):
     world.filled()
-    split(world)
+    world.faults.replace([SPLIT])
+    world.exchange.advance(IN_SESSION + TO_THE_PRE_MARKET)
     world.faults.replace([{"kind": "position_late", "seconds": 30, "times": "always"}])
     assert world.get("/v2/positions/AAPL")["qty"] == "10"
     world.pass_time(minutes=1)

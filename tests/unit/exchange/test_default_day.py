@@ -4,22 +4,25 @@ target.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from gambler_ai.broker.hours import in_regular_hours
 from gambler_ai.exchange.defaults import DEFAULT_SEED, DEFAULT_START
-from gambler_ai.exchange.instants import rfc3339, to_us
+from gambler_ai.exchange.instants import SECOND, rfc3339, to_us
 
 CENT = Decimal("0.01")
+FIVE = timedelta(minutes=5)
 
 
 def momentum(world, symbol: str, seen: set[str]) -> str | None:
     """The side of an entry at the newest closed five-minute bar, or None."""
     start = rfc3339(to_us(world.exchange.now() - timedelta(days=4)))
     bars = world.get("/v2/stocks/bars", symbols=symbol, timeframe="5Min", start=start)["bars"][symbol]
+    bars = [bar for bar in bars if in_regular_hours(to_us(datetime.fromisoformat(bar["t"])) // SECOND, FIVE)]
     if bars[-1]["t"] in seen:
         return None
     seen.add(bars[-1]["t"])

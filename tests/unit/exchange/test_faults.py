@@ -182,8 +182,3 @@ def test_over_a_socket_the_connection_really_drops(world, kind):
             assert found.status_code == (200 if kind == "lost_reply" else 404)
     finally:
         server.stop()
-
-
-def test_only_loopback():
-    with pytest.raises(ConfigError):
-        ExchangeServer(None, host="0.0.0.0")  # type: ignore[arg-type]

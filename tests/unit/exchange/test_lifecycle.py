@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -302,14 +303,18 @@ def test_order_lists(world):
 
 def test_the_day_rolls_over_at_midnight_in_new_york(world):
     world.filled(qty=100)
+    world.exchange.advance(datetime(2007, 11, 13, 21, 0, tzinfo=UTC))
+    at_the_close, close = world.get("/v2/account"), world.get("/v2/positions/AAPL")["current_price"]
     world.exchange.advance(datetime(2007, 11, 14, 4, 59, tzinfo=UTC))
     assert world.get("/v2/account")["last_equity"] == "100000"
-    equity = world.get("/v2/account")["equity"]
     world.exchange.advance(datetime(2007, 11, 14, 5, 0, tzinfo=UTC))
     account = world.get("/v2/account")
-    assert account["last_equity"] == equity
+    assert account["last_equity"] == at_the_close["equity"]
     position = world.get("/v2/positions/AAPL")
-    assert (position["lastday_price"], position["unrealized_intraday_pl"]) == (position["current_price"], "0")
+    assert position["lastday_price"] == close
+    evening = Decimal(position["current_price"]) - Decimal(close)
+    assert evening, "after-hours trades move a position, not what the day is measured against"
+    assert Decimal(position["unrealized_intraday_pl"]) == 100 * evening
 
 
 def test_a_submit_that_is_refused_costs_no_order(world):
@@ -330,3 +335,36 @@ def test_a_triggered_stop_ends_its_take_profit_at_once(make_world):
                 assert profit["status"] == "canceled"
             world.pass_time(seconds=15)
     assert parts >= 1
+
+
+def test_legs_close_no_more_than_other_exits_leave(make_world):
+    """An OCO was set for what a bracket's entry had bought so far; then the entry completes."""
+    tried = 0
+    for seed in range(80):
+        world = make_world(seed=seed)
+        entry = world.bracket(100, up="0.2", down="0.2")
+        got = Decimal(world.look(entry["id"])["filled_qty"])
+        if got == 100:
+            continue
+        tried += 1
+        pair = world.order(side="sell", type="limit", qty=str(got), order_class="oco", stop_loss={"stop_price": "1"},
+                           take_profit={"limit_price": "900"})  # fmt: skip
+        while world.look(entry["id"])["status"] != "filled":
+            world.pass_time(seconds=15)
+        assert {Decimal(leg["qty"]) for leg in world.look(entry["id"])["legs"]} == {100 - got}
+        assert world.get("/v2/positions/AAPL")["qty_available"] == "0"
+        assert world.look(pair["id"])["status"] == "new"
+    assert tried
+
+
+def test_a_file_of_before_trailing_stops_is_read(make_world, tmp_path):
+    world = make_world(file=True)
+    order = world.order(type="limit", limit_price=1)
+    world.close()
+    with sqlite3.connect(tmp_path / "exchange.db") as file:
+        body = msgspec.json.decode(file.execute("SELECT body FROM orders").fetchone()[0])
+        for name in ("trail_price", "trail_percent", "hwm", "hold_qty"):
+            del body[name]
+        file.execute("UPDATE orders SET body=?", (msgspec.json.encode(body),))
+    file.close()
+    assert make_world(None, file=True).look(order["id"])["hwm"] is None

@@ -13,10 +13,12 @@ import pytest
 from gambler_ai.errors import ConfigError
 from gambler_ai.exchange.desk.events import EVENTS, OrderEvent
 from gambler_ai.exchange.desk.orders import TRANSITIONS
-from gambler_ai.exchange.streams.lines import ROWS_A_MESSAGE, DataLine, Line, TradeLine
+from gambler_ai.exchange.streams.lines import FEEDS, ROWS_A_MESSAGE, DataLine, Feed, Line, TradeLine
 from gambler_ai.exchange.streams.outbox import CLOSE, CUT, SLOW, Outbox
 from gambler_ai.exchange.wire.entities import order_entity
 from tests.unit.exchange.conftest import IN_SESSION, World
+
+IEX = FEEDS["iex"]
 
 
 class Client:
@@ -60,10 +62,10 @@ def trader(world: World, *, listening: bool = True, limit: int = 1000) -> Client
     return client
 
 
-def watcher(world: World, *, limit: int = 1000, symbols: int = 30, **channels: list[str]) -> Client:
+def watcher(world: World, *, limit: int = 1000, feed: Feed = IEX, **channels: list[str]) -> Client:
     """Authenticated; subscribed to these channels, if any."""
     outbox = Outbox(lambda: None, limit)
-    line = DataLine(world.exchange, world.faults, outbox, claim=lambda: True, symbols=symbols)
+    line = DataLine(world.exchange, world.faults, outbox, claim=lambda: True, feed=feed)
     client = Client(line, outbox, world)
     client.say(action="auth", key=world.exchange.key_id, secret=world.exchange.secret_key)
     if channels:
@@ -283,7 +285,7 @@ def test_an_event_shows_the_order_as_it_was_then(world):
 def test_the_conversation_about_market_data(world):
     outbox = Outbox(lambda: None)
     free = [True, False]
-    lines = [DataLine(world.exchange, world.faults, outbox, claim=free.pop, symbols=2) for _ in range(2)]
+    lines = [DataLine(world.exchange, world.faults, outbox, claim=free.pop, feed=IEX) for _ in range(2)]
     second, client = (Client(line, outbox, world) for line in lines)
     key, secret = world.exchange.key_id, world.exchange.secret_key
     client.say(action="subscribe", bars=["AAPL"])
@@ -301,7 +303,7 @@ def test_the_conversation_about_market_data(world):
 
 
 def test_subscriptions_add_up_and_the_whole_list_is_confirmed(world):
-    client = watcher(world, symbols=2)
+    client = watcher(world, feed=Feed(2))
     client.say(action="auth", key=world.exchange.key_id, secret=world.exchange.secret_key)
     client.say(action="subscribe", bars=["MSFT"], quotes=None)
     client.say(action="subscribe", bars=["AAPL"], trades=["AAPL"])
@@ -318,7 +320,7 @@ def test_subscriptions_add_up_and_the_whole_list_is_confirmed(world):
 
 def test_who_does_not_authenticate_in_time_is_told_so(world):
     late, quiet = Outbox(lambda: None), Outbox(lambda: None)
-    client = Client(DataLine(world.exchange, world.faults, late, claim=lambda: True, symbols=1), late, world)
+    client = Client(DataLine(world.exchange, world.faults, late, claim=lambda: True, feed=IEX), late, world)
     other = Client(TradeLine(world.exchange, world.faults, quiet), quiet, world)
     client.line.expire()
     other.line.expire()
@@ -371,17 +373,21 @@ def test_the_last_minute_of_a_session_is_told_and_the_night_is_silent(make_world
     client = watcher(world, bars=["AAPL"], trades=["AAPL"])
     world.pass_time(minutes=1)
     assert client.kinds() == ["b", "t"]
-    world.pass_time(hours=10)
+    world.pass_time(hours=4)  # 20:00: the evening is over
+    assert "t" in client.kinds()
+    world.pass_time(hours=7, minutes=59)
     assert client.heard() == []
-    world.pass_time(hours=7, minutes=31)  # 9:31 in New York
-    assert client.kinds() == ["b", "t"]
+    world.pass_time(hours=5, minutes=30)  # 9:29 in New York
+    client.heard()
+    world.pass_time(minutes=2)
+    assert set(client.kinds()) == {"b", "t"}
 
 
 def test_the_day_so_far_comes_with_each_minute(world):
     client = watcher(world, dailyBars=["AAPL"])
     world.pass_time(minutes=2)
     ((day,),) = client.heard()
-    minutes = world.get("/v2/stocks/AAPL/bars", timeframe="1Min")["bars"]
+    minutes = world.get("/v2/stocks/AAPL/bars", timeframe="1Min", start="2007-11-13T14:30:00Z")["bars"]
     assert (day["T"], day["t"], day["o"]) == ("d", "2007-11-13T05:00:00Z", minutes[0]["o"])
     assert (day["h"], day["l"]) == (max(bar["h"] for bar in minutes), min(bar["l"] for bar in minutes))
     assert (day["c"], day["v"]) == (minutes[-1]["c"], sum(bar["v"] for bar in minutes))

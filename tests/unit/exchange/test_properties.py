@@ -1,4 +1,4 @@
-"""Whatever is asked in whatever order: money and shares are conserved, a reopened file knows all."""
+"""The exchange's file: what it keeps, who may open it, and how its time goes. ``test_desk_machine`` has the rest."""
 
 from __future__ import annotations
 
@@ -6,191 +6,19 @@ import os
 import stat
 import subprocess
 import sys
-import tempfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from gambler_ai.clock import ManualClock
 from gambler_ai.errors import ConfigError, SessionLeased, StorageError
-from gambler_ai.exchange.desk.orders import SELL, TERMINAL
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.exchange.refusal import Refusal
-from gambler_ai.exchange.wire.entities import order_entity
-from gambler_ai.exchange.wire.views import account_entity, position_entity
 
 START = datetime(2008, 10, 7, 13, 25, tzinfo=UTC)  # five minutes before the open of a wild day
 CASH = Decimal(100_000)
-PRICES = {"AAPL": Decimal("100.48"), "MSFT": Decimal("25.42")}
-
-orders = st.fixed_dictionaries(
-    {
-        "symbol": st.sampled_from(["AAPL", "MSFT"]),
-        "side": st.sampled_from(["buy", "sell"]),
-        "qty": st.sampled_from([1, 2, 50, 333]),
-        "kind": st.sampled_from(["market", "limit", "stop", "bracket", "bracket", "oco", "fraction"]),
-        "offset": st.integers(-30, 30).map(lambda n: Decimal(n) / 1000),
-        "time_in_force": st.sampled_from(["day", "gtc"]),
-    }
-)
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("order"), orders),
-        st.tuples(st.just("wait"), st.sampled_from([1, 15, 61, 600, 3600, 30_000, 90_000])),
-        st.tuples(st.just("cancel"), st.integers(0, 30)),
-        st.tuples(st.just("replace"), st.tuples(st.integers(0, 30), st.integers(-20, 20), st.sampled_from([0, 0, 7]))),
-        st.tuples(st.just("close"), st.sampled_from(["AAPL", "MSFT"])),
-        st.tuples(st.just("cancel_all"), st.none()),
-    ),
-    min_size=1,
-    max_size=14,
-)
-
-
-def body_of(spec: dict[str, Any]) -> dict[str, Any]:
-    cent, kind = Decimal("0.01"), spec["kind"]
-    base = PRICES[spec["symbol"]] * (1 + spec["offset"])
-    up = Decimal(1 if (spec["side"] == "buy") != (kind == "oco") else -1)
-    body = {name: spec[name] for name in ("symbol", "side", "qty", "time_in_force")} | {"type": "market"}
-    if kind == "fraction":
-        return body | {"qty": "1.5", "time_in_force": "day"}
-    if kind in ("limit", "stop"):
-        return body | {"type": kind, f"{kind}_price": str(base.quantize(cent))}
-    if kind in ("bracket", "oco"):
-        body |= {
-            "order_class": kind,
-            "take_profit": {"limit_price": str((base * (1 + up * Decimal("0.006"))).quantize(cent))},
-            "stop_loss": {"stop_price": str((base * (1 - up * Decimal("0.006"))).quantize(cent))},
-        }
-        return body | ({"type": "limit"} if kind == "oco" else {})
-    return body
-
-
-def changes_of(order: Any, move: int, more: int) -> dict[str, Any]:
-    """What a PATCH asks for: prices some cents away, and more shares."""
-    old = {"limit_price": order.limit_price, "stop_price": order.stop_price}
-    changes = {name: str(price + Decimal(move) / 100) for name, price in old.items() if price is not None}
-    return changes | ({"qty": str(order.qty + more)} if more and order.qty is not None else {})
-
-
-def do(exchange: Exchange, step: tuple[str, Any]) -> None:
-    what, value = step
-    try:
-        if what == "wait":
-            exchange.advance(exchange.now() + timedelta(seconds=value))
-            return
-        with exchange.step():
-            desk = exchange.desk
-            if what == "order":
-                exchange.submit(body_of(value))
-            elif what == "cancel":
-                known = list(exchange.book.orders.values())
-                if known:
-                    desk.cancel(known[value % len(known)], exchange.now_us)
-            elif what == "replace" and exchange.book.orders:
-                known = list(exchange.book.orders.values())
-                order = known[value[0] % len(known)]
-                desk.replace(order, changes_of(order, value[1], value[2]), exchange.now_us, exchange.margins)
-            elif what == "close":
-                exchange.submit(desk.close_payload(value, None, None))
-            else:
-                desk.cancel_all(exchange.now_us)
-    except Refusal:
-        pass
-
-
-def check(exchange: Exchange) -> None:
-    book = exchange.book
-    cash, shares = CASH, dict.fromkeys(PRICES, Decimal(0))
-    by_order: dict[str, Decimal] = {}
-    for fill in book.fills:
-        cash -= fill.signed_qty * fill.price
-        shares[fill.symbol] += fill.signed_qty
-        by_order[fill.order_id] = by_order.get(fill.order_id, Decimal(0)) + fill.qty
-    assert book.account.cash == cash
-    for symbol, qty in shares.items():
-        assert book.position_qty(symbol) == qty
-    for order in book.orders.values():
-        assert order.filled_qty == by_order.get(order.id, 0)
-        assert order.qty is not None
-        assert order.filled_qty <= order.qty
-        assert (order.status == "filled") == (order.remaining == 0 and order.filled_qty > 0)
-        assert (order.id in book.open.get(order.symbol, {})) == (order.status not in TERMINAL)
-        if order.leg_ids and order.order_class == "bracket" and order.role == "entry":
-            check_bracket(book, order)
-    for position in book.positions.values():
-        entity = position_entity(exchange, position)
-        free, held = abs(Decimal(entity["qty_available"])), abs(position.qty)
-        exits = [o for o in book.open_in(position.symbol) if (o.side == SELL) == (position.qty > 0) and not o.waiting]
-        asked = sum(o.remaining for o in exits if not o.parent_id and not o.leg_ids and not o.reserve_price)
-        assert 0 <= free <= held - asked
-
-
-def check_bracket(book, entry) -> None:
-    legs = book.legs(entry)
-    out = sum(leg.filled_qty for leg in legs)
-    filled, older = entry.filled_qty, entry
-    while older.replaces:
-        older = book.orders[older.replaces]
-        filled += older.filled_qty
-    assert out <= filled
-    if entry.status == "filled":
-        assert all(leg.qty == filled for leg in legs if not out)
-    if entry.status != "filled":
-        assert out == 0
-        assert all(leg.status not in ("new", "filled") for leg in legs)
-    assert sum(leg.status == "filled" for leg in legs) <= 1
-    if out and out == filled:
-        assert not any(leg.is_open for leg in legs)
-
-
-def picture(exchange: Exchange) -> dict[str, Any]:
-    book = exchange.book
-    return {
-        "now": exchange.now_us,
-        "account": account_entity(exchange),
-        "orders": [order_entity(order, book.legs(order)) for order in book.orders.values()],
-        "open": [order.id for order in book.open_orders()],
-        "fills": book.fills,
-        "positions": [position_entity(exchange, book.positions[symbol]) for symbol in sorted(book.positions)],
-        "log": exchange.log(),
-        "keys": (exchange.key_id, exchange.secret_key, exchange.account_number),
-    }
-
-
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=steps, seed=st.integers(0, 5))
-def test_money_and_shares_are_conserved(steps, seed):
-    exchange = Exchange.open(None, start=START, seed=seed, cash=CASH)
-    for step in steps:
-        do(exchange, step)
-        check(exchange)
-    exchange.close()
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=steps, cut=st.integers(0, 13))
-def test_a_reopen_after_any_step_changes_nothing(steps, cut):
-    with tempfile.TemporaryDirectory() as folder:
-        once = Exchange.open(Path(folder) / "once.db", start=START, cash=CASH)
-        cuts = Exchange.open(Path(folder) / "cuts.db", start=START, cash=CASH)
-        for number, step in enumerate(steps):
-            do(once, step)
-            do(cuts, step)
-            if number >= cut % len(steps):
-                before = picture(cuts)
-                cuts.close()
-                cuts = Exchange.open(Path(folder) / "cuts.db")
-                assert picture(cuts) == before
-        ends = picture(once), picture(cuts)
-        once.close()
-        cuts.close()
-        assert {**ends[0], "keys": None} == {**ends[1], "keys": None}
 
 
 def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path):

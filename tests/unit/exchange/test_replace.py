@@ -82,7 +82,7 @@ def test_after_a_part_has_filled_the_quantity_is_the_total(world):
             {"limit_price": "2.001"},
             "invalid limit_price 2.001. sub-penny increment does not fulfill minimum pricing criteria",
         ),
-        ({"stop_price": "2", "limit_price": "3"}, None),
+        ({"stop_price": "2", "limit_price": "3"}, "limit orders require no stop price"),
         ({"qty": "4.5"}, "qty of fractional orders cannot be replaced"),
         ({"qty": "0"}, "qty must be > 0"),
         ({"time_in_force": "never"}, "invalid time_in_force"),
@@ -92,9 +92,6 @@ def test_after_a_part_has_filled_the_quantity_is_the_total(world):
 )
 def test_what_cannot_be_replaced(world, changes, message):
     order = limit(world, qty=4)
-    if message is None:
-        assert patch(world, order, **changes)["limit_price"] == "3"
-        return
     assert refused(world, order, **changes) == message
     assert world.look(order["id"])["status"] == "new"
 
@@ -119,6 +116,26 @@ def test_buying_power_is_asked_for_what_is_more(world):
     order = limit(world, qty=10)
     status, body = world.call("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "900000"})
     assert (status, body["message"]) == (403, "insufficient buying power")
+
+
+def test_while_an_order_is_replaced_the_larger_of_the_two_is_blocked(world):
+    before = Decimal(world.get("/v2/account")["buying_power"])
+    order = world.order(type="limit", limit_price="50", qty=100)
+    world.faults.replace([{"kind": "replace_rejected", "seconds": 60}])
+    patch(world, order, limit_price="60")
+    assert before - Decimal(world.get("/v2/account")["buying_power"]) == 6000
+    world.pass_time(minutes=2)
+    assert before - Decimal(world.get("/v2/account")["buying_power"]) == 5000
+
+
+def test_while_an_exit_is_replaced_it_holds_its_shares_once(world):
+    world.filled(qty=10)
+    order = world.order(side="sell", type="limit", limit_price="900", qty=4)
+    world.faults.replace([{"kind": "replace_rejected", "seconds": 60}])
+    patch(world, order, qty="6")
+    assert world.get("/v2/positions/AAPL")["qty_available"] == "4"
+    world.pass_time(minutes=2)
+    assert world.get("/v2/positions/AAPL")["qty_available"] == "6"
 
 
 # brackets

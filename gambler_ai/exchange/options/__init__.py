@@ -1,0 +1,1 @@
+"""What is listed on an underlying, and what it is worth: contracts, expiries, strikes, a volatility surface, quotes."""
