@@ -20,7 +20,7 @@ Group = Callable[[Path, int], Iterator[Row]]
 
 def groups() -> dict[str, tuple[Group, int]]:
     """Name -> what measures it, and how many in-process rounds one of its own is worth."""
-    from bench import deciding, memory, orders, saving, starting
+    from bench import deciding, market, memory, orders, saving, starting
 
     return {
         "saving": (saving.checkpoints, 1),
@@ -33,6 +33,8 @@ def groups() -> dict[str, tuple[Group, int]]:
         "tick": (deciding.ticks, 1),
         "order": (orders.step, 1),
         "exchange": (orders.answer, 1),
+        "bars": (market.page, 10),
+        "stream": (market.minute, 10),
     }
 
 

@@ -11,6 +11,8 @@ import typer
 from gambler_ai.cli import exchange_account
 from gambler_ai.cli.common import amount
 
+RATE_LIMIT_MAX = 1_000_000
+
 app = typer.Typer(help="The embedded, Alpaca-compatible paper exchange.", no_args_is_help=True)
 
 
@@ -29,13 +31,27 @@ def serve(
         Path | None, typer.Option("--file", help="Where the account lives; without it, in memory.", metavar="FILE")
     ] = None,
     at: Annotated[
-        str | None, typer.Option("--at", help="Market time to open at: 2008-10-07T10:00, New York.", metavar="TIME")
+        str | None,
+        typer.Option("--at", help="Where the market opens: 2008-10-07, 2008-10-07T10:00 (New York).", metavar="TIME"),
     ] = None,
     speed: Annotated[float, typer.Option("--speed", min=0, help="Market seconds a second.", metavar="FACTOR")] = 1.0,
     paused: Annotated[bool, typer.Option("--paused", help="The market stands until a runner moves it.")] = False,
     cash: Annotated[str, typer.Option("--cash", help="Dollars of a new account.", metavar="DOLLARS")] = "100000",
     seed: Annotated[
         int | None, typer.Option("--seed", help="Of a new account's prices and partial fills.", metavar="NUMBER")
+    ] = None,
+    rate_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--rate-limit",
+            help="Requests a minute, or off. Default 200; off where a runner moves the market or it "
+            "runs faster than the clock.",
+            metavar="COUNT|off",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Bars of your own, CSV or Parquet; docs/EXCHANGE.md.", metavar="DIR"),
     ] = None,
     faults: Annotated[
         Path | None,
@@ -54,13 +70,15 @@ def serve(
     from gambler_ai.exchange.rest.server import ExchangeServer
 
     os.umask(0o077)
+    pace = 0.0 if paused else speed
+    limit = _requests_a_minute(rate_limit, pace)
     exchange = Exchange.open(
-        file, start=_instant(at) if at else None, seed=DEFAULT_SEED if seed is None else seed,
-        cash=amount("--cash", cash), speed=0.0 if paused else speed,
+        file, start=_instant(at) if at else _opening(file, data), seed=DEFAULT_SEED if seed is None else seed,
+        cash=amount("--cash", cash), speed=pace, data=data,
     )  # fmt: skip
     try:
         _refuse_no_prices(exchange)
-        server = ExchangeServer(exchange, host=host, port=port, faults=_plan(faults))
+        server = ExchangeServer(exchange, host=host, port=port, faults=_plan(faults), rate_limit=limit)
     except BaseException:
         exchange.close()
         raise
@@ -74,6 +92,28 @@ def serve(
     finally:
         server.stop()
         exchange.close()
+
+
+def _requests_a_minute(text: str | None, pace: float) -> int | None:
+    """None for no limit. Alpaca counts by the clock on the wall: a market that is faster has more to be asked for."""
+    from gambler_ai.errors import ConfigError
+    from gambler_ai.exchange.defaults import DEFAULT_RATE_LIMIT
+
+    if text is None:
+        return DEFAULT_RATE_LIMIT if 0 < pace <= 1 else None
+    if text == "off":
+        return None
+    if not text.isdecimal() or not 0 < int(text) <= RATE_LIMIT_MAX:
+        raise ConfigError(f"--rate-limit: {text!r} is neither a number of requests a minute nor off")
+    return int(text)
+
+
+def _opening(file: Path | None, data: Path | None) -> datetime | None:
+    """Where a new market of the shipped prices opens; None for one that knows better."""
+    from gambler_ai.exchange.defaults import DEFAULT_SERVED_AT
+
+    is_new = file is None or not file.exists() or not file.stat().st_size
+    return DEFAULT_SERVED_AT if is_new and data is None else None
 
 
 def _plan(path: Path | None) -> Any:
@@ -217,13 +257,14 @@ class _Stopped(BaseException):
 
 
 def _instant(text: str) -> datetime:
+    """New York's time unless it says otherwise; a day alone is that day's open."""
     from gambler_ai.cli.render import NEW_YORK
     from gambler_ai.errors import ConfigError
 
     try:
-        value = datetime.fromisoformat(text)
+        value = datetime.fromisoformat(f"{text}T09:30" if len(text) == len("2008-10-07") else text)
     except ValueError:
-        raise ConfigError(f"--at: {text!r} is not a time; write 2008-10-07T10:00") from None
+        raise ConfigError(f"--at: {text!r} is not a time; write 2008-10-07 or 2008-10-07T10:00") from None
     return value if value.tzinfo else value.replace(tzinfo=NEW_YORK)
 
 

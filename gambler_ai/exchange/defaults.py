@@ -18,3 +18,5 @@ DEFAULT_START = datetime(2008, 10, 7, 13, 30, tzinfo=UTC)
 # `exchange serve` without --at: noon of a quiet Wednesday on which every symbol is listed, FB too; five months of
 # prices follow.
 DEFAULT_SERVED_AT = datetime(2012, 10, 10, 16, 0, tzinfo=UTC)
+
+DEFAULT_RATE_LIMIT = 200  # requests a minute of an account (BEHAVIOUR 1)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 
+from gambler_ai.exchange.defaults import DEFAULT_START
 from gambler_ai.proving.processes import PATIENCE_S, Start, Surprise
 
 #: Statuses of an order of which no more is to come.
@@ -39,7 +40,8 @@ class Exchange:
 
     def __init__(self, start: Start, env: Mapping[str, str], folder: Path, *options: str, paused: bool = True) -> None:
         stands = ["--paused"] if paused else []
-        command = ["exchange", "serve", *stands, "--json", "--port", "0", *options]
+        opens = () if "--at" in options else ("--at", DEFAULT_START.isoformat())  # where a session of its own begins
+        command = ["exchange", "serve", *stands, *opens, "--json", "--port", "0", *options]
         self.running = start(command, env, folder)
         self.names: dict[str, str] = json.loads(self.running.wait_for("{"))
         self.url = self.names["ALPACA_TRADING_URL"]

@@ -159,6 +159,9 @@ for name in ("500", "500_html"):
 answers("502_html", 502, known=False)
 answers("503_html", 503, known=False)
 answers("429", 429, known=False)
+for name in ("401_bare", "401_html"):
+    answers(name, 401, known=False)
+answers("403_bare", 403, known=False)
 answers("504_after", 504, known=True)
 answers("502_after", 502, known=True)
 breaks("reset", requests.ConnectionError, known=False)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 from alpaca.data.live import StockDataStream
-from alpaca.data.models import Bar, Quote, Trade
+from alpaca.data.models import Quote, Trade
 from alpaca.trading.enums import TradeEvent
 from alpaca.trading.models import TradeUpdate
 from alpaca.trading.stream import TradingStream
@@ -303,7 +303,11 @@ def test_a_bar_and_the_last_trade_and_quote_arrive_after_an_advance(loopback, pa
         assert trade.timestamp == START + timedelta(minutes=2)
         assert quote.bid_price <= trade.price <= quote.ask_price
         shown = loopback.call("GET", f"/v2/stocks/AAPL/bars?timeframe=1Min&start={START:%Y-%m-%dT%H:%M:%SZ}")["bars"]
-        assert [Bar("AAPL", row) for row in shown] == bars
+        # The second one is among those of which a trade is reported late (`updatedBars`): its shares are not in yet.
+        assert [(bar.open, bar.high, bar.low, bar.close) for bar in bars] == [
+            (row["o"], row["h"], row["l"], row["c"]) for row in shown
+        ]
+        assert [row["v"] - bar.volume for row, bar in zip(shown, bars, strict=True)] == [0, 75]
 
 
 def test_a_market_that_runs_by_itself_talks_without_being_asked(tmp_path):

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
+import requests
 
-from tests.recovery.harness import Exchange, World
+from tests.recovery.harness import PATIENCE_S, Exchange, World
 
 BRACKET = {
     "time_in_force": "gtc", "order_class": "bracket", "take_profit": {"limit_price": 100},
@@ -53,6 +54,8 @@ def test_its_owner_looks_steps_and_resets(served: World):
         (("step", "soon"), "error: 'soon' is no instant to step to"),
         (("step", "9:30"), "error: the market is at 2008-10-07 10:00:00 already; time does not go back"),
         (("reset", "--yes", "--cash", "-1"), "error: --cash: '-1' is not an amount above zero"),
+        (("serve", "--rate-limit", "0"), "error: --rate-limit: '0' is neither a number of requests a minute nor off"),
+        (("serve", "--at", "noon"), "error: --at: 'noon' is not a time; write 2008-10-07 or 2008-10-07T10:00"),
         (("status", "--env-file", "none.env"), "error: --env-file none.env cannot be read: No such file or directory"),
     ],
 )
@@ -96,3 +99,37 @@ def test_what_it_prints_can_be_pasted(world: World):
     assert names["ALPACA_TRADING_STREAM_URL"].endswith("/stream")
     assert all(f'"{names[name]}"' in code for name in ("ALPACA_API_KEY", "ALPACA_API_SECRET", "ALPACA_TRADING_URL"))
     assert env_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_it_opens_at_noon_of_a_quiet_day_and_a_day_alone_is_its_open(world: World):
+    for args, now in (((), "2012-10-10T16:00:00Z"), (("--at", "2008-10-07"), "2008-10-07T13:30:00Z")):
+        run = world.start("exchange", "serve", "--paused", "--json", *args)
+        assert json.loads(run.wait_for("{"))["now"] == now
+        run.kill()
+
+
+def test_an_old_file_goes_on_where_it_was(world: World):
+    args = ("exchange", "serve", "--paused", "--json", "--file", str(world.folder / "old.sqlite3"))
+    for opens in (("--at", "2008-10-07T10:00"), ()):
+        run = world.start(*args, *opens)
+        assert json.loads(run.wait_for("{"))["now"] == "2008-10-07T14:00:00Z"
+        run.kill()
+
+
+@pytest.mark.parametrize(
+    ("args", "limit"),
+    [
+        ((), "200"), (("--rate-limit", "7"), "7"), (("--rate-limit", "off"), None), (("--speed", "60"), None),
+        (("--paused",), None), (("--paused", "--rate-limit", "9"), "9"),
+    ],
+)  # fmt: skip
+def test_requests_are_counted_where_alpaca_would(world: World, args: tuple[str, ...], limit: str | None):
+    there = Exchange(world.base_env, world.folder, *args, paused=False)
+    try:
+        headers = {
+            "APCA-API-KEY-ID": there.names["ALPACA_API_KEY"], "APCA-API-SECRET-KEY": there.names["ALPACA_API_SECRET"],
+        }  # fmt: skip
+        reply = requests.get(f"{there.url}/v2/clock", headers=headers, timeout=PATIENCE_S)
+        assert reply.headers.get("X-RateLimit-Limit") == limit
+    finally:
+        there.stop()

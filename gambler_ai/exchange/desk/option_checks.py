@@ -69,8 +69,11 @@ def check_cover(
     required = after.amount - before.amount + cost
     if required > power and required > 0:
         needed, available = plain(required.quantize(CENT)), plain(power.quantize(CENT))
-        message = f"insufficient options buying power (required: {needed}, available: {available})"
-        raise forbidden(message, options_buying_power=available, required=needed)
+        raise forbidden(
+            f"insufficient options buying power (required: {needed}, available: {available})",
+            options_buying_power=available,
+            required=needed,
+        )
     return max(required, ZERO)
 
 

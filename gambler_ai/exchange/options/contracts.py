@@ -81,10 +81,7 @@ def parse_id(text: str) -> Contract | None:
         return None
     folded = _folded(number)
     tag, masked = folded >> _PAYLOAD_BITS, folded & ((1 << _PAYLOAD_BITS) - 1)
-    payload = masked ^ _hash(b"mask%d" % tag, _PAYLOAD_BITS)
-    if _hash(b"tag%d" % payload, _TAG_BITS) != tag:
-        return None
-    contract = _unpacked(payload)
+    contract = _unpacked(masked ^ _hash(b"mask%d" % tag, _PAYLOAD_BITS))
     return contract if contract is not None and contract.id == str(number) else None
 
 

@@ -274,3 +274,14 @@ def test_positions_of_a_moment_ago_know_what_expired(world):
     assert held(world) == {"AAPL": 100}
     world.faults.replace([{"kind": "position_late", "seconds": 1, "times": 1}])
     assert held(world) == {"AAPL": 100}
+
+
+def test_the_history_of_the_account_counts_contracts(world):
+    world.filled(**option(CALL, qty=2))
+    world.filled(**option(PUT, side="sell"))
+    for later in ({"days": -20}, {"hours": -2}, {"days": 3}):
+        to_expiry(world, **later)
+        history = world.get("/v2/account/portfolio/history", period="1M", timeframe="1D")
+        assert history["equity"][-1] == pytest.approx(float(money(world, "equity")))
+    first = world.get("/v2/account/portfolio/history", start="2007-11-13", end="2007-11-14", timeframe="1D")
+    assert first["equity"][0] != 100_000

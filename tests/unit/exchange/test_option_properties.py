@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gambler_ai.exchange.desk import expiry
-from gambler_ai.exchange.desk.collateral import cover_of
+from gambler_ai.exchange.desk.collateral import Cover, cover_of
 from gambler_ai.exchange.desk.orders import BUY, TERMINAL
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.options.contracts import CALL, PUT, Contract, multiplier
@@ -144,3 +144,14 @@ def test_it_ties_up_no_more_than_it_can_lose(quantities):
         prices = [Decimal(0), *map(Decimal, STRIKES), Decimal(10_000)]
         worst = min(sum((q * c.intrinsic(price) for c, q in quantities.items()), Decimal(0)) for price in prices)
         assert cover.amount == (max(-worst * 100, Decimal(0)) if any(q < 0 for q in quantities.values()) else 0)
+
+
+def test_a_long_call_covers_one_short_call_and_none_that_outlives_it():
+    def call(month: int) -> Contract:
+        return Contract("AAPL", date(2007, month, 16), CALL, Decimal(160))
+
+    one, two = Decimal(1), Decimal(2)
+    assert cover_of({call(12): one, call(11): -one}) == Cover(Decimal(0), Decimal(0))
+    assert cover_of({call(12): one, call(11): -one, call(10): -one}) == Cover(Decimal(0), Decimal(100))
+    assert cover_of({call(12): two, call(11): -two}) == Cover(Decimal(0), Decimal(0))
+    assert cover_of({call(11): one, call(12): -one}) == Cover(Decimal(0), Decimal(100))

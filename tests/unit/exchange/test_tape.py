@@ -66,6 +66,9 @@ def test_an_update_comes_after_its_bar_and_once():
     assert moved(at_us, at_us + LATE_US - 1, updatedBars=["AAPL"]) == []
     assert moved(at_us, at_us + LATE_US, updatedBars=["AAPL"]) == rows[:1]
     assert moved(at_us + LATE_US, at_us + MINUTE, updatedBars=["AAPL"]) == []
+    both = moved(DAY.open_us, DAY.close_us, bars=["AAPL"], updatedBars=["AAPL"])
+    told_us = [to_us(row["t"]) + MINUTE + (LATE_US if row["T"] == "u" else 0) for row in both]
+    assert told_us == sorted(told_us), "in one move, too, it comes at its instant"
     again = [row for step in range(0, 390 * MINUTE, 10 * SECOND)
              for row in moved(DAY.open_us + step, DAY.open_us + step + 10 * SECOND, updatedBars=["AAPL"])]  # fmt: skip
     assert again == rows, "in small steps the same as in one"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -89,3 +91,13 @@ def test_without_the_library_the_answer_says_what_to_install():
         sys.modules.update(kept)
         pricing._library.cache_clear()
     need_library()
+
+
+def test_an_exchange_starts_without_the_library():
+    """It and what it needs take most of a second to load: a session with stocks does not pay for it."""
+    ask = "import sys, gambler_ai.exchange.rest.server as s; from gambler_ai.exchange.exchange import Exchange as E;"
+    ask += "E.open(None).close(); print({'vollib', 'scipy'} & set(sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-c", ask], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[4]
+    )
+    assert ran.stdout.strip() == "set()"

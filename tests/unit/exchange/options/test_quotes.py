@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from gambler_ai.exchange.instants import DAY, MINUTE, SECOND, to_us
 from gambler_ai.exchange.options.bars import Span, bars_between, trades_between
 from gambler_ai.exchange.options.contracts import CALL, PUT, Contract
 from gambler_ai.exchange.options.market import OptionMarket, quote_around, tick_of
+from gambler_ai.exchange.options.surface import Surface
 from gambler_ai.exchange.prices.market import Market
 
 MARKET = Market(7)
@@ -32,15 +36,17 @@ def test_bid_and_ask_stand_on_ticks_around_the_middle(middle):
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 380), st.integers(0, 17), st.integers(0, 60), st.sampled_from([CALL, PUT]))
-def test_no_contract_is_offered_for_less_than_its_exercise(minute, number, place, kind):
+def test_no_contract_is_worth_less_than_its_exercise(minute, number, place, kind):
     now = MORNING + minute * MINUTE
     expiries = OPTIONS.listing.expiries(now)
     expiry = expiries[number % len(expiries)]
     strikes = OPTIONS.listing.strikes("AAPL", expiry, now)
     contract = Contract("AAPL", expiry, kind, strikes[place % len(strikes)])
-    tick = OPTIONS.tick(contract.symbol, now)
+    tick, value = OPTIONS.tick(contract.symbol, now), OPTIONS.value(contract, now)
     spot = OPTIONS.spot("AAPL", now)
     assert tick is not None
+    assert value is not None
+    assert Decimal(value.middle) / 10_000 >= contract.intrinsic(spot)
     assert Decimal(tick.ask) / 10_000 >= contract.intrinsic(spot)
     assert tick.at_us <= now
 
@@ -62,6 +68,16 @@ def test_what_comes_later_changes_no_quote():
         now = MORNING + minutes * MINUTE
         assert options.tick(NEAR.symbol, now) == OPTIONS.tick(NEAR.symbol, now)
     assert options.tick(NEAR.symbol, MORNING + DAY) != OPTIONS.tick(NEAR.symbol, MORNING + DAY)
+
+
+def test_the_volatility_of_a_day_is_that_of_the_closes_before_it():
+    day = date(2008, 9, 30)  # the day after AAPL fell by 18 %
+    bars, surface = MARKET.daily("AAPL"), Surface(MARKET, 7)
+    closes = [bars.ohlcv[row, 3] for row in range(bars.index_of[day] - 21, bars.index_of[day])]
+    moves = [math.log(later / earlier) for earlier, later in pairwise(closes)]
+    factor = surface.level("AAPL", day).short / (statistics.pstdev(moves) * math.sqrt(252))
+    assert 1.08 * 0.95 <= factor <= 1.08 * 1.10
+    assert surface.level("AAPL", day).short > 1.5 * surface.level("AAPL", date(2008, 9, 29)).short
 
 
 def test_another_seed_has_another_level_of_volatility():
