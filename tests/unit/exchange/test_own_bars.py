@@ -107,7 +107,7 @@ def test_they_win_over_shipped_and_synthetic_ones_of_the_same_name(tmp_path):
     session = market.sessions.on(date(2013, 2, 28))
     bars = {symbol: market.daily_bar(symbol, session) for symbol in ("AAPL", "TSLA", "MSFT")}
     shipped = Market(7).daily_bar("MSFT", session)
-    assert [bars[name].close if bars[name] else None for name in ("AAPL", "TSLA")] == [10_000, 20_000]
+    assert [bar.close for name in ("AAPL", "TSLA") if (bar := bars[name])] == [10_000, 20_000]
     assert bars["MSFT"] == shipped
     assert market.sessions.days == [date(2013, 2, 28)]
 

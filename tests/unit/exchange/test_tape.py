@@ -116,7 +116,8 @@ def test_delayed_data_are_fifteen_minutes_old(make_world):
 
 def test_the_test_stream_talks_at_night(make_world):
     world = make_world(datetime(2007, 11, 11, 3, tzinfo=UTC))  # a Saturday night
-    client = watcher(world, feed=FEEDS["test"], **{channel: ["FAKEPACA"] for channel in ("trades", "quotes", "bars")})
+    only = ["FAKEPACA"]
+    client = watcher(world, feed=FEEDS["test"], trades=only, quotes=only, bars=only)
     world.pass_time(minutes=2)
     (rows,) = client.heard()
     assert [row["T"] for row in rows] == ["b", "b", "t", "q"]
