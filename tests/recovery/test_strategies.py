@@ -215,7 +215,7 @@ def test_settings_name_a_strategy_and_its_parameters(make_world):
 def test_strategies_are_listed_shown_and_begun(make_world):
     bare: World = make_world(exchange=False)
     listed = json.loads(bare.run("strategies", "list", "--json").ok().out)
-    assert [row["name"] for row in listed] == ["momentum", "mean_reversion"]
+    assert [row["name"] for row in listed] == ["momentum", "mean_reversion", "breakout"]
     assert listed[0]["parameters"][1] == {
         "name": "lookback", "allowed": "a whole number from 1 to 500", "default": 5, "required": False,
         "minimum": 1, "maximum": 500,
@@ -230,6 +230,20 @@ def test_strategies_are_listed_shown_and_begun(make_world):
     assert [t["symbol"] for t in bare.show()["trades"]] == ["MSFT"]
     tested = pytest_in(bare, "own/test_my_cross.py")
     assert "3 passed" in tested
+
+
+@pytest.mark.parametrize(
+    ("args", "traded"),
+    [
+        (["breakout", "--set", "channel=10"], [("MSFT", "sell")]),
+        (["mean_reversion", "--set", "rsi_max=35", "--set", "max_bars=4"], [("MSFT", "buy")]),
+    ],
+    ids=["breakout", "mean_reversion"],
+)
+def test_the_built_ins_trade_on_the_default_day(world: World, args: list[str], traded: list[tuple[str, str]]):
+    world.trade("--interval", "300", "--strategy", *args, duration=60).ok()
+    assert entries(world) == traded
+    audit(world)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_the_file_of_an_exchange_and_its_keys_are_private(world: World):
     folder.mkdir(mode=0o700)
     command = ("exchange", "serve", "--paused", "--port", "0", "--file", str(folder / "e.sqlite3"))
     running = world.start(*command, "--env-file", str(folder / "env"), program=OPEN)
-    running.wait_for(f". {folder / 'env'}")
+    running.wait_for("Kept in")
     found = modes(folder)
     running.kill()
     assert (folder / "env").exists()

@@ -107,10 +107,11 @@ def test_a_proposal_for_a_symbol_without_a_new_bar_is_nothing():
 def test_the_strategy_sees_the_bars_the_trades_and_what_is_held():
     desk = Desk().opened()
     desk.holding()
-    event = bars_closed()
+    event = bars_closed(after(minutes=5))
     desk.step(event)
     [view] = desk.strategy.views
-    assert (view.at, view.frame, view.trades, view.held) == (AT, event.frame, event.trades, {"AAPL": D(10)})
+    assert (view.at, view.frame, view.trades) == (after(minutes=5), event.frame, event.trades)
+    assert (view.held, view.entered) == ({"AAPL": D(10)}, {"AAPL": AT})
 
 
 def test_frames_without_a_bar_mark_the_trades_only():
@@ -146,7 +147,7 @@ def test_a_strategy_cannot_change_what_the_engine_goes_by():
     event = bars_closed(symbols=("AAPL", "MSFT"))
     desk.step(event)
     [view] = desk.strategy.views
-    mappings: tuple[Any, ...] = (view.trades, view.held)
+    mappings: tuple[Any, ...] = (view.trades, view.held, view.entered)
     for mapping in mappings:
         with pytest.raises(TypeError):
             mapping["AAPL"] = None

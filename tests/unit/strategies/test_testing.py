@@ -24,6 +24,8 @@ def test_a_view_has_the_shape_a_session_gives():
     assert frame.newest_at(0) == frame.newest_at(1) == AT - hour
     assert view.trades["B"].price == Decimal("7.5")
     assert dict(view.held) == {"B": Decimal(-2)}
+    assert dict(view.entered) == {"B": AT}
+    assert dict(view_of({"A": [1.0]}, held={"A": 1}, entered={"A": AT - hour}).entered) == {"A": AT - hour}
     assert not frame.close.flags.writeable
     assert len(view_of({}).frame) == len(view_of({"A": []}).frame) == 0
 
