@@ -4,19 +4,13 @@ import csv
 import json
 from decimal import Decimal
 
-import pytest
-
-from tests.databases import BACKENDS
 from tests.recovery.harness import World
-
-everywhere = pytest.mark.parametrize("backend", BACKENDS)
 
 
 def report(world: World, *more: str) -> str:
     return world.run("sessions", "report", world.session()["id"], *more).ok().out
 
 
-@everywhere
 def test_what_is_reported_is_what_the_exchange_did(world: World):
     world.trade(duration=28).ok()
     shown, found = world.show(), json.loads(report(world, "--json"))
