@@ -9,6 +9,7 @@ gone, however it went, the kernel closes the line and everything that was forked
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -165,6 +166,8 @@ def main(control: int) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     Exchange.open(None).close()  # its calendar and prices
+    gc.collect()
+    gc.freeze()  # a child's collector need not touch, and so copy, what all of them share
     request = _serve(socket.socket(fileno=control))
     sys.argv = ["gambler-ai", *request["args"]]
     run()
