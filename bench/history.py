@@ -57,7 +57,7 @@ def _grow(path: Path) -> None:
     state.seq, state.closed_trades = info.seq + JOURNAL_ROWS, TRADES
     with mine.write() as write:
         wall = datetime.fromisoformat("2026-01-02T00:00:00+00:00")
-        checkpoints.create(write, state, CHECKPOINTS, head, wall)
+        checkpoints.create(write, state, CHECKPOINTS, head, wall, token=1)
         sessions.update(write, state, head=head, checkpoints=CHECKPOINTS, wall=wall)
     mine.close()
 
