@@ -155,15 +155,16 @@ class Performance:
     def _again(self, world: World, step: Run) -> Args | None:
         """What takes up a run that was killed; None when there is nothing left of it to do."""
         again = step.again or step.arguments(world)
-        if again[:1] != RESUME:
-            return again
+        resumes = again[:1] == RESUME
         try:
             status = world.books.rows("SELECT status FROM sessions")
         except (OSError, Surprise):
-            return step.arguments(world)
+            status = []
         if not status:
-            return step.arguments(world)
-        return None if status[0]["status"] == COMPLETED else self._what_is_left(world, again)
+            return step.arguments(world) if resumes else again
+        if status[0]["status"] == COMPLETED and (resumes or not world.books.positions()):
+            return None  # of a command too: it has closed what a completed session still held
+        return self._what_is_left(world, again) if resumes else again
 
     def _what_is_left(self, world: World, again: Args) -> Args:
         """A resume for the time that the killed run still had; one whose time was used up would run all of it anew."""

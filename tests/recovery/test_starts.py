@@ -62,6 +62,7 @@ def test_of_many_that_start_at_once_one_runs(world: World, seed: int):
     now = int(world.rows("SELECT token FROM lease")[0]["token"])
     assert now - tokens == len(killed) + len(left), "somebody took the lease who neither ran nor died"
     for run in left:
+        run.wait_for("Remaining")  # before that a signal ends it like any other process, and nothing is to be settled
         run.process.terminate()
         run.end().ok()
     world.resume("--speed", "0", "--duration", "14").ok()

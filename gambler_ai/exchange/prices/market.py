@@ -186,6 +186,16 @@ class Market(Listing):
         for row in zip(*(column[span].tolist() for column in trades), strict=True):
             yield _tick(session, *row)
 
+    def regular_ends(self, symbol: str, session: Session, until_us: int) -> list[Tick]:
+        """The first trade of a day's regular hours and the last one up to an instant; one where they are the same."""
+        trades = self.trades(symbol, session)
+        if trades is None:
+            return []
+        until_us = min(session.close_us, until_us)
+        begin, end = np.searchsorted(trades.at_us, (session.open_us - 1, until_us), side="right").tolist()
+        rows = sorted({begin, end - 1}) if begin < end else []
+        return [_tick(session, *(int(column[row]) for column in trades)) for row in rows]
+
     def minutes(self, symbol: str, session: Session) -> Minutes | None:
         """The minutes of a day, pre-market and after-hours too; None when the symbol did not trade that day."""
         told = self._told_minutes(symbol, session)

@@ -65,8 +65,10 @@ def _auctions(market: Market, asked: Asked, symbol: str, resume: int | None) -> 
         return
     begin, end = _span(asked, resume)
     for session in sessions_of(market, symbol, (begin, end), newest_first=asked.newest_first) if begin <= end else ():
-        ticks = list(market.ticks(symbol, session, session.open_us - 1, min(session.close_us, asked.now_us)))
-        if ticks and begin <= session.open_us <= end:
+        if not begin <= session.open_us <= end:
+            continue
+        ticks = market.regular_ends(symbol, session, asked.now_us)
+        if ticks:
             last = ticks[-1:] if asked.now_us >= session.close_us else ()
             yield Chunk(np.array([session.open_us]), partial(_auction, session, ticks[:1], last))
 
