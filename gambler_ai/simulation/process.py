@@ -71,6 +71,7 @@ class Process:
         self.wall = WallClock(universe)
         self.line, self.disk = line, disk
         self.runner: Runner | None = None
+        self.is_to_stop = False
         self._folder = folder
         self._strategy = strategy
         self._reporter = Quiet()
@@ -156,6 +157,7 @@ class Process:
 
     def ask_to_stop(self, why: str) -> None:
         """A signal."""
+        self.is_to_stop = True
         if self.runner is not None:
             self._turns_feed.put(ev.StopRequested(self._turns_feed.clock.now(), why))
 

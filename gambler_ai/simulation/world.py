@@ -258,7 +258,9 @@ class World:
             self.violations.append(Violation("database", f"{error} and nothing was wrong with it"))
         elif isinstance(error, StorageError) and process.state is not None:
             self.violations.append(Violation("outage", f"{error}: it was to be ridden out"))
-        elif isinstance(error.__cause__, DatabaseOutage) and process.disk.longest_away_s < PATIENCE_S:
+        elif process.is_to_stop or not isinstance(error.__cause__, DatabaseOutage):
+            return  # a signal waits for no database: it ends with 75, and what is stored goes on
+        elif process.disk.longest_away_s < PATIENCE_S:
             self.violations.append(Violation("outage", f"{error}: it was away for {process.disk.longest_away_s:g} s"))
 
     def _failed(self, error: Exception) -> None:
