@@ -69,7 +69,7 @@ def test_a_session_and_all_that_shows_it(marked: Marked):
 
 @pytest.mark.parametrize(
     "mood",
-    [moods.page, *(pytest.param(mood, marks=NIGHTLY) for mood in (moods.error, moods.unknown_keys, moods.garbage))],
+    [moods.error, *(pytest.param(mood, marks=NIGHTLY) for mood in (moods.page, moods.unknown_keys, moods.garbage))],
     ids=lambda m: m.__name__,
 )
 def test_a_broker_that_echoes_what_it_was_sent(marked: Marked, mood):
