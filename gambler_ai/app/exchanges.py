@@ -7,15 +7,14 @@ import shlex
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from gambler_ai import secrecy
 from gambler_ai.broker.control import ExchangeControl, ExchangeStatus
 from gambler_ai.broker.fence import is_loopback
 from gambler_ai.config import load
+from gambler_ai.core.model import NEW_YORK
 from gambler_ai.errors import ConfigError
 
-NEW_YORK = ZoneInfo("America/New_York")
 URL, TOKEN = "ALPACA_TRADING_URL", "GAMBLER_EXCHANGE_TOKEN"
 HOW = "write --env-file FILE, the file that `exchange serve --env-file FILE` wrote"
 STEP = "write 30s, 5m, 2h, 1d, open, close, 15:30 or 2008-10-07T15:30 (New York)"

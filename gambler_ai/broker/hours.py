@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
-_NEW_YORK = ZoneInfo("America/New_York")
+from gambler_ai.core.model import NEW_YORK
+
 _DAY_S = 86_400
 
 
@@ -14,7 +14,7 @@ _DAY_S = 86_400
 def _regular_s(day: int) -> tuple[int, int]:
     """9:30 and 16:00 in New York on a day, both in epoch seconds. Those hours are one date there and in UTC."""
     date = datetime.fromtimestamp(day * _DAY_S, UTC).date()
-    edges = (datetime(date.year, date.month, date.day, *at, tzinfo=_NEW_YORK) for at in ((9, 30), (16, 0)))
+    edges = (datetime(date.year, date.month, date.day, *at, tzinfo=NEW_YORK) for at in ((9, 30), (16, 0)))
     opens, closes = (int(edge.timestamp()) for edge in edges)
     return opens, closes
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:  # a restore needs no array, and importing numpy takes longer 
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
+#: Where the market is: its days begin and end by this clock.
+NEW_YORK = ZoneInfo("America/New_York")
 #: From the open to the close of a day that is not cut short.
 REGULAR_SESSION = timedelta(hours=6, minutes=30)
 #: A price no share has; what is above it, or not above zero, is a fault of the feed (RECOVERY_PROTOCOL 4.8).

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
@@ -24,7 +23,7 @@ from sqlalchemy.engine import Connection
 from gambler_ai.core import events as ev
 from gambler_ai.core import performance as perf
 from gambler_ai.core.excursions import Excursion, ExcursionFold
-from gambler_ai.core.model import ZERO, ClosedTrade, Side
+from gambler_ai.core.model import NEW_YORK, ZERO, ClosedTrade, Side
 from gambler_ai.core.performance import EquityFigures, Point, Span, Thinner, TradeFigures
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import tables as t
@@ -34,7 +33,6 @@ from gambler_ai.storage.sessions import SessionInfo
 ROWS_AT_ONCE = 1_000
 #: Points of a curve: two of each column that a plot has.
 POINTS = 600
-_NEW_YORK = ZoneInfo("America/New_York")
 
 
 class Performance(Struct, frozen=True):
@@ -153,7 +151,7 @@ def _equity(db: Connection, info: SessionInfo) -> EquityFigures:
     has_days, day = bool(coming), coming[0].day if coming else ""
 
     def turn(until: datetime) -> str:
-        today = day if has_days else until.astimezone(_NEW_YORK).date().isoformat()
+        today = day if has_days else until.astimezone(NEW_YORK).date().isoformat()
         while coming and coming[0].at <= until:
             fact = coming.popleft()
             today = fact.day

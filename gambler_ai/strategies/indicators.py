@@ -17,11 +17,12 @@ import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from gambler_ai.core.model import NEW_YORK
 
 #: What the beginning of a smoothed average may still weigh when it counts as forgotten.
 FORGOTTEN = 1e-6
@@ -29,7 +30,6 @@ FORGOTTEN = 1e-6
 STILL = 1e-9
 #: Cells of the windows that are worked on at once: a bound on memory.
 BLOCK = 1 << 20
-NEW_YORK = ZoneInfo("America/New_York")
 
 Array = NDArray[np.float64]
 

@@ -5,13 +5,13 @@ message and no code: a recorded reply shows ``{"message": "invalid limit: ..."}`
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
 from gambler_ai.exchange.instants import DAY, MINUTE, new_york, new_york_us, parse_rfc3339
 from gambler_ai.exchange.refusal import Refusal
-from gambler_ai.exchange.rest.paging import Place, read_token
+from gambler_ai.exchange.rest.paging import Place, limit_of, read_token
+from gambler_ai.exchange.rest.params import Params
 
 DEFAULT_LIMIT, MAX_LIMIT = 1000, 10_000
 DELAY_US = 15 * MINUTE  # of delayed_sip, and what "recent" means to a plan without sip
@@ -30,7 +30,6 @@ _ALLOWED = {
     "Week": (1,),
     "Month": (1, 2, 3, 4, 6, 12),
 }
-Params = Mapping[str, str]
 
 
 class DataRefusal(Refusal):
@@ -122,18 +121,6 @@ def _instant(params: Params, name: str, default: int) -> int:
         raise invalid(f"invalid {name}: {text:.40}") from None
 
 
-def _limit(params: Params) -> int:
-    try:
-        limit = int(params.get("limit") or DEFAULT_LIMIT)
-    except ValueError:
-        raise invalid(f"invalid limit: {params.get('limit'):.40}") from None
-    if limit > MAX_LIMIT:
-        raise invalid(f"invalid limit: larger than the allowed maximum of {MAX_LIMIT}")
-    if limit < 1:
-        raise invalid("invalid limit: must be positive")
-    return limit
-
-
 def _check_asof(params: Params) -> None:
     """Nothing listed here was ever renamed, so every date gives the same symbols."""
     asof = params.get("asof") or "-"
@@ -159,7 +146,8 @@ def parse_history(params: Params, symbols: list[str], now_us: int, feeds: tuple[
         raise invalid("invalid page_token") from None
     _check_asof(params)
     midnight = new_york_us(new_york(now_us).date(), 0, 0)
+    limit = limit_of(params, DEFAULT_LIMIT, MAX_LIMIT, invalid)
     return Asked(
-        symbols, _instant(params, "start", midnight), min(end_us, now_us), now_us, _limit(params), sort == "desc",
+        symbols, _instant(params, "start", midnight), min(end_us, now_us), now_us, limit, sort == "desc",
         after, parse_feed(params, feeds), parse_currency(params),
     )  # fmt: skip

@@ -25,11 +25,11 @@ from gambler_ai.exchange.rest.option_queries import (
     contract_symbols,
     contract_token,
     instant_of,
-    limit_of,
     make_token,
     points_of,
     wanted_of,
 )
+from gambler_ai.exchange.rest.paging import limit_of
 from gambler_ai.exchange.wire.market_data import bar_entity
 from gambler_ai.exchange.wire.options import (
     CONDITIONS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -15,31 +15,20 @@ from gambler_ai.exchange.options.bars import Span, day_start_us
 from gambler_ai.exchange.options.chain import Wanted, weekend_after
 from gambler_ai.exchange.options.contracts import CALL, PUT, Contract, parse_symbol
 from gambler_ai.exchange.refusal import Refusal, bad_parameter
+from gambler_ai.exchange.rest.paging import limit_of
+from gambler_ai.exchange.rest.params import Params
 
 CONTRACTS_LIMIT, CONTRACTS_MOST = 100, 10_000
 SNAPSHOTS_LIMIT, SNAPSHOTS_MOST = 100, 1_000
 POINTS_LIMIT, POINTS_MOST = 1_000, 10_000
 SYMBOLS_MOST = 100
 FEEDS = ("indicative", "opra")
-Params = Mapping[str, str]
 Invalid = Callable[[str], Refusal]
 
 
 def bad_data(message: str) -> Refusal:
     """What market data answer to a parameter that they cannot use."""
     return Refusal(400, 40010001, message)
-
-
-def limit_of(params: Params, default: int, most: int, invalid: Invalid) -> int:
-    try:
-        limit = int(params.get("limit") or default)
-    except ValueError:
-        raise invalid(f"invalid limit: {params.get('limit')}") from None
-    if limit > most:
-        raise invalid(f"invalid limit: larger than the allowed maximum of {most}")
-    if limit < 1:
-        raise invalid("invalid limit: must be positive")
-    return limit
 
 
 def _day(params: Params, name: str, invalid: Invalid) -> date | None:

@@ -20,10 +20,10 @@ from gambler_ai.exchange.rest.option_queries import (
     CONTRACTS_LIMIT,
     CONTRACTS_MOST,
     contract_token,
-    limit_of,
     make_token,
     wanted_contracts,
 )
+from gambler_ai.exchange.rest.paging import limit_of
 from gambler_ai.exchange.rest.params import truth
 from gambler_ai.exchange.wire.options import contract_entity
 

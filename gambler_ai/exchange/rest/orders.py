@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gambler_ai.exchange.desk.desk import Desk
+from gambler_ai.exchange.desk.orders import Order
 from gambler_ai.exchange.refusal import Refusal, not_found
 from gambler_ai.exchange.rest.handling import exchange_of, fate_of, json_of, reply, sight_of
-from gambler_ai.exchange.rest.queries import (
-    list_orders,
-)
+from gambler_ai.exchange.rest.queries import list_orders
 
 
 async def post_order(request: Request) -> Response:
@@ -26,22 +28,22 @@ async def get_orders(request: Request) -> Response:
     return reply(body)
 
 
-async def get_order(request: Request) -> Response:
-    exchange, order_id = exchange_of(request), request.path_params["order_id"]
+def _shown(request: Request, name: str, find: Callable[[Desk, str], Order]) -> Response:
+    """One order, unless a fault hides it."""
+    exchange = exchange_of(request)
     with exchange.step():
-        body = sight_of(request).entity(exchange, exchange.desk.find(order_id))
+        body = sight_of(request).entity(exchange, find(exchange.desk, name))
     if body is None:
-        raise not_found(f"order not found for {order_id}")
+        raise not_found(f"order not found for {name}")
     return reply(body)
+
+
+async def get_order(request: Request) -> Response:
+    return _shown(request, request.path_params["order_id"], Desk.find)
 
 
 async def get_order_by_client_id(request: Request) -> Response:
-    exchange, client_id = exchange_of(request), request.query_params.get("client_order_id", "")
-    with exchange.step():
-        body = sight_of(request).entity(exchange, exchange.desk.find_by_client_id(client_id))
-    if body is None:
-        raise not_found(f"order not found for {client_id}")
-    return reply(body)
+    return _shown(request, request.query_params.get("client_order_id", ""), Desk.find_by_client_id)
 
 
 async def patch_order(request: Request) -> Response:

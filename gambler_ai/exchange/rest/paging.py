@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gambler_ai.exchange.prices.bridge import Ints
@@ -16,6 +16,19 @@ class Chunk(NamedTuple):
 
     at_us: Ints
     rows: Callable[[slice], Sequence[Any]]
+
+
+def limit_of(params: Mapping[str, str], default: int, most: int, invalid: Callable[[str], Exception]) -> int:
+    """How many rows are asked for; ``invalid`` makes the refusal that this part of the API has."""
+    try:
+        limit = int(params.get("limit") or default)
+    except ValueError:
+        raise invalid(f"invalid limit: {params.get('limit'):.40}") from None
+    if limit > most:
+        raise invalid(f"invalid limit: larger than the allowed maximum of {most}")
+    if limit < 1:
+        raise invalid("invalid limit: must be positive")
+    return limit
 
 
 def read_token(text: str | None) -> Place | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -45,34 +47,29 @@ async def get_watchlist(request: Request) -> Response:
     return reply(entity)
 
 
-async def put_watchlist(request: Request) -> Response:
-    exchange, body = exchange_of(request), await json_of(request)
-    with exchange.step():
-        lists = _lists(exchange)
-        row = _asked(request, lists)
-        lists.update(row, body, exchange.now_us)
-        entity = watchlist_entity(exchange, row)
-    return reply(entity)
-
-
-async def post_watchlist_asset(request: Request) -> Response:
-    exchange, body = exchange_of(request), await json_of(request)
-    with exchange.step():
-        lists = _lists(exchange)
-        row = _asked(request, lists)
-        lists.add(row, body, exchange.now_us)
-        entity = watchlist_entity(exchange, row)
-    return reply(entity)
-
-
-async def delete_watchlist_asset(request: Request) -> Response:
+def _changed(request: Request, change: Callable[[Watchlists, Watchlist, int], None]) -> Response:
+    """The list that is asked for, after ``change``; it is told the market's instant."""
     exchange = exchange_of(request)
     with exchange.step():
         lists = _lists(exchange)
         row = _asked(request, lists)
-        lists.remove(row, request.path_params["symbol"], exchange.now_us)
+        change(lists, row, exchange.now_us)
         entity = watchlist_entity(exchange, row)
     return reply(entity)
+
+
+async def put_watchlist(request: Request) -> Response:
+    body = await json_of(request)
+    return _changed(request, lambda lists, row, us: lists.update(row, body, us))
+
+
+async def post_watchlist_asset(request: Request) -> Response:
+    body = await json_of(request)
+    return _changed(request, lambda lists, row, us: lists.add(row, body, us))
+
+
+async def delete_watchlist_asset(request: Request) -> Response:
+    return _changed(request, lambda lists, row, us: lists.remove(row, request.path_params["symbol"], us))
 
 
 async def delete_watchlist(request: Request) -> Response:
