@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable
 
 #: What is passed around the commit of a kind of fact.
@@ -107,8 +108,11 @@ def kill() -> None:
 
 
 def freeze() -> None:
-    """Stop here, as a machine that is suspended or swapped out does."""
-    os.kill(os.getpid(), signal.SIGSTOP)
+    """Stop here, as a machine that is suspended or swapped out does.
+
+    The signal goes to this very thread: sent to the process, another thread takes it, and this one runs on until then.
+    """
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 _die: Callable[[], None] = kill

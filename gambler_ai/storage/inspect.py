@@ -37,7 +37,7 @@ class ReadOnly(Database):
 
     Raises:
         ConfigError: that is no database's URL.
-        StorageError: it is not there, or is a link.
+        StorageError: it is not there, is a link, or was left in the middle of a write that only a writer rolls back.
     """
 
     @property
@@ -55,6 +55,12 @@ class ReadOnly(Database):
             raise StorageError(f"{path} is a symbolic link", hint="name the file itself")
         if not path.is_file():
             raise StorageError(f"there is no database {path}")
+        hot = _beside(path, "-journal")
+        if hot.exists() and hot.stat().st_size:  # it lies there until the log is switched on, so in the first second
+            raise StorageError(
+                f"a write to {path} was cut short, and nothing reads it until that is rolled back",
+                hint="gambler-ai db upgrade does that, and so does the next session",
+            )
 
     @contextmanager
     def _untouched(self) -> Iterator[Engine]:

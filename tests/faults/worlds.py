@@ -1,9 +1,11 @@
 """A session of three trades, in a world that may be broken in any way; and what must be true of it at the end."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.recovery.harness import FORKED, PROGRAM, Ended, Exchange, Fill, World, audit, base_env, entries, story
 
@@ -32,9 +34,14 @@ def started(world: World, prefix: Sequence[str] = (), *args: str, **env: str) ->
 
 
 def has_session(world: World) -> bool:
-    if not world.database.exists() or not world.rows("SELECT name FROM sqlite_master WHERE name = 'sessions'"):
-        return False
-    return bool(world.rows("SELECT id FROM sessions"))
+    """Asked of a copy: a write that was cut short is rolled back by who reads it, and that is for the program to do."""
+    with TemporaryDirectory(dir=world.folder) as folder:
+        for file in world.home.glob(f"{world.database.name}*"):
+            shutil.copy(file, folder)
+        with closing(sqlite3.connect(Path(folder) / world.database.name)) as db:
+            if not db.execute("SELECT name FROM sqlite_master WHERE name = 'sessions'").fetchall():
+                return False
+            return bool(db.execute("SELECT id FROM sessions").fetchall())
 
 
 def finished(world: World, *args: str, program: Sequence[str] = FORKED, **env: str) -> Ended:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 from gambler_ai.clock import ManualClock
@@ -72,6 +77,24 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path, backend):
         ReadOnly(f"sqlite:///{tmp_path / 'a' / 'b.sqlite3'}")
     assert list(tmp_path.iterdir()) == []
     assert inspect.file_of(f"sqlite:///{tmp_path / 'x'}") == tmp_path / "x"
+
+
+@sqlite_only
+def test_a_write_that_was_cut_short_is_no_damage_and_is_not_rolled_back_by_a_look(tmp_path, backend):
+    """A file whose log is not switched on yet: what the power left of its first pages, and the journal beside it."""
+    path, cut = tmp_path / "whole.sqlite3", tmp_path / "cut.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TABLE one (text)")
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO one VALUES (?)", [("x" * 500,)] * 100)
+        shutil.copy(path, cut)
+        shutil.copy(f"{path}-journal", f"{cut}-journal")
+    left = [Path(file).read_bytes() for file in (cut, f"{cut}-journal")]
+    with pytest.raises(StorageError, match="was cut short") as raised:
+        ReadOnly(f"sqlite:///{cut}")
+    assert "gambler-ai db upgrade" in raised.value.hint
+    assert [Path(file).read_bytes() for file in (cut, f"{cut}-journal")] == left
 
 
 @postgres_only
