@@ -8,7 +8,7 @@ import pytest
 
 from tests.allowance import Allowance, Counts
 from tests.nightly import report
-from tests.nightly.__main__ import run
+from tests.nightly.__main__ import run, share
 from tests.nightly.report import FAILED, LATE, PASSED, SKIPPED, Result
 from tests.nightly.suites import ROOT, Suite, chosen, found
 
@@ -99,6 +99,14 @@ def test_a_suite_runs_with_its_share_and_what_it_leaves_is_read(tmp_path: Path):
 def test_a_suite_whose_share_is_too_small_is_not_run_and_says_so(tmp_path: Path):
     result = run(Suite("all", ("false",), 1.0, needs_minutes=10.0), 2.0, 0, tmp_path)
     assert (result.verdict, result.why) == (SKIPPED, "it takes 10 minutes")
+
+
+def test_what_a_suite_leaves_of_its_share_the_later_ones_have():
+    suites = [Suite("a", (), 1.0), Suite("b", (), 1.0), Suite("c", (), 2.0)]
+    assert share(suites, 0, 40.0, 40.0) == 10.0
+    assert share(suites, 1, 40.0, 39.0) == 13.0  # a was done after a minute
+    assert share(suites, 2, 40.0, 26.0) == 26.0
+    assert share(suites, 2, 40.0, -3.0) == 10.0  # all is spent: half of what was its own
 
 
 def test_what_was_done_has_a_rate_and_says_of_how_many():

@@ -37,8 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder: Path = given.out or ROOT / "build" / f"nightly-{now:%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
+    begun_s = time.monotonic()
     for number, suite in enumerate(suites, 1):
-        minutes = given.minutes * suite.weight / sum(each.weight for each in suites)
+        left = given.minutes - (time.monotonic() - begun_s) / 60
+        minutes = share(suites, number - 1, given.minutes, left)
         tell(f"{clock()} {number}/{len(suites)} {suite.name}: about {minutes:.1f} minutes")
         results.append(run(suite, minutes, given.seed, folder))
         write(folder, results, given, now)  # after each one: a night that is cut short has a report too
@@ -56,6 +58,16 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the report (build/nightly-TIME)")
     parser.add_argument("--list", action="store_true", help="name the suites and stop")
     return parser.parse_args(argv)
+
+
+def share(suites: Sequence[Suite], number: int, minutes: float, left: float) -> float:
+    """Minutes of one suite: its weight's share of what is left, so that what one gave back the later ones have.
+
+    What others took too long is not taken from it alone: half of its share of the whole night is its own.
+    """
+    suite = suites[number]
+    own = minutes * suite.weight / sum(each.weight for each in suites)
+    return max(left * suite.weight / sum(each.weight for each in suites[number:]), own / 2)
 
 
 def run(suite: Suite, minutes: float, seed: int, folder: Path) -> Result:
