@@ -227,7 +227,7 @@ def _fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes)
         symbol=fill.symbol, qty=ZERO, avg_entry_price=fill.price, entry_at=fill.at,
         position_id=intent.client_order_id, strategy=intent.strategy,
         stop_price=intent.stop_price if entry else None, target_price=intent.target_price if entry else None,
-        reason=intent.reason,
+        reason=intent.reason, entry_equity=state.account.equity or None,
     )  # fmt: skip
     why = intent.reason if order.role is Role.EXIT else order.role.value
     _take(state, changes, fill.symbol, portfolio.book(state.positions.get(fill.symbol), fill, opening, why))
@@ -340,6 +340,7 @@ def _adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
         symbol=fact.symbol, qty=ZERO, avg_entry_price=fact.price, entry_at=fact.at,
         position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", reason=fact.reason,
         strategy=plan.strategy_name or plan.strategy, stop_price=stop, target_price=target,
+        entry_equity=state.account.equity or None,
     )  # fmt: skip
     held = state.positions.get(fact.symbol)
     state.positions[fact.symbol] = portfolio.adopt(held, opening, fact.qty, fact.price)

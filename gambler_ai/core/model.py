@@ -138,6 +138,8 @@ class Position(Struct, frozen=True):
     #: How many protective or closing orders were decided for it: the ordinal in their decision ids.
     decisions: int = 0
     decided_at: datetime | None = None
+    #: The account's equity when it was opened.
+    entry_equity: Decimal | None = None
 
     @property
     def side(self) -> str:
@@ -170,6 +172,8 @@ class ClosedTrade(Struct, frozen=True):
     pnl: Decimal | None
     reason: str
     strategy: str
+    #: What was bought or sold short in all, in equities of the moment of entry; None if no equity was known.
+    leverage: Decimal | None = None
 
     @property
     def duration(self) -> timedelta:

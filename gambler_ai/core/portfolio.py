@@ -108,7 +108,14 @@ def close(position: Position, at: datetime, reason: str) -> ClosedTrade:
         pnl=pnl,
         reason=reason,
         strategy=position.strategy,
+        leverage=_leverage(position),
     )
+
+
+def _leverage(position: Position) -> Decimal | None:
+    if not position.entry_equity or position.entry_equity < 0:
+        return None
+    return (abs(position.entry_value) / position.entry_equity).quantize(_FOUR).normalize() + ZERO
 
 
 def _opened(opening: Position, signed: Decimal, fill: Fill) -> Position:
@@ -139,6 +146,7 @@ def _reduced(position: Position, out: Decimal, price: Decimal | None) -> Positio
 
 #: Nine places, the finest Alpaca deals in (BEHAVIOUR 3, fractional).
 _NINE = Decimal("0.000000001")
+_FOUR = Decimal("0.0001")
 
 
 def _places(value: Decimal) -> Decimal:

@@ -18,6 +18,8 @@ _FENCES = {
     "checkpoints_fenced": "BEFORE INSERT ON checkpoints",
     "intents_fenced": "BEFORE INSERT ON intents",
     "intents_token_fenced": "BEFORE UPDATE OF token ON intents",
+    "components_fenced": "BEFORE INSERT ON components",
+    "archive_fenced": "BEFORE INSERT ON archive",
 }
 _NEWEST = (
     "SELECT lease.token FROM lease JOIN sessions ON sessions.account_id = lease.account_id"

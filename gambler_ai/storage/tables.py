@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from gambler_ai.storage import fencing
 
 #: The newest migration. A database at any other revision is not touched.
-SCHEMA_HEAD = "0003"
+SCHEMA_HEAD = "0004"
 
 
 class Exact(TypeDecorator[Decimal]):
@@ -256,6 +256,7 @@ closed_trades = sa.Table(
     sa.Column("pnl", Exact, nullable=True),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("strategy", _ID, nullable=False),
+    sa.Column("leverage", Exact, nullable=True),  # what it was worth at its entry, in equities of that moment
 )
 
 discrepancies = sa.Table(
@@ -311,3 +312,48 @@ requests = sa.Table(
     sa.Column("answer", sa.Text, nullable=False),
 )
 sa.Index("ix_requests_open", requests.c.session_id, requests.c.taken_at)
+
+blobs = sa.Table(
+    "blobs",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),  # of what is in it, before it is compressed
+    sa.Column("length", sa.BigInteger, nullable=False),  # likewise
+    sa.Column("payload", sa.LargeBinary, nullable=False),  # zlib
+    sa.Column("created_at", Utc, nullable=False),  # wall clock
+)
+
+components = sa.Table(
+    "components",
+    metadata,
+    _session(primary=True),
+    sa.Column("name", _WORD, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("account_id", _ID, nullable=False),
+    sa.Column("at", Utc, nullable=False),  # session clock
+    sa.Column("created_at", Utc, nullable=False),  # wall clock
+    sa.Column("seq", sa.BigInteger, nullable=False),  # the last journal row it contains
+    sa.Column("schema", sa.Integer, nullable=False),  # the component's own version of its content
+    sa.Column("format", _WORD, nullable=False),
+    sa.Column("libraries", sa.Text, nullable=False),  # JSON: name -> version that wrote it
+    sa.Column("sha256", sa.String(64), nullable=False),  # a blob's
+    sa.Column("set_aside", sa.Text, nullable=False),  # why it is not used any more; empty: it is good
+    _token(),
+)
+sa.Index("ix_components_account", components.c.account_id, components.c.name)
+
+archive = sa.Table(
+    "archive",
+    metadata,
+    _session(primary=True),
+    sa.Column("kind", _WORD, primary_key=True),  # the table that the rows are from
+    sa.Column("first", sa.BigInteger, primary_key=True, autoincrement=False),  # row numbers there
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("begin_at", Utc, nullable=False),
+    sa.Column("end_at", Utc, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("length", sa.BigInteger, nullable=False),  # of what is in it, before it is compressed
+    sa.Column("sha256", sa.String(64), nullable=False),  # likewise
+    sa.Column("payload", sa.LargeBinary, nullable=False),  # zlib
+    sa.Column("summary", sa.Text, nullable=False),  # JSON: what a report needs without the rows
+    _token(),
+)
