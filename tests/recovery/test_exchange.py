@@ -87,7 +87,7 @@ def test_the_day_trading_rule_holds_where_it_is_asked_for(world: World, args: tu
     try:
         names = there.names
         keys = {"APCA-API-KEY-ID": names["ALPACA_API_KEY"], "APCA-API-SECRET-KEY": names["ALPACA_API_SECRET"]}
-        order = {"symbol": "AAPL", "qty": 1, "type": "market", "time_in_force": "day"}
+        order = {"symbol": "AAPL", "qty": "1", "type": "market", "time_in_force": "day"}
         sides = ("buy", "sell") * 3 + ("buy",)
         replies = [
             requests.post(there.url + "/v2/orders", json=order | {"side": side}, headers=keys, timeout=PATIENCE_S)
