@@ -19,8 +19,8 @@ _DAY_S = 86_400
 def closes_early(day: date) -> bool:
     """Is this trading day a half day of New York's exchanges, which closes at 13:00?
 
-    Before the Fourth of July, after Thanksgiving, before Christmas: by rule, from 1994 on. The broker's calendar says the
-    same, but bars of the past are read when it does not answer, too.
+    Before the Fourth of July, after Thanksgiving, before Christmas: by rule, from 1994 on. The broker's calendar says
+    the same, but bars of the past are read when it does not answer, too.
     """
     weekday = day.weekday()
     if day.month == 7:

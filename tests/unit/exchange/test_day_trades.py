@@ -1,4 +1,4 @@
-"""The pattern-day-trader rule: what a day trade is, what is refused, and that nobody meets it who did not ask for it."""
+"""The pattern-day-trader rule: what a day trade is, what is refused, and that it holds only where it was asked for."""
 
 from __future__ import annotations
 
