@@ -233,7 +233,8 @@ def test_a_configuration_that_was_edited_does_not_reach_into_a_session(tmp_path)
     """A file is what sessions start with. How one runs may be changed by flags, and is journaled."""
     with killed(tmp_path) as world:
         config = tmp_path / "gambler.json"
-        config.write_text(json.dumps({"symbols": ["IBM"], "stop_loss_pct": 9, "position_size": 1}), "utf-8")
+        edited = {"symbols": ["IBM"], "stop_loss_pct": 9, "position_size": 1, "interval": 5, "max_orders_per_day": 1}
+        config.write_text(json.dumps(edited), "utf-8")
         more = ("--duration", A_WHILE, "--max-positions", "1", "--speed", "0")
         told = world.resume("--config", str(config), *more).ok().out
         assert "duration_s 1800.0 to 180.0" in told
