@@ -85,6 +85,12 @@ class IntentPlanned(_Fact, frozen=True, tag=True):
     intent: OrderIntent
 
 
+class IntentRecalled(_Fact, frozen=True, tag=True):
+    """The decision behind an order of ours that restored books did not know (`core.recalling`). Sends nothing."""
+
+    intent: OrderIntent
+
+
 class ResendPlanned(_Fact, frozen=True, tag=True):
     """The same bytes under the same id once more, after a look-up that did not find them."""
 
@@ -327,7 +333,7 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted
+    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | IntentRecalled
 )  # fmt: skip
 
 
@@ -429,7 +435,8 @@ class Request(Struct, frozen=True):
 #: What can be asked.
 HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE = "halt", "resume-trading", "flatten", "adopt", "resolve"
 MOVE_STOP, MOVE_TARGET = "move-stop", "move-target"
-REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET)
+RECALL = "recall"  # asked by `db restore`: the books may be older than the last order
+REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET, RECALL)
 
 
 @dataclass(frozen=True)
