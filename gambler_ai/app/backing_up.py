@@ -221,9 +221,9 @@ def unpacked(manifest: Manifest, work: Path) -> Iterator[Row]:
     for account in manifest.parts[1:]:
         found = sqlite.complaints(work / account.name)
         if found:
-            yield fail(account.name, found[0], "keep it, and take an older backup", STORAGE)
+            yield fail("exchange account", f"{account.name}: {found[0]}", "keep it, and take an older backup", STORAGE)
         else:
-            yield ok(account.name, "integrity_check ok")
+            yield ok("exchange account", f"{account.name}: integrity_check ok")
 
 
 def _readable(part: Path, work: Path) -> Row:

@@ -114,7 +114,7 @@ def verify(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Look at all of the database, or of a backup: checksums, integrity, schema, journals, checkpoints. Changes nothing.
+    """Look at all of the database, or of a backup: checksums, integrity, journals, checkpoints. Changes nothing.
 
     Ends with 0 when all is ok or a warning, else with the code of the first failure.
     """
@@ -123,10 +123,8 @@ def verify(
     from gambler_ai.cli.doctor import show, summary
 
     settings = reading(database_url, config).settings
-    rows = []
     with _progress("reading", as_json=as_json) as progress:
-        for row in backing_up.verify(settings, place, progress):
-            rows.append(row)
+        rows = list(backing_up.verify(settings, place, progress))
     if as_json:
         print_json({"exit_code": exit_code(rows), "rows": rows})
     else:
@@ -168,7 +166,7 @@ def restore(
     )
     for name in done.kept:
         typer.echo(render.printable(f"kept as it was: {name}"))
-    typer.echo(f"Next: {settings.program} --resume {open_[-1]}" if open_ else "No session in it is open.")
+    typer.echo(f"Next: {settings.program} --resume-session {open_[-1]}" if open_ else "No session in it is open.")
 
 
 def _size(count: int) -> str:

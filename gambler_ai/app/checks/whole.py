@@ -40,7 +40,7 @@ def agrees(database: ReadOnly, expected: Sequence[SessionHead]) -> Row:
     wrong += sorted(found.keys() - {head.id for head in expected})
     if wrong:
         return fail("contents", f"session {wrong[0]} is not as its manifest says", _FIX, STORAGE)
-    return ok("contents", f"{len(expected)} sessions, as its manifest says")
+    return ok("contents", "sessions and journals are as its manifest says")
 
 
 def refuse_broken(rows: Iterator[Row]) -> list[Row]:
@@ -80,7 +80,7 @@ def _sessions(database: ReadOnly) -> Iterator[Row]:
         with database.read() as db:
             heads = marks.heads(db)
     except GamblerError as error:
-        yield fail("sessions", str(error).splitlines()[0], _FIX, STORAGE)
+        yield fail("sessions", error.message, _FIX, STORAGE)
         return
     for head in heads:
         yield _session(database, head.id)
@@ -89,16 +89,18 @@ def _sessions(database: ReadOnly) -> Iterator[Row]:
 
 def _session(database: ReadOnly, session_id: str) -> Row:
     """The whole chain, and the state that a resume would begin with."""
-    name = f"session {session_id}"
+    name = "session"
     try:
         with database.read() as db:
             info = sessions.find(db, session_id)
             inspect.check_chain(db, info)
         restored = restore(database, info)
     except GamblerError as error:
-        return fail(name, str(error).splitlines()[0], _FIX, STORAGE)
+        return fail(name, f"{session_id}: {error.message}", _FIX, STORAGE)
     if restored.broken:
-        return warn(name, restored.broken[0], "nothing: a resume takes an older checkpoint and the journal")
+        return warn(
+            name, f"{session_id}: {restored.broken[0]}", "nothing: a resume takes an older checkpoint and the journal"
+        )
     point = restored.checkpoint
     base = f"checkpoint #{point.number} verifies" if point is not None else "no checkpoint yet"
-    return ok(name, f"{info.status}, {info.seq:,} journal rows verify, {base}")
+    return ok(name, f"{session_id}: {info.status}, {info.seq:,} journal rows verify, {base}")

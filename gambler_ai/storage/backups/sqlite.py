@@ -47,7 +47,7 @@ def copy_live(source: Path, target: Path, progress: Progress = nothing) -> None:
 def complaints(path: Path) -> list[str]:
     """What SQLite's whole integrity check, and that of its references, find; nothing is changed."""
     try:
-        with closing(_reader(path)) as db:
+        with closing(_reader(path, still=True)) as db:
             said = [row[0] for row in db.execute(f"PRAGMA integrity_check({COMPLAINTS_MAX})")]
             lost = db.execute("PRAGMA foreign_key_check").fetchmany(COMPLAINTS_MAX)
     except sqlite3.Error as error:
@@ -118,5 +118,7 @@ def _fold(path: Path) -> None:
         return
 
 
-def _reader(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None)
+def _reader(path: Path, *, still: bool = False) -> sqlite3.Connection:
+    """``still``: where there is no log nobody writes, and the file is read without leaving a log beside it."""
+    immutable = "&immutable=1" if still and not path.with_name(f"{path.name}-wal").exists() else ""
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro{immutable}", uri=True, isolation_level=None)
