@@ -201,7 +201,7 @@ def _into_server(
         programs, now = tools(), wall.now()
         with database.read() as db:
             schema, server = postgres.schema_of(db), postgres.server_version(db)
-            kept = f"gambler_replaced_{now:%Y%m%d_%H%M%S}"
+            kept = postgres.free_schema(db, f"gambler_replaced_{now:%Y%m%d_%H%M%S}")
             before = postgres.clear(db, kept)
         postgres.refuse_older(programs, "psql", server, "the server is")
         token = marks.token_after(manifest, present.token, now)

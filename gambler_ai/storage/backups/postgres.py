@@ -72,10 +72,10 @@ class Tools(NamedTuple):
 
 def connection(database: Database) -> tuple[str, dict[str, str]]:
     """How libpq's programs reach a database: a connection string, and what of it is only for their environment."""
-    given = database.engine.dialect.create_connect_args(database.url)[1]
+    given = database.url.translate_connect_args(username="user", database="dbname") | dict(database.url.query)
     password = given.get("password")
-    shown = {name: value for name, value in given.items() if name not in _KEPT_BACK}
-    text = " ".join(f"{name}='{_escaped(str(value))}'" for name, value in sorted(shown.items()))
+    texts = {n: ",".join(v) if isinstance(v, tuple) else str(v) for n, v in given.items() if n not in _KEPT_BACK}
+    text = " ".join(f"{name}='{_escaped(value)}'" for name, value in sorted(texts.items()))
     return text, {} if password is None else {"PGPASSWORD": str(password)}
 
 
@@ -171,6 +171,12 @@ def checked(tools: Tools, dump: Path, script: Path) -> None:
         path.touch(0o600)
     contents.write_text("\n".join(line for line in listed if not _OF_SCHEMA.match(line)))
     tools.run(script_command(program, dump, contents, script), {})
+
+
+def free_schema(db: sa.Connection, stem: str) -> str:
+    """A name that no schema has yet."""
+    taken = set(sa.inspect(db).get_schema_names())
+    return next(name for name in (stem, *(f"{stem}_{n}" for n in range(2, 1_000))) if name not in taken)
 
 
 def clear(db: sa.Connection, kept: str) -> list[str]:
