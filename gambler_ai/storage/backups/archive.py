@@ -6,6 +6,7 @@ from one that is whole. Nothing is unpacked by a name that the file itself choos
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -123,7 +124,7 @@ def manifest_of(file: IO[bytes], name: str) -> Manifest:
     Raises:
         StorageError: it is no backup of ours, or of a newer program.
     """
-    with _damage(name), tarfile.open(fileobj=file, mode="r|gz") as tar:
+    with _damage(name), gzip.GzipFile(fileobj=file) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
         return _manifest(tar, name)
 
 
@@ -133,16 +134,23 @@ def unpack(archive: Path, folder: Path | None, name: str, progress: Progress = n
     Raises:
         StorageError: it is no backup of ours, or it is damaged.
     """
-    done = 0
-    with _damage(name), archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|gz") as tar:
-        manifest = _manifest(tar, name)
-        for part, member in _members(manifest, tar, name):
-            source = tar.extractfile(member)
-            assert source is not None
-            if (_written(source, folder / part.name) if folder else _summed(source)) != part.sha256:
-                raise _damaged(name, f"{part.name} does not match its checksum")
-            done += part.size
-            progress(done, manifest.size)
+    with _damage(name), gzip.open(archive) as plain:
+        with tarfile.open(fileobj=plain, mode="r|") as tar:
+            manifest = _taken_out(tar, folder, name, progress)
+        while plain.read(_CHUNK):  # to its end, where gzip's own sum is
+            pass
+    return manifest
+
+
+def _taken_out(tar: tarfile.TarFile, folder: Path | None, name: str, progress: Progress) -> Manifest:
+    manifest, done = _manifest(tar, name), 0
+    for part, member in _members(manifest, tar, name):
+        source = tar.extractfile(member)
+        assert source is not None
+        if (_written(source, folder / part.name) if folder else _summed(source)) != part.sha256:
+            raise _damaged(name, f"{part.name} does not match its checksum")
+        done += part.size
+        progress(done, manifest.size)
     return manifest
 
 

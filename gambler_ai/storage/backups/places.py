@@ -14,6 +14,7 @@ from typing import IO, Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from gambler_ai import crashpoints, secrecy
+from gambler_ai.core.text import one_line
 from gambler_ai.errors import ConfigError, StorageError
 from gambler_ai.storage.backups.archive import SUFFIX, manifest_of
 from gambler_ai.storage.upgrade import sync
@@ -221,6 +222,9 @@ def _opened(url: str) -> tuple[Any, str]:
             f"{scheme}:// is no place for backups: {secrecy.masked(str(error))}",
             hint="examples: /mnt/backups, s3://bucket/folder, sftp://host/folder",
         ) from error
+    except Exception as error:  # a driver that asks its server at once
+        said = secrecy.masked(one_line(str(error) or type(error).__name__, 300))
+        raise StorageError(f"{scheme}://{urlsplit(url).hostname or ''} cannot be reached: {said}") from error
     return files, str(folder)
 
 

@@ -26,6 +26,7 @@ from gambler_ai.storage import lease, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
+from gambler_ai.storage.locks import lock_of
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import restore
 from tests.databases import BACKENDS, postgres_only, sqlite_only
@@ -128,16 +129,18 @@ def test_an_owner_from_before_the_restore_is_fenced_whatever_token_it_had(settin
     file = backup(settings)
     traded(database, times=3)
     old = taken(database)
-    old._lock.close()  # as if its machine had lost it
+    old.close()  # its machine has lost the lock, and it does not know
     restoring.restore(settings, str(file), WALL, replace=True)
     again = Database(settings.database)
     new = taken(again)
     assert new.token > old.token
     new.close()
-    assert old._lock.take("the old one", SystemClock())
-    with pytest.raises((SessionLeased, StorageError)), old.writing(again if database.path is None else database):
+    lock = lock_of(again, ACCOUNT)
+    assert lock.take("the old one", SystemClock())
+    thawed = Lease(ACCOUNT, old.token, lock, SystemClock(), 0.0)
+    with pytest.raises(SessionLeased, match="replaced"), thawed.writing(again):
         pass
-    old.close()
+    thawed.close()
     again.close()
 
 
@@ -304,8 +307,8 @@ def test_what_was_there_is_kept_in_a_schema_of_its_own(settings, database):
         assert db.execute(sa.text(f"SELECT seq FROM {kept.removeprefix('schema ')}.sessions")).scalar_one() == 2
     assert seq(settings) == 1
     traded(database)  # with its fence around it
+    row = {"session_id": SESSION, "seq": 99, "at": AT, "kind": "x", "payload": "{}", "hash": "0" * 64, "token": 1}
     with pytest.raises(SessionLeased), database.write() as db:
-        row = {"session_id": SESSION, "seq": 99, "at": AT, "kind": "x", "payload": "{}", "hash": "0" * 64, "token": 1}
         db.execute(t.journal.insert(), row)
 
 
@@ -316,7 +319,7 @@ def test_a_restore_that_fails_half_way_changes_nothing(settings, database):
     with database.write() as db:
         for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", "CREATE TYPE requests AS (a int)"):
             db.execute(sa.text(statement))
-    with pytest.raises(StorageError, match="psql failed: .*requests"):
+    with pytest.raises(StorageError, match=r"psql failed: .*requests"):
         restoring.restore(settings, str(file), WALL)
     assert database.revision() is None
 
