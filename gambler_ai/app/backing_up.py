@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -113,7 +114,26 @@ def taken_out(place: Place, name: str, work: Path, progress: Progress = archive.
     else:
         source = work / "fetched"
         place.fetched(name, source)
+    if sqlite.is_database(source):
+        return _bare(source, work)
     return archive.unpack(source, work, place.shown(name), progress)
+
+
+def _bare(source: Path, work: Path) -> Manifest:
+    """A copy that SQLite or an upgrade made: its own content is all that its manifest can say."""
+    copy = work / archive.DATABASE_PARTS[archive.SQLITE]
+    sqlite.copy_live(source, copy)
+    with closing(ReadOnly(f"sqlite:///{copy}")) as database, database.read() as db:
+        revision = revision_of(db, source.name)
+        if revision is None:
+            raise StorageError(f"{source} holds nothing yet", hint="name another file")
+        taken_at = datetime.fromtimestamp(source.stat().st_mtime, UTC)
+        known = Manifest(
+            format=archive.FORMAT, kind=archive.SQLITE, program="no manifest", taken_at=taken_at, database=source.name,
+            server=inspect.server(database).name, revision=revision, token=marks.newest_token(db),
+            sessions=marks.heads(db),
+        )  # fmt: skip
+    return replace(known, parts=(archive.part_of(copy.name, copy),))
 
 
 # -- copying --------------------------------------------------------------------------------------

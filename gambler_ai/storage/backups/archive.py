@@ -98,7 +98,7 @@ def pack(target: Path, manifest: Manifest, files: Mapping[str, Path], progress: 
     Raises:
         StorageError: it cannot be written.
     """
-    whole = msgspec.structs.replace(manifest, parts=tuple(_part(name, path) for name, path in files.items()))
+    whole = msgspec.structs.replace(manifest, parts=tuple(part_of(name, path) for name, path in files.items()))
     text = msgspec.json.format(msgspec.json.encode(whole), indent=1)
     done = 0
     try:
@@ -207,7 +207,8 @@ def _entry(name: str, size: int) -> tarfile.TarInfo:
     return entry
 
 
-def _part(name: str, path: Path) -> Part:
+def part_of(name: str, path: Path) -> Part:
+    """What a manifest says of a file."""
     with path.open("rb") as file:
         return Part(name, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 

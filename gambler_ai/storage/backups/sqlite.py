@@ -44,6 +44,15 @@ def copy_live(source: Path, target: Path, progress: Progress = nothing) -> None:
         raise StorageError(f"no copy of {source} could be made: {error}", hint="see that there is room") from error
 
 
+def is_database(path: Path) -> bool:
+    """Whether a file is one of SQLite's own, by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False
+
+
 def complaints(path: Path) -> list[str]:
     """What SQLite's whole integrity check, and that of its references, find; nothing is changed."""
     try:

@@ -22,7 +22,7 @@ from gambler_ai.config import Settings, load
 from gambler_ai.core import events as ev
 from gambler_ai.errors import ConfigError, SessionLeased, StorageError
 from gambler_ai.exchange.exchange import Exchange
-from gambler_ai.storage import lease, sessions
+from gambler_ai.storage import lease, migrate, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
@@ -343,3 +343,19 @@ def test_an_empty_database_has_nothing_to_back_up(settings, tmp_path):
     Database(empty.database).close()
     with pytest.raises(StorageError, match="holds nothing yet"):
         backup(empty)
+
+
+@sqlite_only
+@pytest.mark.parametrize("revision", ["0004", "0001"])
+def test_a_copy_that_sqlite_or_an_upgrade_made_is_restored_as_well(settings, database, tmp_path, revision):
+    with database.write() as db:
+        migrate.run(db, revision, down=True)
+    database.close()
+    with closing(sqlite3.connect(settings.state_dir / "gambler.sqlite3")) as source:
+        source.execute("VACUUM INTO ?", (str(tmp_path / "copy.sqlite3"),))
+    assert "fail" not in verdict(backing_up.verify(settings, str(tmp_path / "copy.sqlite3"))).values()
+    restoring.restore(settings, str(tmp_path / "copy.sqlite3"), WALL, replace=True)
+    with closing(Database(settings.database)) as again:
+        assert again.revision() == revision
+        again.prepare()
+    assert seq(settings) == 1

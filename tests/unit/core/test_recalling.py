@@ -67,7 +67,7 @@ def test_an_entry_the_backup_does_not_know_is_taken_back_with_its_fills_and_its_
     facts = desk.step(reported(orders=[PARENT], fills=[fill_of(PARENT, "10")], positions=[held("AAPL", "10")])).facts
     intent = only(ev.IntentRecalled, facts).intent
     assert intent.decision_id == ENTRY.decision_id
-    assert (intent.purpose, intent.qty, intent.stop_price, intent.target_price) == (Purpose.ENTRY, 10, 98, 104)
+    assert (intent.purpose, intent.qty, intent.stop_price, intent.target_price) == (Purpose.ENTRY, D(10), D(98), D(104))
     assert desk.state.positions["AAPL"].position_id == ENTRY.client_order_id
     assert desk.state.intents[ENTRY.client_order_id].status is Status.FILLED
     assert desk.state.day_entries == 1
