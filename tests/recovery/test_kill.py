@@ -44,7 +44,8 @@ HOMES = {
     },
     "limit": commits("resend", "unknown", "missed") | {"read.lookup", "recovery.replayed", "recovery.settled"},
     "bracket": commits("protect", "reply", "fill") | {
-        "checkpoint.before", "checkpoint.inside", "checkpoint.brief", "checkpoint.after",
+        "checkpoint.before", "checkpoint.inside", "checkpoint.brief", "checkpoint.after", "component.blob",
+        "component.inside", "recovery.remembering",
     },
     "partial": commits("cancel") | {"cancel.before", "cancel.after"},
     "exit": commits("adopt", "request", "foreign"),
