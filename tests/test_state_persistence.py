@@ -397,6 +397,6 @@ def main():
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--write"]:
-        write(*sys.argv[2:], "killed")
+        write(sys.argv[2], sys.argv[3], "killed")
     else:
         main()

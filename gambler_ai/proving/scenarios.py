@@ -216,7 +216,7 @@ SCENARIOS = {
             "import",
             "an older schema, which is copied and upgraded; a checkpoint that does not verify",
             (
-                session("AAPL,MSFT", 4, *WIDE, killed_at="reply.after_commit:1"),
+                session("AAPL,MSFT", 4, "--strategy", REMEMBERING, *WIDE, killed_at="reply.after_commit:1"),
                 Run(("db", "downgrade", "--to", "0001", "--yes")),
                 spoil_a_checkpoint,
                 resume(),
