@@ -204,6 +204,13 @@ def _action(fact: ev.ActionNoted, _state: SessionState | None) -> Record:
     return fields
 
 
+def _memory(fact: ev.ComponentSetAside, _state: SessionState | None) -> Record:
+    return {
+        "component": fact.name, "reason": fact.reason, "used": fact.used, "from_session": fact.session_id,
+        "number": fact.number,
+    }  # fmt: skip
+
+
 def _carried(fact: ev.RiskCarried, _state: SessionState | None) -> Record:
     fields: Record = _plain(fact.record)
     return fields | {"session": fact.session_id}
@@ -267,6 +274,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.DayOpened: ("day", _fields),
     ev.SplitApplied: ("split", _fields),
     ev.ActionNoted: ("company", _action),
+    ev.ComponentSetAside: ("memory", _memory),
 }
 
 #: Every kind there is.
