@@ -1,7 +1,7 @@
 """Lesson 23 as its user lives it, with the real program: `python tests/test_bot_state_lifecycle.py`.
 
 A bot starts, buys, is killed and starts again; it knows that it is in a position and does not buy twice. The same
-functions are pytest's tests. Each has an exchange and a home of its own, and touches neither a network nor your sessions.
+functions are pytest's tests. Each has an exchange and a home of its own; no network and no session of yours is touched.
 """
 
 import importlib.util
