@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,6 +27,7 @@ from gambler_ai.core.excursions import Excursion, ExcursionFold
 from gambler_ai.core.model import NEW_YORK, ZERO, ClosedTrade, Side
 from gambler_ai.core.performance import EquityFigures, Point, Span, Thinner, TradeFigures
 from gambler_ai.errors import CheckpointCorrupt
+from gambler_ai.storage import archive
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.sessions import SessionInfo
 
@@ -90,16 +92,22 @@ def equity_curve(db: Connection, session_id: str, points: int = POINTS) -> list[
 
 def trades_in_pages(db: Connection, session_id: str, size: int = ROWS_AT_ONCE) -> Iterator[list[ClosedTrade]]:
     """All round trips in the order in which they ended, ``size`` at a time; `views.closed_trades` has the newest."""
+    found = chain(archive.trades(db, session_id), _hot_trades(db, session_id))
+    while page := list(islice(found, size)):
+        yield page
+
+
+def _hot_trades(db: Connection, session_id: str) -> Iterator[ClosedTrade]:
     after = 0
     while True:
         query = sa.select(t.closed_trades).where(
             t.closed_trades.c.session_id == session_id, t.closed_trades.c.number > after
         )
-        rows = db.execute(query.order_by(t.closed_trades.c.number).limit(size)).mappings().all()
+        rows = db.execute(query.order_by(t.closed_trades.c.number).limit(ROWS_AT_ONCE)).mappings().all()
         if not rows:
             return
         after = rows[-1]["number"]
-        yield [ClosedTrade(**{name: row[name] for name in ClosedTrade.__struct_fields__}) for row in rows]
+        yield from (ClosedTrade(**{name: row[name] for name in ClosedTrade.__struct_fields__}) for row in rows)
 
 
 def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -> list[Excursion | None]:
@@ -112,7 +120,7 @@ def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -
     if not trades:
         return []
     begin, end = min(trade.entry_at for trade in trades), max(trade.exit_at for trade in trades)
-    for row in _rows(db, _facts(session_id, ev.Marked, ev.SplitApplied, begin=begin, end=end)):
+    for row in _facts(db, session_id, ev.Marked, ev.SplitApplied, begin=begin, end=end):
         symbols = fold.symbols(row.at)
         if not symbols:
             continue
@@ -146,7 +154,7 @@ def _equity(db: Connection, info: SessionInfo) -> EquityFigures:
     What comes before the next day opens belongs to the day before. A script's session notes none: New York's dates.
     """
     fold = perf.EquityFold()
-    rows = _rows(db, _facts(info.id, ev.DayOpened))
+    rows = _facts(db, info.id, ev.DayOpened)
     coming = deque(_decoded(_opened, info.id, row.seq, row.payload) for row in rows)
     has_days, day = bool(coming), coming[0].day if coming else ""
 
@@ -167,7 +175,7 @@ def _equity(db: Connection, info: SessionInfo) -> EquityFigures:
 
 
 def _readings(db: Connection, session_id: str) -> Iterator[Point]:
-    for row in _rows(db, _facts(session_id, ev.AccountReported)):
+    for row in _facts(db, session_id, ev.AccountReported):
         reading = _decoded(_reading, session_id, row.seq, row.payload)
         yield Point(reading.at, _finite(session_id, row.seq, reading.account.equity))
 
@@ -194,8 +202,8 @@ def _last_before(db: Connection, session_id: str, seq: int, at: datetime) -> dat
     query = sa.select(sa.func.max(t.journal.c.at)).where(
         t.journal.c.session_id == session_id, t.journal.c.seq < seq, t.journal.c.at < at
     )
-    found: datetime | None = db.execute(query).scalar()
-    return at if found is None else found
+    found = [db.execute(query).scalar(), archive.newest_at(db, session_id, seq, at)]
+    return max((instant for instant in found if instant is not None), default=at)
 
 
 def _held(db: Connection, info: SessionInfo) -> Iterator[Span]:
@@ -208,7 +216,8 @@ def _held(db: Connection, info: SessionInfo) -> Iterator[Span]:
     )
     begins = sa.select(t.positions.c.entry_at).where(t.positions.c.session_id == info.id)
     still = sorted(Span(at, max(at, info.last_at)) for at in db.execute(begins).scalars())
-    return heapq.merge((Span(row.entry_at, row.exit_at) for row in _rows(db, query)), still)
+    rolled_up = sorted(Span(trade.entry_at, trade.exit_at) for trade in archive.trades(db, info.id))
+    return heapq.merge((Span(row.entry_at, row.exit_at) for row in _rows(db, query)), rolled_up, still)
 
 
 def _traded(db: Connection, session_id: str) -> tuple[Decimal, Decimal, int]:
@@ -223,7 +232,7 @@ def _traded(db: Connection, session_id: str) -> tuple[Decimal, Decimal, int]:
 
 
 def _foreign_seen(db: Connection, session_id: str) -> bool:
-    rows = _rows(db, _facts(session_id, ev.ForeignSeen))
+    rows = _facts(db, session_id, ev.ForeignSeen)
     seen = [_decoded(_foreign, session_id, row.seq, row.payload).qty for row in rows]
     return any(seen)
 
@@ -231,18 +240,20 @@ def _foreign_seen(db: Connection, session_id: str) -> bool:
 def _count(db: Connection, session_id: str, kind: type[ev.Fact]) -> int:
     query = sa.select(sa.func.count()).select_from(t.journal)
     where = (t.journal.c.session_id == session_id, t.journal.c.kind == kind.__name__)
-    return int(db.execute(query.where(*where)).scalar_one())
+    return int(db.execute(query.where(*where)).scalar_one()) + archive.count(db, session_id, kind.__name__)
 
 
 def _facts(
-    session_id: str, *kinds: type[ev.Fact], begin: datetime | None = None, end: datetime | None = None
-) -> sa.Select[Any]:
+    db: Connection, session_id: str, *kinds: type[ev.Fact], begin: datetime | None = None, end: datetime | None = None
+) -> Iterator[Any]:
+    """Rows of the journal of these kinds, oldest first, be they rolled up; between two instants if they are given."""
     names = [kind.__name__ for kind in kinds]
     query = sa.select(t.journal.c.seq, t.journal.c.at, t.journal.c.payload)
     query = query.where(t.journal.c.session_id == session_id, t.journal.c.kind.in_(names))
     if begin is not None and end is not None:
         query = query.where(t.journal.c.at >= begin, t.journal.c.at <= end)
-    return query.order_by(t.journal.c.seq)
+    rolled_up = archive.facts(db, session_id, names, begin=begin, end=end)
+    return heapq.merge(_rows(db, query.order_by(t.journal.c.seq)), rolled_up, key=lambda row: row.seq)
 
 
 def _decoded(decoder: msgspec.json.Decoder[_T], session_id: str, seq: int, payload: str | msgspec.Raw) -> _T:
