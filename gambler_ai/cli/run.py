@@ -31,6 +31,7 @@ def run(
     when_closed: options.WhenClosed = None,
     checkpoint_interval: options.CheckpointInterval = None,
     keep_checkpoints: options.KeepCheckpoints = None,
+    history_limit: options.HistoryLimit = None,
     resume: options.Resume = False,
     resume_session: options.ResumeSession = None,
     accept_broker_state: options.AcceptBrokerState = False,
@@ -58,7 +59,7 @@ def run(
         "feed": feed, "streams": streams, "speed": speed, "database_url": database_url,
         "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
         "max_orders_per_minute": max_orders_per_minute, "max_daily_loss": max_daily_loss, "on_exit": on_exit,
-        "when_closed": when_closed, "limit_pct": limit_pct,
+        "when_closed": when_closed, "limit_pct": limit_pct, "history_limit": history_limit,
         "strategy": strategy, "parameters": _parameters(parameter or []) or None, "log_file": log_file,
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}

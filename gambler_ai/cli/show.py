@@ -10,7 +10,8 @@ from rich.text import Text
 from gambler_ai.cli import render
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.state import Plan
-from gambler_ai.storage import checkpoints, views
+from gambler_ai.storage import archive, checkpoints, views
+from gambler_ai.storage.archive import RolledUp
 from gambler_ai.storage.sessions import SessionInfo
 
 
@@ -29,6 +30,7 @@ def session_document(db: Any, info: SessionInfo) -> dict[str, Any]:
         "checkpoint_bytes": size,
         "newest_checkpoint": newest[0] if newest else None,
         "owner": views.lease_owner(db, info.account_id),
+        "rolled_up": archive.rolled_up(db, info.id),
     }
 
 
@@ -45,6 +47,7 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
     newest = document["newest_checkpoint"]
     text = f"{info.checkpoints} created, {document['checkpoints_stored']} stored"
     out.print(render.pair("Checkpoints", text + (f", newest #{newest.number}" if newest else "")))
+    out.print(render.pair("History", history_line(info.plan, document["rolled_up"])))
     out.print(render.pair("Last owner", document["owner"] or "-"))
     for title, rows in _tables(document):
         out.print()
@@ -58,6 +61,20 @@ def strategy_line(plan: Plan) -> str:
     given = ", ".join(f"{name} {_value(value)}" for name, value in plan.strategy_parameters.items())
     named = f"{plan.strategy} ({given})" if given else plan.strategy
     return f"{named}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size} a position"
+
+
+#: Kind -> what people call it.
+_ROWS = {"Marked": "marks", "AccountReported": "readings of the account", "closed_trades": "round trips"}
+
+
+def history_line(plan: Plan, rolled_up: list[RolledUp]) -> str:
+    """How much of it is kept as it is, and what was rolled up."""
+    kept = f"the newest {plan.history_limit:,} of a kind"
+    if not rolled_up:
+        return f"{kept}; nothing rolled up"
+    found = ", ".join(f"{kind.rows:,} {_ROWS[kind.kind]}" for kind in rolled_up)
+    size = sum(kind.stored_bytes for kind in rolled_up)
+    return f"{kept}; rolled up: {found} in {size:,} bytes"
 
 
 def _value(value: Any) -> str:
