@@ -145,8 +145,16 @@ SCENARIOS = {
             (
                 faults({"kind": "500", "path": "/v2/stocks"}),
                 session(
-                    "AAPL,MSFT", 7, "--on-exit", "flatten", "--streams", "on", "--keep-checkpoints", "1",
-                    "--history-limit", "1",
+                    "AAPL,MSFT",
+                    7,
+                    "--on-exit",
+                    "flatten",
+                    "--streams",
+                    "on",
+                    "--keep-checkpoints",
+                    "1",
+                    "--history-limit",
+                    "1",
                 ),
             ),
         ),

@@ -105,7 +105,9 @@ def roll_up(db: Connection, session_id: str, limit: int, token: int) -> int:
     """
     size = max(1, min(SEGMENT_ROWS, limit // 10))
     for kind in _too_many(db, session_id, limit + size):
-        rows = _oldest_trades(db, session_id, size) if kind == ROUND_TRIPS else _oldest_facts(db, session_id, kind, size)
+        rows = (
+            _oldest_trades(db, session_id, size) if kind == ROUND_TRIPS else _oldest_facts(db, session_id, kind, size)
+        )
         if rows:
             db.execute(t.archive.insert(), _segment(session_id, kind, rows) | {"token": token})
             _delete(db, session_id, kind, rows)
@@ -285,11 +287,12 @@ def _summary_of(rows: list[FactRow] | list[TradeRow]) -> dict[str, Decimal]:
 def _delete(db: Connection, session_id: str, kind: str, rows: list[FactRow] | list[TradeRow]) -> None:
     first, last = rows[0].seq, rows[-1].seq
     if kind == ROUND_TRIPS:
-        where = (t.closed_trades.c.session_id == session_id, t.closed_trades.c.number.between(first, last))
-        gone = db.execute(t.closed_trades.delete().where(*where)).rowcount
+        closed = t.closed_trades.c
+        query = t.closed_trades.delete().where(closed.session_id == session_id, closed.number.between(first, last))
     else:
-        where = (t.journal.c.session_id == session_id, t.journal.c.seq.between(first, last), t.journal.c.kind == kind)
-        gone = db.execute(t.journal.delete().where(*where)).rowcount
+        row = t.journal.c
+        query = t.journal.delete().where(row.session_id == session_id, row.seq.between(first, last), row.kind == kind)
+    gone = db.execute(query).rowcount
     if gone != len(rows):
         raise StorageError(f"{len(rows)} rows of {kind} from {first} to {last} were kept and {gone} deleted")
 

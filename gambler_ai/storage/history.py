@@ -1,4 +1,6 @@
-"""What a session's history says: its equity, its round trips, how it did. Read in pieces; nothing here writes.
+"""What a history says: equity, round trips, how it did. Read in pieces; nothing here writes.
+
+Of one session, or of several of one account, chained in time: they are read in the order in which things happened.
 
 Equity is the account's, as the broker states it (`AccountReported`: about one a minute, and only when it changed). It
 is one number that somebody else vouches for, with fees, dividends and what is still open. The other way, our own fills
@@ -13,8 +15,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -29,6 +32,7 @@ from gambler_ai.core.performance import EquityFigures, Point, Span, Thinner, Tra
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import archive
 from gambler_ai.storage import tables as t
+from gambler_ai.storage.chaining import chained
 from gambler_ai.storage.sessions import SessionInfo
 
 #: Rows that are in memory at once.
@@ -51,6 +55,14 @@ class Performance(Struct, frozen=True):
     runs: list[Span]
     #: Whether the account held shares of others at some time.
     foreign_seen: bool
+
+
+class _Moment(NamedTuple):
+    """The account's equity on a trading day; None: nothing was stated, so it is what it was."""
+
+    at: datetime
+    day: str
+    equity: Decimal | None
 
 
 class _Account(Struct):
@@ -84,8 +96,19 @@ _T = TypeVar("_T")
 
 def equity_curve(db: Connection, session_id: str, points: int = POINTS) -> list[Point]:
     """The account's equity, oldest first: at most about ``points`` of its readings, every extreme among them."""
-    thinner = Thinner(_count(db, session_id, ev.AccountReported), points)
-    for reading in _readings(db, session_id):
+    return _thinned(_readings(db, session_id), _count(db, session_id, ev.AccountReported), points)
+
+
+def account_curve(db: Connection, infos: Sequence[SessionInfo], points: int = POINTS) -> list[Point]:
+    """The same over several sessions of one account."""
+    count = sum(_count(db, info.id, ev.AccountReported) for info in infos)
+    readings = chained(((i.started_at, partial(_readings, db, i.id)) for i in infos), lambda point: point.at)
+    return _thinned(readings, count, points)
+
+
+def _thinned(readings: Iterator[Point], count: int, points: int) -> list[Point]:
+    thinner = Thinner(count, points)
+    for reading in readings:
         thinner.add(reading)
     return thinner.points()
 
@@ -95,6 +118,15 @@ def trades_in_pages(db: Connection, session_id: str, size: int = ROWS_AT_ONCE) -
     found = chain(archive.trades(db, session_id), _hot_trades(db, session_id))
     while page := list(islice(found, size)):
         yield page
+
+
+def account_trades(db: Connection, infos: Sequence[SessionInfo]) -> Iterator[tuple[str, ClosedTrade]]:
+    """All round trips of several sessions in the order in which they ended, each with its session's id."""
+
+    def of(info: SessionInfo) -> Iterator[tuple[str, ClosedTrade]]:
+        return ((info.id, trade) for page in trades_in_pages(db, info.id) for trade in page)
+
+    return chained(((info.started_at, partial(of, info)) for info in infos), lambda found: found[1].exit_at)
 
 
 def _hot_trades(db: Connection, session_id: str) -> Iterator[ClosedTrade]:
@@ -134,50 +166,65 @@ def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -
     return fold.excursions()
 
 
-def performance(db: Connection, info: SessionInfo) -> Performance:
-    """The figures of a session, as far as it has come."""
-    figures, trades = _equity(db, info), perf.TradeFold()
-    for page in trades_in_pages(db, info.id):
-        for trade in page:
-            trades.add(trade)
-    runs = _runs(db, info)
-    bought, sold, fills = _traded(db, info.id)
+def performance(db: Connection, *infos: SessionInfo) -> Performance:
+    """The figures of a session as far as it has come, or of several of one account."""
+    figures, trades = _equity(db, infos), perf.TradeFold()
+    for _, trade in account_trades(db, infos):
+        trades.add(trade)
+    runs = _all_runs(db, infos)
+    held = heapq.merge(*(_held(db, info) for info in infos))
+    traded = [_traded(db, info.id) for info in infos]
+    bought, sold = sum((found[0] for found in traded), ZERO), sum((found[1] for found in traded), ZERO)
     return Performance(
-        figures, trades.figures(), perf.exposure(_held(db, info), runs),
-        perf.turnover(bought, sold, figures.mean_equity), bought, sold, fills, runs, _foreign_seen(db, info.id),
+        figures, trades.figures(), perf.exposure(held, runs), perf.turnover(bought, sold, figures.mean_equity), bought,
+        sold, sum(found[2] for found in traded), runs, any(_foreign_seen(db, info.id) for info in infos),
     )  # fmt: skip
 
 
-def _equity(db: Connection, info: SessionInfo) -> EquityFigures:
+def _equity(db: Connection, infos: Sequence[SessionInfo]) -> EquityFigures:
+    fold = perf.EquityFold()
+    moments = chained(((i.started_at, partial(_moments, db, i)) for i in infos), lambda moment: moment.at)
+    for at, day, equity in moments:
+        if equity is None:
+            fold.carry(at, day)
+        else:
+            fold.add(at, day, equity)
+    return fold.figures()
+
+
+def _moments(db: Connection, info: SessionInfo) -> Iterator[_Moment]:
     """The readings by trading day: the market's own days, as the session noted them when each opened.
 
     What comes before the next day opens belongs to the day before. A script's session notes none: New York's dates.
     """
-    fold = perf.EquityFold()
     rows = _facts(db, info.id, ev.DayOpened)
     coming = deque(_decoded(_opened, info.id, row.seq, row.payload) for row in rows)
     has_days, day = bool(coming), coming[0].day if coming else ""
-
-    def turn(until: datetime) -> str:
-        today = day if has_days else until.astimezone(NEW_YORK).date().isoformat()
-        while coming and coming[0].at <= until:
+    readings: Iterator[tuple[datetime, Decimal]] = _readings(db, info.id)
+    for at, equity in chain(readings, [(info.last_at, None)]):
+        day = day if has_days else at.astimezone(NEW_YORK).date().isoformat()
+        while coming and coming[0].at <= at:
             fact = coming.popleft()
-            today = fact.day
-            if fact.at < until:
-                fold.carry(fact.at, today)
-        return today
-
-    for reading in _readings(db, info.id):
-        day = turn(reading.at)
-        fold.add(reading.at, day, reading.equity)
-    fold.carry(info.last_at, turn(info.last_at))
-    return fold.figures()
+            day = fact.day
+            if fact.at < at:
+                yield _Moment(fact.at, day, None)
+        yield _Moment(at, day, equity)
 
 
 def _readings(db: Connection, session_id: str) -> Iterator[Point]:
     for row in _facts(db, session_id, ev.AccountReported):
         reading = _decoded(_reading, session_id, row.seq, row.payload)
         yield Point(reading.at, _finite(session_id, row.seq, reading.account.equity))
+
+
+def _all_runs(db: Connection, infos: Sequence[SessionInfo]) -> list[Span]:
+    """When any of them ran: one after the other, since an account has one runner."""
+    found: list[Span] = []
+    for run in sorted(run for info in infos for run in _runs(db, info)):
+        begin = max(run.begin, found[-1].end) if found else run.begin
+        if begin < run.end:
+            found.append(Span(begin, run.end))
+    return found
 
 
 def _runs(db: Connection, info: SessionInfo) -> list[Span]:

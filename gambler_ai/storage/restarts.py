@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from itertools import groupby, islice, takewhile
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -74,7 +75,7 @@ def _filled(db: Connection, session_id: str, restart: Restart, last: int | None)
     )  # fmt: skip
     if last is not None:
         query = query.where(t.journal.c.seq < last)
-    hot = db.execute(query.order_by(t.journal.c.seq).limit(FACTS_MAX + 1))
+    hot: Iterator[Any] = iter(db.execute(query.order_by(t.journal.c.seq).limit(FACTS_MAX + 1)))
     kept = archive.facts(db, session_id, after_seq=restart.seq, last_seq=last)
     rolled_up = takewhile(lambda row: row.token <= restart.token, kept)
     rows = islice(heapq.merge(hot, rolled_up, key=lambda row: row.seq), FACTS_MAX + 1)

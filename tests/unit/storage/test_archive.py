@@ -199,7 +199,7 @@ def test_what_is_kept_is_told_with_its_sums(database, long):
     roll_up(database)
     with database.read() as db:
         found = {row.kind: row for row in archive.rolled_up(db, SESSION)}
-        gone = [trade for trade in archive.trades(db, SESSION)]
+        gone = list(archive.trades(db, SESSION))
     assert found["Marked"].rows == MINUTES + 1 - hot(database)["Marked"]
     assert found["closed_trades"].rows == len(gone) == MINUTES // 2 - hot(database)["closed_trades"]
     assert found["closed_trades"].summary == {
