@@ -52,7 +52,7 @@ def run(
     log_file: options.LogFile = None,
 ) -> None:
     """Start a paper-trading session, or go on with one. This is what happens without a command."""
-    values = {
+    given = _said({
         "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe,
         "stop_loss_pct": stop_loss_pct, "take_profit_pct": take_profit_pct, "position_size": position_size,
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
@@ -61,8 +61,7 @@ def run(
         "max_orders_per_minute": max_orders_per_minute, "max_daily_loss": max_daily_loss, "on_exit": on_exit,
         "when_closed": when_closed, "limit_pct": limit_pct, "history_limit": history_limit,
         "strategy": strategy, "parameters": _parameters(parameter or []) or None, "log_file": log_file,
-    }  # fmt: skip
-    given = {name: value for name, value in values.items() if value is not None}
+    })  # fmt: skip
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
     _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only, accept=accept_broker_state)
     with watched_app(given, config, plain=plain, as_json=as_json, quiet=quiet, confirm=_ask) as runner:
@@ -79,6 +78,11 @@ def _go(runner: Any, session: str | None, *, resume: bool, new: bool, go_on: boo
         runner.resume(session, accept=accept)
     else:
         runner.start(new=new, go_on=go_on)
+
+
+def _said(values: dict[str, Any]) -> dict[str, Any]:
+    """What the command line says; the rest is left to the environment, the file and the defaults."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _parameters(given: list[str]) -> dict[str, str]:

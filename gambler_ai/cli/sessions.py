@@ -82,7 +82,7 @@ def show(
 def report(
     session: Annotated[
         str | None,
-        typer.Argument(help="The session, or the beginning of its id.", metavar="[ID]", autocompletion=session_ids),
+        typer.Argument(help="The session, or the beginning of its id.", metavar="ID", autocompletion=session_ids),
     ] = None,
     account: Annotated[
         str | None,

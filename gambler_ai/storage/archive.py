@@ -59,7 +59,7 @@ class FactRow(Struct, frozen=True, array_like=True):
         try:
             return _dated.decode(self.payload).at
         except msgspec.MsgspecError as error:
-            raise CheckpointCorrupt(f"journal row {self.seq} is not a fact") from error
+            raise CheckpointCorrupt(f"journal row {self.seq} is not a fact: it has no instant") from error
 
 
 class TradeRow(Struct, frozen=True, array_like=True):
