@@ -38,13 +38,12 @@ def store(database: Database, session_id: str, begin: float, facts: Sequence[ev.
 @pytest.fixture
 def chain(database: Database) -> list[SessionInfo]:
     """One that pauses, another in between, a third a day later."""
-    store(database, "s-1", 0, [
-        started(0), opened(0, "2008-10-07"), money(1, "100"), money(9, "110"), ev.RunEnded(after(minutes=10), "stopped", "signal"),
-        started(60), money(61, "130"), money(69, "90"),
-    ], [trade(1, 5, pnl=D(10)), trade(61, 69, pnl=D(-40))])  # fmt: skip
-    store(database, "s-2", 20, [
-        started(20), opened(20, "2008-10-07"), money(21, "115"), money(39, "120"), ev.RunEnded(after(minutes=40), "finished", "duration"),
-    ], [trade(22, 38, pnl=D(5), symbol="IBM")])  # fmt: skip
+    paused, ended = ev.RunEnded(after(minutes=10), "stopped", "signal"), ev.RunEnded(after(minutes=40), "finished", "")
+    morning: list[ev.Fact] = [started(0), opened(0, "2008-10-07"), money(1, "100"), money(9, "110"), paused]
+    trades = [trade(1, 5, pnl=D(10)), trade(61, 69, pnl=D(-40))]
+    store(database, "s-1", 0, [*morning, started(60), money(61, "130"), money(69, "90")], trades)
+    between: list[ev.Fact] = [started(20), opened(20, "2008-10-07"), money(21, "115"), money(39, "120"), ended]
+    store(database, "s-2", 20, between, [trade(22, 38, pnl=D(5), symbol="IBM")])
     store(database, "s-3", DAY, [started(DAY), opened(DAY, "2008-10-08"), money(DAY + 5, "99")])
     return found(database)
 
