@@ -54,14 +54,13 @@ def run(
 ) -> None:
     """Start a paper-trading session, or go on with one. This is what happens without a command."""
     given = _said({
-        "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe,
+        "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe, "limit_pct": limit_pct,
         "stop_loss_pct": stop_loss_pct, "take_profit_pct": take_profit_pct, "position_size": position_size,
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
         "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "history_limit": history_limit,
         "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
         "max_orders_per_minute": max_orders_per_minute, "max_daily_loss": max_daily_loss, "on_exit": on_exit,
-        "when_closed": when_closed, "limit_pct": limit_pct, "strategy": strategy, "log_file": log_file,
-        "parameters": _named("--set", parameter or []), "risk": _named("--risk", risk or []),
+        "when_closed": when_closed, "strategy": strategy, "log_file": log_file, **_pairs(parameter, risk),
     })  # fmt: skip
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
     _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only, accept=accept_broker_state)
@@ -79,6 +78,10 @@ def _go(runner: Any, session: str | None, *, resume: bool, new: bool, go_on: boo
         runner.resume(session, accept=accept)
     else:
         runner.start(new=new, go_on=go_on)
+
+
+def _pairs(parameter: list[str] | None, risk: list[str] | None) -> dict[str, Any]:
+    return {"parameters": _named("--set", parameter or []), "risk": _named("--risk", risk or [])}
 
 
 def _said(values: dict[str, Any]) -> dict[str, Any]:

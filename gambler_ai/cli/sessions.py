@@ -144,7 +144,7 @@ def _gathered(database: Any, db: Any, session: str | None, account: str | None, 
     if session is not None:
         info = sessions.find(db, session)
         return gathering.gather(db, info, _status(info, lease.is_held(database, info.account_id)), trades)
-    chain = sessions.of_account(db, account or "")
+    chain = sessions.chain_of(db, account or "")
     newest = max(chain, key=lambda one: one.last_at)
     status = _status(newest, lease.is_held(database, newest.account_id))
     return gathering.gather_account(db, chain, status, trades)

@@ -127,7 +127,7 @@ def find(db: Connection, prefix: str) -> SessionInfo:
     raise SessionNotFound(f"{what} begins with {prefix!r}", hint=_existing(db))
 
 
-def of_account(db: Connection, prefix: str) -> list[SessionInfo]:
+def chain_of(db: Connection, prefix: str) -> list[SessionInfo]:
     """All sessions of the one account whose id is, or begins with, ``prefix``; oldest first.
 
     Raises:

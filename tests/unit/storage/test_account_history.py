@@ -50,7 +50,7 @@ def chain(database: Database) -> list[SessionInfo]:
 
 def found(database: Database) -> list[SessionInfo]:
     with database.read() as db:
-        return sessions.of_account(db, "acc")
+        return sessions.chain_of(db, "acc")
 
 
 def minutes(span: Span) -> tuple[float, float]:
@@ -100,10 +100,10 @@ def test_an_account_is_found_by_the_beginning_of_its_id(database, chain):
     assert [info.id for info in chain] == ["s-1", "s-2", "s-3"]
     add(database, replace(make_state(), session_id="s-9", account_id="acc-12"))
     with database.read() as db:
-        assert [info.id for info in sessions.of_account(db, "acc-12")] == ["s-9"]
-        assert len(sessions.of_account(db, "acc-1")) == 3  # all of an id before the beginning of another
+        assert [info.id for info in sessions.chain_of(db, "acc-12")] == ["s-9"]
+        assert len(sessions.chain_of(db, "acc-1")) == 3  # all of an id before the beginning of another
         with pytest.raises(SessionNotFound, match="more than one account begins with 'acc'"):
-            sessions.of_account(db, "acc")
+            sessions.chain_of(db, "acc")
         for name in ("nobody", "", "ACC-12"):
             with pytest.raises(SessionNotFound):
-                sessions.of_account(db, name)
+                sessions.chain_of(db, name)
