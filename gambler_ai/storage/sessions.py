@@ -127,6 +127,22 @@ def find(db: Connection, prefix: str) -> SessionInfo:
     raise SessionNotFound(f"{what} begins with {prefix!r}", hint=_existing(db))
 
 
+def chain_of(db: Connection, prefix: str) -> list[SessionInfo]:
+    """All sessions of the one account whose id is, or begins with, ``prefix``; oldest first.
+
+    Raises:
+        SessionNotFound: no account, or several, begin with it.
+    """
+    begins = sa.func.substr(table.c.account_id, 1, len(prefix)) == prefix
+    accounts = set(db.execute(sa.select(table.c.account_id).where(begins).distinct()).scalars())
+    account = prefix if prefix in accounts else accounts.pop() if len(accounts) == 1 and prefix else None
+    if account is None:
+        what = "more than one account" if accounts else "no account that has a session"
+        raise SessionNotFound(f"{what} begins with {prefix[:80]!r}", hint="see: gambler-ai sessions list --json")
+    rows = db.execute(sa.select(table).where(table.c.account_id == account).order_by(table.c.started_at, table.c.id))
+    return [_info(dict(row)) for row in rows.mappings()]
+
+
 def newest_open(
     db: Connection, broker: str | None = None, trading_url: str | None = None, account_id: str | None = None, *,
     scripts: bool = False,
