@@ -111,8 +111,10 @@ def test_which_sessions(here: Home, home_of, tmp_path: Path):
     assert len(names(here.give(tmp_path / "c.zip"))) == 1
     with pytest.raises(SessionNotFound, match="more than one"):
         here.give(tmp_path / "d.zip", "s")
-    with pytest.raises(SessionNotFound, match="no session to export"):
+    with pytest.raises(SessionNotFound, match=r"no session to export that is not completed$"):
         home_of("empty").give(tmp_path / "d.zip")
+    with pytest.raises(SessionNotFound, match=r"no session to export$"):
+        home_of("empty").give(tmp_path / "d.zip", everything=True)
     assert not (tmp_path / "d.zip").exists()
 
 
