@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def at(folder: Path, url: str = "") -> World:
     return World(folder, base_env(folder, url))
 
 
-def finished(world: World) -> tuple[list, list]:
+def finished(world: World) -> tuple[list[Any], list[Any]]:
     """What the session came to, in our books and at its exchange, which agree."""
     (path,) = (world.home / "exchange").glob("*.sqlite3")
     world.exchange = Exchange(world.base_env, world.folder, "--file", str(path))
