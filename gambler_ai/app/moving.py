@@ -111,7 +111,7 @@ def refuse_running(database: Database, infos: Collection[SessionInfo]) -> None:
     for session_id, owner in lease.runners(database, [info.id for info in infos]).items():
         raise SessionLeased(
             f"session {session_id} runs: {owner}",
-            hint="stop it first (Ctrl+C, or kill PID); `db backup` is for a database that is in use",
+            hint="stop it first (Ctrl+C, or kill PID); `db backup` copies a database in use",
         )
 
 
