@@ -325,7 +325,7 @@ def test_its_account_moves_too_and_its_secret_does_not(embedded: Home, there: Ho
     embedded.give(tmp_path / "x.zip")
     with zipfile.ZipFile(tmp_path / "x.zip") as found:
         content = b"".join(found.read(name) for name in found.namelist())
-    assert not [at for at in range(len(secret) - 7) if secret[at : at + 8].encode() in content], "a free page is one too"
+    assert not [at for at in range(len(secret) - 7) if secret[at : at + 8].encode() in content], "a free page"
     there.take(tmp_path / "x.zip")
     assert (stat.S_IMODE(its.stat().st_mode), stat.S_IMODE(its.parent.stat().st_mode)) == (0o600, 0o700)
     assert keys(its)[0] == account_id
