@@ -80,6 +80,8 @@ POINTS: dict[str, str] = {
     "checkpoint.inside": "C15: a checkpoint is written and not committed",
     "checkpoint.brief": "C15: one that leans on an earlier one is written and not committed",
     "checkpoint.after": "C15: it is committed",
+    "component.blob": "C15: what a component remembers is written, nothing names it yet",
+    "component.inside": "C15: and what names it, not committed",
     "prune.before": "C16: old checkpoints are to go",
     "prune.inside": "C16: old checkpoints are deleted and that is not committed",
     "prune.after": "C16: they are gone",
