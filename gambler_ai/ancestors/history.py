@@ -48,7 +48,7 @@ class PastEquity(Struct, frozen=True):
     equity: Decimal
 
 
-class History(Struct, frozen=True, tag=True):
+class History(Struct, frozen=True):
     """What was traded before, and what the account was worth; oldest first, as it was in the file."""
 
     trades: tuple[PastTrade, ...]

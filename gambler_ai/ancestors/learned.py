@@ -16,14 +16,14 @@ WEIGHTS_MAX = 1_000_000
 _NAME_MAX = 100
 
 
-class QTable(Struct, frozen=True, tag=True):
+class QTable(Struct, frozen=True):
     """State -> action -> value. States and actions that were numbers or tuples are written as text: "(1, 0)"."""
 
     values: dict[str, dict[str, float]]
     epsilon: float | None
 
 
-class Weights(Struct, frozen=True, tag=True):
+class Weights(Struct, frozen=True):
     """An array of finite numbers, row by row."""
 
     shape: tuple[int, ...]

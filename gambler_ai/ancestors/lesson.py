@@ -37,13 +37,13 @@ class Held(Struct, frozen=True):
     target: Decimal | None = None
 
 
-class BotState(Struct, frozen=True, tag=True):
+class BotState(Struct, frozen=True):
     """What the bot believes to hold; nothing, if it is in no position."""
 
     held: tuple[Held, ...]
 
 
-class BotConfig(Struct, frozen=True, tag=True):
+class BotConfig(Struct, frozen=True):
     """What the bot trades. ``has_keys``: the file had keys in it, which are never taken."""
 
     symbol: str

@@ -21,7 +21,7 @@ _NAMES = _MARKS | {
 }  # fmt: skip
 
 
-class PastRisk(Struct, frozen=True, tag=True):
+class PastRisk(Struct, frozen=True):
     """Totals, streaks and drawdown by the other bot's word.
 
     Balances are money. ``recent``, ``profit``, ``loss`` and ``daily_loss`` are sums of returns, as RAD counts: 0.02 is
