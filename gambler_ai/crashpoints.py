@@ -58,6 +58,7 @@ POINTS: dict[str, str] = {
     "recovery.fallback": "C15: a checkpoint did not verify",
     "recovery.checkpoint": "C13: a checkpoint was read, the journal after it was not",
     "recovery.replaying": "C13: a row of the journal was replayed, others were not",
+    "recovery.remembering": "C13: a row was given to what remembers, others were not",
     "recovery.replayed": "C13: state is restored, the broker was not asked",
     "recovery.settled": "C13: the broker was asked and our books are healed",
     "read.before": "C13: the broker is about to be read",

@@ -27,6 +27,7 @@ from gambler_ai.storage.lease import Lease
 from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.ledger import Ledger
+from gambler_ai.trading.memory import Memory
 from gambler_ai.trading.outage import Outage
 from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.runner import Runner
@@ -78,11 +79,11 @@ def instruments_of(venue: Venue, plan: Plan) -> dict[str, Instrument]:
 
 def build_engine(
     database: Database, state: SessionState, instruments: dict[str, Instrument], strategy: Strategy,
-    ride: Callable[[Callable[[], set[str]]], set[str]] = lambda look: look(),
+    ride: Callable[[Callable[[], set[str]]], set[str]] = lambda look: look(), memory: Memory | None = None,
 ) -> Engine:  # fmt: skip
     """The engine of a session, with what other sessions of the account have under way kept out of it.
 
-    ``ride`` carries it over a database that is away while it looks something up.
+    ``ride`` carries it over a database that is away while it looks something up; ``memory`` is shown to the strategy.
     """
 
     def known_ids(ids: set[str]) -> set[str]:
@@ -99,20 +100,24 @@ def build_engine(
         bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken, elsewhere=used.symbols,
         entries_elsewhere=used.entries, recent_elsewhere=used.recent,
     )  # fmt: skip
-    return Engine(state, strategy, risk, instruments, known_ids)
+    return Engine(state, strategy, risk, instruments, known_ids, (memory or Memory()).view)
 
 
 def build_runner(
     database: Database, held: Lease, venue: Venue, state: SessionState, instruments: dict[str, Instrument],
     strategy: Strategy, *, head: str, created: int, reporter: Reporter, halt_file: Path, wall: Clock | None = None,
-    executor_of: Callable[..., Executor] = Executor,
+    executor_of: Callable[..., Executor] = Executor, memory: Memory | None = None,
 ) -> Runner:  # fmt: skip
-    """The runner of a session whose account is ours. A simulation has a wall clock and an executor of its own."""
+    """The runner of a session whose account is ours; ``memory`` as of its state.
+
+    A simulation has a wall clock and an executor of its own.
+    """
+    memory = memory if memory is not None else Memory()
     machine = wall or SystemClock()
     plan, seed = state.plan, zlib.crc32(state.session_id.encode())
     outage = Outage(database, machine, venue.feed.stop_asked, reporter, seed)
-    engine = build_engine(database, state, instruments, strategy, outage.ride)
-    ledger = Ledger(database, held, state, head=head, created=created, wall=machine, outage=outage)
+    engine = build_engine(database, state, instruments, strategy, outage.ride, memory)
+    ledger = Ledger(database, held, state, head=head, created=created, wall=machine, outage=outage, memory=memory)
     compared = machine if venue.keeps_wall_time else None
     executor = executor_of(venue.broker, venue.market_data, venue.feed, compared, ledger.before_send)
     door = Door(ledger, halt_file, venue.clock)

@@ -40,6 +40,7 @@ from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.strategies import Strategy
 from gambler_ai.trading.ledger import Ledger
+from gambler_ai.trading.recall import recall
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.runner import DURATION, MARKET_CLOSED, Runner
 
@@ -136,6 +137,7 @@ class App:
         try:
             now = venue.clock.now()
             state = SessionState(session_id=session_id, account_id=account_id, plan=plan, started_at=now, last_at=now)
+            memory = recall(self.database, state, strategy.components())
             with held.writing(self.database) as db:
                 sessions.insert(
                     db, state, broker=venue.kind, trading_url=venue.trading_url, genesis=journal.GENESIS,
@@ -145,7 +147,7 @@ class App:
             self._watcher.created(state)
             return build_runner(
                 self.database, held, venue, state, instruments, strategy, head=journal.GENESIS, created=0,
-                reporter=self._watcher, halt_file=self._settings.halt_file,
+                reporter=self._watcher, halt_file=self._settings.halt_file, memory=memory,
             )  # fmt: skip
         except BaseException:
             held.close()

@@ -204,7 +204,7 @@ class Plain:
         self.revision += 1
 
 
-def checked_name(name: str) -> str:
+def checked_name(name: Any) -> str:
     """``name``, if a component may be called so.
 
     Raises:

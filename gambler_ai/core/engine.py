@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from gambler_ai.core import control, corporate, missing, reconcile, replacing, risk
 from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
+from gambler_ai.core.components import Component
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import BarFrame, Fill, Instrument, MarketView, MoveStop, Proposal, Side
 from gambler_ai.core.orders import (
@@ -53,13 +54,16 @@ class Engine:
     def __init__(
         self, state: SessionState, strategy: Strategy, limits: risk.RiskLimits,
         instruments: Mapping[str, Instrument], known_ids: Callable[[set[str]], set[str]],
+        memory: Mapping[str, Component] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        """``known_ids`` answers which of some client order ids have a row in this database."""
+        """``known_ids`` answers which of some client order ids have a row in this database; ``memory`` is shown to
+        the strategy."""
         self.state = state
         self._strategy = strategy
         self._limits = limits
         self._instruments = instruments
         self._known_ids = known_ids
+        self._memory = memory
         self._report: ev.BrokerReport | None = None
         self._compared = False
         self._whole = True
@@ -116,8 +120,9 @@ class Engine:
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
         entered = {symbol: position.entry_at for symbol, position in self.state.positions.items()}
         view = MarketView(
-            event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held), MappingProxyType(entered)
-        )
+            event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held), MappingProxyType(entered),
+            self._memory,
+        )  # fmt: skip
         for proposal in self._proposals(view):
             if proposal.symbol not in fresh:
                 continue

@@ -314,6 +314,16 @@ class RequestTaken(_Fact, frozen=True, tag=True):
     symbol: str = ""  # where it was about one
 
 
+class ComponentSetAside(_Fact, frozen=True, tag=True):
+    """A component's row is not used any more, or (``number`` 0) the component failed; ``used`` is what is instead."""
+
+    name: str
+    reason: str
+    used: str
+    session_id: str = ""
+    number: int = 0
+
+
 #: Every symbol, in an exit.
 ALL = "*"
 #: What a halt comes from.
@@ -328,6 +338,7 @@ Fact = (
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
     | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted
+    | ComponentSetAside
 )  # fmt: skip
 
 

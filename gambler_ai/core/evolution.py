@@ -444,4 +444,5 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.ActionNoted: _action_noted,
     ev.StateRestored: _noted,
     ev.Recovered: _noted,
+    ev.ComponentSetAside: _noted,
 }

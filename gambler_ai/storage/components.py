@@ -36,6 +36,7 @@ _LEVEL = 2
 _REASON_MAX = 300
 
 _ADD = statements.insert(table)
+_PUT_BLOB = statements.upsert(blobs)
 _DROP = statements.delete(table, {"session_id": "session", "name": "which", "number": "row"})
 
 
@@ -199,18 +200,12 @@ def damaged(db: Connection, limit: int = 20) -> tuple[int, list[str]]:
 
 
 def _put(db: Connection, blob: Blob, wall: datetime) -> None:
-    """Add a blob unless it is there.
+    """Add a blob, or write it over the one of that name: it may be there and damaged.
 
-    Another session may be about to drop it (`_collect`): on Postgres one that is there is touched, so that the two wait
-    for each other. SQLite has one writer.
+    Another session may be about to drop it (`_collect`), and waits for us then.
     """
-    insert = statements.insert_of(db.dialect.name)(blobs)
     row = {"sha256": blob.sha256, "length": blob.length, "payload": blob.payload, "created_at": wall}
-    if db.dialect.name == "sqlite":
-        db.execute(insert.on_conflict_do_nothing(index_elements=["sha256"]), row)
-    else:
-        touched = {"created_at": insert.excluded.created_at}
-        db.execute(insert.on_conflict_do_update(index_elements=["sha256"], set_=touched), row)
+    _PUT_BLOB.run(db, row)
 
 
 def _collect(db: Connection, names: Collection[str]) -> None:

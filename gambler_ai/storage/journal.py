@@ -87,6 +87,12 @@ def read(
         yield _fact(row.payload, expected), head
 
 
+def hash_at(db: Connection, session_id: str, seq: int) -> str | None:
+    """The hash of a row, None if there is none."""
+    where = (t.journal.c.session_id == session_id, t.journal.c.seq == seq)
+    return db.execute(sa.select(t.journal.c.hash).where(*where)).scalar()
+
+
 def newest(
     db: Connection, session_id: str, kinds: Collection[str], after_seq: int = 0,
     where: Callable[[Fact], bool] = lambda _fact: True,
