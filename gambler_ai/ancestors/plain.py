@@ -11,7 +11,7 @@ from gambler_ai.ancestors.refusal import Refused
 
 DEPTH_MAX = 32
 #: Values in all, each counted as often as it is mentioned: a bomb is small in the file and large when walked.
-VALUES_MAX = 2_000_000
+VALUES_MAX = 500_000
 #: Characters and bytes in all, counted likewise.
 CHARACTERS_MAX = 64 << 20
 #: Of a whole number; longer ones are nobody's count, and slow to write down.

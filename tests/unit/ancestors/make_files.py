@@ -1,9 +1,9 @@
-"""Writes the files under `files/`, as the bots wrote them. They are stored: a test must not depend on who can write them.
+"""Writes the files under `files/`, as the bots wrote them. They are stored: no test depends on who can write them.
 
     python make_files.py NAME    with joblib and NumPy 1 (NAME numpy1) or NumPy 2 (NAME numpy2) installed
 
-What is in them is what RAD's `save_state`, `save_q_table` and `save_weights` put there: joblib's own format, naive local
-times, a date, floats of NumPy beside Python's. Beside it the same as plain pickles of every protocol, and a model.
+What is in them is what RAD's `save_state`, `save_q_table` and `save_weights` put there: joblib's own format, naive
+local times, a date, floats of NumPy beside Python's. Beside it the same as pickles of every protocol, and a model.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 FILES = Path(__file__).parent / "files"
-START = datetime(2025, 3, 3, 9, 31, 7, 250_000)
+START = datetime(2025, 3, 3, 9, 31, 7, 250_000)  # noqa: DTZ001 (`datetime.now()`, as they call it)
 
 
 def trades() -> list[dict[str, Any]]:
@@ -67,7 +67,8 @@ def containers() -> dict[str, Any]:
     """Everything that is taken, in one."""
     one = np.arange(6, dtype=np.float32).reshape(2, 3)
     return {
-        "list": [1, -1, 255, 65_536, 1 << 40, 1.5, True, None, "text", "\u00e9\u20ac", b"\x00\xff"], "tuple": (1, (2,), ()),
+        "list": [1, -1, 255, 65_536, 1 << 40, 1.5, True, None, "text", "\u00e9\u20ac", b"\x00\xff"],
+        "tuple": (1, (2,), ()),
         "deque": deque([1, 2, 3], maxlen=3), "default": defaultdict(float, a=1.0), "ordered": OrderedDict(b=1, a=2),
         "set": {1, 2}, "frozen": frozenset({3}), "decimal": Decimal("1.10"), "delta": timedelta(1, 2, 3),
         "aware": datetime(2025, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "day": date(2025, 1, 2), "array": one,
@@ -81,8 +82,9 @@ def model() -> Any:
     module = types.ModuleType("sklearn.ensemble._forest")
     kind = type("RandomForestClassifier", (), {"__module__": module.__name__})
     module.__dict__["RandomForestClassifier"] = kind
-    sys.modules.update({"sklearn": types.ModuleType("sklearn"), "sklearn.ensemble": types.ModuleType("sklearn.ensemble"),
-                        module.__name__: module})  # fmt: skip
+    for name in ("sklearn", "sklearn.ensemble"):
+        sys.modules[name] = types.ModuleType(name)
+    sys.modules[module.__name__] = module
     return {"model": kind(), "scaler": None, "training_data": [], "feature_importance": {}, "performance_metrics": {}}
 
 

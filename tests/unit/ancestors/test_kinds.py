@@ -44,7 +44,12 @@ def test_analytics_keep_every_trade_and_point(numpy: str):
     assert (found.kind, found.left_out) == ("analytics", [])
     assert isinstance(found.memory, History)
     first, second, third = found.memory.trades
-    assert (first.symbol, first.side, first.entry_price, first.exit_price) == ("BTC-USDT", "long", D(50_000), D("51000.0"))
+    assert (first.symbol, first.side, first.entry_price, first.exit_price) == (
+        "BTC-USDT",
+        "long",
+        D(50_000),
+        D("51000.0"),
+    )
     assert (first.pnl, first.pnl_pct, first.duration_min, first.leverage) == (D("0.02"), D("0.02"), D(60), D(10))
     assert first.closed_at == datetime(2025, 3, 3, 9, 31, 7, 250_000, tzinfo=UTC)
     assert (second.pnl, third.entry_price) == (D("-0.00325"), None)
@@ -110,7 +115,7 @@ def test_a_q_table_is_taken_with_other_keys_and_rows():
     assert of({(0, 1): [0.5, 1], (1, 0): np.array([2.0, 3.0])}).memory == QTable(
         {"(0, 1)": {"0": 0.5, "1": 1.0}, "(1, 0)": {"0": 2.0, "1": 3.0}}, None
     )
-    assert recognise((FILES / "numpy1/q_array.pkl").read_bytes(), UTC).memory.values["2"] == {"0": 4.0, "1": 5.0}  # type: ignore[union-attr,operator,call-overload]
+    assert recognise((FILES / "numpy1/q_array.pkl").read_bytes(), UTC).memory.values["2"] == {"0": 4.0, "1": 5.0}  # type: ignore[union-attr,call-overload]
 
 
 @pytest.mark.parametrize(
