@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
+from datetime import UTC, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def test_it_is_filed_under_a_session_that_says_what_came_from_where(database: Da
 def test_the_same_files_again_write_nothing(database: Database, clock: ManualClock):
     store(database, clock, Target("PA1"), ancestors())
     before = rows(database)
-    clock.sleep(5)
+    clock.move_to(AT + timedelta(seconds=5))
     again = store(database, clock, Target("PA1"), ancestors())
     assert (again.session_id, again.stored) == ("", ())
     assert rows(database) == before
@@ -107,7 +107,7 @@ def test_the_same_files_again_write_nothing(database: Database, clock: ManualClo
 
 def test_another_table_is_stored_beside_the_old_one(database: Database, clock: ManualClock):
     store(database, clock, Target("PA1"), ancestors())
-    clock.sleep(5)
+    clock.move_to(AT + timedelta(seconds=5))
     outcome = store(database, clock, Target("PA1"), read_files([FILES / "q_array.pkl"], UTC))
     assert outcome.stored == ("imported.q_table",)
     found = inherited(database, "PA1", QTable)
@@ -117,7 +117,7 @@ def test_another_table_is_stored_beside_the_old_one(database: Database, clock: M
 
 def test_what_does_not_verify_is_passed_over(database: Database, clock: ManualClock):
     store(database, clock, Target("PA1"), ancestors())
-    clock.sleep(5)
+    clock.move_to(AT + timedelta(seconds=5))
     store(database, clock, Target("PA1"), read_files([FILES / "q_array.pkl"], UTC))
     with database.write() as db:
         newest = components.elsewhere(db, "PA1", "", "imported.q_table")[0]
