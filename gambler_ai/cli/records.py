@@ -204,6 +204,13 @@ def _action(fact: ev.ActionNoted, _state: SessionState | None) -> Record:
     return fields
 
 
+def _memory(fact: ev.ComponentSetAside, _state: SessionState | None) -> Record:
+    return {
+        "component": fact.name, "reason": fact.reason, "used": fact.used, "from_session": fact.session_id,
+        "number": fact.number,
+    }  # fmt: skip
+
+
 def _condition(fact: ev.Degraded | ev.Restored, state: SessionState | None) -> Record:
     condition, subject = degraded.parts(fact.name)
     return _fields(fact, state) | {"condition": condition and condition.value, "subject": subject}
@@ -259,6 +266,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.DayOpened: ("day", _fields),
     ev.SplitApplied: ("split", _fields),
     ev.ActionNoted: ("company", _action),
+    ev.ComponentSetAside: ("memory", _memory),
 }
 
 #: Every kind there is.

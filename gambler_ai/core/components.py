@@ -19,7 +19,7 @@ from gambler_ai.core.events import Fact
 from gambler_ai.core.proposals import failure
 from gambler_ai.core.snapshot import holds_no_number
 from gambler_ai.core.text import one_line
-from gambler_ai.errors import CheckpointCorrupt, ConfigError, SchemaMismatch
+from gambler_ai.errors import CheckpointCorrupt, ConfigError, GamblerError, SchemaMismatch
 
 #: What stored bytes may be.
 MSGPACK = "msgpack"
@@ -162,9 +162,11 @@ class StructComponent(Generic[S]):
 
 
 class Plain:
-    """A memory of plain values that somebody sets by hand; no fact changes it."""
+    """A memory of plain values that somebody sets by hand; no fact changes it.
 
-    schema = 1
+    One that was loaded keeps the schema it was stored with, whose values it holds.
+    """
+
     format = MSGPACK
     libraries: Mapping[str, str] = _LIBRARIES
 
@@ -175,8 +177,14 @@ class Plain:
             ConfigError: the name is not one.
         """
         self.name = checked_name(name)
+        self.schema = 1
         self.revision = 0
         self.value = value
+
+    def set(self, value: Any) -> None:
+        """Hold another value."""
+        self.value = value
+        self.revision += 1
 
     def apply(self, fact: Fact) -> None:
         """Nothing that happens changes it."""
@@ -197,11 +205,51 @@ class Plain:
 
         Raises:
             CheckpointCorrupt: it does not decode, or is another component's.
-            SchemaMismatch: a newer program wrote it.
         """
-        check_schema(self.name, schema, self.schema, self.schema)
-        self.value = unwrapped(self.name, payload)
+        self.value, self.schema = unwrapped(self.name, payload), schema
         self.revision += 1
+
+
+def evolve(component: Component, fact: Fact) -> str:
+    """Give a component a fact. What its code raised, in one line; "" if nothing."""
+    try:
+        component.apply(fact)
+    except (Exception, SystemExit) as error:
+        return f"it failed on {type(fact).__name__}: {failure(error)}"
+    return ""
+
+
+def dumped(component: Component) -> bytes:
+    """What a component remembers.
+
+    Raises:
+        ValueError: its code raised, or gave no bytes.
+    """
+    try:
+        payload: Any = component.dump()  # an annotation is a promise of somebody else's code
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"it could not be stored: {failure(error)}") from None
+    if not isinstance(payload, bytes):
+        raise ValueError(f"it could not be stored: dump returned {type(payload).__name__}, not bytes")
+    return payload
+
+
+def load(component: Component, payload: bytes, schema: int) -> None:
+    """Have a component take bytes that verify.
+
+    Raises:
+        CheckpointCorrupt: that is no memory of it.
+        ConfigError, SchemaMismatch: it cannot read them; they are whole, and not to be thrown away for that.
+    """
+    try:
+        component.load(payload, schema)
+    except GamblerError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(
+            f"component {component.name} cannot be loaded: {failure(error)}",
+            hint="nothing was changed: mend the component, then go on",
+        ) from None
 
 
 def checked_name(name: Any) -> str:

@@ -13,9 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from gambler_ai.core.components import Component
+from gambler_ai.core.components import Component, dumped, evolve
 from gambler_ai.core.events import ComponentSetAside, Fact
-from gambler_ai.core.proposals import failure
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import components as store
@@ -59,6 +58,10 @@ class Memory:
         """They, by name, as a strategy sees them: one that failed is not there."""
         return MappingProxyType(self._components)
 
+    def number(self, name: str) -> int:
+        """The number of the newest row of a component, 0 if it has none."""
+        return self._stored[name].number
+
     def put(self, component: Component, stored: Stored, aside: Iterable[ComponentSetAside] = ()) -> None:
         """Take a component in; ``aside`` is what was found bad of it and is still to be told."""
         self._components[component.name], self._stored[component.name] = component, stored
@@ -72,12 +75,8 @@ class Memory:
 
     def evolve(self, component: Component, fact: Fact) -> None:
         """Evolve one of them. One that raises is left out until the next start, which evolves it anew."""
-        if component.name not in self._components:
-            return
-        try:
-            component.apply(fact)
-        except (Exception, SystemExit) as error:
-            self._fail(component, fact.at, f"it failed on {type(fact).__name__}: {failure(error)}")
+        if component.name in self._components and (why := evolve(component, fact)):
+            self._fail(component, fact.at, why)
 
     def due(self, seq: int, at: datetime) -> list[Due]:
         """What is to be written so that all of it is stored as of the journal row ``seq``."""
@@ -117,9 +116,9 @@ class Memory:
                 return None
             return Due(component, Stored(revision, before.number + 1, seq, before.sha256, before.length), None)
         try:
-            blob = store.packed(component.dump())
-        except (Exception, SystemExit) as error:
-            self._fail(component, at, f"it could not be stored: {failure(error)}")
+            blob = store.packed(dumped(component))
+        except ValueError as error:
+            self._fail(component, at, str(error))
             return None
         is_new = blob.sha256 != before.sha256
         if not is_new and before.revision is not None and seq - before.seq < ROW_EVERY:

@@ -12,11 +12,10 @@ from typing import Any
 from msgspec import Struct
 
 from gambler_ai import crashpoints
-from gambler_ai.core.components import Component
+from gambler_ai.core.components import Component, load
 from gambler_ai.core.events import ComponentSetAside, Fact
-from gambler_ai.core.proposals import failure
 from gambler_ai.core.state import SessionState
-from gambler_ai.errors import CheckpointCorrupt, ConfigError, GamblerError
+from gambler_ai.errors import CheckpointCorrupt, ConfigError
 from gambler_ai.storage import components as store
 from gambler_ai.storage import journal
 from gambler_ai.storage.components import ComponentInfo
@@ -62,12 +61,9 @@ def taken(db: Any, component: Component, state: SessionState) -> Found:
     Raises:
         SchemaMismatch, ConfigError: it must not be passed over, and cannot be read.
     """
-    own = store.listed(db, state.session_id, component.name)
-    candidates = [info for info in own if not info.set_aside]
-    candidates += store.elsewhere(db, state.account_id, state.session_id, component.name)
     bad: list[tuple[ComponentInfo, str]] = []
     used: ComponentInfo | None = None
-    for info in candidates:
+    for info in _candidates(db, component.name, state):
         try:
             _load(db, component, info, state)
         except CheckpointCorrupt as error:
@@ -76,7 +72,22 @@ def taken(db: Any, component: Component, state: SessionState) -> Found:
         used = info
         break
     told = tuple(_aside(info, reason, used, state) for info, reason in bad)
+    own = store.listed(db, state.session_id, component.name)
     return Found(used, own[0].number if own else 0, told)
+
+
+def refuse_other_format(db: Any, component: Component, state: SessionState) -> None:
+    """Before a person reads or writes by hand: what is stored under that name is not something else.
+
+    Raises:
+        ConfigError: it is.
+    """
+    for info in _candidates(db, component.name, state):
+        if info.format != component.format:
+            raise ConfigError(
+                f"component {info.name} is stored as {info.format}, which is no plain value",
+                hint="choose another name for yours",
+            )
 
 
 def stored_of(component: Component, found: Found, session_id: str) -> Stored:
@@ -87,21 +98,18 @@ def stored_of(component: Component, found: Found, session_id: str) -> Stored:
     return Stored(component.revision, found.number, info.seq, info.sha256, info.length or 0)
 
 
+def _candidates(db: Any, name: str, state: SessionState) -> list[ComponentInfo]:
+    """Good rows of a name, the best first: of this session, then of earlier ones of the account."""
+    own = [info for info in store.listed(db, state.session_id, name) if not info.set_aside]
+    return own + store.elsewhere(db, state.account_id, state.session_id, name)
+
+
 def _load(db: Any, component: Component, info: ComponentInfo, state: SessionState) -> None:
     if info.format != component.format:
         raise CheckpointCorrupt(f"it is written as {info.format}, this component as {component.format}")
     if info.session_id == state.session_id and info.seq > state.seq:
         raise CheckpointCorrupt(f"it is as of journal row {info.seq}, and the session ends at row {state.seq}")
-    raw = store.payload(db, info, state.account_id)
-    try:
-        component.load(raw, info.schema)
-    except GamblerError:
-        raise
-    except (Exception, SystemExit) as error:  # their code; what is stored is whole, and not to be thrown away for it
-        raise ConfigError(
-            f"component {component.name} cannot be loaded: {failure(error)}",
-            hint="nothing was changed: mend the component, then go on",
-        ) from None
+    load(component, store.payload(db, info, state.account_id), info.schema)
 
 
 def _aside(info: ComponentInfo, reason: str, used: ComponentInfo | None, state: SessionState) -> ComponentSetAside:
