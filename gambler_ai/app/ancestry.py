@@ -118,6 +118,22 @@ def _named(held: Held, config: BotConfig | None) -> Held:
     return replace(held, symbol=config.symbol, qty=config.qty if held.qty is None else held.qty)
 
 
+def refuse_all(reading: Reading) -> ConfigError:
+    """The error that says how many are refused; each report says why."""
+    count, total = len(reading.refused), len(reading.reports)
+    return ConfigError(
+        f"{count} of {total} file{'' if total == 1 else 's'} refused; nothing was imported",
+        hint="leave it out, or mend it: the report says what is wrong with each",
+    )
+
+
+def proposed_of(reading: Reading) -> str:
+    """What its config.json comes to as ours; "" without one."""
+    held = [one for found in reading.found if isinstance(found.memory, BotState) for one in found.memory.held]
+    config = next((found.memory for found in reading.found if isinstance(found.memory, BotConfig)), None)
+    return proposed_config(config, held) if config is not None else ""
+
+
 def proposed_config(config: BotConfig, held: Sequence[Held]) -> str:
     """A `gambler.toml` that trades what the bot traded. No secret is in it."""
     lines = [

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gambler_ai.ancestors import Memory
 from gambler_ai.ancestors.history import History
@@ -15,11 +16,12 @@ from gambler_ai.ancestors.learned import QTable, Weights
 from gambler_ai.ancestors.lesson import BotConfig, BotState, Held
 from gambler_ai.ancestors.risk import PastRisk
 from gambler_ai.ancestors.summary import described
-from gambler_ai.app.ancestry import FileReport, Reading
+from gambler_ai.app.ancestry import FileReport, Reading, refuse_all
 from gambler_ai.app.asking import whoami
+from gambler_ai.app.home import make_private
 from gambler_ai.app.resuming import refuse_closed
 from gambler_ai.app.venue import ALPACA, open_alpaca
-from gambler_ai.clock import Clock
+from gambler_ai.clock import Clock, SystemClock
 from gambler_ai.config import Settings
 from gambler_ai.core import events as ev
 from gambler_ai.core.components import StructComponent
@@ -35,6 +37,7 @@ from gambler_ai.storage.sessions import SCRIPT, SessionInfo
 #: What is kept of each kind -> the component that it is. "imported." keeps them apart from what we learn ourselves.
 HISTORY, RISK, Q_TABLE, WEIGHTS = "imported.history", "imported.risk", "imported.q_table", "imported.weights"
 _COMPONENTS: dict[type[Memory], str] = {History: HISTORY, PastRisk: RISK, QTable: Q_TABLE, Weights: WEIGHTS}
+_SESSIONS_MAX = 10_000
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: The session that an import for an account is filed under: it never ran and is never resumed.
 _REASON = "files of another bot"
@@ -50,18 +53,47 @@ class Target(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What came of an import. ``session_id`` is "" if nothing had to be stored; ``asked`` are symbols to be adopted."""
+    """What came of an import. ``session_id`` is "" if nothing had to be stored; ``asked`` are symbols to be adopted.
+
+    ``upgraded`` is what was done to the schema.
+    """
 
     files: tuple[FileReport, ...]
-    account_id: str
-    session_id: str
-    stored: tuple[str, ...]
-    asked: tuple[str, ...]
-    next_steps: tuple[str, ...]
+    account_id: str = ""
+    session_id: str = ""
+    stored: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    next_steps: tuple[str, ...] = ()
+    upgraded: str = ""
 
 
-def find_target(database: Database, settings: Settings, session_id: str | None, account_id: str | None) -> Target:
+def take(settings: Settings, reading: Reading, session_id: str | None, account_id: str | None) -> Outcome:
+    """Find out whom the files are for, and keep what they hold for them.
+
+    Raises:
+        ConfigError: a file is refused, or that cannot be told.
+        SessionLeased: a runner has the account.
+        BrokerError: the broker has to be asked, and does not answer.
+        StorageError: it could not be written; nothing was.
+    """
+    wall = SystemClock()
+    make_private(settings.state_dir)
+    database = Database(settings.database)
+    try:
+        upgraded = database.prepare()
+        needed = any(type(found.memory) in _COMPONENTS for found in reading.found)
+        target = find_target(database, settings, session_id, account_id, needed=needed)
+        return replace(store(database, wall, target, reading), upgraded=upgraded)
+    finally:
+        database.close()
+
+
+def find_target(
+    database: Database, settings: Settings, session_id: str | None, account_id: str | None, *, needed: bool = True
+) -> Target:
     """The session or account that is named; else the newest session that can go on, else the broker's account.
+
+    Where it is not ``needed``, since nothing is to be kept, the account may be "".
 
     Raises:
         ConfigError: both are named, neither can be told, or the session is closed.
@@ -79,6 +111,8 @@ def find_target(database: Database, settings: Settings, session_id: str | None, 
     if info is not None:
         refuse_closed(info)
         return Target(info.account_id, info)
+    if not needed:
+        return Target("")
     if settings.broker == "embedded" or not settings.has_keys:
         raise ConfigError(
             "no session is there that this could be for, and no account is set",
@@ -105,7 +139,7 @@ def store(database: Database, wall: Clock, target: Target, reading: Reading) -> 
         StorageError: it could not be written; nothing was.
     """
     if reading.refused:
-        raise ConfigError(f"{len(reading.refused)} of {len(reading.reports)} files are refused; nothing was imported")
+        raise refuse_all(reading)
     kept = [_component(found.memory) for found in reading.found if type(found.memory) in _COMPONENTS]
     held = [one for found in reading.found if isinstance(found.memory, BotState) for one in found.memory.held]
     bequest = _Bequest(database, wall, target, reading, kept, held)
@@ -211,6 +245,16 @@ def inherited(database: Database, account_id: str, kind: type[M]) -> tuple[Compo
             assert isinstance(component.state, kind)
             return info, component.state
     return None
+
+
+def all_inherited(database: Database, account_id: str | None = None) -> list[tuple[ComponentInfo, Any]]:
+    """What every account, or one, was left: the newest of each kind."""
+    with database.read() as db:
+        known = sorted({info.account_id for info in sessions.listed(db, _SESSIONS_MAX)})
+    accounts = known if account_id is None else [account_id]
+    kinds: tuple[type[Any], ...] = (History, PastRisk, QTable, Weights)
+    found = (inherited(database, account, kind) for account in accounts for kind in kinds)
+    return [one for one in found if one is not None]
 
 
 def _component(memory: Any) -> StructComponent[Any]:
