@@ -25,7 +25,10 @@ Memory = History | PastRisk | QTable | Weights | BotState | BotConfig
 #: First bytes of what is recognised and not taken -> what it is, and what to do.
 _OTHERS = {
     b"\x89HDF": ("a Keras model in HDF5", "it is trained anew from its data"),
-    b"PK\x03\x04": ("a zip archive: a model, arrays (.npz), or a damaged export", "of arrays, give each .npy by itself"),
+    b"PK\x03\x04": (
+        "a zip archive: a model, arrays (.npz), or a damaged export",
+        "of arrays, give each .npy by itself",
+    ),
     b"\x78\x01": ("compressed by joblib", "write it again with compress=0"),
     b"\x78\x5e": ("compressed by joblib", "write it again with compress=0"),
     b"\x78\x9c": ("compressed by joblib", "write it again with compress=0"),

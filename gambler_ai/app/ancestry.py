@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -156,18 +157,27 @@ def _interval(config: BotConfig) -> str:
     return f"interval = {config.interval_s.normalize():f}"
 
 
-def write_config(path: Path, text: str) -> None:
-    """Write the proposal to a file of its own.
+@contextmanager
+def new_config(path: Path | None, text: str) -> Iterator[None]:
+    """Write the proposal to a file of its own; it is taken back if what is done meanwhile fails.
 
     Raises:
-        ConfigError: there is one already, or it cannot be written.
+        ConfigError: there is one already, or it cannot be written; or there is nothing to write.
     """
+    if path is None:
+        yield
+        return
+    if not text:
+        raise ConfigError("--write-config needs a config.json among the files")
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError(
-            f"{path} is there already", hint="name another file, or take the lines over by hand"
-        ) from None
+        raise ConfigError(f"{path} is there already", hint="name another file, or copy the lines") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

@@ -179,7 +179,7 @@ class _Bequest:
         """Store it under the account's lease. Returns the session it is filed under."""
         session, now = self._target.session, self._wall.now()
         session_id = session.id if session is not None else sessions.new_id(now)
-        owner = lease.signature(now, "import")
+        owner = lease.signature(now, "an import, ")
         held = lease.acquire(self._database, self._target.account_id, session_id, owner, self._wall)
         try:
             if session is None:

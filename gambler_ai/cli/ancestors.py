@@ -19,8 +19,7 @@ def import_files(
     Raises:
         ConfigError: a file is refused, or it cannot be told whom they are for.
     """
-    from gambler_ai.app.ancestry import proposed_of, read_files, refuse_all
-    from gambler_ai.app.ancestry import write_config as written
+    from gambler_ai.app.ancestry import new_config, proposed_of, read_files, refuse_all
     from gambler_ai.app.inheriting import Outcome, take
     from gambler_ai.config import load
 
@@ -32,18 +31,9 @@ def import_files(
         if reading.refused:
             raise refuse_all(reading)
         return
-    if write_config is not None:
-        _refuse_without_config(proposal)
-        written(write_config, proposal)
-    outcome = take(settings, reading, session, account)
+    with new_config(write_config, proposal):
+        outcome = take(settings, reading, session, account)
     _tell(outcome, "" if write_config is not None else proposal, as_json=as_json)
-
-
-def _refuse_without_config(proposal: str) -> None:
-    from gambler_ai.errors import ConfigError
-
-    if not proposal:
-        raise ConfigError("--write-config needs a config.json among the files")
 
 
 def _zone(name: str) -> Any:

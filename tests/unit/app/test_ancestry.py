@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gambler_ai.ancestors.lesson import BotConfig, BotState
-from gambler_ai.app.ancestry import FILES_MAX, Reading, proposed_config, read_files, write_config
+from gambler_ai.app.ancestry import FILES_MAX, Reading, new_config, proposed_config, read_files
 from gambler_ai.config import read
 from gambler_ai.errors import ConfigError
 from tests.unit.ancestors.test_kinds import CONFIG
@@ -108,7 +108,8 @@ def test_the_proposal_is_a_configuration_without_secrets(tmp_path: Path):
     assert tomllib.loads(text) == {"symbols": ["SPY"], "interval": 300}
     assert "PKTEST" not in text
     assert "very-secret-value" not in text
-    write_config(tmp_path / "gambler.toml", text)
+    with new_config(tmp_path / "gambler.toml", text):
+        pass
     settings = read({}, tmp_path / "gambler.toml").settings
     assert (settings.symbols, settings.interval) == (("SPY",), 300)
 
@@ -124,11 +125,19 @@ def test_the_proposal_says_what_its_shares_were_worth(tmp_path: Path):
 def test_a_configuration_that_is_there_is_never_written_over(tmp_path: Path):
     path = tmp_path / "gambler.toml"
     path.write_text("# mine\n")
-    with pytest.raises(ConfigError, match="is there already"):
-        write_config(path, "symbols = []\n")
+    with pytest.raises(ConfigError, match="is there already"), new_config(path, "symbols = []\n"):
+        pytest.fail("it went on")
     assert path.read_text() == "# mine\n"
-    with pytest.raises(ConfigError, match="cannot be written: No such file"):
-        write_config(tmp_path / "no" / "where.toml", "")
+    with pytest.raises(ConfigError, match="cannot be written: No such file"), new_config(tmp_path / "no" / "x", "a"):
+        pytest.fail("it went on")
+    with pytest.raises(ConfigError, match=r"needs a config\.json"), new_config(tmp_path / "new", ""):
+        pytest.fail("it went on")
+
+
+def test_a_configuration_goes_with_the_import_that_failed(tmp_path: Path):
+    with pytest.raises(ZeroDivisionError), new_config(tmp_path / "gambler.toml", "interval = 5\n"):
+        raise ZeroDivisionError
+    assert not (tmp_path / "gambler.toml").exists()
 
 
 def test_what_is_read_is_not_changed(tmp_path: Path):
