@@ -130,6 +130,7 @@ class Settings(BaseSettings):
     limit_pct: Annotated[Decimal, Field(ge=-20, le=5, allow_inf_nan=False)] | None = None
     strategy: Annotated[str, Field(min_length=1, max_length=400)] = "momentum"
     parameters: dict[str, Any] = Field(default_factory=dict)
+    risk: dict[str, Any] = Field(default_factory=dict)
     max_positions: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
     max_order_value: Amount | None = None
     max_orders_per_day: Annotated[int, Number, Field(ge=1, le=1_000_000)] | None = None

@@ -70,6 +70,19 @@ def meant(database: Database, session_id: str | None, *, certain: bool = False) 
     return started[found[0]] if found else newest
 
 
+def looked_at(database: Database, session_id: str | None) -> SessionInfo:
+    """The session that is `meant`; where none is left to go on with, the newest that there is.
+
+    Raises:
+        SessionNotFound: there is none at all.
+        ConfigError: several run, and none is named.
+    """
+    with database.read() as db:
+        newest = sessions.listed(db, 1)
+        is_over = sessions.newest_open(db) is None
+    return newest[0] if session_id is None and is_over and newest else meant(database, session_id)
+
+
 def wait_for_answer(database: Database, request_id: str, clock: Clock, is_run: Callable[[], bool]) -> str:
     """The answer to a request, "" if there is none: nobody runs the session any more, or not within our patience."""
     deadline_s = clock.monotonic() + ANSWER_PATIENCE_S

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs, to_builtins
 
 from gambler_ai.app.venue import Venue
 from gambler_ai.clock import Clock, SystemClock
@@ -19,11 +21,13 @@ from gambler_ai.core.engine import Engine
 from gambler_ai.core.model import Instrument
 from gambler_ai.core.ports import Strategy, Streams
 from gambler_ai.core.risk import RiskLimits
+from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import journal, limits
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
+from gambler_ai.strategies import parameters
 from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.ledger import Ledger
@@ -50,8 +54,18 @@ def plan_of(settings: Settings) -> Plan:
         on_exit=settings.on_exit, when_closed=settings.when_closed, max_positions=settings.max_positions,
         max_order_value=settings.max_order_value, max_orders_per_day=settings.max_orders_per_day,
         max_orders_per_minute=settings.max_orders_per_minute, max_daily_loss=settings.max_daily_loss,
-        limit_pct=settings.limit_pct,
+        limit_pct=settings.limit_pct, risk=rules_of(settings.risk),
     )  # fmt: skip
+
+
+def rules_of(given: Mapping[str, Any]) -> RiskRules:
+    """The rules of risk that settings give by name.
+
+    Raises:
+        ConfigError: a rule is unknown or not allowed.
+    """
+    rules = parameters.make(RiskRules, given)
+    return structs.replace(rules, sectors={symbol.upper(): name for symbol, name in rules.sectors.items()})
 
 
 def parameters_of(plan: Plan) -> dict[str, Any]:
@@ -60,6 +74,7 @@ def parameters_of(plan: Plan) -> dict[str, Any]:
         "strategy": plan.strategy, "stop_loss_pct": str(plan.stop_loss_pct),
         "take_profit_pct": str(plan.take_profit_pct), "position_size": str(plan.position_size),
         "timeframe_s": plan.timeframe_s, "parameters": dict(plan.strategy_parameters),
+        "risk": to_builtins(plan.risk),
     }  # fmt: skip
 
 
@@ -98,7 +113,7 @@ def build_engine(
         used = limits.elsewhere(db, state.account_id, state.session_id, state.last_at)
     risk = RiskLimits(
         bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken, elsewhere=used.symbols,
-        entries_elsewhere=used.entries, recent_elsewhere=used.recent,
+        entries_elsewhere=used.entries, recent_elsewhere=used.recent, values_elsewhere=used.values,
     )  # fmt: skip
     return Engine(state, strategy, risk, instruments, known_ids, (memory or Memory()).view)
 

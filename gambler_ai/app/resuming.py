@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gambler_ai.app.assembly import plan_of
+import msgspec
+
+from gambler_ai.app.assembly import plan_of, rules_of
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
@@ -10,6 +12,7 @@ from gambler_ai.core.state import Plan
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import sessions
 from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.strategies import parameters
 from gambler_ai.trading.recovery import Restored
 
 #: Settings that a resume may change: flag -> field of the plan. Every other difference is refused.
@@ -35,7 +38,7 @@ def refuse_conflicts(desk: Desk, info: SessionInfo) -> None:
         raise ConfigError(f"--broker {broker} differs from where session {info.id} trades ({info.broker})", hint=anew)
     for flag, value in desk.given.items():
         field = "timeframe_s" if flag == "timeframe" else flag
-        if flag in OPERATIONAL or flag == "strategy" or not hasattr(stored, field):
+        if flag in OPERATIONAL or flag in ("strategy", "risk") or not hasattr(stored, field):
             continue
         if getattr(asked, field) != getattr(stored, field):
             raise ConfigError(
@@ -68,7 +71,19 @@ def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
         for flag, field in OPERATIONAL.items()
         if flag in desk.given
     }
-    return {field: (str(a), str(b)) for field, (a, b) in pairs.items() if a != b}
+    changed = {field: (str(a), str(b)) for field, (a, b) in pairs.items() if a != b}
+    return changed | _rule_changes(desk, stored)
+
+
+def _rule_changes(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
+    """The same for rules of risk: only those that were named, on top of what is stored."""
+    before = parameters.plain(stored.risk)
+    after = parameters.plain(rules_of(before | desk.given.get("risk", {})))
+    return {f"risk.{name}": (_json(before[name]), _json(after[name])) for name in after if before[name] != after[name]}
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def came_from(venue: Venue, restored: Restored) -> ev.StateRestored:
@@ -99,6 +114,8 @@ def resumption(desk: Desk, venue: Venue, restored: Restored, token: int, sha256:
         facts.append(ev.PlanChanged(now, changes))
     if "max_daily_loss" in changes and ev.DAILY_LOSS in state.halts:  # judged anew by the first reading
         facts.append(ev.TradingResumed(now, ev.DAILY_LOSS, "the limit was changed"))
+    if "risk.max_drawdown_pct" in changes and ev.DRAWDOWN in state.halts:
+        facts.append(ev.TradingResumed(now, ev.DRAWDOWN, "the limit was changed"))
     return [*facts, ev.RunStarted(now, budget_s, resumed=True, token=token)]
 
 

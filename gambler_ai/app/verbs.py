@@ -11,6 +11,7 @@ from gambler_ai import crashpoints
 from gambler_ai.app import comparing
 from gambler_ai.app.asking import NEED_BROKER, Asked, meant, wait_for_answer, whoami
 from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, signals
+from gambler_ai.app.carrying import risk_carried
 from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import make_private
 from gambler_ai.app.notices import OtherAccount, StrategyChanged
@@ -123,7 +124,8 @@ class App:
             raise
         started = ev.RunStarted(venue.clock.now(), plan.duration_s, resumed=False, token=runner.token)
         try:
-            self._run(venue, runner, started, ev.ParametersSet(venue.clock.now(), parameters_of(plan)))
+            carried = risk_carried(self.database, runner.state.account_id, session_id, venue.clock.now())
+            self._run(venue, runner, started, *carried, ev.ParametersSet(venue.clock.now(), parameters_of(plan)))
         finally:
             venue.on_close()
 
@@ -191,7 +193,9 @@ class App:
         with reopened(self._desk, info, loaded.strategy, accept=accept) as (venue, runner, restored):
             if loaded.sha256 != runner.plan.strategy_sha256:
                 self._watcher.noted(StrategyChanged(runner.plan))
-            self._run(venue, runner, *resumption(self._desk, venue, restored, runner.token, loaded.sha256))
+            carried = risk_carried(self.database, info.account_id, info.id, venue.clock.now())
+            facts = resumption(self._desk, venue, restored, runner.token, loaded.sha256)
+            self._run(venue, runner, *facts, *carried)
 
     def _find(self, session_id: str | None) -> SessionInfo:
         with self.database.read() as db:

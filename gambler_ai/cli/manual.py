@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from gambler_ai.cli import exchange_table, faults_table, reference, strategies_table
+from gambler_ai.cli import exchange_table, faults_table, reference, risk_table, strategies_table
 from gambler_ai.cli.main import app
 from gambler_ai.errors import EXIT_CODES
 
@@ -42,7 +42,7 @@ def documents(root: Path) -> dict[Path, str]:
     before, _, rest = path.read_text("utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     drawn = {root / COMMANDS: commands_document(), path: f"{before}{BEGIN}\n{api_reference()}{END}{after}"}
-    tables = (reference, faults_table, exchange_table, strategies_table)
+    tables = (reference, faults_table, exchange_table, strategies_table, risk_table)
     return {path: text for table in tables for path, text in table.documents(root).items()} | drawn
 
 

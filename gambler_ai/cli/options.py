@@ -105,6 +105,15 @@ MaxDailyLoss = Annotated[
     str | None,
     _option("--max-daily-loss", "No entry for the rest of a day that has lost this much.", LIMITS, metavar="DOLLARS"),
 ]
+Risk = Annotated[
+    list[str] | None,
+    _option(
+        "--risk",
+        "A rule of size or rest: --risk sizing=atr --risk max_drawdown_pct=10. Once for each; see: risk rules.",
+        LIMITS,
+        metavar="NAME=VALUE",
+    ),
+]
 OnExit = Annotated[
     str | None,
     _option(

@@ -204,6 +204,11 @@ def _action(fact: ev.ActionNoted, _state: SessionState | None) -> Record:
     return fields
 
 
+def _carried(fact: ev.RiskCarried, _state: SessionState | None) -> Record:
+    fields: Record = _plain(fact.record)
+    return fields | {"session": fact.session_id}
+
+
 def _memory(fact: ev.ComponentSetAside, _state: SessionState | None) -> Record:
     return {
         "component": fact.name, "reason": fact.reason, "used": fact.used, "from_session": fact.session_id,
@@ -263,6 +268,8 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.ExitDone: ("left", _fields),
     ev.RequestTaken: ("asked", _asked),
     ev.PlanChanged: ("plan", _fields),
+    ev.RiskCarried: ("risk_carried", _carried),
+    ev.RiskReset: ("risk_reset", _fields),
     ev.DayOpened: ("day", _fields),
     ev.SplitApplied: ("split", _fields),
     ev.ActionNoted: ("company", _action),

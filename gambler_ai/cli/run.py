@@ -27,6 +27,7 @@ def run(
     max_orders_per_day: options.MaxOrdersPerDay = None,
     max_orders_per_minute: options.MaxOrdersPerMinute = None,
     max_daily_loss: options.MaxDailyLoss = None,
+    risk: options.Risk = None,
     on_exit: options.OnExit = None,
     when_closed: options.WhenClosed = None,
     checkpoint_interval: options.CheckpointInterval = None,
@@ -58,8 +59,8 @@ def run(
         "feed": feed, "streams": streams, "speed": speed, "database_url": database_url,
         "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
         "max_orders_per_minute": max_orders_per_minute, "max_daily_loss": max_daily_loss, "on_exit": on_exit,
-        "when_closed": when_closed, "limit_pct": limit_pct,
-        "strategy": strategy, "parameters": _parameters(parameter or []) or None, "log_file": log_file,
+        "when_closed": when_closed, "limit_pct": limit_pct, "strategy": strategy, "log_file": log_file,
+        "parameters": _named("--set", parameter or []), "risk": _named("--risk", risk or []),
     }  # fmt: skip
     given = {name: value for name, value in values.items() if value is not None}
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
@@ -80,19 +81,23 @@ def _go(runner: Any, session: str | None, *, resume: bool, new: bool, go_on: boo
         runner.start(new=new, go_on=go_on)
 
 
-def _parameters(given: list[str]) -> dict[str, str]:
-    """``NAME=VALUE``, by name."""
+#: A flag of names and values, as it is written.
+_SUCH_AS = {"--set": "lookback=8", "--risk": "sizing=atr"}
+
+
+def _named(flag: str, given: list[str]) -> dict[str, str] | None:
+    """``NAME=VALUE``, by name; None without any."""
     from gambler_ai.errors import ConfigError
 
     found: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise ConfigError(f"--set {text}: write NAME=VALUE, as in --set lookback=8")
+            raise ConfigError(f"{flag} {text}: write NAME=VALUE, as in {flag} {_SUCH_AS[flag]}")
         if name.strip() in found:
-            raise ConfigError(f"--set {name.strip()} is given twice")
+            raise ConfigError(f"{flag} {name.strip()} is given twice")
         found[name.strip()] = value.strip()
-    return found
+    return found or None
 
 
 def _one_of(modes: list[bool], *, dry_run: bool, reconcile_only: bool, accept: bool) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from gambler_ai.cli import render
 from gambler_ai.core.model import ClosedTrade
+from gambler_ai.core.risk_rules import Sizing
 from gambler_ai.core.state import Plan
 from gambler_ai.storage import checkpoints, components, views
 from gambler_ai.storage.components import ComponentInfo
@@ -57,10 +58,16 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
 
 def strategy_line(plan: Plan) -> str:
     """The strategy with its parameters, its stop and target and its size."""
-    size = render.dollars(plan.position_size)
+    size = _size(plan)
     given = ", ".join(f"{name} {_value(value)}" for name, value in plan.strategy_parameters.items())
     named = f"{plan.strategy} ({given})" if given else plan.strategy
-    return f"{named}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size} a position"
+    return f"{named}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size}"
+
+
+def _size(plan: Plan) -> str:
+    if plan.risk.sizing is Sizing.FIXED:
+        return f"{render.dollars(plan.position_size)} a position"
+    return f"sized by {plan.risk.sizing}"
 
 
 def _value(value: Any) -> str:

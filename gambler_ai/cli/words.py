@@ -203,6 +203,13 @@ def _of_intent(word: str, style: str, after: str = "") -> Callable[[Any], Told]:
     return lambda f: Told(word, "", f"{_short(f.client_order_id)}: {f.reason}{after}", style)
 
 
+def _peak(fact: ev.RiskCarried) -> str:
+    record = fact.record
+    peak = "" if record.peak is None else f": peak {render.dollars(record.peak)}"
+    losses = f", {-record.streak} losses in a row" if record.streak < 0 else ""
+    return peak + losses
+
+
 def _short(order_id: str) -> str:
     return order_id[:12]
 
@@ -229,6 +236,8 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.Adopted: lambda f: Told("adopted", f.symbol, f"{render.qty(f.qty)} @ {render.price(f.price)}: {f.reason}", WARN),
     ev.IntentResolved: lambda f: Told("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
     ev.RequestTaken: lambda f: Told("asked", f.symbol, f"{f.kind}: {f.answer}", STRONG),
+    ev.RiskCarried: lambda f: Told("risk", "", f"remembered from session {f.session_id}{_peak(f)}", QUIET),
+    ev.RiskReset: lambda f: Told("risk", "", f"the peak begins anew: {f.reason}", WARN),
     ev.PlanChanged: _plan_changed,
     ev.SplitApplied: _split,
     ev.ActionNoted: _action,
@@ -238,7 +247,7 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
 _ALWAYS = frozenset({
     ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.IntentUnknown, ev.IntentVoided, ev.CancelPlanned,
     ev.Adjusted, ev.Degraded, ev.Restored, ev.TradingHalted, ev.TradingResumed, ev.ExitRequested, ev.Adopted,
-    ev.IntentResolved, ev.RequestTaken, ev.SplitApplied, ev.ActionNoted, ev.ComponentSetAside,
+    ev.IntentResolved, ev.RequestTaken, ev.SplitApplied, ev.ActionNoted, ev.RiskReset, ev.ComponentSetAside,
 })  # fmt: skip
 _ACTIONS = frozenset({
     ev.FillReported, ev.IntentPlanned, ev.ResendPlanned, ev.IntentVoided, ev.IntentDisputed, ev.CancelPlanned,

@@ -154,6 +154,16 @@ def _move(role: Role) -> Callable[[SessionState, ev.Request, datetime, ev.Broker
     return move
 
 
+def _risk_reset(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
+    facts: list[ev.Fact] = [ev.RiskReset(at, _why(request))]
+    if ev.DRAWDOWN in state.halts:
+        facts.append(ev.TradingResumed(at, ev.DRAWDOWN, "risk was reset"))
+    others = "; ".join(f"{source}: {why}" for source, why in sorted(state.halts.items()) if source != ev.DRAWDOWN)
+    equity = state.risk.equity
+    peak = "the peak begins anew" if equity is None else f"the peak is {equity:,.2f} from here on"
+    return facts, f"{peak}, no losses in a row{f'; still halted by {others}' if others else ''}"
+
+
 def _why(request: ev.Request) -> str:
     by = f" ({request.asked_by})" if request.asked_by else ""
     return f"{request.reason or 'no reason given'}{by}"
@@ -167,4 +177,5 @@ _TAKE: dict[str, Callable[[SessionState, ev.Request, datetime, ev.BrokerReport |
     ev.RESOLVE: _resolve,
     ev.MOVE_STOP: _move(Role.STOP),
     ev.MOVE_TARGET: _move(Role.TARGET),
+    ev.RISK_RESET: _risk_reset,
 }

@@ -87,8 +87,8 @@ class Engine:
 
     @property
     def history(self) -> int:
-        """Closed bars the strategy wants to see of each symbol."""
-        return self._strategy.history
+        """Closed bars that the strategy and the risk rules want to see of each symbol."""
+        return max(self._strategy.history, self.state.plan.risk.bars)
 
     @property
     def market(self) -> ev.MarketReport | None:
@@ -146,7 +146,9 @@ class Engine:
             self._leave(proposal, event.at)
             return
         trade = event.trades.get(proposal.symbol)
-        verdict = risk.review(proposal, self.state, event.at, self._limits, self.market, self._instruments, trade)
+        verdict = risk.review(
+            proposal, self.state, event.at, self._limits, self.market, self._instruments, trade, event.frame
+        )
         if isinstance(verdict, risk.Denial):
             self._emit(ev.Denied(event.at, proposal.symbol, proposal.side, verdict.code, verdict.context))
             return
@@ -261,7 +263,7 @@ class Engine:
         self._whole = self.read_to is None  # else fills of long ago were not asked for
         self._report = report
         self._tell(self._watch.read(event))
-        self._day_and_account(event)
+        opened = self._day(at, report)
         self._splits(at, report)
         self._orders_seen(at, report)
         for fill in reconcile.unbooked_fills(state, report):
@@ -271,8 +273,8 @@ class Engine:
             self._emit(fact)
         for action in corporate.noted(state, at, report):
             self._emit(action)
+        self._account(event, opened=opened)
         if event.reconcile:
-            self._mark(at, report)
             self._reconcile(at, report)
         frozen = corporate.frozen(state, at, report)
         theirs = {p.symbol: p.qty for p in report.positions if p.symbol not in frozen}
@@ -311,20 +313,30 @@ class Engine:
         if not prot.why_left(self.state, fill.symbol):
             self._emit(ev.ExitRequested(at, fill.symbol, "its exits were filled twice"))
 
-    def _day_and_account(self, event: ev.BrokerReported) -> None:
-        state, market, account, at = self.state, event.report.market, event.report.account, event.at
-        day = market.next_close.date().isoformat()
-        opened = market.is_open and day != state.day
-        fresh = opened or event.reconcile or account.cash != state.account.cash
-        if fresh and account != state.account:
+    def _day(self, at: datetime, report: ev.BrokerReport) -> bool:
+        """Whether this is the first reading of a market day."""
+        day = report.market.next_close.date().isoformat()
+        if not report.market.is_open or day == self.state.day:
+            return False
+        self._emit(ev.DayOpened(at, day))
+        if ev.DAILY_LOSS in self.state.halts:
+            self._emit(ev.TradingResumed(at, ev.DAILY_LOSS, f"another day, {day}"))
+        return True
+
+    def _account(self, event: ev.BrokerReported, *, opened: bool) -> None:
+        """The broker's prices, then its money: told together they say how much of it is still open with us."""
+        state, account, at = self.state, event.report.account, event.at
+        if not (opened or event.reconcile or account.cash != state.account.cash):
+            return
+        self._mark(at, event.report)
+        if account != state.account:
             self._emit(ev.AccountReported(at, account))
-        if opened:
-            self._emit(ev.DayOpened(at, day))
-            if ev.DAILY_LOSS in state.halts:
-                self._emit(ev.TradingResumed(at, ev.DAILY_LOSS, f"another day, {day}"))
-        loss = risk.daily_loss(state) if fresh and market.is_open else ""
+        loss = risk.daily_loss(state) if event.report.market.is_open else ""
         if loss and ev.DAILY_LOSS not in state.halts:
             self._emit(ev.TradingHalted(at, ev.DAILY_LOSS, loss))
+        deep = risk.too_deep(state, state.risk.stated_drawdown_pct)
+        if deep and ev.DRAWDOWN not in state.halts:
+            self._emit(ev.TradingHalted(at, ev.DRAWDOWN, deep))
 
     def _mark(self, at: datetime, report: ev.BrokerReport) -> None:
         """The broker's own prices for what we hold, so that marks and its equity tell the same."""

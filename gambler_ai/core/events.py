@@ -19,6 +19,7 @@ from gambler_ai.core.orders import OrderIntent, OrderReport
 from gambler_ai.core.reports import BrokerReport as BrokerReport
 from gambler_ai.core.reports import MarketReport as MarketReport
 from gambler_ai.core.reports import PositionReport as PositionReport
+from gambler_ai.core.risk_record import RiskRecord
 
 
 class _Fact(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -305,6 +306,19 @@ class DayOpened(_Fact, frozen=True, tag=True):
     day: str
 
 
+class RiskCarried(_Fact, frozen=True, tag=True):
+    """A fresh session takes over what an earlier one of its account remembered of risk."""
+
+    session_id: str
+    record: RiskRecord
+
+
+class RiskReset(_Fact, frozen=True, tag=True):
+    """A person has the peak begun anew, and losses in a row forgotten."""
+
+    reason: str
+
+
 class RequestTaken(_Fact, frozen=True, tag=True):
     """What came of something a person asked for."""
 
@@ -327,7 +341,7 @@ class ComponentSetAside(_Fact, frozen=True, tag=True):
 #: Every symbol, in an exit.
 ALL = "*"
 #: What a halt comes from.
-PERSON, HALT_FILE, DAILY_LOSS = "person", "HALT file", "daily loss"
+PERSON, HALT_FILE, DAILY_LOSS, DRAWDOWN = "person", "HALT file", "daily loss", "drawdown"
 #: What a person may say of an order nobody can tell of.
 GONE, AT_BROKER = "gone", "broker"
 
@@ -337,7 +351,7 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted
+    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | RiskReset
     | ComponentSetAside
 )  # fmt: skip
 
@@ -439,8 +453,8 @@ class Request(Struct, frozen=True):
 
 #: What can be asked.
 HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE = "halt", "resume-trading", "flatten", "adopt", "resolve"
-MOVE_STOP, MOVE_TARGET = "move-stop", "move-target"
-REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET)
+MOVE_STOP, MOVE_TARGET, RISK_RESET = "move-stop", "move-target", "risk-reset"
+REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET, RISK_RESET)
 
 
 @dataclass(frozen=True)

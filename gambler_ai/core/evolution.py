@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
-from gambler_ai.core import portfolio
+from gambler_ai.core import portfolio, risk_record
 from gambler_ai.core.model import CENT, ZERO, Position, stop_and_target
 from gambler_ai.core.orders import (
     IntentRecord,
@@ -27,6 +27,7 @@ from gambler_ai.core.orders import (
     observed,
     role_of,
 )
+from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import SETTLED_KEPT, Changes, Plan, SessionState
 
 
@@ -50,6 +51,10 @@ def evolve(state: SessionState, facts: Iterable[ev.Fact]) -> Changes:
     return changes
 
 
+#: What a change of a rule of risk is filed under: `risk.size_pct`, its value as JSON.
+_RULE = "risk."
+
+
 def _run_started(state: SessionState, fact: ev.RunStarted, _: Changes) -> None:
     state.status, state.end_reason, state.stopping = "running", "", ""
     state.run_started_at, state.run_budget_s = fact.at, fact.budget_s
@@ -68,8 +73,14 @@ def _plan_changed(state: SessionState, fact: ev.PlanChanged, _: Changes) -> None
     kinds = {f.name: f.type for f in msgspec.structs.fields(Plan)}
     values = {
         name: None if after == "None" else msgspec.convert(after, kinds[name], strict=False)
-        for name, (_before, after) in fact.changes.items()
-    }
+        for name, (_before, after) in fact.changes.items() if not name.startswith(_RULE)
+    }  # fmt: skip
+    rules = {
+        name.removeprefix(_RULE): msgspec.json.decode(after)
+        for name, (_before, after) in fact.changes.items() if name.startswith(_RULE)
+    }  # fmt: skip
+    if rules:
+        values["risk"] = msgspec.convert(msgspec.to_builtins(state.plan.risk) | rules, RiskRules, strict=False)
     state.plan = replace(state.plan, **values)
 
 
@@ -251,17 +262,20 @@ def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio
         state.closed_trades += 1
         state.unpriced_closes += booking.closed.pnl is None
         changes.closed.append(booking.closed)
+        state.risk = risk_record.closed(state.risk, booking.closed, state.plan.risk, booking.closed.exit_at)
 
 
 def _account_reported(state: SessionState, fact: ev.AccountReported, _: Changes) -> None:
     state.account = fact.account
     if state.initial_equity is None:
         state.initial_equity = fact.account.equity
+    state.risk = risk_record.stated(state.risk, fact.at, fact.account.equity, state.pnl)
 
 
 def _marked(state: SessionState, fact: ev.Marked, _: Changes) -> None:
     state.marks.update(fact.marks)
     state.bars.update(fact.bars)
+    state.risk = risk_record.marked(state.risk, state.pnl)
     for intent_id, record in list(state.intents.items()):
         if record.watch_until is not None and record.watch_until < fact.at:
             state.intents[intent_id] = replace(record, watch_until=None)
@@ -330,6 +344,15 @@ def _exit_done(state: SessionState, fact: ev.ExitDone, _: Changes) -> None:
 
 def _day_opened(state: SessionState, fact: ev.DayOpened, _: Changes) -> None:
     state.day, state.day_entries = fact.day, 0
+    state.risk = risk_record.opened(state.risk, fact.day)
+
+
+def _risk_carried(state: SessionState, fact: ev.RiskCarried, _: Changes) -> None:
+    state.risk = risk_record.carried(fact.record, fact.session_id)
+
+
+def _risk_reset(state: SessionState, fact: ev.RiskReset, _: Changes) -> None:
+    state.risk = risk_record.reset(state.risk, fact.at)
 
 
 def _adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
@@ -444,5 +467,7 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.ActionNoted: _action_noted,
     ev.StateRestored: _noted,
     ev.Recovered: _noted,
+    ev.RiskCarried: _risk_carried,
+    ev.RiskReset: _risk_reset,
     ev.ComponentSetAside: _noted,
 }

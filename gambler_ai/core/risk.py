@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gambler_ai.core import degraded
+from gambler_ai.core import degraded, exposure, sizing
 from gambler_ai.core.events import ALL, MarketReport
 from gambler_ai.core.model import (
     ZERO,
@@ -25,6 +26,9 @@ from gambler_ai.core.model import (
 from gambler_ai.core.orders import IN_FLIGHT, Purpose, Status
 from gambler_ai.core.protection import Protection, protections
 from gambler_ai.core.state import SessionState
+
+if TYPE_CHECKING:
+    from gambler_ai.core.model import BarFrame
 
 #: Alpaca checks a short against the ask plus 3 % (BEHAVIOUR 3, buying power).
 SHORT_MARGIN = Decimal("1.03")
@@ -56,6 +60,17 @@ class Code(StrEnum):
     MAX_ORDER_VALUE = "max_order_value"
     MAX_ORDERS_PER_DAY = "max_orders_per_day"
     MAX_ORDERS_PER_MINUTE = "max_orders_per_minute"
+    DRAWDOWN = "drawdown"
+    LOSS_STREAK = "loss_streak"
+    MAX_CORRELATION = "max_correlation"
+    NO_SIZE = "no_size"
+    NO_ROOM = "no_room"
+
+
+#: What leaves no room for a share -> why that is denied; else the way of sizing has none.
+_NO_SHARE = {"buying_power": Code.NO_BUYING_POWER, "position_size": Code.NO_BUYING_POWER} | dict.fromkeys(
+    ("max_trade_pct", "max_symbol_pct", "max_sector_pct", "max_exposure_pct"), Code.NO_ROOM
+)
 
 
 class RiskLimits(Struct, frozen=True):
@@ -69,6 +84,8 @@ class RiskLimits(Struct, frozen=True):
     elsewhere: dict[str, str] = {}
     entries_elsewhere: dict[str, int] = {}
     recent_elsewhere: tuple[datetime, ...] = ()
+    #: Symbol -> dollars that other sessions of the account have at stake in it.
+    values_elsewhere: dict[str, Decimal] = {}
     entry_cutoff: timedelta = timedelta(minutes=5)
     stale_bars: int = 2
 
@@ -92,13 +109,15 @@ class Approved(Struct, frozen=True):
 
 def review(
     proposal: Proposal, state: SessionState, at: datetime, limits: RiskLimits, market: MarketReport | None,
-    instruments: Mapping[str, Instrument], trade: Trade | None,
+    instruments: Mapping[str, Instrument], trade: Trade | None, frame: BarFrame | None = None,
 ) -> Approved | Denial:  # fmt: skip
-    """Approve ``proposal`` with a size, stop and target, or say why not."""
+    """Approve ``proposal`` with a size, stop and target, or say why not. ``frame`` has the rules' ``bars``, or more."""
     denial = (
         _gate(proposal.symbol, state, at, limits, market)
         or _symbol(proposal, state, limits, instruments)
         or _counts(state, at, limits)
+        or _memory(state, at)
+        or _alike(proposal, state, frame)
     )
     if denial is not None:
         return denial
@@ -109,7 +128,7 @@ def review(
         return Denial(Code.STALE_DATA, "no trade recent enough to price it")
     if not is_sane_price(trade.price):
         return Denial(Code.ABSURD_PRICE, f"last trade at {trade.price}")
-    return _sized(proposal, state, trade.price)
+    return _sized(proposal, state, trade.price, limits, frame)
 
 
 def _gate(
@@ -177,12 +196,41 @@ def _counts(state: SessionState, at: datetime, limits: RiskLimits) -> Denial | N
     return None
 
 
+def _memory(state: SessionState, at: datetime) -> Denial | None:
+    """What was lost before this scan."""
+    record = state.risk
+    if deep := too_deep(state, record.drawdown_pct):  # by our own marks as well, before the broker says so
+        return Denial(Code.DRAWDOWN, deep)
+    if record.paused_until is not None and at < record.paused_until:
+        text = f"{-record.streak} losses in a row; nothing is entered until {record.paused_until:%F %R} UTC"
+        return Denial(Code.LOSS_STREAK, text)
+    return None
+
+
+def too_deep(state: SessionState, drawdown_pct: Decimal) -> str:
+    """Why nothing may be entered at this drawdown, "" while the rules allow it."""
+    most, peak = state.plan.risk.max_drawdown_pct, state.risk.peak
+    if most is None or peak is None or drawdown_pct < most:
+        return ""
+    return f"{drawdown_pct:.2f} % below the peak of {peak:,.2f}, {most} % allowed"
+
+
+def _alike(proposal: Proposal, state: SessionState, frame: BarFrame | None) -> Denial | None:
+    rules = state.plan.risk
+    if rules.max_correlation is None or frame is None:
+        return None
+    held = exposure.sides(state)
+    name, alike = exposure.most_alike(proposal.symbol, proposal.side, held, frame, rules.correlation_bars)
+    if alike is None:
+        return Denial(Code.MAX_CORRELATION, f"{name} has no {rules.correlation_bars + 1} bars to compare")
+    if alike > rules.max_correlation:
+        return Denial(Code.MAX_CORRELATION, f"{alike:.2f} with {name}, {rules.max_correlation} allowed")
+    return None
+
+
 def entering(state: SessionState) -> set[str]:
     """Symbols with an entry that may still open a position."""
-    return {
-        r.intent.symbol for r in state.intents.values()
-        if r.intent.purpose is Purpose.ENTRY and not r.status.is_final
-    }  # fmt: skip
+    return {record.intent.symbol for record in exposure.under_way(state)}
 
 
 def daily_loss(state: SessionState) -> str:
@@ -203,7 +251,9 @@ def lost_today(account: Account, initial_equity: Decimal | None) -> Decimal:
     return ZERO if base is None else base - account.equity
 
 
-def _sized(proposal: Proposal, state: SessionState, price: Decimal) -> Approved | Denial:
+def _sized(
+    proposal: Proposal, state: SessionState, price: Decimal, limits: RiskLimits, frame: BarFrame | None
+) -> Approved | Denial:
     plan = state.plan
     buys, limit = proposal.side is Side.BUY, _limit(proposal, plan.limit_pct, price)
     if limit is not None and abs(limit - price) > price / 2:
@@ -212,10 +262,11 @@ def _sized(proposal: Proposal, state: SessionState, price: Decimal) -> Approved 
     expected = price if limit is None else min(limit, price) if buys else max(limit, price)
     price = expected if limit is None or not buys else limit
     cost = price * (1 if buys else SHORT_MARGIN)
-    budget = min(plan.position_size, state.account.buying_power * BUYING_POWER_USED - reserved(state))
-    qty = (max(budget, ZERO) / cost).to_integral_value(rounding=ROUND_DOWN)
+    room = _room(proposal.symbol, state, price, limits, frame)
+    qty = (max(room.dollars, ZERO) / cost).to_integral_value(rounding=ROUND_DOWN)
     if qty < 1:
-        return Denial(Code.NO_BUYING_POWER, f"{max(budget, ZERO):.2f} buys no whole share at {price}")
+        code = _NO_SHARE.get(room.rule, Code.NO_SIZE)
+        return Denial(code, f"{max(room.dollars, ZERO):.2f} buys no whole share at {price} ({room.says})")
     if plan.max_order_value is not None and qty * price > plan.max_order_value:
         return Denial(Code.MAX_ORDER_VALUE, f"{qty * price:,.2f} dollars, {plan.max_order_value:,.2f} allowed")
     sign = proposal.side.sign
@@ -225,6 +276,17 @@ def _sized(proposal: Proposal, state: SessionState, price: Decimal) -> Approved 
     if limit is not None and (target_price - limit) * sign <= 0:
         return Denial(Code.ABSURD_PRICE, f"a limit of {limit} is beyond the target, {target_price}")
     return Approved(qty, price, stop_price, target_price, limit)
+
+
+def _room(symbol: str, state: SessionState, price: Decimal, limits: RiskLimits, frame: BarFrame | None) -> sizing.Room:
+    """What an entry may cost: the least of what is wanted, what the limits leave and what can be paid."""
+    power = state.account.buying_power * BUYING_POWER_USED - reserved(state)
+    rooms = [
+        sizing.wanted(state, symbol, price, frame),
+        *sizing.left(state, symbol, limits.values_elsewhere),
+        sizing.Room(power, "buying_power", f"{state.account.buying_power:,.2f} of buying power"),
+    ]
+    return min(rooms, key=lambda room: room.dollars)
 
 
 def _limit(proposal: Proposal, limit_pct: Decimal | None, price: Decimal) -> Decimal | None:

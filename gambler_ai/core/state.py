@@ -14,6 +14,8 @@ from gambler_ai.core.orders import (
     Order,
     OrderReport,
 )
+from gambler_ai.core.risk_record import RiskRecord
+from gambler_ai.core.risk_rules import RiskRules
 
 #: How far back fills are asked for again; an activity already booked is recognised by its id.
 FILL_OVERLAP = timedelta(minutes=10)
@@ -48,6 +50,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     max_orders_per_day: int | None = None
     max_daily_loss: Decimal | None = None
     max_orders_per_minute: int | None = None
+    risk: RiskRules = RiskRules()
     limit_pct: Decimal | None = None  # entries at a limit so many percent beyond the last trade; None at market
 
 
@@ -86,6 +89,13 @@ class SessionState(Struct):
     realized_pnl: Decimal = ZERO
     unpriced_closes: int = 0
     actions: list[str] = field(default_factory=list)  # corporate actions that were applied or told
+    risk: RiskRecord = field(default_factory=RiskRecord)
+
+    @property
+    def pnl(self) -> Decimal:
+        """Our profit so far, realized and open, at the marks we have."""
+        open_pnl = (p.unrealized(self.marks[s]) for s, p in self.positions.items() if s in self.marks)
+        return sum(open_pnl, self.realized_pnl)
 
     @property
     def remaining_s(self) -> float:

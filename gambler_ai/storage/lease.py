@@ -62,6 +62,8 @@ _RENEW = Statement(
     ),
     ["until_s"],
 )
+#: How often a lock is asked for that nobody has.
+_TAKE_AGAIN = 5
 
 
 class Lease:
@@ -152,9 +154,10 @@ def acquire(database: Database, account_id: str, session_id: str, owner: str, cl
     """
     crashpoints.hit("lease.before")
     lock = lock_of(database, account_id)
-    is_free = lock.take(owner, clock)
-    if not is_free and not _is_silent(database, account_id, clock):
-        raise _taken(account_id, lock.owner())
+    holder = take(lock, owner, clock)
+    is_free = holder is None
+    if holder is not None and not _is_silent(database, account_id, clock):
+        raise _taken(account_id, holder)
     crashpoints.hit("lease.locked")
     try:
         began_s = clock.monotonic()
@@ -174,6 +177,19 @@ def acquire(database: Database, account_id: str, session_id: str, owner: str, cl
         raise
     crashpoints.hit("lease.after")
     return Lease(account_id, token, lock, clock, began_s)
+
+
+def take(lock: Lock, owner: str, clock: Clock) -> str | None:
+    """Take a lock; who has it instead, None when it is ours.
+
+    While nobody has it, it is asked for again: an owner that died let go of it in the moment we had waited enough.
+    """
+    for _ in range(_TAKE_AGAIN):
+        if lock.take(owner, clock):
+            return None
+        if holder := lock.owner():
+            return holder
+    return ""
 
 
 def is_held(database: Database, account_id: str, clock: Clock = _MACHINE) -> bool:

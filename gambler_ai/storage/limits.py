@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -33,6 +34,8 @@ class Usage(Struct, frozen=True):
     symbols: dict[str, str]
     entries: dict[str, int]
     recent: tuple[datetime, ...] = ()
+    #: Symbol -> dollars at stake there: positions at their entry, entries under way at their far end.
+    values: dict[str, Decimal] = {}
 
 
 def elsewhere(db: Connection, account_id: str, session_id: str, at: datetime) -> Usage:
@@ -44,7 +47,7 @@ def elsewhere(db: Connection, account_id: str, session_id: str, at: datetime) ->
     recent = sa.select(t.intents.c.decided_at).where(theirs, t.intents.c.decided_at > at - MINUTE)
     return Usage(
         symbols, {row[0]: int(row[1]) for row in db.execute(entries) if row[0]},
-        tuple(db.execute(recent).scalars()),
+        tuple(db.execute(recent).scalars()), _values(db, account_id, session_id),
     )  # fmt: skip
 
 
@@ -116,11 +119,28 @@ def _check_positions(db: Connection, state: SessionState, most: int) -> None:
 
 def _symbols(db: Connection, account_id: str) -> list[tuple[str, str]]:
     """Symbols held or being opened, with their session. What a closed session held is nobody's any more."""
+    return [(row.symbol, row.session_id) for query in _under_way(account_id) for row in db.execute(query)]
+
+
+def _values(db: Connection, account_id: str, session_id: str) -> dict[str, Decimal]:
+    """Dollars at stake in each symbol, in other sessions of the account."""
+    found: dict[str, Decimal] = {}
+    held, opening = ([row for row in db.execute(q) if row.session_id != session_id] for q in _under_way(account_id))
+    for row in held:
+        found[row.symbol] = found.get(row.symbol, ZERO) + abs(row.qty) * row.avg_entry_price
+    for row in opening:  # what it was planned at lies between its stop and its target
+        far = max(row.stop_price or ZERO, row.target_price or ZERO)
+        found[row.symbol] = found.get(row.symbol, ZERO) + row.qty * far
+    return found
+
+
+def _under_way(account_id: str) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """What the open sessions of an account hold, and their entries that may still open something."""
     of_account = (t.sessions.c.account_id == account_id, t.sessions.c.status != CLOSED)
-    held = sa.select(t.positions.c.symbol, t.sessions.c.id).join(
-        t.sessions, t.sessions.c.id == t.positions.c.session_id
-    ).where(*of_account)  # fmt: skip
-    opening = sa.select(t.intents.c.symbol, t.sessions.c.id).join(
-        t.sessions, t.sessions.c.id == t.intents.c.session_id
-    ).where(*of_account, t.intents.c.purpose == "entry", t.intents.c.status.in_(_OPENING))  # fmt: skip
-    return [(row[0], row[1]) for query in (held, opening) for row in db.execute(query)]
+    held = sa.select(t.positions).join(t.sessions, t.sessions.c.id == t.positions.c.session_id).where(*of_account)
+    opening = (
+        sa.select(t.intents)
+        .join(t.sessions, t.sessions.c.id == t.intents.c.session_id)
+        .where(*of_account, t.intents.c.purpose == "entry", t.intents.c.status.in_(_OPENING))
+    )
+    return held, opening

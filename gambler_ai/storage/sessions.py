@@ -166,6 +166,12 @@ def unfinished(
     return [_info(dict(row)) for row in rows]
 
 
+def of_account(db: Connection, account_id: str) -> list[SessionInfo]:
+    """All sessions of an account, the one that was written last first."""
+    query = sa.select(table).where(table.c.account_id == account_id)
+    return [_info(dict(row)) for row in db.execute(query.order_by(table.c.updated_at.desc(), table.c.id)).mappings()]
+
+
 def listed(db: Connection, limit: int = 50) -> list[SessionInfo]:
     """The newest ``limit`` sessions, newest first."""
     query = sa.select(table).order_by(table.c.created_at.desc(), table.c.id).limit(limit)

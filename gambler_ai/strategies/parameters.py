@@ -1,11 +1,11 @@
-"""Parameters of a strategy: from text, TOML or JSON to its typed fields, and back to what is stored."""
+"""Parameters of a strategy, and rules of risk: from text, TOML or JSON to typed fields, and back to what is stored."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -14,6 +14,7 @@ from msgspec import inspect as kinds
 from gambler_ai.errors import ConfigError
 from gambler_ai.strategies.base import Strategy
 
+S = TypeVar("S", bound=Struct)
 _LISTS = (kinds.VarTupleType, kinds.ListType, kinds.SetType, kinds.FrozenSetType, kinds.TupleType)
 _WORDS: dict[type, str] = {
     kinds.IntType: "a whole number", kinds.FloatType: "a number", kinds.DecimalType: "a number",
@@ -33,7 +34,7 @@ class Parameter(Struct, frozen=True):
     maximum: float | None = None
 
 
-def parameters(cls: type[Strategy]) -> list[Parameter]:
+def parameters(cls: type[Struct]) -> list[Parameter]:
     """The parameters of a class, in its own order.
 
     Raises:
@@ -46,8 +47,8 @@ def parameters(cls: type[Strategy]) -> list[Parameter]:
     return found
 
 
-def make(cls: type[Strategy], values: Mapping[str, Any]) -> Strategy:
-    """A strategy with these parameters, and the defaults of the others.
+def make(cls: type[S], values: Mapping[str, Any]) -> S:
+    """An object with these parameters, and the defaults of the others.
 
     Raises:
         ConfigError: a parameter is unknown, missing or not allowed, or the class itself refuses them.
@@ -56,19 +57,19 @@ def make(cls: type[Strategy], values: Mapping[str, Any]) -> Strategy:
     for name, value in values.items():
         if name not in fields:
             there = ", ".join(fields) or "none"
-            raise ConfigError(f"strategy {cls.name} has no parameter {name!r}", hint=f"it has: {there}")
+            raise ConfigError(f"{_owner(cls)} has no parameter {name!r}", hint=f"it has: {there}")
         _convert(cls, fields[name], value)
     for name, field in fields.items():
         if field.required and name not in values:
-            raise ConfigError(f"strategy {cls.name} needs its parameter {name}: {_allowed(field.type)}")
+            raise ConfigError(f"{_owner(cls)} needs its parameter {name}: {_allowed(field.type)}")
     try:
         return msgspec.convert({n: _split(fields[n], v) for n, v in values.items()}, cls, strict=False)
     except msgspec.ValidationError as error:  # what __post_init__ says
-        raise ConfigError(f"strategy {cls.name}: {error}") from None
+        raise ConfigError(f"{_owner(cls)}: {error}") from None
 
 
-def plain(strategy: Strategy) -> dict[str, Any]:
-    """All parameters of a strategy as plain JSON values; `make` takes them again.
+def plain(strategy: Struct) -> dict[str, Any]:
+    """All parameters as plain JSON values; `make` takes them again.
 
     Raises:
         ConfigError: one of them, a default perhaps, would not be taken again.
@@ -79,22 +80,27 @@ def plain(strategy: Strategy) -> dict[str, Any]:
         try:
             found[field.encode_name] = _json(getattr(strategy, field.name))
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"strategy {cls.name}: parameter {field.name} cannot be stored: {error}") from None
+            raise ConfigError(f"{_owner(cls)}: parameter {field.name} cannot be stored: {error}") from None
     if make(cls, found) != strategy:
-        raise ConfigError(f"strategy {cls.name}: its parameters are not the same once stored and read again")
+        raise ConfigError(f"{_owner(cls)}: its parameters are not the same once stored and read again")
     return found
 
 
-def _fields(cls: type[Strategy]) -> dict[str, kinds.Field]:
+def _owner(cls: type[Struct]) -> str:
+    name: str = getattr(cls, "name", cls.__name__)
+    return f"strategy {name}" if issubclass(cls, Strategy) else name
+
+
+def _fields(cls: type[Struct]) -> dict[str, kinds.Field]:
     try:
         info = kinds.type_info(cls)
     except (TypeError, NameError) as error:
-        raise ConfigError(f"strategy {cls.name}: a parameter's type cannot be used: {error}") from None
+        raise ConfigError(f"{_owner(cls)}: a parameter's type cannot be used: {error}") from None
     assert isinstance(info, kinds.StructType)
     return {field.encode_name: field for field in info.fields}
 
 
-def _convert(cls: type[Strategy], field: kinds.Field, value: Any) -> None:
+def _convert(cls: type[Struct], field: kinds.Field, value: Any) -> None:
     """Only to say which parameter it is, and what it may be."""
     name = field.encode_name
     annotation = next(f.type for f in msgspec.structs.fields(cls) if f.encode_name == name)
@@ -104,7 +110,7 @@ def _convert(cls: type[Strategy], field: kinds.Field, value: Any) -> None:
             raise ValueError
     except (msgspec.ValidationError, ValueError):
         raise ConfigError(
-            f"strategy {cls.name}: parameter {name} must be {_allowed(field.type)} (got {str(value)[:60]!r})"
+            f"{_owner(cls)}: parameter {name} must be {_allowed(field.type)} (got {str(value)[:60]!r})"
         ) from None
 
 
@@ -113,9 +119,15 @@ def _is_finite(value: Any) -> bool:
 
 
 def _split(field: kinds.Field, value: Any) -> Any:
-    """``A,B`` where a list is wanted."""
-    if isinstance(value, str) and any(isinstance(kind, _LISTS) for kind in _options(field.type)):
-        return [part.strip() for part in value.split(",") if part.strip()]
+    """``A,B`` where a list is wanted, ``A:x,B:y`` where a table is."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if any(isinstance(kind, _LISTS) for kind in _options(field.type)):
+        return parts
+    if any(isinstance(kind, kinds.DictType) for kind in _options(field.type)) and all(":" in part for part in parts):
+        pairs = (part.partition(":") for part in parts)
+        return {name.strip(): text.strip() for name, _colon, text in pairs}
     return value
 
 
@@ -132,6 +144,8 @@ def _allowed(kind: kinds.Type) -> str:
         return "one of " + ", ".join(str(member.value) for member in kind.cls)
     if isinstance(kind, _LISTS):
         return "a list: A,B"
+    if isinstance(kind, kinds.DictType):
+        return "a table: A:x,B:y"
     if isinstance(kind, kinds.Metadata):
         return _allowed(kind.type)
     return _WORDS.get(type(kind), type(kind).__name__.removesuffix("Type").lower()) + _bounds(kind)

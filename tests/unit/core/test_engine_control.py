@@ -224,7 +224,7 @@ def test_another_day_begins_without_the_loss_of_the_last_one_and_with_its_own_mo
     tomorrow = replace(MARKET, next_close=MARKET.next_close + timedelta(days=1))
     account = money("99000", "99000")  # its cash is yesterday's: only the last close has moved
     decisions = desk.step(reported(after(days=1), market=tomorrow, account=account))
-    assert kinds(decisions) == ["AccountReported", "DayOpened", "TradingResumed"]
+    assert kinds(decisions) == ["DayOpened", "TradingResumed", "AccountReported"]
     assert desk.state.halts == {}
 
 

@@ -16,6 +16,9 @@ from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Account, Instrument, Side, Trade
 from gambler_ai.core.orders import IntentRecord, Status
 from gambler_ai.core.risk import Approved, Code, Denial
+from gambler_ai.core.risk_record import RiskRecord
+from gambler_ai.core.risk_rules import RiskRules, Sizing
+from tests.unit.core.test_sizing import frame_of
 from tests.unit.fakes import (
     AT,
     CLOSE,
@@ -41,8 +44,16 @@ LISTED = [Instrument("AAPL"), Instrument("SOLD", shortable=False), Instrument("G
 KNOWN = {instrument.symbol: instrument for instrument in LISTED}
 
 
-def review(proposal=None, *, state=None, at=AT, limits=LIMITS, market=MARKET, trade=TRADE):
-    return risk.review(proposal or wish(), state or make_state(), at, limits, market, KNOWN, trade)
+PAIR = frame_of({"AAPL": [100.0 + n % 3 for n in range(20)], "MSFT": [50 + n % 3 / 2 for n in range(20)]})
+
+
+def review(proposal=None, *, state=None, at=AT, limits=LIMITS, market=MARKET, trade=TRADE, frame=None):
+    return risk.review(proposal or wish(), state or make_state(), at, limits, market, KNOWN, trade, frame)
+
+
+def alike_state(most: str, correlation_bars: int = 10):
+    rules = RiskRules(max_correlation=D(most), correlation_bars=correlation_bars)
+    return make_state(plan=make_plan(risk=rules), intents=with_intent(Status.WORKING, "MSFT").intents)
 
 
 def with_intent(status: Status, symbol: str = "AAPL"):
@@ -97,6 +108,31 @@ DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
     "order value": (
         {"state": make_state(plan=make_plan(max_order_value=D("9999.99")))}, Code.MAX_ORDER_VALUE,
         "10,000.00 dollars, 9,999.99 allowed",
+    ),
+    "drawdown by our own marks": (
+        {"state": make_state(
+            plan=make_plan(risk=RiskRules(max_drawdown_pct=D(5))), risk=RiskRecord(equity=D(95), peak=D(100))
+        )}, Code.DRAWDOWN, "5.00 % below the peak of 100.00, 5 % allowed",
+    ),
+    "losses in a row": (
+        {"state": make_state(risk=RiskRecord(streak=-3, paused_until=AT + timedelta(minutes=1)))}, Code.LOSS_STREAK,
+        "3 losses in a row; nothing is entered until 2008-10-07 14:01 UTC",
+    ),
+    "too much alike": (
+        {"state": alike_state("0.9"), "frame": PAIR}, Code.MAX_CORRELATION, "1.00 with MSFT, 0.9 allowed",
+    ),
+    "nothing to compare": (
+        {"state": alike_state("0.9", correlation_bars=30), "frame": PAIR}, Code.MAX_CORRELATION,
+        "AAPL has no 31 bars to compare",
+    ),
+    "no room": (
+        {"state": make_state(plan=make_plan(risk=RiskRules(max_exposure_pct=D(10)))),
+         "limits": replace(LIMITS, values_elsewhere={"IBM": D(9_950)})}, Code.NO_ROOM,
+        "50.00 buys no whole share at 100 (9,950.00 in all positions, 10,000.00 allowed)",
+    ),
+    "no size": (
+        {"state": make_state(plan=make_plan(risk=RiskRules(sizing=Sizing.ATR)))}, Code.NO_SIZE,
+        "0.00 buys no whole share at 100 (its 15 newest bars are not all there)",
     ),
     "degraded": (
         {"state": make_state(degraded={"market data": "timeout", "broker": "502"})}, Code.DEGRADED,

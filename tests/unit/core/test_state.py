@@ -15,6 +15,7 @@ from gambler_ai.core import snapshot
 from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.model import Account, Side
 from gambler_ai.core.orders import Purpose, Role, Status
+from gambler_ai.core.risk_record import RiskRecord
 from gambler_ai.core.state import FILL_OVERLAP, ORDER_OVERLAP, SETTLED_KEPT, Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt, IllegalTransition
 from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, make_plan, make_state, protect, report_of
@@ -406,6 +407,8 @@ STEPS: list[list[ev.Fact]] = [
         ev.IntentPlanned(AT, entry("MSFT", Side.SELL, "3")),
         ev.IntentUnknown(AT, entry("MSFT", Side.SELL).client_order_id, "?"),
     ],
+    [ev.RiskCarried(AT, "s-0", RiskRecord(equity=D("1E+5"), peak=D("123456.10"), peak_at=AT, streak=-3))],
+    [ev.DayOpened(AT, "2008-10-07"), ev.RiskReset(AT, "looked")],
     [ev.HaltRequested(AT, "SIGTERM"), ev.RunEnded(AT, "stopped", "signal")],
 ]  # fmt: skip
 

@@ -46,6 +46,28 @@ def test_one_that_is_just_starting_is_named_before_its_row_is_there(database):
     held.close()
 
 
+class Passed(locks.HostLock):
+    """A lock that nobody had when it was looked at: its owner died in the moment the wait for it was over."""
+
+    def __init__(self, *holders: str | None) -> None:
+        super().__init__(None, "a")
+        self.left = list(holders)  # who has it at each try; "" nobody, None ourselves
+
+    def take(self, owner, clock):
+        return self.left[0] is None
+
+    def owner(self):
+        return self.left.pop(0)
+
+
+def test_a_lock_that_was_let_go_while_it_was_waited_for_is_taken_and_another_owner_is_named():
+    clock = ManualClock(AT)
+    assert lease.take(Passed(None), "me", clock) is None
+    assert lease.take(Passed("", "", None), "me", clock) is None
+    assert lease.take(Passed("", "pid 7 on there"), "me", clock) == "pid 7 on there"
+    assert lease.take(Passed(*[""] * 9), "me", clock) == ""
+
+
 def test_another_account_is_another_lease(database):
     one, two = acquire(database), acquire(database, account="acc-2")
     assert (one.token, two.token) == (1, 1)

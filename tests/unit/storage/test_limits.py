@@ -196,7 +196,8 @@ def test_what_others_hold_or_are_opening_is_known_with_its_session(database):
     plan_entry(database, other, "IBM")
     done = plan_entry(database, other, "KO")
     commit(database, other, ev.IntentRefused(AT, done.client_order_id, "no"))
-    assert used(database) == limits.Usage({"AAPL": "s-2", "IBM": "s-2"}, {DAY: 3})
+    at_stake = {"AAPL": D(1000), "IBM": D(1040)}  # at its entry; at the far end of stop and target
+    assert used(database) == limits.Usage({"AAPL": "s-2", "IBM": "s-2"}, {DAY: 3}, values=at_stake)
 
 
 def test_when_others_have_sent_in_the_last_minute_is_known(database):

@@ -1,0 +1,42 @@
+"""What a session takes over from the account's others when it begins or goes on: their memory of risk.
+
+One process at a time trades an account, so the session that was written last knows all that happened in it. A limit
+is as narrow in the next session, and in an older one that is resumed, as it was when that one ended.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gambler_ai.core import events as ev
+from gambler_ai.core.risk_record import RiskRecord
+from gambler_ai.errors import CheckpointCorrupt
+from gambler_ai.storage import sessions
+from gambler_ai.storage.database import Database
+from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.trading.recovery import restore
+
+
+def risk_carried(database: Database, account_id: str, session_id: str, at: datetime) -> list[ev.Fact]:
+    """The fact that hands the account's memory of risk to a session, unless it was the last to write.
+
+    A session that cannot be read is passed over for the one before it.
+    """
+    with database.read() as db:
+        found = sessions.of_account(db, account_id)
+    for info in found:
+        if info.id == session_id and info.seq:
+            return []
+        record = _record(database, info)
+        if record is not None and record != RiskRecord():
+            return [ev.RiskCarried(at, info.id, record)]
+    return []
+
+
+def _record(database: Database, info: SessionInfo) -> RiskRecord | None:
+    if not info.seq:
+        return None
+    try:
+        return restore(database, info).state.risk
+    except CheckpointCorrupt:
+        return None
