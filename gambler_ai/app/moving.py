@@ -30,7 +30,7 @@ from gambler_ai.errors import (
     StorageError,
 )
 from gambler_ai.exchange import moving as exchange_moving
-from gambler_ai.storage import exporting, importing, inspect, lease, sessions
+from gambler_ai.storage import exporting, importing, inspect, lease, migrate, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.export_file import (
     FORMAT,
@@ -90,10 +90,9 @@ def export_to(
     """
     notes: list[str] = []
     with _new_file(file) as half:
-        with half.open("wb") as out, database.read() as db:
+        with half.open("wb") as out, closing(ExportWriter(out)) as writer, database.read() as db:
             infos = _wanted(database, db, session_ids, everything=everything)
             refuse_running(database, infos)
-            writer = ExportWriter(out)
             moved = list(_exported(db, writer, infos, settings, notes, everything=everything))
             writer.finish(_manifest(moved, wall.now()))
             _sync(out)
@@ -141,7 +140,7 @@ def _exported(
                 raise
             notes.append(f"session {info.id} stayed behind: {error.message}")
             continue
-        notes += [f"session {info.id}, checkpoint {n} stayed behind: {why}" for n, why in done.broken.items()]
+        notes += [f"of session {info.id} stayed behind: {what}" for what in done.left]
         if info.broker == EMBEDDED:  # after its rows were read: never older than they are
             _add_exchange(writer, settings, info)
         yield done.moved
@@ -174,7 +173,7 @@ def _read_back(half: Path) -> None:
         StorageError.
     """
     try:
-        with ExportFile(half) as file, tempfile.TemporaryDirectory() as folder:
+        with closing(ExportFile(half)) as file, tempfile.TemporaryDirectory() as folder:
             proved(file, Path(folder))
     except ConfigError as error:
         raise StorageError(
@@ -241,7 +240,7 @@ def import_from(file: Path, settings: Settings, wall: Clock, dry_run: bool) -> R
         StorageError: a session is here and is another one.
         SessionLeased: somebody trades one of the accounts.
     """
-    with ExportFile(file) as found, tempfile.TemporaryDirectory() as folder:
+    with closing(ExportFile(file)) as found, tempfile.TemporaryDirectory() as folder:
         copies = proved(found, Path(folder))
         with opened(settings, dry_run=dry_run) as (database, upgraded):
             new = _new_ones(found, database)
@@ -268,11 +267,11 @@ def opened(settings: Settings, *, dry_run: bool) -> Iterator[tuple[Database | No
     with closing(inspect.ReadOnly(settings.database) if dry_run else Database(settings.database)) as database:
         if not dry_run:
             yield database, database.prepare()
-        elif database.revision() is None:
-            yield None, ""
-        else:
-            database.check()
-            yield database, ""
+            return
+        revision = database.revision()
+        if revision is not None and revision not in migrate.revisions():
+            database.check()  # which says what is wrong; an older one would be upgraded
+        yield None if revision is None else database, ""
 
 
 def proved(file: ExportFile, folder: Path) -> dict[str, Path]:

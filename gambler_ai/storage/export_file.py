@@ -15,8 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -98,7 +97,7 @@ def exchange_name(session_id: str) -> str:
 
 
 class ExportWriter:
-    """Writes members one after the other; `finish` adds the manifest."""
+    """Writes members one after the other; `finish` adds the manifest. Close it, also when it came to nothing."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED)
@@ -128,6 +127,10 @@ class ExportWriter:
         members = tuple(self._members[name] for name in sorted(self._members))
         whole = msgspec.structs.replace(manifest, members=members)
         self._zip.writestr(_info(MANIFEST), msgspec.json.format(msgspec.json.encode(whole)))
+        self._zip.close()
+
+    def close(self) -> None:
+        """Write nothing more."""
         self._zip.close()
 
 
@@ -171,12 +174,8 @@ class ExportFile:
             self._zip.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Read nothing more."""
         self._zip.close()
 
     def unfit(self, why: str) -> ConfigError:

@@ -16,10 +16,10 @@ from gambler_ai.storage.sessions import SessionInfo
 
 
 class Exported(Struct, frozen=True):
-    """What was written of a session; ``broken`` are checkpoints that did not verify and stayed behind, and why."""
+    """What was written of a session; ``left`` names what did not verify and stayed behind, and why."""
 
     moved: MovedSession
-    broken: dict[int, str]
+    left: tuple[str, ...]
 
 
 def export(db: Connection, info: SessionInfo, writer: ExportWriter, *, exchange: bool) -> Exported:
@@ -30,13 +30,14 @@ def export(db: Connection, info: SessionInfo, writer: ExportWriter, *, exchange:
     """
     inspect.check_chain(db, info)
     broken = checkpoints.not_verifying(db, info.id)
+    left = [f"checkpoint {number}: {why}" for number, why in broken.items()]
     counts = {table.name: _table(db, info.id, table, writer, broken) for table in rows.OWN}
-    counts[t.blobs.name] = _write(t.blobs, info.id, rows.of_blobs(db, info.id), writer)
+    counts[t.blobs.name] = _write(t.blobs, info.id, _sound_blobs(db, info.id, left), writer)
     moved = MovedSession(
         id=info.id, account_id=info.account_id, broker=info.broker, trading_url=info.trading_url, status=info.status,
         seq=info.seq, journal_hash=info.journal_hash, token=_highest_token(db, info), rows=counts, exchange=exchange,
     )  # fmt: skip
-    return Exported(moved, broken)
+    return Exported(moved, tuple(left))
 
 
 def _table(db: Connection, session_id: str, table: sa.Table, writer: ExportWriter, broken: dict[int, str]) -> int:
@@ -45,6 +46,15 @@ def _table(db: Connection, session_id: str, table: sa.Table, writer: ExportWrite
     if table is t.checkpoints:
         found = (row for row in found if row["number"] not in broken)
     return _write(table, session_id, found, writer)
+
+
+def _sound_blobs(db: Connection, session_id: str, left: list[str]) -> Iterator[dict[str, Any]]:
+    """What a component cannot be given back is said; the component itself starts from an older one."""
+    for row in rows.of_blobs(db, session_id):
+        if rows.is_sound(row):
+            yield row
+        else:
+            left.append(f"blob {row['sha256'][:12]} of what components remember: its checksum does not match")
 
 
 def _write(table: sa.Table, session_id: str, found: Iterator[dict[str, Any]], writer: ExportWriter) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 import msgspec
@@ -21,8 +24,15 @@ SHARED = (t.lease, t.blobs)
 OWN = tuple(table for table in t.metadata.sorted_tables if table not in SHARED)
 
 #: What `Exact` holds on every database: 30 digits, nine of them behind the point.
-_PLACES, _WHOLE_DIGITS = 9, 21
+_NUMBER = re.compile(r"-?[0-9]{1,21}(\.[0-9]{1,9})?")
+_PLACE = Decimal("1e-9")
+_EXACTLY = Context(prec=60, rounding=ROUND_HALF_UP)
 _INT_MAX, _BIG_MAX = 2**31 - 1, 2**63 - 1
+
+#: Their payload is under zlib, and says how long it is without, and its checksum.
+PACKED = (t.blobs, t.archive)
+#: Of what one such payload may unpack to.
+UNPACKED_MAX = 256 * 2**20
 
 PutBlob = Callable[[bytes], str]
 GetBlob = Callable[[str], bytes]
@@ -65,6 +75,18 @@ def _ordered(db: Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> 
         yield dict(row)
 
 
+def is_sound(row: dict[str, Any]) -> bool:
+    """Whether the payload of a row of `PACKED` is what the row says."""
+    if not 0 <= row["length"] <= UNPACKED_MAX:
+        return False
+    unpacker = zlib.decompressobj()
+    try:
+        content = unpacker.decompress(row["payload"], row["length"] + 1)
+    except zlib.error:
+        return False
+    return unpacker.eof and len(content) == row["length"] and hashlib.sha256(content).hexdigest() == row["sha256"]
+
+
 def encoded(table: sa.Table, row: dict[str, Any], put: PutBlob) -> bytes:
     """A row as one line; ``put`` keeps bytes and returns their name."""
     row = fitting(table, row)
@@ -76,13 +98,21 @@ def _out(column: sa.Column[Any], value: Any, put: PutBlob) -> Any:
     if value is None:
         return None
     if isinstance(column.type, t.Exact):
-        number = value.normalize() if value else Decimal(0)  # one spelling, whichever database had it
-        return f"{number:f}"
+        return _plain(value)
     if isinstance(column.type, t.Utc):
         return value.isoformat(timespec="microseconds")
     if isinstance(column.type, sa.LargeBinary):
         return put(bytes(value))
     return value
+
+
+def _plain(value: Decimal) -> str:
+    """A number in one spelling, with as many places as every database has for it."""
+    rounded = _EXACTLY.quantize(value, _PLACE)
+    whole, _, places = f"{rounded:f}".partition(".")
+    places = places.rstrip("0")
+    text = f"{whole}.{places}" if places else whole
+    return "0" if text == "-0" else text
 
 
 def decoded(table: sa.Table, line: bytes, get: GetBlob, *, is_older: bool = False) -> dict[str, Any]:
@@ -166,10 +196,9 @@ def _integer(value: Any, largest: int) -> int:
 
 
 def _exact(text: str) -> Decimal:
-    number = Decimal(text)
-    if not number.is_finite() or abs(number) >= 10**_WHOLE_DIGITS or number != round(number, _PLACES):
+    if not _NUMBER.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is no number that fits")
-    return number
+    return Decimal(text)
 
 
 def _instant(text: str) -> datetime:
