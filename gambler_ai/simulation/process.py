@@ -17,7 +17,6 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.model import Instrument
-from gambler_ai.core.ports import Strategy
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.simulation.disk import Disk
@@ -29,6 +28,8 @@ from gambler_ai.storage import journal, lease, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
+from gambler_ai.strategies import Strategy
+from gambler_ai.trading.recall import recall
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 from gambler_ai.trading.runner import DURATION, Runner
@@ -199,6 +200,7 @@ class Process:
         self.runner = build_runner(
             self.database, held, venue, state, instruments, self._strategy, head=head, created=created,
             reporter=self._reporter, halt_file=self._folder / "HALT", wall=self.wall, executor_of=executor_of,
+            memory=recall(self.database, state, self._strategy.components()),
         )  # fmt: skip
         return self.runner
 
