@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gambler_ai.ancestors.refusal import Refused
 from gambler_ai.ancestors.values import Unfit, count, day, number, shown
+from gambler_ai.core.model import CENT
+from gambler_ai.core.risk_record import RiskRecord
 
 ZERO = Decimal(0)
 RECENT_MAX = 10
+RETURNS_SAY = "from the limits: totals, recent trades and daily loss, which are returns of no known dollars"
+_HUNDRED = Decimal(100)
 _MARKS = {"peak_balance", "win_streak", "loss_streak", "total_trades"}
 _NAMES = _MARKS | {
     "current_drawdown", "daily_start_balance", "daily_loss", "trading_date", "recent_trades", "wins", "losses",
@@ -61,7 +66,26 @@ def parse(tree: dict[Any, Any]) -> tuple[PastRisk, list[str]]:
     except Unfit as error:
         raise Refused(str(error)) from None
     other = sorted(shown(key) for key in tree if key not in _NAMES)
-    return found, [f"not known here: {', '.join(other[:5])}"] if other else []
+    return found, [RETURNS_SAY, *([f"not known here: {', '.join(other[:5])}"] if other else [])]
+
+
+def taken_up(record: RiskRecord, past: PastRisk, at: datetime) -> RiskRecord:
+    """What an account remembers once it knows what the other bot did: never less narrow than before.
+
+    Peak and drawdown are taken if its peak is the higher one, its streak if we have none of our own or a shorter one
+    of losses. Its returns are in no currency and are not added to our dollars.
+    """
+    streak = past.win_streak or -past.loss_streak
+    after = replace(
+        record, streak=streak if record.trades == 0 and record.streak == 0 else min(record.streak, streak),
+        longest_wins=max(record.longest_wins, past.win_streak),
+        longest_losses=max(record.longest_losses, past.loss_streak),
+    )  # fmt: skip
+    if past.peak_balance <= (record.peak or ZERO):
+        return after
+    equity = (past.peak_balance * (1 - past.drawdown)).quantize(CENT) if record.equity is None else record.equity
+    worst = max(record.worst_pct, (past.drawdown * _HUNDRED).quantize(Decimal("0.0001")))
+    return replace(after, peak=past.peak_balance, peak_at=at, equity=equity, worst_pct=worst)
 
 
 def _risk(tree: Mapping[Any, Any]) -> PastRisk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -14,10 +15,11 @@ from gambler_ai.ancestors import Memory
 from gambler_ai.ancestors.history import History
 from gambler_ai.ancestors.learned import QTable, Weights
 from gambler_ai.ancestors.lesson import BotConfig, BotState, Held
-from gambler_ai.ancestors.risk import PastRisk
+from gambler_ai.ancestors.risk import PastRisk, taken_up
 from gambler_ai.ancestors.summary import described
 from gambler_ai.app.ancestry import FileReport, Reading, refuse_all
 from gambler_ai.app.asking import whoami
+from gambler_ai.app.carrying import risk_remembered
 from gambler_ai.app.home import make_private
 from gambler_ai.app.resuming import refuse_closed
 from gambler_ai.app.venue import ALPACA, open_alpaca
@@ -33,6 +35,7 @@ from gambler_ai.storage.components import ComponentInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
 from gambler_ai.storage.sessions import SCRIPT, SessionInfo
+from gambler_ai.trading.recovery import restore
 
 #: What is kept of each kind -> the component that it is. "imported." keeps them apart from what we learn ourselves.
 HISTORY, RISK, Q_TABLE, WEIGHTS = "imported.history", "imported.risk", "imported.q_table", "imported.weights"
@@ -197,8 +200,8 @@ class _Bequest:
         now, account_id = self._wall.now(), self._target.account_id
         state = SessionState(session_id, account_id, _plan(self._reading, self._held), now, now)
         facts: list[ev.Fact] = [
-            ev.RunStarted(now, 0.0, resumed=False, token=held.token), ev.ParametersSet(now, _origin(self._reading)),
-            ev.RunEnded(now, sessions.COMPLETED, _REASON),
+            ev.RunStarted(now, 0.0, resumed=False, token=held.token), *self._risk(session_id, now),
+            ev.ParametersSet(now, _origin(self._reading)), ev.RunEnded(now, sessions.COMPLETED, _REASON),
         ]  # fmt: skip
         with held.writing(self._database) as db:
             sessions.insert(db, state, broker=SCRIPT, trading_url=SCRIPT, genesis=journal.GENESIS, wall=now)
@@ -214,18 +217,33 @@ class _Bequest:
     def _hand_over(self, held: Lease, session_id: str) -> None:
         """For a session: as of where it stands; what is held is asked for, and taken after the broker was read."""
         wall, account_id = self._wall.now(), self._target.account_id
-        with held.writing(self._database) as db:
+        with self._database.read() as db:
             info = sessions.find(db, session_id)  # as its last owner left it
+        restored = restore(self._database, info)
+        state = restored.state
+        facts = self._risk(session_id, state.last_at)
+        with held.writing(self._database) as db:
+            if facts:
+                head = journal.append(db, state, facts, evolve(state, facts), restored.head, held.token)
+                sessions.update(db, state, head=head, checkpoints=info.checkpoints, wall=wall)
             for component in self._kept:
                 components.save(
                     db, session_id, account_id, component.name, payload=component.dump(), schema=component.schema,
-                    format=component.format, libraries=component.libraries, seq=info.seq, at=info.last_at, wall=wall,
+                    format=component.format, libraries=component.libraries, seq=state.seq, at=state.last_at, wall=wall,
                     token=held.token,
                 )  # fmt: skip
             wanted = self._to_ask(requests.waiting(db, session_id))
             for one in wanted:
                 requests.add(db, info, ev.ADOPT, one.symbol, f"imported: {described(one)}", whoami(), wall)
         self.asked = tuple(one.symbol for one in wanted)
+
+    def _risk(self, session_id: str, at: datetime) -> list[ev.Fact]:
+        """The fact by which limits know of the other bot's peak and streak: it narrows what is remembered."""
+        found = [component.state for component in self._kept if component.name == RISK]
+        if not found:
+            return []
+        before = risk_remembered(self._database, self._target.account_id)
+        return [ev.RiskCarried(at, session_id, taken_up(before, found[0], at))]
 
     def _to_ask(self, waiting: Sequence[ev.Request]) -> list[Held]:
         asked = {request.argument for request in waiting if request.kind == ev.ADOPT}
@@ -300,6 +318,8 @@ def _next_steps(target: Target, reading: Reading, held: Sequence[Held]) -> tuple
         symbols = " ".join(f"--adopt {one.symbol}" for one in held)
         steps.append("the broker is asked when a session begins; what it really holds blocks entries until it is ours")
         steps.append(f"start one, then: gambler-ai reconcile {symbols}")
+    if any(isinstance(found.memory, PastRisk) for found in reading.found):
+        steps.append("limits count its peak and streak from here on: gambler-ai risk show; to forget them: risk reset")
     if any(isinstance(found.memory, BotConfig) for found in reading.found):
         steps.append("what it traded, as a gambler.toml: --write-config FILE")
     return tuple(steps)

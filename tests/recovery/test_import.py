@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from tests.recovery.harness import World, audit, entries
 from tests.recovery.test_control import WIDE
 from tests.unit.ancestors.test_kinds import CONFIG
+
+RISK = Path(__file__).parents[1] / "unit" / "ancestors" / "files" / "numpy2" / "risk_manager_state.pkl"
 
 
 def lesson(world: World, **state: Any) -> tuple[str, str]:
@@ -23,7 +26,7 @@ def test_what_lesson_23s_bot_held_is_ours_with_a_stop_after_the_next_start(world
     """The file says ten; the broker says seven, and its word wins."""
     world.trade(*WIDE, crash_at="fill.after_commit:1").was_killed()
     world.there.hold("IBM", "buy", "7")
-    ended = world.run("state", "import", *lesson(world, is_in_position=True, entry_price=100.25)).ok()
+    ended = world.run("state", "import", *lesson(world, is_in_position=True, entry_price=100.25), str(RISK)).ok()
     assert "holds 10 IBM at 100.25 by its own word" in ended.out
     assert "IBM" not in world.positions()
     resumed = world.resume("--duration", "3").ok()
@@ -31,6 +34,8 @@ def test_what_lesson_23s_bot_held_is_ours_with_a_stop_after_the_next_start(world
     assert world.positions()["IBM"] == 7
     (row,) = world.rows("SELECT * FROM positions WHERE symbol = 'IBM'")
     assert Decimal(row["stop_price"]) > 0
+    assert [fact["record"]["streak"] for fact in world.facts("RiskCarried")] == [-2]
+    assert world.rows("SELECT set_aside FROM components WHERE name = 'imported.risk'") == [{"set_aside": ""}]
     audit(world)
 
 

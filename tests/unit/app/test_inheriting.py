@@ -16,6 +16,7 @@ from gambler_ai.ancestors.history import History
 from gambler_ai.ancestors.learned import QTable, Weights
 from gambler_ai.ancestors.risk import PastRisk
 from gambler_ai.app.ancestry import Reading, read_files
+from gambler_ai.app.carrying import risk_carried
 from gambler_ai.app.inheriting import Outcome, Target, find_target, inherited, store
 from gambler_ai.clock import ManualClock
 from gambler_ai.config import load
@@ -140,7 +141,27 @@ def test_a_session_gets_it_as_of_where_it_stands(database: Database, clock: Manu
         info = sessions.find(db, outcome.session_id)
     assert {row.name for row in found} == set(outcome.stored)
     assert {(row.seq, row.account_id) for row in found} == {(info.seq, info.account_id)}
-    assert (info.status, info.seq) == (target.session.status, target.session.seq)  # it is as it was otherwise
+    assert (info.status, info.seq) == (target.session.status, target.session.seq + 1)  # what it knows of risk is new
+    assert restore(database, info).state.risk.peak == Decimal("10400.0")
+
+
+@pytest.mark.parametrize("of_session", [False, True])
+def test_limits_of_the_next_session_know_the_other_bots_peak_and_streak(
+    database: Database, clock: ManualClock, going_on: Target, of_session: bool
+):
+    target = going_on if of_session else Target("PA1")
+    store(database, clock, target, ancestors())
+    (fact,) = risk_carried(database, target.account_id, "20990101-000000-ffff", AT)
+    assert isinstance(fact, ev.RiskCarried)
+    assert (fact.record.peak, fact.record.streak, fact.record.worst_pct) == (Decimal("10400.0"), -2, Decimal("0.48"))
+
+
+def test_the_memory_of_risk_is_carried_once(database: Database, clock: ManualClock, going_on: Target):
+    """A second import of the same file says nothing new, and takes back no reset."""
+    store(database, clock, going_on, ancestors())
+    before = rows(database)
+    store(database, clock, going_on, ancestors())
+    assert rows(database) == before
 
 
 def test_a_position_is_asked_for_once_and_the_broker_is_to_decide(
@@ -171,7 +192,7 @@ def test_a_position_for_an_account_names_the_command_that_takes_it_over(
 
 def test_one_refused_file_and_nothing_is_written(database: Database, clock: ManualClock):
     before = rows(database)
-    with pytest.raises(ConfigError, match="1 of 5 files are refused; nothing was imported"):
+    with pytest.raises(ConfigError, match="1 of 5 files refused; nothing was imported"):
         store(database, clock, Target("PA1"), ancestors(FILES / "signal_model.pkl"))
     assert rows(database) == before
 
