@@ -104,7 +104,7 @@ def _refuse_for_ours(files: list[Path], named: Any) -> None:
     from gambler_ai.errors import ConfigError
 
     if len(files) > 1:
-        raise ConfigError("what `state export` wrote is imported by itself", hint="give that file alone")
+        raise ConfigError("what 'state export' wrote is imported by itself", hint="give that file alone")
     if named is not None:
         raise ConfigError("--session, --account and --write-config are for the files of another bot")
 
