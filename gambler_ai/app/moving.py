@@ -111,7 +111,7 @@ def refuse_running(database: Database, infos: Collection[SessionInfo]) -> None:
     for session_id, owner in lease.runners(database, [info.id for info in infos]).items():
         raise SessionLeased(
             f"session {session_id} runs: {owner}",
-            hint="stop it first (Ctrl+C, or kill PID); `db backup` is for a database that is in use",
+            hint="stop it first (Ctrl+C, or kill PID); `db backup` copies a database in use",
         )
 
 
@@ -124,7 +124,10 @@ def _wanted(database: Database, db: Any, session_ids: Collection[str], *, everyt
         newest = sessions.newest_open(db, scripts=True)
         infos = [] if newest is None else [newest]
     if not infos:
-        raise SessionNotFound(f"{database.name} holds no session to export")
+        raise SessionNotFound(
+            f"{database.name} holds no session to export" + ("" if everything else " that is not completed"),
+            hint="see: gambler-ai sessions list; name one with --session ID, or take all with --all",
+        )
     return sorted(infos, key=lambda info: info.id)
 
 

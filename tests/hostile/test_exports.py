@@ -30,6 +30,11 @@ from tests.unit.fakes import SESSION
 ROWS, EXCHANGE = f"sessions/{SESSION}", f"exchange/{SESSION}.sqlite3"
 Members = dict[str, bytes]
 
+FILL = {
+    "session_id": SESSION, "activity_id": "a", "order_id": "none", "symbol": "AAPL", "side": "buy", "qty": "1",
+    "price": "1", "at": "2008-10-07T14:00:00+00:00",
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Members:
@@ -66,12 +71,7 @@ class Target:
 
     def write(self, members: Members, /, **manifest: Any) -> None:
         """A zip of ``members`` whose manifest fits them, but for what is given."""
-        listed = [
-            {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for name, content in members.items()
-            if name != "manifest.json"
-        ]
-        whole = json.loads(members["manifest.json"]) | {"members": listed} | manifest
+        whole = json.loads(members["manifest.json"]) | {"members": listed(members)} | manifest
         with zipfile.ZipFile(self.file, "w", zipfile.ZIP_DEFLATED) as out:
             for name, content in (members | {"manifest.json": json.dumps(whole).encode()}).items():
                 out.writestr(name, content)
@@ -80,6 +80,15 @@ class Target:
 @pytest.fixture
 def target(tmp_path: Path) -> Target:
     return Target(tmp_path)
+
+
+def listed(members: Members, **sizes: int) -> list[dict[str, Any]]:
+    """A manifest's list, with other sizes for some."""
+    return [
+        {"name": name, "size": sizes.get(name, len(content)), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in members.items()
+        if name != "manifest.json"
+    ]
 
 
 def lines(members: Members, table: str) -> list[dict[str, Any]]:
@@ -180,7 +189,9 @@ def test_no_other_document_is_a_manifest(target: Target):
         ({"members": []}, "is in it and not listed", ConfigError),
     ],
 )
-def test_a_manifest_that_says_something_else(good, target: Target, manifest: dict, says: str, kind: type[Exception]):
+def test_a_manifest_that_says_something_else(
+    good, target: Target, manifest: dict[str, Any], says: str, kind: type[Exception]
+):
     target.write(good, **manifest)
     target.refuses(says, kind)
 
@@ -251,8 +262,8 @@ def test_a_bomb(good: Members, target: Target):
     size = 96 * 2**20
     with zipfile.ZipFile(target.file, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("blobs/0", bytes(size))
-        listed = [{"name": "blobs/0", "size": size, "sha256": "0" * 64}]
-        out.writestr("manifest.json", json.dumps(json.loads(good["manifest.json"]) | {"members": listed}))
+        told = [{"name": "blobs/0", "size": size, "sha256": "0" * 64}]
+        out.writestr("manifest.json", json.dumps(json.loads(good["manifest.json"]) | {"members": told}))
     assert target.file.stat().st_size < 2**20
     target.refuses(f"it would unpack to {size} bytes")
 
@@ -260,19 +271,19 @@ def test_a_bomb(good: Members, target: Target):
 def test_a_bomb_that_says_it_is_small(good: Members, target: Target):
     """Nothing is unpacked beyond what the manifest says."""
     size, told = 2**24, 4096
-    listed = [
-        {
-            "name": name,
-            "size": told if name == EXCHANGE else len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
-        for name, content in good.items()
-        if name != "manifest.json"
-    ]
-    target.write(good | {EXCHANGE: bytes(size)}, members=listed)
+    target.write(good | {EXCHANGE: bytes(size)}, members=listed(good, **{EXCHANGE: told}))
     lie = target.file.read_bytes().replace(struct.pack("<L", size), struct.pack("<L", told))
     target.file.write_bytes(lie)
     target.refuses(EXCHANGE)
+
+
+@pytest.mark.parametrize("name", [EXCHANGE, f"{ROWS}/requests.jsonl"])
+def test_a_member_that_is_another_one(good: Members, target: Target, name: str):
+    """As long as the right one, and taken by the zip."""
+    other = good[name].replace(b"2008", b"2009").replace(b"it is late", b"it is soon")
+    assert (len(other), other != good[name]) == (len(good[name]), True)
+    target.write(good | {name: other}, members=listed(good))
+    target.refuses(f"{name} is not what the manifest says: its checksum does not match")
 
 
 # -- the rows -------------------------------------------------------------------------------------
@@ -343,12 +354,6 @@ def test_rows_that_are_too_many_or_too_few(good, target: Target, table: str, cha
         session["rows"][table] = len(lines(members, table))
     target.write(members, sessions=[session])
     target.refuses(says)
-
-
-FILL = {
-    "session_id": SESSION, "activity_id": "a", "order_id": "none", "symbol": "AAPL", "side": "buy", "qty": "1",
-    "price": "1", "at": "2008-10-07T14:00:00+00:00",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("token", [2, -1, 10**13, 2**63, 2**64])

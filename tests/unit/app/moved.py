@@ -25,7 +25,7 @@ from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.storage import checkpoints, journal, requests, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
-from tests.unit.fakes import ACCOUNT, AT, SESSION, after, bracket_of, entry, fill_of, make_state
+from tests.unit.fakes import ACCOUNT, AT, SESSION, D, after, bracket_of, entry, fill_of, make_state
 
 TOKEN = 3
 MEMORY = b"what it has learned " * 50
@@ -90,7 +90,7 @@ def remember(db: sa.Connection, session_id: str, account_id: str, memory: bytes 
 
 def add_row(db: sa.Connection, table: sa.Table, session_id: str, **values: Any) -> None:
     db.execute(table.insert(), {"session_id": session_id} | {
-        name: value if value is None or not isinstance(table.c[name].type, t.Exact) else t.Decimal(value)
+        name: value if value is None or not isinstance(table.c[name].type, t.Exact) else D(value)
         for name, value in values.items()
     })  # fmt: skip
 
@@ -114,7 +114,7 @@ class Home:
         if not url:
             url = f"sqlite:///{folder / 'gambler.sqlite3'}"
             (folder / "gambler.sqlite3").write_bytes(migrated_file())
-        self.settings = Settings(home=str(folder), database_url=url)
+        self.settings = Settings.model_validate({"home": str(folder), "database_url": url})
         self.clock = ManualClock(AT)
 
     @contextmanager

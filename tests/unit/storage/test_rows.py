@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from gambler_ai.storage.rows import UnfitRow
 NIGHT = datetime(2008, 10, 7, 23, 59, 59, 123456, tzinfo=UTC)
 
 
-def value_of(column: sa.Column) -> object:
+def value_of(column: sa.Column[Any]) -> object:
     """Something that only this kind of column holds."""
     kinds = {
         t.Exact: Decimal("-12345678901234567890.123456789"), t.Utc: NIGHT, sa.Boolean: True, sa.Integer: 2**31 - 1,
@@ -27,7 +28,7 @@ def value_of(column: sa.Column) -> object:
     return next((value for kind, value in kinds.items() if isinstance(column.type, kind)), 'é"\n')
 
 
-class Blobs(dict):
+class Blobs(dict[str, bytes]):
     def put(self, content: bytes) -> str:
         name = f"b{len(self)}"
         self[name] = content
@@ -95,7 +96,7 @@ def changed(table: sa.Table, **values: object) -> bytes:
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
 )
-def test_what_is_no_row_is_refused(table: sa.Table, values: dict, says: str):
+def test_what_is_no_row_is_refused(table: sa.Table, values: dict[str, Any], says: str):
     with pytest.raises(UnfitRow) as caught:
         rows.decoded(table, changed(table, **values), lambda name: b"")
     assert says in str(caught.value)
