@@ -90,7 +90,8 @@ def import_(
     from gambler_ai.cli import ancestors
     from gambler_ai.storage import export_file
 
-    if not any(file.is_file() and export_file.is_ours(file) for file in files):
+    is_ours = [file.suffix == ".zip" or (file.is_file() and export_file.is_ours(file)) for file in files]
+    if not any(is_ours):
         ancestors.import_files(
             files, session=session, account=account, zone=zone, write_config=write_config, dry_run=dry_run,
             database_url=database_url, config=config, as_json=as_json,
