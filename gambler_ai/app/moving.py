@@ -121,7 +121,7 @@ def _wanted(database: Database, db: Any, session_ids: Collection[str], *, everyt
     elif session_ids:
         infos = list({info.id: info for info in (sessions.find(db, name) for name in session_ids)}.values())
     else:
-        newest = sessions.newest_open(db, scripts=True)
+        newest = sessions.newest_open(db)
         infos = [] if newest is None else [newest]
     if not infos:
         raise SessionNotFound(

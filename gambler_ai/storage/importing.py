@@ -202,9 +202,8 @@ def land(
         for moved in new:
             put(db, file, moved)
         for account_id in accounts:
-            told = max(moved.token for moved in new if moved.account_id == account_id)
-            last = max((moved for moved in new if moved.account_id == account_id), key=lambda moved: moved.token)
-            _raise_fence(db, account_id, tokens, told, last.id, owner, wall)
+            highest = max((moved for moved in new if moved.account_id == account_id), key=lambda moved: moved.token)
+            _raise_fence(db, highest, tokens.get(account_id), owner, wall)
 
 
 def _lower_fences(db: Connection, accounts: list[str]) -> dict[str, int]:
@@ -216,14 +215,13 @@ def _lower_fences(db: Connection, accounts: list[str]) -> dict[str, int]:
     return found
 
 
-def _raise_fence(
-    db: Connection, account_id: str, before: dict[str, int], token: int, session_id: str, owner: str, wall: datetime
-) -> None:
-    if account_id in before:
-        where = t.lease.c.account_id == account_id
-        db.execute(t.lease.update().where(where).values(token=max(token, before[account_id])))
-    elif token:
+def _raise_fence(db: Connection, highest: MovedSession, before: int | None, owner: str, wall: datetime) -> None:
+    """Again as high as ``before``, or as the token of the session that has the ``highest`` of its account."""
+    if before is not None:
+        where = t.lease.c.account_id == highest.account_id
+        db.execute(t.lease.update().where(where).values(token=max(highest.token, before)))
+    elif highest.token:
         db.execute(t.lease.insert(), {
-            "account_id": account_id, "token": token, "session_id": session_id, "owner": owner, "acquired_at": wall,
-            "until": wall, "released": True, "until_s": None,
+            "account_id": highest.account_id, "token": highest.token, "session_id": highest.id, "owner": owner,
+            "acquired_at": wall, "until": wall, "released": True, "until_s": None,
         })  # fmt: skip
