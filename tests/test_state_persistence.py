@@ -29,15 +29,18 @@ sys.path.insert(0, str(ROOT))
 import sqlalchemy as sa  # noqa: E402
 from msgspec import Struct  # noqa: E402
 
+from gambler_ai.app.carrying import risk_carried  # noqa: E402
 from gambler_ai.clock import ManualClock  # noqa: E402
 from gambler_ai.core import events as ev  # noqa: E402
 from gambler_ai.core.components import StructComponent  # noqa: E402
 from gambler_ai.core.engine import Decisions  # noqa: E402
 from gambler_ai.core.evolution import evolve  # noqa: E402
-from gambler_ai.core.model import Account, Side  # noqa: E402
+from gambler_ai.core.model import Account  # noqa: E402
+from gambler_ai.core.risk_memory import RiskMemory  # noqa: E402
+from gambler_ai.core.risk_record import Result, RiskRecord  # noqa: E402
 from gambler_ai.core.state import Plan, SessionState  # noqa: E402
 from gambler_ai.errors import SchemaMismatch  # noqa: E402
-from gambler_ai.proving.remembering import Remembering  # noqa: E402
+from gambler_ai.proving.remembering import Chain, Remembering  # noqa: E402
 from gambler_ai.storage import components, journal, lease, sessions  # noqa: E402
 from gambler_ai.storage import tables as t  # noqa: E402
 from gambler_ai.storage.components import ComponentInfo  # noqa: E402
@@ -76,7 +79,7 @@ def count(state: Counts, fact: ev.Fact) -> Counts:
     return Counts(state.kinds | {kind: state.kinds.get(kind, 0) + 1}, equity, fact.at)
 
 
-def counts() -> StructComponent[Counts]:
+def counts(_session: SessionState) -> StructComponent[Counts]:
     """Schema 1 had a list of kinds and a float, schema 2 no instant."""
     return StructComponent(
         "counts", Counts(), count, schema=3,
@@ -87,25 +90,32 @@ def counts() -> StructComponent[Counts]:
     )  # fmt: skip
 
 
-def remembering() -> StructComponent[Any]:
+def remembering(_session: SessionState) -> StructComponent[Any]:
     """The memory of a strategy, as the program makes it."""
     [component] = Remembering().components()
     assert isinstance(component, StructComponent)
     return component
 
 
-COMPONENTS: dict[str, Callable[[], StructComponent[Any]]] = {"counts": counts, "remembering": remembering}
+COMPONENTS: dict[str, Callable[[SessionState], StructComponent[Any]]] = {
+    "counts": counts, "remembering": remembering, "risk": RiskMemory,
+}  # fmt: skip
 #: The facts of a session; what follows the last save is in the journal alone.
 SAVED: list[ev.Fact] = [
     ev.RunStarted(AT, 600.0, resumed=False, token=1),
     ev.AccountReported(AT, Account(equity=Decimal("100000.10"))),
     ev.DayOpened(AT, "2024-01-03"),
 ]
-SAVED_AGAIN: list[ev.Fact] = [ev.Denied(AT + timedelta(minutes=1), "AAPL", Side.BUY, "halted", "a person")]
+SAVED_AGAIN: list[ev.Fact] = [ev.AccountReported(AT + timedelta(minutes=1), Account(equity=Decimal("100000.15")))]
 AFTER: list[ev.Fact] = [
     ev.AccountReported(AT + timedelta(minutes=2), Account(equity=Decimal("100000.20"))),
     ev.Marked(AT + timedelta(minutes=3), {"AAPL": Decimal(100)}, {}),
 ]
+MORE: list[ev.Fact] = [ev.AccountReported(AT + timedelta(minutes=5), Account(equity=Decimal("100000.30")))]
+
+
+def session_of(session_id: str = SESSION, account_id: str = ACCOUNT) -> SessionState:
+    return SessionState(session_id=session_id, account_id=account_id, plan=PLAN, started_at=AT, last_at=AT)
 
 
 # -- a session, its end, and its beginning again --------------------------------------------------
@@ -130,8 +140,8 @@ def write(url: str, name: str, how: str) -> None:
     clock = ManualClock(AT)
     with opened(url) as database:
         held = lease.acquire(database, ACCOUNT, SESSION, "pid 1", clock)
-        state = SessionState(session_id=SESSION, account_id=ACCOUNT, plan=PLAN, started_at=AT, last_at=AT)
-        memory = recall(database, state, [COMPONENTS[name]()])
+        state = session_of()
+        memory = recall(database, state, [COMPONENTS[name](state)])
         with held.writing(database) as db:
             sessions.insert(db, state, broker="embedded", trading_url="", genesis=journal.GENESIS, wall=AT)
         ledger = Ledger(database, held, state, head=journal.GENESIS, created=0, wall=clock, memory=memory)
@@ -162,7 +172,7 @@ def taken_up(database: Database, name: str) -> Iterator[tuple[StructComponent[An
     held = lease.acquire(database, ACCOUNT, SESSION, "pid 2", clock)
     try:
         restored = restore(database, info)
-        component = COMPONENTS[name]()
+        component = COMPONENTS[name](restored.state)
         memory = recall(database, restored.state, [component])
         ledger = Ledger(
             database, held, restored.state, head=restored.head, created=info.checkpoints, wall=clock, memory=memory
@@ -174,12 +184,14 @@ def taken_up(database: Database, name: str) -> Iterator[tuple[StructComponent[An
 
 def happened(database: Database, name: str, since: StructComponent[Any] | None = None, after: int = 0) -> object:
     """What the component holds if it is given the journal, fact by fact."""
-    fresh = since or COMPONENTS[name]()
+    state = session_of()
+    fresh = since or COMPONENTS[name](state)
     with database.read() as db:
         for seq, (fact, _hash) in enumerate(journal.read(db, SESSION, 0, journal.GENESIS), 1):
+            evolve(state, [fact])
             if seq > after:
                 fresh.apply(fact)
-    return fresh.state
+    return state.risk if name == "risk" else fresh.state  # of risk the session's own record is the truth
 
 
 def rows(database: Database) -> list[ComponentInfo]:
@@ -228,7 +240,7 @@ def after_a_clean_stop(url: str, name: str) -> None:
             before = content(database)
             ledger.commit(Decisions(), remember=True)
             assert content(database) == before, "nothing moved, so nothing is written"
-            commit(ledger, restored.state, SAVED[2:], checkpoint=True)
+            commit(ledger, restored.state, MORE, checkpoint=True)
         assert [info.number for info in rows(database)] == [newest.number + 1, *range(newest.number, 0, -1)]
 
 
@@ -263,12 +275,12 @@ def with_a_corrupt_blob(url: str, name: str) -> None:
 def with_an_old_schema(url: str, name: str) -> None:
     """Each schema that there ever was, from a file; what it holds is what was counted then, and what happened since."""
     write(url, name, "left")
-    newest = COMPONENTS[name]().schema
+    newest = COMPONENTS[name](session_of()).schema
     with opened(url) as database:
         for schema in range(1, newest + 1):
             info = rows(database)[0]
             put_stored(database, info, schema)
-            then = COMPONENTS[name]()
+            then = COMPONENTS[name](session_of())
             then.load((STORED / f"{name}-schema-{schema}.msgpack").read_bytes(), schema)
             assert then.state == FIXTURES[name](schema)
             with taken_up(database, name) as (component, _memory, ledger, restored):
@@ -303,15 +315,25 @@ def of_an_earlier_session(url: str, name: str) -> None:
     """A session that has no memory of its own begins with the account's."""
     write(url, name, "left")
     with opened(url) as database:
-        was = happened(database, name)
-        state = SessionState(session_id="s-2", account_id=ACCOUNT, plan=PLAN, started_at=AT, last_at=AT)
-        component = COMPONENTS[name]()
+        was, state = happened(database, name), session_of("s-2")
+        component = COMPONENTS[name](state)
         assert recall(database, state, [component]).take_told() == []
+        if name == "risk":  # a fact hands it over, from what was stored by itself where the journal is broken
+            was = risk_of_a_broken_session(database)
         assert component.state == was
-        other = SessionState(session_id="s-3", account_id="another", plan=PLAN, started_at=AT, last_at=AT)
-        component = COMPONENTS[name]()
+        other = session_of("s-3", "another")
+        component = COMPONENTS[name](other)
         assert recall(database, other, [component]).take_told() == [], "a first run is quiet"
-        assert component.state == COMPONENTS[name]().state
+        assert component.state == COMPONENTS[name](other).state
+
+
+def risk_of_a_broken_session(database: Database) -> object:
+    with database.write() as db:
+        db.execute(t.journal.update().where(t.journal.c.seq == 5).values(hash="x"))
+    [fact] = risk_carried(database, ACCOUNT, "s-2", AT)
+    assert isinstance(fact, ev.RiskCarried)
+    assert (fact.session_id, fact.record.peak) == (SESSION, Decimal("100000.15"))
+    return fact.record
 
 
 TABLE: dict[str, Callable[[str, str], None]] = {
@@ -325,7 +347,12 @@ FIXTURES: dict[str, Callable[[int], object]] = {
         {"DayOpened": 2, "RunStarted": 1}, Decimal("99.5") if schema == 1 else Decimal("100000.10"),
         AT if schema == 3 else None,
     ),
-    "remembering": lambda _schema: type(remembering().state)(4, "f" * 64),
+    "remembering": lambda _schema: Chain(4, "f" * 64),
+    "risk": lambda _schema: RiskRecord(
+        equity=Decimal("99000.5"), peak=Decimal(100_000), peak_at=AT, worst_pct=Decimal("0.9995"), day="2024-01-03",
+        wins=1, losses=2, won=Decimal(10), lost=Decimal("9.5"), streak=-2, longest_losses=2,
+        recent=(Result("AAPL", Decimal("-4.5"), AT),),
+    ),
 }  # fmt: skip
 
 

@@ -21,18 +21,21 @@ from gambler_ai.core.engine import Engine
 from gambler_ai.core.model import Instrument
 from gambler_ai.core.ports import Strategy, Streams
 from gambler_ai.core.risk import RiskLimits
+from gambler_ai.core.risk_memory import RiskMemory
 from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import journal, limits
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
+from gambler_ai.strategies import Strategy as Remembers
 from gambler_ai.strategies import parameters
 from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.memory import Memory
 from gambler_ai.trading.outage import Outage
+from gambler_ai.trading.recall import recall
 from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.runner import Runner
 from gambler_ai.trading.wakeups import NoStreams, Wakeups
@@ -90,6 +93,15 @@ def instruments_of(venue: Venue, plan: Plan) -> dict[str, Instrument]:
         hint = "it lists: " + ", ".join(sorted(venue.labels)) if venue.labels else "see Alpaca's list of assets"
         raise ConfigError(f"the broker does not know {', '.join(unknown)}", hint=hint)
     return {symbol: instrument for symbol, instrument in found.items() if instrument is not None}
+
+
+def remembered(database: Database, state: SessionState, strategy: Remembers) -> Memory:
+    """What the session remembers beside its state: the strategy's components, and the risk record once more.
+
+    Raises:
+        SchemaMismatch, ConfigError: something stored cannot be read by this program; nothing was written.
+    """
+    return recall(database, state, [*strategy.components(), RiskMemory(state)])
 
 
 def build_engine(

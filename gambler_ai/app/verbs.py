@@ -10,7 +10,7 @@ from typing import Any
 from gambler_ai import crashpoints
 from gambler_ai.app import comparing
 from gambler_ai.app.asking import NEED_BROKER, Asked, meant, wait_for_answer, whoami
-from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, signals
+from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, remembered, signals
 from gambler_ai.app.carrying import risk_carried
 from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import arm, make_private
@@ -41,7 +41,6 @@ from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.strategies import Strategy
 from gambler_ai.trading.ledger import Ledger
-from gambler_ai.trading.recall import recall
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.runner import DURATION, MARKET_CLOSED, Runner
 
@@ -131,7 +130,7 @@ class App:
         try:
             now = venue.clock.now()
             state = SessionState(session_id=session_id, account_id=account_id, plan=plan, started_at=now, last_at=now)
-            memory = recall(self.database, state, strategy.components())
+            memory = remembered(self.database, state, strategy)
             with held.writing(self.database) as db:
                 sessions.insert(
                     db, state, broker=venue.kind, trading_url=venue.trading_url, genesis=journal.GENESIS,

@@ -204,16 +204,16 @@ def _action(fact: ev.ActionNoted, _state: SessionState | None) -> Record:
     return fields
 
 
-def _carried(fact: ev.RiskCarried, _state: SessionState | None) -> Record:
-    fields: Record = _plain(fact.record)
-    return fields | {"session": fact.session_id}
-
-
 def _memory(fact: ev.ComponentSetAside, _state: SessionState | None) -> Record:
     return {
         "component": fact.name, "reason": fact.reason, "used": fact.used, "from_session": fact.session_id,
         "number": fact.number,
     }  # fmt: skip
+
+
+def _carried(fact: ev.RiskCarried, _state: SessionState | None) -> Record:
+    fields: Record = _plain(fact.record)
+    return fields | {"session": fact.session_id}
 
 
 def _condition(fact: ev.Degraded | ev.Restored, state: SessionState | None) -> Record:

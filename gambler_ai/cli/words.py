@@ -247,7 +247,8 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
 _ALWAYS = frozenset({
     ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.IntentUnknown, ev.IntentVoided, ev.CancelPlanned,
     ev.Adjusted, ev.Degraded, ev.Restored, ev.TradingHalted, ev.TradingResumed, ev.ExitRequested, ev.Adopted,
-    ev.IntentResolved, ev.RequestTaken, ev.SplitApplied, ev.ActionNoted, ev.RiskReset, ev.ComponentSetAside,
+    ev.IntentResolved, ev.RequestTaken, ev.SplitApplied, ev.ActionNoted, ev.RiskReset,
+    ev.ComponentSetAside,
 })  # fmt: skip
 _ACTIONS = frozenset({
     ev.FillReported, ev.IntentPlanned, ev.ResendPlanned, ev.IntentVoided, ev.IntentDisputed, ev.CancelPlanned,

@@ -25,7 +25,7 @@ from gambler_ai.errors import CheckpointCorrupt, ConfigError, GamblerError, Sche
 MSGPACK = "msgpack"
 #: Containers in containers, in what a script has stored.
 DEPTH_MAX = 100
-_NAME = re.compile(r"[a-z][a-z0-9_.]{0,31}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 _LIBRARIES = {"msgspec": msgspec.__version__}
 
 #: Plain values of an older schema to plain values of the next.
@@ -37,7 +37,7 @@ class Component(Protocol):
 
     @property
     def name(self) -> str:
-        """A word of its own: small letters, digits, dots and underscores, at most 32."""
+        """A word of its own: letters, digits, dots, dashes and underscores, at most 32."""
         ...
 
     @property
@@ -261,7 +261,7 @@ def checked_name(name: Any) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r:.60} is no name for a component",
-            hint="at most 32 small letters, digits, dots and underscores, beginning with a letter",
+            hint="at most 32 letters, digits, dots, dashes and underscores, beginning with a letter",
         )
     return name
 

@@ -485,7 +485,7 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.ActionNoted: _action_noted,
     ev.StateRestored: _noted,
     ev.Recovered: _noted,
+    ev.ComponentSetAside: _noted,
     ev.RiskCarried: _risk_carried,
     ev.RiskReset: _risk_reset,
-    ev.ComponentSetAside: _noted,
 }

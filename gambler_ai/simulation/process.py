@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gambler_ai import crashpoints
-from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of
+from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, remembered
 from gambler_ai.app.reopening import refuse_other_account
 from gambler_ai.app.resuming import came_from
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue
@@ -29,7 +29,6 @@ from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
 from gambler_ai.strategies import Strategy
-from gambler_ai.trading.recall import recall
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 from gambler_ai.trading.runner import DURATION, Runner
@@ -200,7 +199,7 @@ class Process:
         self.runner = build_runner(
             self.database, held, venue, state, instruments, self._strategy, head=head, created=created,
             reporter=self._reporter, halt_file=self._folder / "HALT", wall=self.wall, executor_of=executor_of,
-            memory=recall(self.database, state, self._strategy.components()),
+            memory=remembered(self.database, state, self._strategy),
         )  # fmt: skip
         return self.runner
 

@@ -235,7 +235,7 @@ class StateManager:
 
         Raises:
             NoActiveSession.
-            ConfigError: the name is no word of at most 32 small letters, or the value is not plain (it says where),
+            ConfigError: the name is no word of at most 32 letters, or the value is not plain (it says where),
                 or what is stored under that name is none.
         """
         _state, ledger = self._active()
