@@ -55,28 +55,83 @@ def export_(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="What `state export` wrote.", metavar="FILE")],
+    files: Annotated[
+        list[Path], typer.Argument(help="What `state export` wrote; or all files of another bot.", metavar="FILE...")
+    ],
+    session: Annotated[
+        str | None,
+        typer.Option(
+            "--session", help="Another bot's files are for this session. Default the one --resume would take.",
+            metavar="ID", autocompletion=session_ids,
+        ),
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option("--account", help="Another bot's files are for the next session of this account.", metavar="ID"),
+    ] = None,
+    zone: Annotated[
+        str, typer.Option("--zone", help="Where the other bot ran: its times name no zone.", metavar="ZONE")
+    ] = "UTC",
+    write_config: Annotated[
+        Path | None,
+        typer.Option("--write-config", help="Write what its config.json comes to into this new file.", metavar="FILE"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come in; change nothing.")] = False,
     database_url: DatabaseUrl = None,
     config: Config = None,
     as_json: Json = False,
-) -> None:
-    """Bring the sessions of a file into this database, all or none.
+) -> None:  # fmt: skip
+    """Bring the sessions of a file into this database, or what another bot remembered; all of it or nothing.
 
-    Everything in the file is checked before anything is written. A session that is here already and the same is left
-    as it is; one that differs is refused.
+    Everything is checked before anything is written. A session that is here already and the same is left as it is; one
+    that differs is refused. Of other bots: lesson 23's state.json and config.json, RAD's pickles and .npy
+    (docs/IMPORT.md); nothing in them is run.
     """
-    from gambler_ai.app import foreign, moving
-    from gambler_ai.clock import SystemClock
-    from gambler_ai.config import load
+    from gambler_ai.cli import ancestors
     from gambler_ai.storage import export_file
 
+    is_ours = [file.suffix == ".zip" or (file.is_file() and export_file.is_ours(file)) for file in files]
+    if not any(is_ours):
+        ancestors.import_files(
+            files, session=session, account=account, zone=zone, write_config=write_config, dry_run=dry_run,
+            database_url=database_url, config=config, as_json=as_json,
+        )  # fmt: skip
+        return
+    _refuse_for_ours(files, session or account or write_config)
+    _import_ours(files[0], database_url, config, dry_run=dry_run, as_json=as_json)
+
+
+def _refuse_for_ours(files: list[Path], named: Any) -> None:
+    from gambler_ai.errors import ConfigError
+
+    if len(files) > 1:
+        raise ConfigError("what 'state export' wrote is imported by itself", hint="give that file alone")
+    if named is not None:
+        raise ConfigError("--session, --account and --write-config are for the files of another bot")
+
+
+def _import_ours(file: Path, database_url: str | None, config: Path | None, *, dry_run: bool, as_json: bool) -> None:
+    from gambler_ai.app import moving
+    from gambler_ai.clock import SystemClock
+    from gambler_ai.config import load
+
     settings = load({} if database_url is None else {"database_url": database_url}, config)
-    importer = None if export_file.is_ours(file) else foreign.importer_of(file)
-    take = moving.import_from if importer is None else importer.take
-    report = take(file, settings, SystemClock(), dry_run)
+    report = moving.import_from(file, settings, SystemClock(), dry_run)
     tell_upgrade(report.upgraded)
     _tell(report, as_json=as_json)
+
+
+@app.command()
+def imported(
+    account: Annotated[str | None, typer.Option("--account", help="Of this account only.", metavar="ID")] = None,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """What was imported of other bots, by account; with --json all of it."""
+    from gambler_ai.cli import ancestors
+
+    ancestors.show(account, database_url, config, as_json=as_json)
 
 
 def _tell(report: Any, *, as_json: bool) -> None:
