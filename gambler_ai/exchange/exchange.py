@@ -60,8 +60,9 @@ class Exchange:
     """
 
     def __init__(
-        self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float, own: OwnMarket | None = None
-    ) -> None:
+        self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float, own: OwnMarket | None = None,
+        *, pdt: bool = False,
+    ) -> None:  # fmt: skip
         self._journal = journal
         self.path = journal.path  # None for memory
         self._lock = threading.RLock()
@@ -82,7 +83,8 @@ class Exchange:
         journal.load(self.book)
         self.annals = journal.load_annals(meta)
         self.posts = len(journal.log())  # how many of orders ever arrived
-        self.desk = Desk(self.book, self.market, self.options)
+        self._pdt = pdt
+        self.desk = Desk(self.book, self.market, self.options, pdt=pdt)
         self.deeds = Deeds(self)
         self._passage = Passage(self)
 
@@ -98,10 +100,12 @@ class Exchange:
         speed: float = 0.0,
         clock: ManualClock | None = None,
         data: Path | None = None,
+        pdt: bool = False,
     ) -> Exchange:
         """Open or create. ``seed``, ``cash`` and ``account`` are read on creation only; the file knows them
         after. ``data`` is a directory of bars of the user's own (docs/EXCHANGE.md, "Your own bars"), the same one at
-        each opening; without ``start`` a new file then opens at noon of the middle one of their days.
+        each opening; without ``start`` a new file then opens at noon of the middle one of their days. ``pdt``: the
+        pattern-day-trader rule holds (`desk.day_trades`).
 
         Raises ExchangeInUse, ExchangeFileError, ConfigError.
         """
@@ -126,7 +130,7 @@ class Exchange:
                 chosen = MarketClock(origin, speed)
             elif clock is not None:
                 clock.move_to(origin)
-            return cls(journal, meta, chosen, speed, own)
+            return cls(journal, meta, chosen, speed, own, pdt=pdt)
         except (sqlite3.Error, msgspec.MsgspecError, LookupError, ValueError, TypeError, ArithmeticError) as error:
             journal.close()
             what = f"{type(error).__name__}: {error}"[:200]
@@ -277,7 +281,7 @@ class Exchange:
         race = self.book.exits_race
         self.book = Book(names["account_seed"], self.seed, Account(cash=cash, last_equity=cash))
         self.book.exits_race, self.book.account_changed = race, True
-        self.desk = Desk(self.book, self.market, self.options)
+        self.desk = Desk(self.book, self.market, self.options, pdt=self._pdt)
         self._journal.commit(self.book, names | {"created": rfc3339(self.now_us)}, None, self.annals, anew=True)
 
     def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:

@@ -170,7 +170,8 @@ class Runner:
         assert market is not None
         self._scans = None
         self._reporter.waiting(market, self.state)
-        self._feed.skip_to(market.next_open)
+        while not self.state.stopping and (event := self._feed.skip_to(market.next_open)) is not None:
+            self._take(event)
         now = self._feed.clock.now()
         self._agenda = Agenda(self.state.started_at, {"reconcile": IDLE_POLL, "look": self._look_every}, now)
         self._agenda.by("reconcile", now)
