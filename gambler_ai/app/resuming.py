@@ -18,7 +18,8 @@ from gambler_ai.trading.recovery import Restored
 #: Settings that a resume may change: flag -> field of the plan. Every other difference is refused.
 OPERATIONAL = {
     "duration": "duration_s", "interval": "interval_s", "checkpoint_interval": "checkpoint_interval_s",
-    "speed": "speed", "keep_checkpoints": "keep_checkpoints", "on_exit": "on_exit", "when_closed": "when_closed",
+    "speed": "speed", "keep_checkpoints": "keep_checkpoints", "history_limit": "history_limit", "on_exit": "on_exit",
+    "when_closed": "when_closed",
     "max_positions": "max_positions", "max_order_value": "max_order_value",
     "max_orders_per_day": "max_orders_per_day", "max_daily_loss": "max_daily_loss",
     "max_orders_per_minute": "max_orders_per_minute",

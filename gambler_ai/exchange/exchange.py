@@ -117,6 +117,9 @@ class Exchange:
             meta = journal.meta()
             if not meta:
                 meta = _create(journal, to_us(start or _default_start(own)), seed, cash, account, own)
+            elif not meta["secret_key"]:  # it was moved here, and no secret travels
+                journal.keep_secret(_new_secret())
+                meta = journal.meta()
             _check_data(path, meta, own)
             opening = parse_rfc3339(meta["instant"])
             if start is not None:
@@ -329,6 +332,10 @@ def _check_data(path: Path | None, meta: Mapping[str, str], own: OwnMarket | Non
     raise ConfigError(f"the exchange file {path} {why}", hint=hint)
 
 
+def _new_secret() -> str:
+    return secrets.token_urlsafe(30)
+
+
 def _create(
     journal: Journal, start_us: int, seed: int, cash: Decimal, account: str, own: OwnMarket | None
 ) -> dict[str, str]:
@@ -343,7 +350,7 @@ def _create(
             "created": rfc3339(start_us),
             "seed": str(seed),
             "key_id": "PK" + letters(18, account_seed, "key"),
-            "secret_key": secrets.token_urlsafe(30),
+            "secret_key": _new_secret(),
             "initial_cash": plain(cash),
         }
         | ({"data": own.digest} if own else {})
