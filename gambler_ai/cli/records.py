@@ -173,7 +173,7 @@ def _with_symbol(fact: Any, state: SessionState | None) -> Record:
     return {"symbol": symbol, **_fields(fact, state)}
 
 
-def _intent(fact: ev.IntentPlanned, _state: SessionState | None) -> Record:
+def _intent(fact: ev.IntentPlanned | ev.IntentRecalled, _state: SessionState | None) -> Record:
     fields: Record = _plain(fact.intent)
     del fields["body"]  # its bytes: all that they say stands beside them
     return fields
@@ -245,6 +245,7 @@ def _positions(state: SessionState) -> list[Record]:
 #: Fact -> its kind, and what it holds.
 _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.IntentPlanned: ("intent", _intent),
+    ev.IntentRecalled: ("recalled", _intent),
     ev.OrderUpdated: ("order", _order),
     ev.FillReported: ("fill", _fill),
     ev.AccountReported: ("account", _account),

@@ -14,17 +14,17 @@ from typing import Any
 
 from msgspec import Struct
 
+from gambler_ai.core.hearing import PRICES as PRICES
+from gambler_ai.core.hearing import TRADE_UPDATES as TRADE_UPDATES
+from gambler_ai.core.hearing import StreamChanged as StreamChanged
+from gambler_ai.core.hearing import StreamSilent as StreamSilent
+from gambler_ai.core.hearing import Woken as Woken
 from gambler_ai.core.model import Account, Activity, BarFrame, Fill, Side, Trade
 from gambler_ai.core.orders import OrderIntent, OrderReport
 from gambler_ai.core.reports import BrokerReport as BrokerReport
 from gambler_ai.core.reports import MarketReport as MarketReport
 from gambler_ai.core.reports import PositionReport as PositionReport
 from gambler_ai.core.risk_record import RiskRecord
-from gambler_ai.core.streams import PRICES as PRICES
-from gambler_ai.core.streams import TRADE_UPDATES as TRADE_UPDATES
-from gambler_ai.core.streams import StreamChanged as StreamChanged
-from gambler_ai.core.streams import StreamSilent as StreamSilent
-from gambler_ai.core.streams import Woken as Woken
 
 
 class _Fact(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -87,6 +87,12 @@ class ParametersSet(_Fact, frozen=True, tag=True):
 
 class IntentPlanned(_Fact, frozen=True, tag=True):
     """A decision. Committing it is what allows it to be sent."""
+
+    intent: OrderIntent
+
+
+class IntentRecalled(_Fact, frozen=True, tag=True):
+    """The decision behind an order of ours that restored books did not know (`core.recalling`). Sends nothing."""
 
     intent: OrderIntent
 
@@ -356,7 +362,7 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | RiskReset
+    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | RiskReset | IntentRecalled
     | ComponentSetAside
 )  # fmt: skip
 
@@ -459,7 +465,8 @@ class Request(Struct, frozen=True):
 #: What can be asked.
 HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE = "halt", "resume-trading", "flatten", "adopt", "resolve"
 MOVE_STOP, MOVE_TARGET, RISK_RESET = "move-stop", "move-target", "risk-reset"
-REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET, RISK_RESET)
+RECALL = "recall"  # asked by `db restore`: the books may be older than the last order
+REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET, RISK_RESET, RECALL)
 
 
 @dataclass(frozen=True)

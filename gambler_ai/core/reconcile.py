@@ -43,6 +43,7 @@ class Kind(StrEnum):
     LEG_MOVED = "leg moved"
     EXIT_TWICE = "exit filled twice"
     ACCOUNT_RESET = "account reset"
+    NOT_IN_BACKUP = "order not in the backup"
 
 
 #: Session time a difference that no fill explains has to stay before we act on it: a broker's endpoints
@@ -89,8 +90,9 @@ def is_as_asked(record: IntentRecord, report: OrderReport) -> bool:
     seen = bool(record.order_ids) and record.status is not Status.DISPUTED
     if seen or intent.purpose is Purpose.REPLACE:
         return True  # seen before: what became of it since is the broker's word (a split, a fill of its other leg)
-    qty = report.qty + sum((leg.filled_qty for leg in report.legs if report.order_class == "oco"), ZERO)
-    return intent.qty == qty and _has_its_terms(intent, report)
+    # Of an OCO the other leg's fill is taken off, at once or a moment after it shows.
+    filled = sum((leg.filled_qty for leg in report.legs if report.order_class == "oco"), ZERO)
+    return intent.qty in (report.qty, report.qty + filled) and _has_its_terms(intent, report)
 
 
 def _has_its_terms(intent: OrderIntent, report: OrderReport) -> bool:

@@ -16,7 +16,7 @@ from gambler_ai.core.model import ZERO
 from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Purpose
 from gambler_ai.core.protection import Protection, protections
 from gambler_ai.core.risk import RiskLimits, entering
-from gambler_ai.core.state import SessionState
+from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.exchange.desk.orders import Fill, Order
 from gambler_ai.exchange.exchange import Exchange
@@ -61,6 +61,8 @@ class Auditor:
         self._halted = False  # as the requests that were taken have it
         self._fills: set[str] = set()
         self._chain = Chain()
+        self._peak = ZERO
+        self._lost: list[datetime] = []  # when the losses in a row ended
         self.entries = self.voids = 0
         self._told_bare: dict[str, datetime] = {}
         self._bare_since: dict[str, datetime] = {}  # or since something was last done about it
@@ -106,7 +108,7 @@ class Auditor:
             try:
                 for fact, head in journal.read(db, self._session_id, state.seq, self._head):
                     yield from self._before(state, fact)
-                    apply(state, fact)
+                    self._remember(fact, apply(state, fact))
                     self._chain = follow(self._chain, fact)
                     state.seq, self._head = state.seq + 1, head
             except CheckpointCorrupt as error:
@@ -203,6 +205,35 @@ class Auditor:
         value = intent.qty * intent.ref_price
         if value > min(plan.position_size, plan.max_order_value or plan.position_size):
             yield Violation("max_order_value", f"{name}: worth {value}")
+        yield from self._rested(state, name, fact.at, value)
+
+    def _rested(self, state: SessionState, name: str, at: datetime, value: Decimal) -> Iterator[Violation]:
+        """The rules of risk, judged by what was closed and stated, and not by what is remembered of it."""
+        rules = state.plan.risk
+        if rules.max_loss_streak is not None and len(self._lost) >= rules.max_loss_streak:
+            until = self._lost[-1] + timedelta(minutes=float(rules.loss_pause_min))
+            if at < until:
+                yield Violation("loss_streak", f"{name}: {len(self._lost)} losses in a row, a pause until {until}")
+        down = (self._peak - state.account.equity) / self._peak * 100 if self._peak else ZERO
+        if rules.max_drawdown_pct is not None and down >= rules.max_drawdown_pct:
+            yield Violation("max_drawdown_pct", f"{name}: equity {state.account.equity}, peak {self._peak}")
+        if rules.max_exposure_pct is not None:
+            held = sum((abs(p.value(state.marks.get(s, p.avg_entry_price))) for s, p in state.positions.items()), ZERO)
+            most = state.account.equity * rules.max_exposure_pct / 100
+            if held + value > most:
+                yield Violation("max_exposure_pct", f"{name}: {held} held, {value} more, {most} allowed")
+
+    def _remember(self, fact: ev.Fact, changes: Changes) -> None:
+        if isinstance(fact, ev.AccountReported):
+            self._peak = max(self._peak, fact.account.equity)
+        elif isinstance(fact, ev.RiskReset):
+            self._peak = ZERO if self._state is None else self._state.account.equity
+            self._lost.clear()
+        for trade in changes.closed:
+            if trade.pnl is not None and trade.pnl < 0:
+                self._lost.append(trade.exit_at)
+            elif trade.pnl is not None and trade.pnl > 0:
+                self._lost.clear()
 
     # -- the exchange -----------------------------------------------------------------------------
 

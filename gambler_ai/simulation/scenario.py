@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import Plan
 from gambler_ai.crashpoints import POINTS
 from gambler_ai.exchange.faults.deeds import TREATMENTS
@@ -118,6 +119,9 @@ class Scenario(Struct, frozen=True):
             f" {plan.keep_checkpoints} kept, {plan.position_size} a position, on exit {plan.on_exit}",
             f"limits: positions {plan.max_positions}, order {plan.max_order_value}, orders a day"
             f" {plan.max_orders_per_day}, daily loss {plan.max_daily_loss}",
+            f"risk: drawdown {plan.risk.max_drawdown_pct}, losses {plan.risk.max_loss_streak} for"
+            f" {plan.risk.loss_pause_min} min, exposure {plan.risk.max_exposure_pct},"
+            f" less by {plan.risk.loss_scale_pct}",
         ]
         rows += [f"broker at {f.after_s:g} s{f' for {f.lasts_s:g} s' * (f.lasts_s > 0)}: {f.row}" for f in self.broker]
         rows += [f"disk of process {n}: {fault}" for n, fault in enumerate(self.disk, 1) if fault is not None]
@@ -215,7 +219,23 @@ def _plan(dice: np.random.Generator, symbols: tuple[str, ...], minutes: float, r
         position_size=Decimal(int(dice.integers(2_000, 15_000))), keep_checkpoints=int(dice.choice([1, 5, 100])),
         speed=rate, feed="iex", on_exit=str(dice.choice(["keep", "keep", "cancel", "flatten"])), when_closed="wait",
         limit_pct=Decimal(str(dice.choice(["-0.5", "0", "0.2", "1"]))) if dice.random() < 0.3 else None, **limits,
+        risk=_rules(np.random.default_rng(dice.bit_generator.seed_seq.spawn(1)[0])),  # type: ignore[attr-defined]
     )  # fmt: skip
+
+
+def _rules(dice: np.random.Generator) -> RiskRules:
+    """Rules of size and rest, in some of them. By dice of their own: what else is drawn stays what it was."""
+    rules: dict[str, Any] = {}
+    if dice.random() < 0.2:
+        rules["max_loss_streak"] = int(dice.integers(1, 4))
+        rules["loss_pause_min"] = Decimal(int(dice.choice([5, 30, 120])))
+    if dice.random() < 0.2:
+        rules["max_drawdown_pct"] = Decimal(str(dice.choice(["0.1", "0.3", "1"])))
+    if dice.random() < 0.2:
+        rules["max_exposure_pct"] = Decimal(int(dice.integers(5, 40)))
+    if dice.random() < 0.2:
+        rules |= {"loss_scale_pct": Decimal(20), "drawdown_scale_pct": Decimal(2)}
+    return RiskRules(**rules)
 
 
 def _strategy(dice: np.random.Generator) -> dict[str, Any]:

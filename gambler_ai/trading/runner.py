@@ -117,6 +117,8 @@ class Runner:
         self._settle()
         if self._answer_the_door():
             self._settle()
+        if Condition.BOOKS in self.state.degraded:  # compared: from here on an order that nobody knows is a stranger's
+            self._finish(self._engine.record(ev.Restored(self._feed.clock.now(), Condition.BOOKS)))
         crashpoints.hit("recovery.settled")
         if any(isinstance(fact, ev.RunStarted) and fact.resumed for fact in facts):
             self._tell_what_happened(since, decided)
@@ -471,7 +473,7 @@ class Runner:
 
 
 #: What is taken before the broker was read; the rest needs to know what it holds.
-_BEFORE_READING = frozenset({ev.HALT, ev.RESUME_TRADING})
+_BEFORE_READING = frozenset({ev.HALT, ev.RESUME_TRADING, ev.RECALL})
 #: Why a run ends.
 DURATION, SIGNAL, MARKET_CLOSED = "duration", "signal", "market closed"
 #: So that a scan is due at once when a run begins on the grid.

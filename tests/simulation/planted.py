@@ -49,8 +49,8 @@ PLANTED = (
     Planted(
         "trading goes on while degraded",
         "core/risk.py",
-        "    if state.degraded:\n",
-        "    if state.degraded and at is None:\n",
+        "    if against:\n",
+        "    if against and at is None:\n",
         60,
     ),
     Planted(

@@ -36,6 +36,11 @@ def copy_with(planted: Planted, place: Path) -> None:
     file.write_text(source.replace(planted.before, planted.after))
 
 
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_it_can_be_planted_in_the_program_as_it_is(planted: Planted) -> None:
+    assert (ROOT / "gambler_ai" / planted.file).read_text().count(planted.before) == 1
+
+
 def python(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run with the program in ``place``, and with the tests of this tree."""
     path = os.pathsep.join((str(place), str(ROOT)))

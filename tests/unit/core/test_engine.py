@@ -645,12 +645,13 @@ def test_another_way_in_under_our_id_is_disputed(change):
     assert kinds(desk.step(reported(lookups={COID: other}))) == ["IntentDisputed"]
 
 
-def test_what_a_part_filled_stop_left_of_an_oco_is_not_another_order():
+@pytest.mark.parametrize("qty", [7, 10])  # the fill of the other leg taken off, and not yet
+def test_what_a_part_filled_stop_left_of_an_oco_is_not_another_order(qty):
     desk = Desk().opened()
     desk.holding(limit="canceled", stop="canceled")
     intent = protect(COID)
     desk.record(ev.IntentPlanned(AT, intent))
-    shrunk = replace(report_of(intent), qty=D(7))
+    shrunk = replace(report_of(intent), qty=D(qty))
     stop = replace(leg(report_of(intent), "stop", "partially_filled"), filled_qty=D(3))
     told = desk.step(reported(orders=[replace(shrunk, legs=(stop,))], positions=[held("AAPL", "7")]))
     assert "IntentDisputed" not in kinds(told)

@@ -1,9 +1,12 @@
-"""What becomes of the broker's streams, as inputs. Nothing is known by them but when to look."""
+"""What the broker's streams say: that something happened, and whether they are there at all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+
+#: The streams.
+TRADE_UPDATES, PRICES = "trade updates", "prices"
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,3 @@ class StreamSilent:
     at: datetime
     stream: str
     reason: str
-
-
-#: The streams.
-TRADE_UPDATES, PRICES = "trade updates", "prices"
