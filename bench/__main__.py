@@ -20,7 +20,7 @@ Group = Callable[[Path, int], Iterator[Row]]
 
 def groups() -> dict[str, tuple[Group, int]]:
     """Name -> what measures it, and how many in-process rounds one of its own is worth."""
-    from bench import deciding, market, memory, orders, saving, starting
+    from bench import deciding, market, memory, orders, saving, starting, year
 
     return {
         "saving": (saving.checkpoints, 1),
@@ -36,6 +36,7 @@ def groups() -> dict[str, tuple[Group, int]]:
         "taken": (orders.taken, 1),
         "bars": (market.page, 10),
         "stream": (market.minute, 10),
+        "year": (year.growth, 1),
     }
 
 

@@ -92,9 +92,9 @@ def _round_trips(db: sqlite3.Connection) -> None:
         marks = ",".join("?" * len(names))
         db.executemany(f"INSERT INTO {table} VALUES ({marks})", _copies(pattern))
     at = books.AT.isoformat(timespec="microseconds")
-    trade = ("position", "S00000", "long", "100", "100.25", at, "101.25", at, "100.00", "target", "momentum")
+    trade = ("position", "S00000", "long", "100", "100.25", at, "101.25", at, "100.00", "target", "momentum", "0.01")
     rows = ((books.SESSION, number, *trade) for number in range(1, TRADES + 1))
-    db.executemany(f"INSERT INTO closed_trades VALUES ({','.join('?' * 13)})", rows)
+    db.executemany(f"INSERT INTO closed_trades VALUES ({','.join('?' * 14)})", rows)
 
 
 def _copies(pattern: dict[str, object]) -> Iterator[tuple[object, ...]]:

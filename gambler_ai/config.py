@@ -143,6 +143,7 @@ class Settings(BaseSettings):
     streams: Literal["auto", "on", "off"] = "auto"
     speed: Annotated[float, Number, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 60.0
     keep_checkpoints: Annotated[int, Number, Field(ge=1, le=1_000_000)] = 100
+    history_limit: Annotated[int, Number, Field(ge=1, le=100_000_000)] = 10_000
     database_url: str = ""
     log_file: Path | None = None
     home: Path = Path()

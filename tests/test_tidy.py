@@ -50,7 +50,7 @@ BUILTINS = {"eval", "exec", "print"}
 MAY_CATCH_ALL = {
     "gambler_ai/cli/main.py", "gambler_ai/core/engine.py", "gambler_ai/core/proposals.py",
     "gambler_ai/strategies/loader.py", "gambler_ai/trading/executor.py", "gambler_ai/simulation/inline.py",
-    "gambler_ai/broker/streams.py", "gambler_ai/core/components.py", "gambler_ai/storage/backups/places.py",
+    "gambler_ai/broker/streams.py", "gambler_ai/storage/backups/places.py", "gambler_ai/core/components.py",
 }  # fmt: skip
 UNFINISHED = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented" + "Error"]))
 

@@ -57,7 +57,7 @@ def plan_of(settings: Settings) -> Plan:
         on_exit=settings.on_exit, when_closed=settings.when_closed, max_positions=settings.max_positions,
         max_order_value=settings.max_order_value, max_orders_per_day=settings.max_orders_per_day,
         max_orders_per_minute=settings.max_orders_per_minute, max_daily_loss=settings.max_daily_loss,
-        limit_pct=settings.limit_pct, risk=rules_of(settings.risk),
+        limit_pct=settings.limit_pct, risk=rules_of(settings.risk), history_limit=settings.history_limit,
     )  # fmt: skip
 
 

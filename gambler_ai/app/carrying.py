@@ -35,6 +35,14 @@ def risk_carried(database: Database, account_id: str, session_id: str, at: datet
     return []
 
 
+def risk_remembered(database: Database, account_id: str) -> RiskRecord:
+    """What the account remembers of risk: its session that was written last and can be read; else nothing yet."""
+    with database.read() as db:
+        found = sessions.of_account(db, account_id)
+    records = (_record(database, info) for info in found)
+    return next((record for record in records if record is not None and record != RiskRecord()), RiskRecord())
+
+
 def _record(database: Database, info: SessionInfo) -> RiskRecord | None:
     """As checkpoint and journal have it; where they do not verify, or hold none, as it was last stored by itself."""
     found = RiskRecord()

@@ -140,6 +140,15 @@ KeepCheckpoints = Annotated[
     int | None,
     _option("--keep-checkpoints", "How many of the newest checkpoints to keep. Default 100.", RESUME, metavar="COUNT"),
 ]
+HistoryLimit = Annotated[
+    int | None,
+    _option(
+        "--history-limit",
+        "Rows of a kind of history to keep as they are; older ones are compressed. Default 10000.",
+        RESUME,
+        metavar="COUNT",
+    ),
+]
 Resume = Annotated[
     bool,
     _option("--resume", "Go on with the newest session that is not completed.", RESUME),

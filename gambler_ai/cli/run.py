@@ -32,6 +32,7 @@ def run(
     when_closed: options.WhenClosed = None,
     checkpoint_interval: options.CheckpointInterval = None,
     keep_checkpoints: options.KeepCheckpoints = None,
+    history_limit: options.HistoryLimit = None,
     resume: options.Resume = False,
     resume_session: options.ResumeSession = None,
     accept_broker_state: options.AcceptBrokerState = False,
@@ -52,17 +53,15 @@ def run(
     log_file: options.LogFile = None,
 ) -> None:
     """Start a paper-trading session, or go on with one. This is what happens without a command."""
-    values = {
-        "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe,
+    given = _said({
+        "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe, "limit_pct": limit_pct,
         "stop_loss_pct": stop_loss_pct, "take_profit_pct": take_profit_pct, "position_size": position_size,
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
-        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url,
+        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "history_limit": history_limit,
         "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
         "max_orders_per_minute": max_orders_per_minute, "max_daily_loss": max_daily_loss, "on_exit": on_exit,
-        "when_closed": when_closed, "limit_pct": limit_pct, "strategy": strategy, "log_file": log_file,
-        "parameters": _named("--set", parameter or []), "risk": _named("--risk", risk or []),
-    }  # fmt: skip
-    given = {name: value for name, value in values.items() if value is not None}
+        "when_closed": when_closed, "strategy": strategy, "log_file": log_file, **_pairs(parameter, risk),
+    })  # fmt: skip
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
     _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only, accept=accept_broker_state)
     with watched_app(given, config, plain=plain, as_json=as_json, quiet=quiet, confirm=_ask) as runner:
@@ -79,6 +78,15 @@ def _go(runner: Any, session: str | None, *, resume: bool, new: bool, go_on: boo
         runner.resume(session, accept=accept)
     else:
         runner.start(new=new, go_on=go_on)
+
+
+def _pairs(parameter: list[str] | None, risk: list[str] | None) -> dict[str, Any]:
+    return {"parameters": _named("--set", parameter or []), "risk": _named("--risk", risk or [])}
+
+
+def _said(values: dict[str, Any]) -> dict[str, Any]:
+    """What the command line says; the rest is left to the environment, the file and the defaults."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 #: A flag of names and values, as it is written.

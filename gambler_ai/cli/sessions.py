@@ -80,7 +80,14 @@ def show(
 
 @app.command()
 def report(
-    session: SessionId,
+    session: Annotated[
+        str | None,
+        typer.Argument(help="The session, or the beginning of its id.", metavar="ID", autocompletion=session_ids),
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option("--account", help="All sessions of this account instead, as one.", metavar="ACCOUNT"),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write one page with charts; it loads nothing.", metavar="FILE")
     ] = None,
@@ -92,17 +99,15 @@ def report(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """How a session did: return, risk, round trips, equity and drawdown. With a FILE only that is written."""
+    """How a session or an account did: return, risk, round trips, equity. With a FILE only that is written."""
     from gambler_ai.cli.analysis import files, gathering
-    from gambler_ai.storage import lease, sessions
 
     database = open_database(database_url, config)
     shown = gathering.TRADES_MAX if html is not None or as_json else trades
     with database.read() as db:
-        info = sessions.find(db, session)
-        found = gathering.gather(db, info, _status(info, lease.is_held(database, info.account_id)), shown)
+        found = _gathered(database, db, session, account, shown)
         if csv is not None:
-            files.write("--csv", csv, files.table(gathering.all_round_trips(db, info.id)))
+            files.write("--csv", csv, files.table(gathering.all_round_trips(db, found.sessions)))
     if html is not None:
         from gambler_ai.cli.analysis.page import page
 
@@ -118,6 +123,31 @@ def report(
         from gambler_ai.cli.render import console
 
         print_analysis(console(), found)
+
+
+def _gathered(database: Any, db: Any, session: str | None, account: str | None, trades: int) -> Any:
+    """The report of what was named.
+
+    Raises:
+        ConfigError: neither a session nor an account was, or both.
+        SessionNotFound: there is none.
+    """
+    from gambler_ai.cli.analysis import gathering
+    from gambler_ai.errors import ConfigError
+    from gambler_ai.storage import lease, sessions
+
+    if (session is None) == (account is None):
+        raise ConfigError(
+            "name a session, or an account with --account",
+            hint="see: gambler-ai sessions list, with --json for accounts",
+        )
+    if session is not None:
+        info = sessions.find(db, session)
+        return gathering.gather(db, info, _status(info, lease.is_held(database, info.account_id)), trades)
+    chain = sessions.chain_of(db, account or "")
+    newest = max(chain, key=lambda one: one.last_at)
+    status = _status(newest, lease.is_held(database, newest.account_id))
+    return gathering.gather_account(db, chain, status, trades)
 
 
 @app.command()

@@ -12,7 +12,8 @@ from gambler_ai.cli import render
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.risk_rules import Sizing
 from gambler_ai.core.state import Plan
-from gambler_ai.storage import checkpoints, components, views
+from gambler_ai.storage import archive, checkpoints, components, views
+from gambler_ai.storage.archive import RolledUp
 from gambler_ai.storage.components import ComponentInfo
 from gambler_ai.storage.sessions import SessionInfo
 
@@ -33,6 +34,7 @@ def session_document(db: Any, info: SessionInfo) -> dict[str, Any]:
         "newest_checkpoint": newest[0] if newest else None,
         "components": components.listed(db, info.id),
         "owner": views.lease_owner(db, info.account_id),
+        "rolled_up": archive.rolled_up(db, info.id),
     }
 
 
@@ -49,6 +51,7 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
     newest = document["newest_checkpoint"]
     text = f"{info.checkpoints} created, {document['checkpoints_stored']} stored"
     out.print(render.pair("Checkpoints", text + (f", newest #{newest.number}" if newest else "")))
+    out.print(render.pair("History", history_line(info.plan, document["rolled_up"])))
     out.print(render.pair("Last owner", document["owner"] or "-"))
     for title, rows in _tables(document, info.last_at):
         out.print()
@@ -68,6 +71,20 @@ def _size(plan: Plan) -> str:
     if plan.risk.sizing is Sizing.FIXED:
         return f"{render.dollars(plan.position_size)} a position"
     return f"sized by {plan.risk.sizing}"
+
+
+#: Kind -> what people call it.
+_ROWS = {"Marked": "marks", "AccountReported": "readings of the account", "closed_trades": "round trips"}
+
+
+def history_line(plan: Plan, rolled_up: list[RolledUp]) -> str:
+    """How much of it is kept as it is, and what was rolled up."""
+    kept = f"the newest {plan.history_limit:,} of a kind"
+    if not rolled_up:
+        return f"{kept}; nothing rolled up"
+    found = ", ".join(f"{kind.rows:,} {_ROWS[kind.kind]}" for kind in rolled_up)
+    size = sum(kind.stored_bytes for kind in rolled_up)
+    return f"{kept}; rolled up: {found} in {size:,} bytes"
 
 
 def _value(value: Any) -> str:

@@ -362,8 +362,8 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | RiskReset | IntentRecalled
-    | ComponentSetAside
+    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | RiskReset
+    | ComponentSetAside | IntentRecalled
 )  # fmt: skip
 
 

@@ -52,6 +52,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     max_orders_per_minute: int | None = None
     risk: RiskRules = RiskRules()
     limit_pct: Decimal | None = None  # entries at a limit so many percent beyond the last trade; None at market
+    history_limit: int = 10_000  # rows of a kind that are kept as they are; older ones are rolled up
 
 
 class SessionState(Struct):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -76,8 +77,26 @@ class Books:
 
     def facts(self, kind: str = "") -> list[dict[str, Any]]:
         """The journal's payloads, oldest first; of one kind if one is named."""
-        rows = self.rows("SELECT kind, payload FROM journal ORDER BY seq")
-        return [json.loads(r["payload"]) for r in rows if kind in ("", r["kind"])]
+        return [json.loads(r["payload"]) for r in self.journal() if kind in ("", r["kind"])]
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Its rows by number; of one that was rolled up the beginning of its hash is known, and that it was.
+
+        Raises:
+            Surprise: the database cannot be read, or what was rolled up is damaged.
+        """
+        found = [row | {"rolled_up": False} for row in self.rows("SELECT * FROM journal")]
+        for segment in self.rows("SELECT kind, payload FROM archive WHERE kind <> 'closed_trades'"):
+            try:
+                rows = json.loads(zlib.decompress(segment["payload"]))
+                found += [
+                    {"seq": seq, "token": token, "hash": mark, "payload": payload, "kind": segment["kind"],
+                     "at": json.loads(payload)["at"], "rolled_up": True}
+                    for seq, token, mark, payload in rows
+                ]  # fmt: skip
+            except (zlib.error, ValueError, TypeError) as error:
+                raise Surprise(f"what was rolled up of {segment['kind']} cannot be read: {error}") from error
+        return sorted(found, key=lambda row: int(row["seq"]))
 
 
 @contextmanager

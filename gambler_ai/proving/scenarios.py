@@ -147,7 +147,18 @@ SCENARIOS = {
             "two entries, prices that fail once, streams; everything is sold at the end",
             (
                 faults({"kind": "500", "path": "/v2/stocks"}),
-                session("AAPL,MSFT", 7, "--on-exit", "flatten", "--streams", "on", "--keep-checkpoints", "1"),
+                session(
+                    "AAPL,MSFT",
+                    7,
+                    "--on-exit",
+                    "flatten",
+                    "--streams",
+                    "on",
+                    "--keep-checkpoints",
+                    "1",
+                    "--history-limit",
+                    "1",
+                ),
             ),
         ),
         Scenario(

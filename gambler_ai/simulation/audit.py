@@ -60,9 +60,9 @@ class Auditor:
         self._head = journal.GENESIS
         self._halted = False  # as the requests that were taken have it
         self._fills: set[str] = set()
-        self._chain = Chain()
         self._peak = ZERO
         self._lost: list[datetime] = []  # when the losses in a row ended
+        self._chain = Chain()
         self.entries = self.voids = 0
         self._told_bare: dict[str, datetime] = {}
         self._bare_since: dict[str, datetime] = {}  # or since something was last done about it

@@ -184,7 +184,7 @@ class Process:
             feed = SimulatedPacedFeed(self.universe, self._turns)
         self._turns_feed = feed
         kind = ALPACA if self.universe.rate else EMBEDDED
-        skip_to = None if self.universe.rate else feed.skip_to
+        skip_to = feed.move_to if isinstance(feed, SimulatedPacedFeed) else None
         return Venue(kind, self.line.url, broker, data, feed, "simulation", speed=self.universe.rate, skip_to=skip_to)
 
     def _runner(

@@ -146,6 +146,18 @@ def stored(db: Connection, session_id: str) -> tuple[int, int]:
     return int(count), int(size)
 
 
+def not_verifying(db: Connection, session_id: str) -> dict[int, str]:
+    """Those that do not verify -> why, oldest first."""
+    numbers = db.execute(sa.select(table.c.number).where(table.c.session_id == session_id).order_by(table.c.number))
+    found: dict[int, str] = {}
+    for number in list(numbers.scalars()):
+        try:
+            _load(db, session_id, number)
+        except CheckpointCorrupt as error:
+            found[number] = error.message
+    return found
+
+
 def _verifies(db: Connection, session_id: str, number: int) -> bool:
     try:
         _load(db, session_id, number)

@@ -21,7 +21,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from gambler_ai.errors import CheckpointCorrupt, StorageError
-from gambler_ai.storage import journal
+from gambler_ai.storage import archive, journal
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import PRAGMAS, Database, on_begin, on_connect, parsed, sqlite_path
 from gambler_ai.storage.sessions import SessionInfo
@@ -146,11 +146,12 @@ def damage(database: Database) -> list[str]:
 
 
 def check_chain(db: Connection, info: SessionInfo) -> None:
-    """Read the journal of a session from its first row to its last.
+    """Read the journal of a session from its first row to its last, and all that was rolled up of it.
 
     Raises:
         CheckpointCorrupt: a row does not verify, or the last one is not the one the session names.
     """
+    archive.check(db, info.id)
     seq, head = 0, journal.GENESIS
     for _fact, row_hash in journal.read(db, info.id, seq, head):
         seq, head = seq + 1, row_hash

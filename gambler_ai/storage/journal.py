@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -17,8 +18,9 @@ from gambler_ai.core.orders import FINAL, IntentRecord, Order, OrderIntent
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import CheckpointCorrupt
-from gambler_ai.storage import statements
+from gambler_ai.storage import archive, statements
 from gambler_ai.storage import tables as t
+from gambler_ai.storage.archive import FactRow
 from gambler_ai.storage.statements import Statement, fitting
 
 #: The hash before the first row.
@@ -65,21 +67,16 @@ def read(
 ) -> Iterator[tuple[Fact, str]]:
     """The facts after ``after_seq``, oldest first, each with its hash; up to ``last_seq`` if it is given.
 
+    Those that were rolled up are among them, in their places.
+
     Raises:
         CheckpointCorrupt: a row is missing, changed, or not a fact.
     """
-    query = (
-        sa.select(t.journal.c.seq, t.journal.c.payload, t.journal.c.hash)
-        .where(t.journal.c.session_id == session_id, t.journal.c.seq > after_seq)
-        .order_by(t.journal.c.seq)
-    )
-    if last_seq is not None:
-        query = query.where(t.journal.c.seq <= last_seq)
     expected = after_seq
-    for row in db.execute(query):
+    for row in _rows_after(db, session_id, after_seq, last_seq):
         expected += 1
         head = chained(head, expected, row.payload)
-        if row.seq != expected or row.hash != head:
+        if row.seq != expected or not _is_of(row, head):
             raise CheckpointCorrupt(
                 f"journal row {expected} of session {session_id} does not verify",
                 hint="keep this database; restore a backup, or take the broker's word: --resume --accept-broker-state",
@@ -93,11 +90,32 @@ def hash_at(db: Connection, session_id: str, seq: int) -> str | None:
     return db.execute(sa.select(t.journal.c.hash).where(*where)).scalar()
 
 
+def _rows_after(db: Connection, session_id: str, after_seq: int, last_seq: int | None) -> Iterator[Any]:
+    query = (
+        sa.select(t.journal.c.seq, t.journal.c.payload, t.journal.c.hash)
+        .where(t.journal.c.session_id == session_id, t.journal.c.seq > after_seq)
+        .order_by(t.journal.c.seq)
+    )
+    if last_seq is not None:
+        query = query.where(t.journal.c.seq <= last_seq)
+    if not archive.has_facts(db, session_id, after_seq):
+        return iter(db.execute(query))
+    rolled_up = archive.facts(db, session_id, after_seq=after_seq, last_seq=last_seq)
+    return heapq.merge(db.execute(query), rolled_up, key=lambda row: row.seq)
+
+
+def _is_of(row: Any, head: str) -> bool:
+    """Whether ``head`` is a row's own hash; of one that was rolled up its beginning is known."""
+    return bool(row.mark == head[: archive.MARK] if isinstance(row, FactRow) else row.hash == head)
+
+
 def newest(
     db: Connection, session_id: str, kinds: Collection[str], after_seq: int = 0,
     where: Callable[[Fact], bool] = lambda _fact: True,
 ) -> tuple[int, Fact] | None:  # fmt: skip
     """The newest fact of one of ``kinds`` that is as ``where`` wants it, with its row's number; None if there is none.
+
+    What was rolled up is older than any row of its kind that is left, and is not looked at.
 
     Raises:
         CheckpointCorrupt: a row that was looked at is not a fact.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, islice, takewhile
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from gambler_ai.core import events as ev
+from gambler_ai.storage import archive
 from gambler_ai.storage import tables as t
 
 _decoder = msgspec.json.Decoder(ev.Fact)
@@ -67,11 +70,14 @@ def _by_token(marks: list[tuple[int, int, ev.Fact]]) -> Iterator[list[tuple[int,
 
 def _filled(db: Connection, session_id: str, restart: Restart, last: int | None) -> Restart:
     """With the facts up to the row ``last``, or of its whole life if it never got so far."""
-    query = sa.select(t.journal.c.payload).where(
+    query = sa.select(t.journal.c.seq, t.journal.c.payload).where(
         t.journal.c.session_id == session_id, t.journal.c.seq > restart.seq, t.journal.c.token == restart.token
     )  # fmt: skip
     if last is not None:
         query = query.where(t.journal.c.seq < last)
-    rows = db.execute(query.order_by(t.journal.c.seq).limit(FACTS_MAX + 1)).scalars()
-    facts = tuple(_decoder.decode(payload) for payload in rows)
+    hot: Iterator[Any] = iter(db.execute(query.order_by(t.journal.c.seq).limit(FACTS_MAX + 1)))
+    kept = archive.facts(db, session_id, after_seq=restart.seq, last_seq=last)
+    rolled_up = takewhile(lambda row: row.token <= restart.token, kept)
+    rows = islice(heapq.merge(hot, rolled_up, key=lambda row: row.seq), FACTS_MAX + 1)
+    facts = tuple(_decoder.decode(row.payload) for row in rows)
     return replace(restart, facts=facts[:FACTS_MAX], more=len(facts) > FACTS_MAX)

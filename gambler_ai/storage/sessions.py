@@ -95,13 +95,18 @@ def _moving(state: SessionState, head: str, wall: datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def is_id(text: str) -> bool:
+    """Whether it can be a session's id, or the beginning of one."""
+    return _ID.fullmatch(text) is not None
+
+
 def check_id(text: str) -> None:
     """Refuse what cannot be a session's id, or the beginning of one: it becomes part of a path.
 
     Raises:
         ConfigError.
     """
-    if not _ID.fullmatch(text):
+    if not is_id(text):
         raise ConfigError(
             f"{text[:80]!r} is not a session id",
             hint="letters, digits, - and _; see: gambler-ai sessions list",
@@ -125,6 +130,22 @@ def find(db: Connection, prefix: str) -> SessionInfo:
         return _info(dict(rows[0]))
     what = "no session" if not rows else "more than one session"
     raise SessionNotFound(f"{what} begins with {prefix!r}", hint=_existing(db))
+
+
+def chain_of(db: Connection, prefix: str) -> list[SessionInfo]:
+    """All sessions of the one account whose id is, or begins with, ``prefix``; oldest first.
+
+    Raises:
+        SessionNotFound: no account, or several, begin with it.
+    """
+    begins = sa.func.substr(table.c.account_id, 1, len(prefix)) == prefix
+    accounts = set(db.execute(sa.select(table.c.account_id).where(begins).distinct()).scalars())
+    account = prefix if prefix in accounts else accounts.pop() if len(accounts) == 1 and prefix else None
+    if account is None:
+        what = "more than one account" if accounts else "no account that has a session"
+        raise SessionNotFound(f"{what} begins with {prefix[:80]!r}", hint="see: gambler-ai sessions list --json")
+    rows = db.execute(sa.select(table).where(table.c.account_id == account).order_by(table.c.started_at, table.c.id))
+    return [_info(dict(row)) for row in rows.mappings()]
 
 
 def newest_open(

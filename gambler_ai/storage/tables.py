@@ -345,7 +345,7 @@ archive = sa.Table(
     "archive",
     metadata,
     _session(primary=True),
-    sa.Column("kind", _WORD, primary_key=True),  # the table that the rows are from
+    sa.Column("kind", _WORD, primary_key=True),  # of fact, or the table that the rows are from
     sa.Column("first", sa.BigInteger, primary_key=True, autoincrement=False),  # row numbers there
     sa.Column("last", sa.BigInteger, nullable=False),
     sa.Column("begin_at", Utc, nullable=False),

@@ -15,6 +15,7 @@ from gambler_ai.core.degraded import ends, entries
 from gambler_ai.core.events import GONE, Degraded, Discrepancy, Restored
 from gambler_ai.core.model import ClosedTrade, Fill, Side
 from gambler_ai.core.orders import FINAL, Status
+from gambler_ai.storage import archive
 from gambler_ai.storage import tables as t
 
 _decoder = msgspec.json.Decoder(Degraded | Restored)
@@ -95,7 +96,8 @@ def closed_trades(
     if since is not None:
         query = query.where(table.c.exit_at >= since)
     rows = db.execute(query.order_by(table.c.number.desc()).limit(limit)).mappings().all()
-    return [ClosedTrade(**_only(dict(row), ClosedTrade)) for row in reversed(rows)]
+    found = [ClosedTrade(**_only(dict(row), ClosedTrade)) for row in reversed(rows)]
+    return archive.newest_trades(db, session_id, limit - len(found), since) + found
 
 
 def fills(db: Connection, session_id: str, limit: int = 10_000) -> list[Fill]:

@@ -15,7 +15,7 @@ from gambler_ai.core.events import Fact, IntentPlanned, Request, ResendPlanned
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import DatabaseOutage, StorageError
-from gambler_ai.storage import checkpoints, components, journal, limits, requests, sessions
+from gambler_ai.storage import archive, checkpoints, components, journal, limits, requests, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import RENEW_EVERY_S, Lease
@@ -114,6 +114,25 @@ class Ledger:
         crashpoints.hit("prune.after")
         self.pruned += count
         return count
+
+    def roll_up(self, limit: int, pieces: int = 1) -> bool:
+        """Compress history beyond ``limit`` rows of a kind, a piece a transaction. True while there may be more.
+
+        Each transaction is a short one: a tick that comes meanwhile waits for one piece.
+        """
+        for _ in range(pieces):
+            crashpoints.hit("rollup.before")
+            if not self._ride(lambda: self._roll_up(limit)):
+                return False
+            crashpoints.hit("rollup.after")
+        return True
+
+    def _roll_up(self, limit: int) -> int:
+        with self._lease.writing(self._database) as db:
+            moved = archive.roll_up(db, self._state.session_id, limit, self._lease.token)
+            if moved:
+                crashpoints.hit("rollup.inside")
+        return moved
 
     def requests(self) -> list[Request]:
         """What people have asked of this session and nobody has taken, oldest first."""

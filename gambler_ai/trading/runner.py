@@ -48,6 +48,8 @@ LIMIT_PATIENCE, LIMIT_LOOK = timedelta(minutes=3), timedelta(seconds=5)
 STOP_PATIENCE_S = 8.0
 #: Wall seconds between two looks for the same order meanwhile.
 LOOK_AGAIN_S = 1.0
+#: Session time between two looks for history to compress, between two pieces of it, and pieces at the end of a run.
+ROLL_UP, NEXT_PIECE, LAST_PIECES = timedelta(minutes=30), timedelta(seconds=1), 10
 #: Checkpoints between two prunes, which keep the file bounded during the session as well: an hour of them as a rule.
 PRUNE_EVERY = 120
 
@@ -151,6 +153,7 @@ class Runner:
         every = {
             "poll": POLL, "reconcile": RECONCILE, "look": self._look_every,
             "checkpoint": timedelta(seconds=self.plan.checkpoint_interval_s), "memory": REMEMBER,
+            "roll up": ROLL_UP,
         }  # fmt: skip
         self._agenda = Agenda(self.state.started_at, every, now)
         self._scans = Agenda(self.state.started_at, {"scan": timedelta(seconds=self.plan.interval_s)}, now - _MOMENT)
@@ -167,7 +170,8 @@ class Runner:
         assert market is not None
         self._scans = None
         self._reporter.waiting(market, self.state)
-        self._feed.skip_to(market.next_open)
+        while not self.state.stopping and (event := self._feed.skip_to(market.next_open)) is not None:
+            self._take(event)
         now = self._feed.clock.now()
         self._agenda = Agenda(self.state.started_at, {"reconcile": IDLE_POLL, "look": self._look_every}, now)
         self._agenda.by("reconcile", now)
@@ -233,6 +237,7 @@ class Runner:
         self._checkpoint_due = True
         self._finish(self._engine.record(ev.RunEnded(self._feed.clock.now(), status, reason)))
         self._ledger.prune(self.plan.keep_checkpoints)
+        self._ledger.roll_up(self.plan.history_limit, LAST_PIECES)
         self._executor.stop(0.0)
         self._ledger.release()
         self._reporter.ended(self.state, created=self._ledger.created, pruned=self._ledger.pruned)
@@ -356,6 +361,8 @@ class Runner:
         if self._scans is not None and self._scans.take("scan", now):
             self._ask_scan()
         self._memory_due |= self._agenda.take("memory", now)
+        if self._agenda.take("roll up", now) and self._ledger.roll_up(self.plan.history_limit):
+            self._agenda.by("roll up", now + NEXT_PIECE)
         if self._agenda.take("checkpoint", now):
             self._checkpoint_due = True  # the commit of the next answer takes it along
         if (self._checkpoint_due or self._memory_due) and not self._executor.busy:

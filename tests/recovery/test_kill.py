@@ -40,7 +40,8 @@ HOMES = {
         "lease.before", "lease.locked", "lease.after", "lease.renewed", "session.created", "read.before", "read.clock",
         "read.account", "read.orders", "read.fills", "read.positions", "stream.woken", "wind_down.before",
         "wind_down.after", "stop.before_checkpoint", "release.before", "release.inside", "release.after",
-        "prune.before", "prune.inside", "prune.after", "submit.before", "submit.after",
+        "prune.before", "prune.inside", "prune.after", "rollup.before", "rollup.inside", "rollup.after",
+        "submit.before", "submit.after",
     },
     "limit": commits("resend", "unknown", "missed") | {"read.lookup", "recovery.replayed", "recovery.settled"},
     "bracket": commits("protect", "reply", "fill") | {

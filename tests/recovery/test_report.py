@@ -73,3 +73,38 @@ def test_what_cannot_be_reported_is_one_line(world: World):
     assert ended.code == 2
     assert ended.err.startswith("error: --html: missing/r.html cannot be written: No such file or directory")
     assert "No round trip yet" in report(world)
+
+
+def test_an_account_is_reported_over_all_of_its_sessions(world: World):
+    world.trade(duration=28).ok()
+    (first,) = world.rows("SELECT id, account_id FROM sessions")
+    world.trade("--new", duration=30, symbols="IBM,GOOGL").ok()
+    ids = [row["id"] for row in world.rows("SELECT id FROM sessions ORDER BY started_at")]
+    alone = [json.loads(world.run("sessions", "report", one, "--json").ok().out) for one in ids]
+    of_account = ("sessions", "report", "--account", first["account_id"][:8])
+    found = json.loads(world.run(*of_account, "--json").ok().out)
+    assert (found["sessions"], ids[0], len(ids)) == (ids, first["id"], 2)
+    for name in ("bought", "sold"):
+        assert Decimal(found[name]) == sum(Decimal(one[name]) for one in alone)
+    assert found["round_trips"]["count"] == sum(one["round_trips"]["count"] for one in alone)
+    assert found["trades"] == [trade for one in alone for trade in one["trades"]]
+    assert (found["equity"]["first"], found["equity"]["last"]) == (
+        alone[0]["equity"]["first"],
+        alone[1]["equity"]["last"],
+    )
+    assert found["equity"]["readings"] == sum(one["equity"]["readings"] for one in alone)
+    assert found["runs"] == [run for one in alone for run in one["runs"]]
+    assert "2 sessions" in world.run(*of_account).ok().out
+    world.run(*of_account, "--csv", "all.csv", "--html", "all.html").ok()
+    with (world.folder / "all.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["session"] for row in csv.DictReader(file)] == [trade["session"] for trade in found["trades"]]
+    assert "<title>Account" in (world.folder / "all.html").read_text("utf-8")
+
+
+def test_what_is_reported_is_named_once(world: World):
+    world.trade(duration=2).ok()
+    for args in ((), (world.session()["id"], "--account", "x")):
+        ended = world.run("sessions", "report", *args)
+        assert (ended.code, ended.err.splitlines()[0]) == (2, "error: name a session, or an account with --account")
+    ended = world.run("sessions", "report", "--account", "nobody")
+    assert (ended.code, "no account that has a session begins with 'nobody'" in ended.err) == (5, True)

@@ -9,9 +9,11 @@ from decimal import Decimal
 from msgspec import Struct
 
 from gambler_ai.cli import render
-from gambler_ai.cli.analysis.gathering import RoundTrip
+from gambler_ai.cli.analysis.gathering import Report, RoundTrip, strategies, symbols
+from gambler_ai.cli.show import strategy_line
 from gambler_ai.core.performance import Drawdown, EquityFigures, TradeFigures
 from gambler_ai.storage.history import Performance
+from gambler_ai.storage.sessions import SessionInfo
 
 
 class Figure(Struct, frozen=True):
@@ -98,6 +100,28 @@ def excursions(found: RoundTrip) -> tuple[str, str]:
     """How far it went against us and for us."""
     seen = found.excursion
     return ("-", "-") if seen is None else (percent(seen.adverse), percent(seen.favourable))
+
+
+def leverage(value: Decimal | None) -> str:
+    """What a round trip was worth at its entry, in equities of the account."""
+    return "-" if value is None else f"{value:.2f}x"
+
+
+def heading(report: Report) -> list[tuple[str, str]]:
+    """What is reported, as names and texts; the first is its kind and its id."""
+    info, chain = report.info, report.chain
+    if chain:
+        count = f"{len(chain):,} sessions" if len(chain) > 1 else "1 session"
+        first = [("Account", info.account_id), ("Broker", info.broker), ("Sessions", f"{count}, {_named(chain)}")]
+    else:
+        first = [("Session", info.id), ("Broker", f"{info.broker}, account {info.account_id}")]
+    strategy = ", ".join(strategies(report)) if chain else strategy_line(info.plan)
+    days = f"{render.day_time(report.sessions[0].started_at)} to {render.day_time(info.last_at)}"
+    return [*first, ("Symbols", ",".join(symbols(report))), ("Strategy", strategy), ("Market time", days)]
+
+
+def _named(chain: tuple[SessionInfo, ...]) -> str:
+    return chain[0].id if len(chain) == 1 else f"{chain[0].id} to {chain[-1].id}"
 
 
 def percent(value: float, *, sign: bool = True) -> str:

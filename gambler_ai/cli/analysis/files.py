@@ -18,7 +18,7 @@ from gambler_ai.errors import ConfigError
 #: The columns of the table, in their order.
 COLUMNS = (
     "entry_at", "exit_at", "symbol", "side", "qty", "entry_price", "exit_price", "pnl", "adverse", "favourable",
-    "held_s", "strategy", "reason", "position_id",
+    "held_s", "strategy", "reason", "position_id", "leverage", "session",
 )  # fmt: skip
 #: What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

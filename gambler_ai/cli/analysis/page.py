@@ -12,10 +12,9 @@ from html import escape
 
 from gambler_ai import __version__
 from gambler_ai.cli import render
-from gambler_ai.cli.analysis.figures import Figure, Group, excursions, groups
+from gambler_ai.cli.analysis.figures import Figure, Group, excursions, groups, heading, leverage
 from gambler_ai.cli.analysis.gathering import Report, RoundTrip, notes
 from gambler_ai.cli.analysis.svg import chart, has_markers
-from gambler_ai.cli.show import strategy_line
 
 #: Figures that stand at the top, by their names.
 _HEADLINES = ("Change", "Total return", "Max drawdown", "Round trips", "Win rate", "Profit factor")
@@ -77,10 +76,11 @@ footer { margin-top: 40px; border-top: 1px solid var(--rule); padding-top: 12px;
 
 def page(report: Report) -> str:
     """The whole document."""
-    info = report.info
     found = groups(report.performance)
-    title = f"Session {_text(info.id)}"
-    days = f"{render.day_time(info.started_at)} to {render.day_time(info.last_at)}, New York"
+    (kind, subject), *rest = heading(report)
+    title = f"{kind} {_text(subject)}"
+    said = dict(rest)
+    broker = " &middot; ".join(_text(said[name]) for name in ("Broker", "Sessions") if name in said)
     return "\n".join([
         '<!DOCTYPE html>', '<html lang="en">', "<head>", '<meta charset="utf-8">',
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">',
@@ -88,12 +88,12 @@ def page(report: Report) -> str:
         '<meta name="referrer" content="no-referrer">',
         f"<title>{title}</title>", f"<style>{_STYLE}</style>", "</head>", "<body>", "<header>",
         f"<h1>{title} <span>{_text(report.status)}</span></h1>",
-        f'<p class="facts">{_text(",".join(info.plan.symbols))} &middot; {_text(strategy_line(info.plan))}<br>',
-        f"{_text(days)} &middot; {_text(info.broker)}, account {_text(info.account_id)}</p>",
+        f'<p class="facts">{_text(said["Symbols"])} &middot; {_text(said["Strategy"])}<br>',
+        f"{_text(said['Market time'])}, New York &middot; {broker}</p>",
         "</header>", "<main>", _cards(found), _chart(report), '<div class="groups">', *map(_group, found), "</div>",
         *_trades(report), *_notes(report), "</main>",
-        f"<footer>gambler_ai {_text(__version__)}, as stored at {_text(render.day_time(info.last_at))} of market time."
-        " Equity is the account's, as its broker states it. A dash: not to be said of this session.</footer>",
+        f"<footer>gambler_ai {_text(__version__)}, as stored at {_text(render.day_time(report.info.last_at))} of market"
+        " time. Equity is the account's, as its broker states it. A dash: not to be said of this session.</footer>",
         "</body>", "</html>", "",
     ])  # fmt: skip
 
@@ -143,7 +143,8 @@ def _figure(figure: Figure) -> str:
 
 _HEADINGS = (
     ("Closed", ""), ("Symbol", ""), ("Side", ""), ("Qty", "number"), ("Entry", "number"), ("Exit", "number"),
-    ("P&L", "number"), ("MAE", "number"), ("MFE", "number"), ("Held", "number"), ("Strategy", ""), ("Reason", ""),
+    ("Leverage", "number"), ("P&L", "number"), ("MAE", "number"), ("MFE", "number"), ("Held", "number"),
+    ("Strategy", ""), ("Reason", ""),
 )  # fmt: skip
 
 
@@ -157,7 +158,8 @@ def _trades(report: Report) -> Iterable[str]:
         f'<div class="scroll"><table><caption>Round trips{_text(more)}</caption><thead><tr>{heads}</tr></thead><tbody>',
         *(_row(found) for found in report.trades), "</tbody></table></div>",
         '<p class="notes">MAE and MFE: how far the price went against the round trip and for it before it ended, in'
-        " percent of the entry, as far as the journal's marks (about one a minute) show it.</p>",
+        " percent of the entry, as far as the journal's marks (about one a minute) show it. Leverage: what was bought"
+        " or sold short, in equities of the account at the entry.</p>",
     ]  # fmt: skip
 
 
@@ -166,6 +168,7 @@ def _row(found: RoundTrip) -> str:
     cells = (
         (render.day_time(t.exit_at), "when"), (t.symbol, ""), (t.side, ""), (render.qty(t.qty), "number"),
         (render.price(t.entry_price), "number"), (render.price(t.exit_price), "number"),
+        (leverage(t.leverage), "number"),
         (render.money(t.pnl, sign=True), f"number {_class(_pnl_style(t.pnl))}"), (adverse, "number"),
         (favourable, "number"), (render.span(t.duration), "number"), (t.strategy, ""), (t.reason, ""),
     )  # fmt: skip

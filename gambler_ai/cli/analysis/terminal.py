@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from gambler_ai.cli import render
-from gambler_ai.cli.analysis.figures import Group, excursions, groups
+from gambler_ai.cli.analysis.figures import Group, excursions, groups, heading, leverage
 from gambler_ai.cli.analysis.gathering import Report, RoundTrip, notes
 from gambler_ai.cli.analysis.plot import axis, plot
 from gambler_ai.cli.analysis.timeline import Timeline
 from gambler_ai.cli.render import BAD, QUIET, STRONG, WARN
-from gambler_ai.cli.show import strategy_line
 from gambler_ai.core.performance import Point
 
 #: Cells that a report takes at most, and lines of its two plots.
@@ -44,13 +43,10 @@ def print_analysis(out: Console, report: Report) -> None:
 
 
 def _head(report: Report) -> list[Text]:
-    info = report.info
+    (kind, subject), *rest = heading(report)
     return [
-        render.pair("Session", f"{render.printable(info.id)}  {report.status}", STRONG),
-        render.pair("Broker", render.printable(f"{info.broker}, account {info.account_id}")),
-        render.pair("Symbols", render.printable(",".join(info.plan.symbols))),
-        render.pair("Strategy", render.printable(strategy_line(info.plan))),
-        render.pair("Market time", f"{render.day_time(info.started_at)} to {render.day_time(info.last_at)}"),
+        render.pair(kind, f"{render.printable(subject)}  {report.status}", STRONG),
+        *(render.pair(name, render.printable(text)) for name, text in rest),
     ]
 
 
@@ -125,9 +121,9 @@ def _print_trades(out: Console, report: Report, width: int) -> None:
 
 
 def _trades_table(found: list[RoundTrip], *, prices: bool) -> Any:
-    """A line each; without the ``prices`` and the year it fits 80 cells."""
+    """A line each; without the ``prices``, the leverage and the year it fits 80 cells."""
     columns = [("closed", "right"), ("symbol", "left"), ("side", "left"), ("qty", "right")]
-    columns += [("entry", "right"), ("exit", "right")] if prices else []
+    columns += [("entry", "right"), ("exit", "right"), ("lev", "right")] if prices else []
     columns += [("P&L", "right"), ("MAE", "right"), ("MFE", "right"), ("held", "right"), ("reason", "left")]
     rows = render.table(*columns)
     for row in found:
@@ -136,7 +132,7 @@ def _trades_table(found: list[RoundTrip], *, prices: bool) -> Any:
         rows.add_row(
             f"{at:%Y-%m-%d %H:%M}" if prices else f"{at:%m-%d %H:%M}", render.printable(t.symbol),
             render.printable(t.side), render.qty(t.qty),
-            *((render.price(t.entry_price), render.price(t.exit_price)) if prices else ()),
+            *((render.price(t.entry_price), render.price(t.exit_price), leverage(t.leverage)) if prices else ()),
             Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), *excursions(row), render.span(t.duration),
             render.printable(t.reason),
         )  # fmt: skip

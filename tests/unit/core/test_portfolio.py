@@ -216,3 +216,60 @@ def test_what_is_adopted_beside_ours_is_averaged_in():
     position = portfolio.adopt(ours, OPENING, D(5), D(130))
     assert (position.qty, position.avg_entry_price, position.entry_value) == (D(15), D(110), D(1650))
     assert position.position_id == ours.position_id
+
+
+# -- leverage -------------------------------------------------------------------------------------
+
+
+def leverage_of(*fills: Fill, equity: str | None) -> Decimal | None:
+    opening = replace(OPENING, entry_equity=None if equity is None else D(equity))
+    position, found = None, []
+    for one in fills:
+        booking = portfolio.book(position, one, opening, "stop")
+        position = booking.position
+        found += [booking.closed] if booking.closed else []
+    return found[-1].leverage
+
+
+@pytest.mark.parametrize(
+    ("fills", "equity", "leverage"),
+    [
+        ((buy("10", "100"), sell("10", "90")), "100000", "0.01"),
+        ((sell("10", "100"), buy("10", "90")), "100000", "0.01"),  # a short counts as what it was sold for
+        ((buy("10", "100"), buy("20", "200"), sell("30", "90")), "2500", "2"),  # several fills of an entry, all of them
+        ((buy("10", "100"), sell("5", "110"), sell("5", "120")), "3000", "0.3333"),  # whatever it left in pieces
+        ((buy("10", "100"), sell("4", "110"), buy("4", "100"), sell("10", "110")), "1000", "1.4"),  # bought back: again
+        ((buy("10", "100"), sell("10", "90")), None, None),
+        ((buy("10", "100"), sell("10", "90")), "0", None),
+        ((buy("10", "100"), sell("10", "90")), "-5", None),  # an account that owes has none to be a multiple of
+        ((buy("0.001", "1"), sell("0.001", "1")), "100000", "0"),
+    ],
+)
+def test_leverage_is_what_was_bought_in_equities_of_the_entry(fills, equity, leverage):
+    assert leverage_of(*fills, equity=equity) == (None if leverage is None else D(leverage))
+
+
+def test_a_split_changes_neither_what_it_cost_nor_its_leverage():
+    opening = replace(OPENING, entry_equity=D(1000))
+    position = portfolio.book(None, buy("10", "100"), opening, "").position
+    assert position is not None
+    halved = portfolio.split(position, 2, 1, D(20))
+    closed = portfolio.book(halved, sell("20", "60"), opening, "target").closed
+    assert closed is not None
+    assert (closed.qty, closed.entry_price, closed.leverage) == (D(20), D(50), D(1))
+
+
+@pytest.mark.parametrize("qty", ["5", "-5"])
+def test_what_was_adopted_has_the_equity_of_that_moment(qty):
+    position = portfolio.adopt(None, replace(OPENING, entry_equity=D(2000)), D(qty), D(100))
+    assert portfolio.close(position, AT, "left").leverage == D("0.25")
+
+
+def test_a_surplus_is_a_multiple_of_the_equity_when_it_was_opened():
+    position = portfolio.book(None, buy("10", "100"), replace(OPENING, entry_equity=D(1000)), "").position
+    later = replace(OPENING, entry_equity=D(500))
+    booking = portfolio.book(position, sell("15", "100"), later, "stop")
+    assert booking.closed is not None
+    assert booking.position is not None
+    assert booking.closed.leverage == D(1)
+    assert portfolio.close(booking.position, AT, "surplus").leverage == D(1)

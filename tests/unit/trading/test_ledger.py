@@ -267,3 +267,52 @@ def test_an_order_whose_stored_bytes_were_changed_is_not_sent_again(database, le
 def planned(symbol: str) -> ev.IntentPlanned:
     coid = f"ga1-{symbol}"
     return ev.IntentPlanned(AT, replace(ENTRY, symbol=symbol, client_order_id=coid, decision_id=coid, market_day="d-1"))
+
+
+# -- history that is rolled up --------------------------------------------------------------------
+
+
+def long(ledger: Ledger, state: SessionState, rows: int) -> None:
+    write(ledger, state, STORY[0])
+    for number in range(rows):
+        write(ledger, state, ev.Marked(after(seconds=number), {"AAPL": D(100)}, {}))
+    ledger.checkpoint()
+
+
+def test_history_is_rolled_up_in_pieces_until_it_is_within_its_limit(database, ledger, state):
+    long(ledger, state, 30)
+    assert ledger.roll_up(10, pieces=3)  # there may be more
+    assert (count(database, "archive"), count(database, "journal")) == (3, 28)
+    assert not ledger.roll_up(10, pieces=100)
+    assert (count(database, "archive"), count(database, "journal")) == (20, 11)
+    assert not ledger.roll_up(10)
+    found = restore(database, info(database))
+    assert (found.replayed, found.head) == (0, info(database).journal_hash)
+
+
+def test_all_that_was_rolled_up_is_replayed_when_no_checkpoint_verifies(database, ledger, state):
+    long(ledger, state, 30)
+    ledger.roll_up(10, pieces=100)
+    with database.write() as db:
+        db.execute(sa.text("UPDATE checkpoints SET sha256 = 'x'"))
+    found = restore(database, info(database))
+    assert (found.replayed, len(found.broken)) == (31, 1)
+    assert snapshot.dump(found.state) == snapshot.dump(state)
+
+
+def test_a_piece_that_is_not_committed_leaves_all_as_it_was(database, ledger, state):
+    long(ledger, state, 30)
+    with database.write() as db:
+        refuse(db, "INSERT", "archive", "disk on fire")
+    with pytest.raises(StorageError, match="disk on fire"):
+        ledger.roll_up(10)
+    assert (count(database, "archive"), count(database, "journal")) == (0, 31)
+
+
+def test_one_who_was_replaced_rolls_nothing_up(database, ledger, state, wall):
+    long(ledger, state, 30)
+    with database.write() as db:
+        db.execute(sa.text("UPDATE lease SET token = token + 1"))
+    with pytest.raises(SessionLeased):
+        ledger.roll_up(10)
+    assert count(database, "archive") == 0

@@ -45,7 +45,8 @@ def make_report() -> MakeReport:
 
     def make(
         equity: tuple[str, ...] = ("100000", "99000", "100500"), trades: tuple[ClosedTrade, ...] = (), *,
-        runs: list[Span] | None = None, foreign: bool = False, shown: int = 1000, **changes: Any,
+        runs: list[Span] | None = None, foreign: bool = False, shown: int = 1000, chain: tuple[SessionInfo, ...] = (),
+        **changes: Any,
     ) -> Report:  # fmt: skip
         points = [Point(after(minutes=10 * index), D(value)) for index, value in enumerate(equity)]
         fold, closed = EquityFold(), TradeFold()
@@ -59,9 +60,9 @@ def make_report() -> MakeReport:
             D(1000), D(1010), 2 * len(trades), ran, foreign,
         )  # fmt: skip
         last = trades[-shown:] if shown else ()
-        rows = [RoundTrip(t, e) for t, e in zip(last, ExcursionFold(last).excursions(), strict=True)]
+        rows = [RoundTrip("s-1", t, e) for t, e in zip(last, ExcursionFold(last).excursions(), strict=True)]
         info = info_of(**changes)
-        return Report(info, info.status, figures, points, rows)
+        return Report(info, info.status, figures, points, rows, chain)
 
     return make
 

@@ -14,7 +14,8 @@ import pytest
 from gambler_ai.cli.analysis.files import COLUMNS, table, write
 from gambler_ai.cli.analysis.gathering import document
 from gambler_ai.errors import ConfigError
-from tests.unit.cli.analysis.conftest import trade
+from tests.unit.cli.analysis.conftest import info_of, trade
+from tests.unit.fakes import D, make_plan
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -22,7 +23,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 def test_a_table_has_a_line_for_each_round_trip(make_report):
-    trades = (trade("-5", side="short", reason='he said "no",\nthen went'), trade(None))
+    trades = (trade("-5", side="short", leverage=D("1.5"), reason='he said "no",\nthen went'), trade(None))
     found = rows("".join(table(make_report(trades=trades).trades)))
     assert len(found) == 2
     assert tuple(found[0]) == COLUMNS
@@ -30,6 +31,7 @@ def test_a_table_has_a_line_for_each_round_trip(make_report):
     assert found[0]["reason"] == 'he said "no",\nthen went'
     assert found[0]["entry_at"] == "2008-10-07T14:00:00+00:00"
     assert (found[1]["pnl"], found[1]["exit_price"]) == ("", "")
+    assert [(row["leverage"], row["session"]) for row in found] == [("1.5", "s-1"), ("", "s-1")]
 
 
 def test_no_round_trip_is_a_heading():
@@ -84,3 +86,13 @@ def test_the_document_is_json_and_complete(make_report):
     assert found["notes"] == ["1 round trip ended without a price that the broker showed: in no figure but the count."]
     empty = json.loads(msgspec.json.encode(document(make_report(equity=()))))
     assert (empty["equity"]["first"], empty["equity"]["drawdown"], empty["curve"]) == (None, None, [])
+
+
+def test_a_document_of_an_account_names_its_sessions(make_report):
+    chain = (info_of(id="s-0", plan=make_plan(symbols=("IBM",), strategy="breakout")), info_of())
+    found = document(make_report(trades=(trade(leverage=D("1.5")),), chain=chain))
+    assert (found["account"], found["sessions"], "session" in found) == ("acc-1", ["s-0", "s-1"], False)
+    assert (found["symbols"], found["strategy"]) == (("IBM", "AAPL", "MSFT"), "breakout,momentum")
+    assert [(t["session"], t["leverage"]) for t in found["trades"]] == [("s-1", D("1.5"))]
+    alone = document(make_report())
+    assert (alone["session"], "sessions" in alone, alone["strategy"]) == ("s-1", False, "momentum")

@@ -12,8 +12,8 @@ from gambler_ai.cli.analysis.figures import groups
 from gambler_ai.cli.analysis.page import page
 from gambler_ai.cli.analysis.svg import MARKERS_MAX, chart
 from gambler_ai.core.performance import Span
-from tests.unit.cli.analysis.conftest import minutes, trade
-from tests.unit.fakes import AT, after, make_plan
+from tests.unit.cli.analysis.conftest import info_of, minutes, trade
+from tests.unit.fakes import AT, D, after, make_plan
 
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m\u202e&amp;"
 
@@ -147,3 +147,16 @@ def test_an_outage_is_shown_with_its_times(make_report):
 def test_shares_of_others_are_told(make_report):
     assert "not this session" not in page(make_report())
     assert "not this session" in page(make_report(foreign=True))
+
+
+def test_each_round_trip_has_its_leverage(make_report):
+    text = page(make_report(trades=(trade(leverage=D("0.5")), trade())))
+    assert ">Leverage</th>" in text
+    assert "0.50x" in cells(text)
+
+
+def test_an_account_s_page_names_it_and_its_sessions(make_report):
+    text = page(make_report(chain=(info_of(id="s-0"), info_of(id=NASTY))))
+    outline(text)
+    assert "<title>Account acc-1</title>" in text
+    assert "2 sessions, s-0 to &lt;script&gt;" in text

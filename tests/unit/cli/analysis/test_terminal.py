@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from gambler_ai.cli.analysis.terminal import print_analysis
-from tests.unit.cli.analysis.conftest import trade
-from tests.unit.fakes import after, make_plan
+from tests.unit.cli.analysis.conftest import info_of, trade
+from tests.unit.fakes import D, after, make_plan
 
 
 def printed(report, width: int = 200, *, terminal: bool = False) -> str:
@@ -88,3 +88,19 @@ def test_a_curve_that_only_rose_has_no_drawdown(make_report):
 
 def test_what_cost_nothing_has_a_dash(make_report):
     assert "  -    -    1h  target" in printed(make_report(trades=(trade(entry_price=Decimal(0)),)))
+
+
+def test_leverage_stands_where_there_is_room(make_report):
+    report = make_report(trades=(trade(leverage=D("1.2345")), trade()))
+    wide, narrow = printed(report, 100, terminal=True), printed(report, 80, terminal=True)
+    assert "1.23x" in wide
+    assert "lev" in wide
+    assert "1.23x" not in narrow
+
+
+def test_an_account_is_its_sessions_together(make_report):
+    first, last = info_of(id="s-0", plan=make_plan(symbols=("IBM", "AAPL"))), info_of(id="s-9")
+    text = printed(make_report(chain=(first, last)))
+    assert text.startswith("Account     acc-1  completed\nBroker      embedded\nSessions    2 sessions, s-0 to s-9\n")
+    assert "Symbols     IBM,AAPL,MSFT\n" in text
+    assert "Strategy    momentum\n" in text

@@ -1,0 +1,44 @@
+"""Long history is rolled up while a session runs; a kill in the midst of it loses and doubles nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from gambler_ai.trading.runner import LAST_PIECES
+from tests.recovery.harness import World, audit, entries
+
+ENTRIES = [("AAPL", "buy"), ("MSFT", "sell")]
+#: Checkpoints often enough that the first prune is over when the first half hour is.
+OPTIONS = ("--keep-checkpoints", "1", "--checkpoint-interval", "5")
+
+
+def stored(world: World) -> tuple[int, int]:
+    """Marks in the journal, and those that are rolled up."""
+    hot = world.rows("SELECT count(*) AS n FROM journal WHERE kind = 'Marked'")[0]["n"]
+    kept = world.rows("SELECT coalesce(sum(rows), 0) AS n FROM archive WHERE kind = 'Marked'")[0]["n"]
+    return int(hot), int(kept)
+
+
+@pytest.mark.parametrize(("point", "kept"), [("rollup.before:3", 2), ("rollup.inside:3", 2), ("rollup.after:3", 3)])
+def test_killed_while_history_is_rolled_up(world: World, point: str, kept: int):
+    killed = world.trade(*OPTIONS, "--history-limit", "10", duration=40, crash_at=point)
+    killed.was_killed()
+    assert stored(world)[1] == kept  # at 10:00, half an hour after the beginning: a row a piece
+    world.resume().ok()
+    assert stored(world)[1] == kept + LAST_PIECES  # it ends before the next half hour
+    audit(world)  # the whole journal, with what was rolled up
+    assert entries(world) == ENTRIES
+    assert f"{world.session()['seq']} rows verify" in world.run("doctor").out
+
+
+def test_a_history_within_its_limit_is_not_touched_and_the_limit_may_be_changed(world: World):
+    world.trade(*OPTIONS, duration=12, crash_at="end.after_commit").was_killed()
+    assert stored(world)[1] == 0
+    world.resume("--history-limit", "5", "--duration", "2").ok()
+    [changed] = world.facts("PlanChanged")
+    assert changed["changes"]["history_limit"] == ["10000", "5"]
+    hot, kept = stored(world)
+    assert (hot, kept) == (len(world.facts("Marked")) - LAST_PIECES, LAST_PIECES)
+    audit(world)
+    shown = world.run("sessions", "show", world.session()["id"]).ok().out
+    assert f"{kept:,} marks" in shown
