@@ -1,12 +1,13 @@
-"""From a state to what is asked of the broker: one reading, and the bytes of one intent."""
+"""From a state to what is asked of the broker: one reading, the bytes of one intent; and what answers end."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from gambler_ai.core import events as ev
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
 from gambler_ai.core.state import SessionState
-from gambler_ai.trading.executor import Read, Replace, Request, Submit
+from gambler_ai.trading.executor import Read, Replace, Request, Scan, Submit
 
 #: An activity may be dated by its day only, and in another zone than ours.
 ACTIONS_OVERLAP = timedelta(days=2)
@@ -49,3 +50,17 @@ def _actions_since(state: SessionState) -> datetime | None:
     """Corporate actions are of interest for as long as something is held, from when it was bought."""
     entries = [p.entry_at for p in state.positions.values()]
     return min(entries) - ACTIONS_OVERLAP if entries else None
+
+
+#: Inputs that end a request.
+ANSWERS = (
+    ev.BarsClosed, ev.BrokerReported, ev.BrokerFailed, ev.SubmitAnswered, ev.SubmitRefused,
+    ev.SubmitUnanswered, ev.CancelAnswered,
+)  # fmt: skip
+
+
+def reading_of(answer: ev.Input) -> type | None:
+    """Which kind of reading an answer ends, None for one that answers an order."""
+    if isinstance(answer, ev.BrokerFailed):
+        return Read if answer.name == ev.BROKER else Scan
+    return {ev.BarsClosed: Scan, ev.BrokerReported: Read}.get(type(answer))

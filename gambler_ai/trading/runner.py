@@ -22,7 +22,7 @@ from gambler_ai.trading.executor import Cancel, Executor, Read, Request, Scan
 from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.reporter import Reporter
-from gambler_ai.trading.requesting import reading, sending
+from gambler_ai.trading.requesting import ANSWERS, reading, reading_of, sending
 from gambler_ai.trading.wakeups import UNHEARD, Wakeups
 
 #: Session time after which what components remember is stored, if no checkpoint or closed trade has done so.
@@ -253,9 +253,9 @@ class Runner:
 
     def _take(self, event: ev.Input) -> None:
         self._ledger.keep_lease()
-        if isinstance(event, _ANSWERS):
+        if isinstance(event, ANSWERS):
             self._executor.answered()
-            self._read_again(_reading_of(event))
+            self._read_again(reading_of(event))
         if isinstance(event, ev.BrokerFailed) and event.name == ev.BROKER:
             self._failure = event
         if isinstance(event, ev.BrokerReported):
@@ -485,18 +485,6 @@ _BEFORE_READING = frozenset({ev.HALT, ev.RESUME_TRADING, ev.RECALL})
 DURATION, SIGNAL, MARKET_CLOSED = "duration", "signal", "market closed"
 #: So that a scan is due at once when a run begins on the grid.
 _MOMENT = timedelta(microseconds=1)
-
-_ANSWERS = (
-    ev.BarsClosed, ev.BrokerReported, ev.BrokerFailed, ev.SubmitAnswered, ev.SubmitRefused,
-    ev.SubmitUnanswered, ev.CancelAnswered,
-)  # fmt: skip
-
-
-def _reading_of(answer: ev.Input) -> type | None:
-    """Which kind of reading an answer ends, None for one that answers an order."""
-    if isinstance(answer, ev.BrokerFailed):
-        return Read if answer.name == ev.BROKER else Scan
-    return {ev.BarsClosed: Scan, ev.BrokerReported: Read}.get(type(answer))
 
 
 def _unreachable(failure: ev.BrokerFailed) -> BrokerError:
