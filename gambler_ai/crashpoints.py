@@ -58,6 +58,7 @@ POINTS: dict[str, str] = {
     "recovery.fallback": "C15: a checkpoint did not verify",
     "recovery.checkpoint": "C13: a checkpoint was read, the journal after it was not",
     "recovery.replaying": "C13: a row of the journal was replayed, others were not",
+    "recovery.remembering": "C13: a row was given to what remembers, others were not",
     "recovery.replayed": "C13: state is restored, the broker was not asked",
     "recovery.settled": "C13: the broker was asked and our books are healed",
     "read.before": "C13: the broker is about to be read",
@@ -80,6 +81,8 @@ POINTS: dict[str, str] = {
     "checkpoint.inside": "C15: a checkpoint is written and not committed",
     "checkpoint.brief": "C15: one that leans on an earlier one is written and not committed",
     "checkpoint.after": "C15: it is committed",
+    "component.blob": "C15: what a component remembers is written, nothing names it yet",
+    "component.inside": "C15: and what names it, not committed",
     "prune.before": "C16: old checkpoints are to go",
     "prune.inside": "C16: old checkpoints are deleted and that is not committed",
     "prune.after": "C16: they are gone",
@@ -99,6 +102,15 @@ POINTS: dict[str, str] = {
     "release.before": "C18: it is written, the account is still ours",
     "release.inside": "C18: the account is given back and that is not committed",
     "release.after": "C18: it is given back",
+}
+
+#: Points outside any session, in `db backup` and `db restore`; they pass "copy.inside" as well.
+KEEPING: dict[str, str] = {
+    "backup.packed": "a backup is whole in a folder of its own, and where it belongs there is nothing",
+    "backup.before_rename": "it is where it belongs, under another name",
+    "restore.checked": "a backup is unpacked and compared, nothing was changed",
+    "restore.before_rename": "what is to be replaced has a second name and is still in its place",
+    "restore.after_rename": "one part of the backup is in its place: an account, or the database",
 }
 
 _armed: dict[str, int] = {}
@@ -141,7 +153,7 @@ def arm(spec: str, die: Callable[[], None] = kill) -> None:
         arm(point, freeze)
         return
     name, _, count = spec.partition(":")
-    if name not in POINTS:
+    if name not in POINTS and name not in KEEPING:
         raise ValueError(f"no crash point {name!r}; there are: {', '.join(POINTS)}")
     if colon and (not (count.isascii() and count.isdigit()) or int(count) < 1):
         raise ValueError(f"{spec!r}: {count!r} is not how often the point is passed; 1 or more")
@@ -156,11 +168,11 @@ def disarm() -> None:
 def hit(name: str) -> None:
     """Pass the point ``name``; die here if it is armed and its count is up."""
     for descriptor in _told_to:
-        assert name in POINTS
+        assert name in POINTS or name in KEEPING
         os.write(descriptor, f"{name}\n".encode())
     if not _armed:
         return
-    assert name in POINTS
+    assert name in POINTS or name in KEEPING
     left = _armed.get(name)
     if left is None:
         return

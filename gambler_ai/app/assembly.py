@@ -21,17 +21,21 @@ from gambler_ai.core.engine import Engine
 from gambler_ai.core.model import Instrument
 from gambler_ai.core.ports import Strategy, Streams
 from gambler_ai.core.risk import RiskLimits
+from gambler_ai.core.risk_memory import RiskMemory
 from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import journal, limits
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
+from gambler_ai.strategies import Strategy as Remembers
 from gambler_ai.strategies import parameters
 from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.ledger import Ledger
+from gambler_ai.trading.memory import Memory
 from gambler_ai.trading.outage import Outage
+from gambler_ai.trading.recall import recall
 from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.runner import Runner
 from gambler_ai.trading.wakeups import NoStreams, Wakeups
@@ -91,13 +95,22 @@ def instruments_of(venue: Venue, plan: Plan) -> dict[str, Instrument]:
     return {symbol: instrument for symbol, instrument in found.items() if instrument is not None}
 
 
+def remembered(database: Database, state: SessionState, strategy: Remembers) -> Memory:
+    """What the session remembers beside its state: the strategy's components, and the risk record once more.
+
+    Raises:
+        SchemaMismatch, ConfigError: something stored cannot be read by this program; nothing was written.
+    """
+    return recall(database, state, [*strategy.components(), RiskMemory(state)])
+
+
 def build_engine(
     database: Database, state: SessionState, instruments: dict[str, Instrument], strategy: Strategy,
-    ride: Callable[[Callable[[], set[str]]], set[str]] = lambda look: look(),
+    ride: Callable[[Callable[[], set[str]]], set[str]] = lambda look: look(), memory: Memory | None = None,
 ) -> Engine:  # fmt: skip
     """The engine of a session, with what other sessions of the account have under way kept out of it.
 
-    ``ride`` carries it over a database that is away while it looks something up.
+    ``ride`` carries it over a database that is away while it looks something up; ``memory`` is shown to the strategy.
     """
 
     def known_ids(ids: set[str]) -> set[str]:
@@ -114,20 +127,24 @@ def build_engine(
         bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken, elsewhere=used.symbols,
         entries_elsewhere=used.entries, recent_elsewhere=used.recent, values_elsewhere=used.values,
     )  # fmt: skip
-    return Engine(state, strategy, risk, instruments, known_ids)
+    return Engine(state, strategy, risk, instruments, known_ids, (memory or Memory()).view)
 
 
 def build_runner(
     database: Database, held: Lease, venue: Venue, state: SessionState, instruments: dict[str, Instrument],
     strategy: Strategy, *, head: str, created: int, reporter: Reporter, halt_file: Path, wall: Clock | None = None,
-    executor_of: Callable[..., Executor] = Executor,
+    executor_of: Callable[..., Executor] = Executor, memory: Memory | None = None,
 ) -> Runner:  # fmt: skip
-    """The runner of a session whose account is ours. A simulation has a wall clock and an executor of its own."""
+    """The runner of a session whose account is ours; ``memory`` as of its state.
+
+    A simulation has a wall clock and an executor of its own.
+    """
+    memory = memory if memory is not None else Memory()
     machine = wall or SystemClock()
     plan, seed = state.plan, zlib.crc32(state.session_id.encode())
     outage = Outage(database, machine, venue.feed.stop_asked, reporter, seed)
-    engine = build_engine(database, state, instruments, strategy, outage.ride)
-    ledger = Ledger(database, held, state, head=head, created=created, wall=machine, outage=outage)
+    engine = build_engine(database, state, instruments, strategy, outage.ride, memory)
+    ledger = Ledger(database, held, state, head=head, created=created, wall=machine, outage=outage, memory=memory)
     compared = machine if venue.keeps_wall_time else None
     executor = executor_of(venue.broker, venue.market_data, venue.feed, compared, ledger.before_send)
     door = Door(ledger, halt_file, venue.clock)

@@ -6,15 +6,17 @@ is as narrow in the next session, and in an older one that is resumed, as it was
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.risk_memory import RiskMemory
 from gambler_ai.core.risk_record import RiskRecord
-from gambler_ai.errors import CheckpointCorrupt
-from gambler_ai.storage import sessions
+from gambler_ai.errors import CheckpointCorrupt, SchemaMismatch
+from gambler_ai.storage import components, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
-from gambler_ai.trading.recovery import restore
+from gambler_ai.trading.recovery import empty_state, restore
 
 
 def risk_carried(database: Database, account_id: str, session_id: str, at: datetime) -> list[ev.Fact]:
@@ -33,10 +35,32 @@ def risk_carried(database: Database, account_id: str, session_id: str, at: datet
     return []
 
 
+def risk_remembered(database: Database, account_id: str) -> RiskRecord:
+    """What the account remembers of risk: its session that was written last and can be read; else nothing yet."""
+    with database.read() as db:
+        found = sessions.of_account(db, account_id)
+    records = (_record(database, info) for info in found)
+    return next((record for record in records if record is not None and record != RiskRecord()), RiskRecord())
+
+
 def _record(database: Database, info: SessionInfo) -> RiskRecord | None:
-    if not info.seq:
+    """As checkpoint and journal have it; where they do not verify, or hold none, as it was last stored by itself."""
+    found = RiskRecord()
+    if info.seq:
+        with suppress(CheckpointCorrupt):
+            found = restore(database, info).state.risk
+    return found if found != RiskRecord() else _stored(database, info)
+
+
+def _stored(database: Database, info: SessionInfo) -> RiskRecord | None:
+    """Bytes of another schema are passed over here: the recall of the session itself has refused them by then."""
+    memory = RiskMemory(empty_state(info))
+    with database.read() as db:
+        newest = components.newest(db, info.id, memory.name, info.account_id)
+    if newest is None or newest.info.format != memory.format:
         return None
     try:
-        return restore(database, info).state.risk
-    except CheckpointCorrupt:
+        memory.load(newest.payload, newest.info.schema)
+    except (CheckpointCorrupt, SchemaMismatch):
         return None
+    return memory.state

@@ -7,11 +7,13 @@ from gambler_ai.app.desk import Desk
 from gambler_ai.app.reopening import reopen
 from gambler_ai.app.strategies import Onlooker
 from gambler_ai.app.venue import EMBEDDED, Venue, open_alpaca
+from gambler_ai.core import control
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import SessionLeased
-from gambler_ai.storage import lease
+from gambler_ai.storage import lease, requests
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.executor import read_broker
 from gambler_ai.trading.recovery import restore
@@ -26,6 +28,10 @@ def compare(desk: Desk, info: SessionInfo) -> bool:
             hint="see what it found: gambler-ai sessions show " + info.id,
         )
     restored = restore(desk.database, info)
+    with desk.database.read() as db:
+        asked = [one for one in requests.waiting(db, info.id) if one.kind == ev.RECALL]
+    for request in asked:  # what a resume would begin with
+        evolve(restored.state, control.take(restored.state, request, restored.state.last_at, None))
     venue = reopen(desk, info, restored.state)
     try:
         desk.watcher.opening(venue, desk.database.name, restored.state.plan)

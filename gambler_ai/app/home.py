@@ -10,7 +10,21 @@ import os
 import stat
 from pathlib import Path
 
+from gambler_ai import crashpoints
 from gambler_ai.errors import ConfigError
+
+
+def arm(crash_at: str) -> None:
+    """Arm the points at which this process is to be killed; for tests.
+
+    Raises:
+        ConfigError: there is no such point.
+    """
+    try:
+        for spec in filter(None, crash_at.split(",")):
+            crashpoints.arm(spec)
+    except ValueError as error:
+        raise ConfigError(f"GAMBLER_CRASH_AT: {error}") from None
 
 
 def make_private(path: Path) -> None:

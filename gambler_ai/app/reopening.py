@@ -9,7 +9,7 @@ from typing import Any
 
 from gambler_ai import crashpoints
 from gambler_ai.app.accepting import accepted, not_accepted
-from gambler_ai.app.assembly import build_runner, instruments_of
+from gambler_ai.app.assembly import build_runner, instruments_of, remembered
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.notices import NothingToAccept
 from gambler_ai.app.resuming import refuse_closed
@@ -44,9 +44,10 @@ def reopened(
         desk.watcher.resumed(info, restored)
         # Who only looks after what is held needs none, and must not be kept from it by a symbol that is gone.
         instruments = {} if isinstance(strategy, Onlooker) else instruments_of(venue, restored.state.plan)
+        memory = remembered(desk.database, restored.state, strategy)
         runner = build_runner(
             desk.database, held, venue, restored.state, instruments, strategy, head=restored.head,
-            created=info.checkpoints, reporter=desk.watcher, halt_file=desk.settings.halt_file,
+            created=info.checkpoints, reporter=desk.watcher, halt_file=desk.settings.halt_file, memory=memory,
         )  # fmt: skip
         yield venue, runner, restored
     finally:

@@ -30,23 +30,26 @@ def refuse_conflicts(desk: Desk, info: SessionInfo) -> None:
     """Refuse flags that would change what a session trades.
 
     Raises:
-        ConfigError.
+        ConfigError: it names each of them, and in brackets what the session has.
     """
     asked, stored = plan_of(desk.settings), info.plan
     anew = "leave the flag out to resume, or start another session with --new"
     broker = desk.given.get("broker", "auto")
     if broker not in ("auto", info.broker):
         raise ConfigError(f"--broker {broker} differs from where session {info.id} trades ({info.broker})", hint=anew)
+    differ = []
     for flag, value in desk.given.items():
         field = "timeframe_s" if flag == "timeframe" else flag
         if flag in OPERATIONAL or flag in ("strategy", "risk") or not hasattr(stored, field):
             continue
         if getattr(asked, field) != getattr(stored, field):
-            raise ConfigError(
-                f"--{flag.replace('_', '-')} {value} differs from what session {info.id} trades"
-                f" ({_shown(getattr(stored, field))})",
-                hint=anew,
-            )
+            differ.append((f"--{flag.replace('_', '-')} {value}", f" ({_shown(getattr(stored, field))})"))
+    if differ:
+        (flag, has), *more = differ
+        raise ConfigError(
+            f"{flag} differs from what session {info.id} trades{has}" + "".join(f"; {flag}{has}" for flag, has in more),
+            hint=anew,
+        )
 
 
 def refuse_closed(info: SessionInfo) -> None:

@@ -91,7 +91,7 @@ def open_embedded(settings: Settings, session_id: str, *, fresh: bool) -> Venue:
     broker, data = _clients(exchange.key_id, exchange.secret_key, server.url, server.url, settings.feed)
     return Venue(
         EMBEDDED, "embedded", broker, data, feed, "embedded exchange, no account needed",
-        speed=settings.speed, labels=exchange.market.labels(), skip_to=feed.skip_to, on_close=close, discard=discard,
+        speed=settings.speed, labels=exchange.market.labels(), skip_to=feed.move_to, on_close=close, discard=discard,
     )  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def _loopback_feed(
             hint="start it with --speed 60, or set GAMBLER_EXCHANGE_TOKEN so that this runner may move it",
         )
     feed = PacedFeed(ManualClock(there.now), control.advance, settings.speed)
-    return feed, settings.speed, there.labels, feed.skip_to
+    return feed, settings.speed, there.labels, feed.move_to
 
 
 def _wall_feed(broker: Broker) -> Feed:

@@ -10,10 +10,10 @@ from typing import Any
 from gambler_ai import crashpoints
 from gambler_ai.app import comparing
 from gambler_ai.app.asking import NEED_BROKER, Asked, meant, wait_for_answer, whoami
-from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, signals
+from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, remembered, signals
 from gambler_ai.app.carrying import risk_carried
 from gambler_ai.app.desk import Desk, Watcher
-from gambler_ai.app.home import make_private
+from gambler_ai.app.home import arm, make_private
 from gambler_ai.app.notices import OtherAccount, StrategyChanged
 from gambler_ai.app.reopening import reopened
 from gambler_ai.app.resuming import came_from, refuse_closed, refuse_conflicts, resumption, status_after
@@ -61,7 +61,7 @@ class App:
             ConfigError, StorageError.
         """
         os.umask(0o077)
-        self._arm(settings.crash_at)
+        arm(settings.crash_at)
         self._settings = settings
         self._watcher = watcher
         self._confirm = confirm
@@ -79,14 +79,6 @@ class App:
         except StorageError as error:
             told = keep_if_damaged(self.database.path, self._wall.now())
             raise StorageError(error.message, hint=told or error.hint) from error
-
-    @staticmethod
-    def _arm(crash_at: str) -> None:
-        try:
-            for spec in filter(None, crash_at.split(",")):
-                crashpoints.arm(spec)
-        except ValueError as error:
-            raise ConfigError(f"GAMBLER_CRASH_AT: {error}") from None
 
     @property
     def kind(self) -> str:
@@ -138,6 +130,7 @@ class App:
         try:
             now = venue.clock.now()
             state = SessionState(session_id=session_id, account_id=account_id, plan=plan, started_at=now, last_at=now)
+            memory = remembered(self.database, state, strategy)
             with held.writing(self.database) as db:
                 sessions.insert(
                     db, state, broker=venue.kind, trading_url=venue.trading_url, genesis=journal.GENESIS,
@@ -147,7 +140,7 @@ class App:
             self._watcher.created(state)
             return build_runner(
                 self.database, held, venue, state, instruments, strategy, head=journal.GENESIS, created=0,
-                reporter=self._watcher, halt_file=self._settings.halt_file,
+                reporter=self._watcher, halt_file=self._settings.halt_file, memory=memory,
             )  # fmt: skip
         except BaseException:
             held.close()

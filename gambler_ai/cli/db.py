@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +64,127 @@ def current(database_url: DatabaseUrl = None, config: Config = None, as_json: Js
         print_json({"database": database.name, "revision": revision, "head": known[-1], "state": state})
         return
     typer.echo(f"{database.name}: schema {revision or 'none'} ({state}), this program needs {known[-1]}")
+
+
+@app.command()
+def backup(
+    place: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PATH|URL]",
+            help="A folder, a file (.tar.gz), or s3://… and the like; default: backups/ in the state directory.",
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", min=1, help="Delete all but the newest N backups of this database there.", metavar="N"),
+    ] = None,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the whole state, also while sessions run: database, and accounts of the embedded exchange."""
+    from gambler_ai.app import backing_up
+    from gambler_ai.cli import render
+    from gambler_ai.clock import SystemClock
+
+    settings = reading(database_url, config).settings
+    with _progress("copying", as_json=as_json) as progress:
+        made = backing_up.backup(settings, place, keep, SystemClock(), progress)
+    if as_json:
+        print_json({
+            "path": made.path, "bytes": made.size, "dropped": made.dropped, "manifest": made.manifest,
+        })  # fmt: skip
+        return
+    sessions = f"{len(made.manifest.sessions)} session{'' if len(made.manifest.sessions) == 1 else 's'}"
+    accounts = len(made.manifest.parts) - 1
+    of_exchange = f", {accounts} of the embedded exchange" if accounts else ""
+    typer.echo(render.printable(f"{made.path}: {sessions}{of_exchange}, {_size(made.size)}; it verifies"))
+    for name in made.dropped:
+        typer.echo(f"deleted: {render.printable(name)}")
+
+
+@app.command()
+def verify(
+    place: Annotated[
+        str | None,
+        typer.Argument(metavar="[PATH|URL]", help="A backup, or a folder: its newest; default: the database itself."),
+    ] = None,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Look at all of the database, or of a backup: checksums, integrity, journals, checkpoints. Changes nothing.
+
+    Ends with 0 when all is ok or a warning, else with the code of the first failure.
+    """
+    from gambler_ai.app import backing_up
+    from gambler_ai.app.doctor import exit_code
+    from gambler_ai.cli.doctor import show, summary
+
+    settings = reading(database_url, config).settings
+    with _progress("reading", as_json=as_json) as progress:
+        rows = list(backing_up.verify(settings, place, progress))
+    if as_json:
+        print_json({"exit_code": exit_code(rows), "rows": rows})
+    else:
+        for row in rows:
+            show(row)
+        summary(rows)
+    raise typer.Exit(exit_code(rows))
+
+
+@app.command()
+def restore(
+    place: Annotated[str, typer.Argument(metavar="PATH|URL", help="A backup, or a folder: its newest.")],
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Also over a database with sessions; it is kept beside, under another name."),
+    ] = False,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Put a backup in place, all of it or nothing. Refused while a session is alive."""
+    from gambler_ai.app import restoring
+    from gambler_ai.cli import render
+    from gambler_ai.clock import SystemClock
+    from gambler_ai.storage.sessions import CLOSED, COMPLETED
+
+    settings = reading(database_url, config).settings
+    with _progress("reading", as_json=as_json) as progress:
+        done = restoring.restore(settings, place, SystemClock(), replace=replace, progress=progress)
+    open_ = [head.id for head in done.manifest.sessions if head.status not in (COMPLETED, CLOSED)]
+    if as_json:
+        print_json({
+            "path": done.path, "database": done.database, "kept": done.kept, "token": done.token, "resume": open_,
+            "manifest": done.manifest,
+        })  # fmt: skip
+        return
+    typer.echo(
+        render.printable(f"{done.database}: as it was at {done.manifest.taken_at:%F %T} UTC ({done.path}); it verifies")
+    )
+    for name in done.kept:
+        typer.echo(render.printable(f"kept as it was: {name}"))
+    typer.echo(f"Next: {settings.program} --resume-session {open_[-1]}" if open_ else "No session in it is open.")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1_000_000:,.1f} MB" if count >= 100_000 else f"{count / 1_000:,.1f} kB"
+
+
+@contextmanager
+def _progress(what: str, *, as_json: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, gone at the end; nothing where no person looks."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from gambler_ai.cli import render
+
+    err = render.console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=as_json or not err.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _tell(database: Any, changed: Any, *, as_json: bool) -> None:

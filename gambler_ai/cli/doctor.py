@@ -30,12 +30,13 @@ def doctor(
     else:
         for row in found:  # each as it comes: a broker may let us wait
             rows.append(row)
-            _show(row)
-        _summary(rows)
+            show(row)
+        summary(rows)
     raise typer.Exit(exit_code(rows))
 
 
-def _show(row: Any) -> None:
+def show(row: Any) -> None:
+    """One row, and what mends it."""
     from rich.text import Text
 
     from gambler_ai.cli import render
@@ -47,7 +48,8 @@ def _show(row: Any) -> None:
         out.print(Text(f"{'':<25}{row.fix}", render.STRONG if row.status == "fail" else ""))
 
 
-def _summary(rows: list[Any]) -> None:
+def summary(rows: list[Any]) -> None:
+    """How many of each kind there were."""
     from gambler_ai.cli import render
 
     count = {status: sum(row.status == status for row in rows) for status in ("ok", "warn", "fail", "skip")}

@@ -47,6 +47,9 @@ Data = Annotated[
 Faults = Annotated[
     Path | None, typer.Option("--faults", help="What goes wrong, JSON or TOML; docs/FAULTS.md.", metavar="FILE")
 ]
+Pdt = Annotated[
+    bool, typer.Option("--pdt", help="The pattern-day-trader rule, which ended in June 2026; docs/EXCHANGE.md.")
+]
 EnvFile = Annotated[Path | None, typer.Option("--env-file", help="Write keys and URLs as shell lines.", metavar="FILE")]
 
 
@@ -54,7 +57,7 @@ EnvFile = Annotated[Path | None, typer.Option("--env-file", help="Write keys and
 def serve(
     host: Host = "127.0.0.1", port: Port = 0, file: File = None, at: At = None, speed: Speed = 1.0,
     paused: Paused = False, cash: Cash = "100000", seed: Seed = None, rate_limit: RateLimit = None, data: Data = None,
-    faults: Faults = None, env_file: EnvFile = None, as_json: Json = False,
+    faults: Faults = None, pdt: Pdt = False, env_file: EnvFile = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Serve an Alpaca paper account until stopped."""
     import os
@@ -68,7 +71,7 @@ def serve(
     limit = _requests_a_minute(rate_limit, pace)
     exchange = Exchange.open(
         file, start=_instant(at) if at else _opening(file, data), seed=DEFAULT_SEED if seed is None else seed,
-        cash=amount("--cash", cash), speed=pace, data=data,
+        cash=amount("--cash", cash), speed=pace, data=data, pdt=pdt,
     )  # fmt: skip
     try:
         _refuse_no_prices(exchange)

@@ -22,6 +22,7 @@ from gambler_ai.cli import (
     run,
     sessions,
     simulate,
+    state,
     strategies,
     verify,
     wiring,
@@ -97,6 +98,7 @@ app.command("verify-crash", rich_help_panel=PROVE)(verify.verify_crash)
 app.command("simulate", rich_help_panel=PROVE)(simulate.simulate)
 app.add_typer(exchange.app, name="exchange", rich_help_panel=KEEP)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)
+app.add_typer(state.app, name="state", rich_help_panel=KEEP)
 
 
 #: What Ctrl+C ends with.

@@ -173,7 +173,7 @@ def _with_symbol(fact: Any, state: SessionState | None) -> Record:
     return {"symbol": symbol, **_fields(fact, state)}
 
 
-def _intent(fact: ev.IntentPlanned, _state: SessionState | None) -> Record:
+def _intent(fact: ev.IntentPlanned | ev.IntentRecalled, _state: SessionState | None) -> Record:
     fields: Record = _plain(fact.intent)
     del fields["body"]  # its bytes: all that they say stands beside them
     return fields
@@ -202,6 +202,13 @@ def _action(fact: ev.ActionNoted, _state: SessionState | None) -> Record:
     fields: Record = {**_plain(fact.action), "happened_at": _plain(fact.action.at), "effect": effect(fact.action)}
     del fields["at"]  # of the object: when it was noted
     return fields
+
+
+def _memory(fact: ev.ComponentSetAside, _state: SessionState | None) -> Record:
+    return {
+        "component": fact.name, "reason": fact.reason, "used": fact.used, "from_session": fact.session_id,
+        "number": fact.number,
+    }  # fmt: skip
 
 
 def _carried(fact: ev.RiskCarried, _state: SessionState | None) -> Record:
@@ -238,6 +245,7 @@ def _positions(state: SessionState) -> list[Record]:
 #: Fact -> its kind, and what it holds.
 _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.IntentPlanned: ("intent", _intent),
+    ev.IntentRecalled: ("recalled", _intent),
     ev.OrderUpdated: ("order", _order),
     ev.FillReported: ("fill", _fill),
     ev.AccountReported: ("account", _account),
@@ -266,6 +274,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.DayOpened: ("day", _fields),
     ev.SplitApplied: ("split", _fields),
     ev.ActionNoted: ("company", _action),
+    ev.ComponentSetAside: ("memory", _memory),
 }
 
 #: Every kind there is.

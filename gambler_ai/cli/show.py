@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from rich.text import Text
@@ -11,8 +12,9 @@ from gambler_ai.cli import render
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.risk_rules import Sizing
 from gambler_ai.core.state import Plan
-from gambler_ai.storage import archive, checkpoints, views
+from gambler_ai.storage import archive, checkpoints, components, views
 from gambler_ai.storage.archive import RolledUp
+from gambler_ai.storage.components import ComponentInfo
 from gambler_ai.storage.sessions import SessionInfo
 
 
@@ -30,6 +32,7 @@ def session_document(db: Any, info: SessionInfo) -> dict[str, Any]:
         "checkpoints_stored": stored,
         "checkpoint_bytes": size,
         "newest_checkpoint": newest[0] if newest else None,
+        "components": components.listed(db, info.id),
         "owner": views.lease_owner(db, info.account_id),
         "rolled_up": archive.rolled_up(db, info.id),
     }
@@ -50,7 +53,7 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
     out.print(render.pair("Checkpoints", text + (f", newest #{newest.number}" if newest else "")))
     out.print(render.pair("History", history_line(info.plan, document["rolled_up"])))
     out.print(render.pair("Last owner", document["owner"] or "-"))
-    for title, rows in _tables(document):
+    for title, rows in _tables(document, info.last_at):
         out.print()
         out.print(Text(title, render.STRONG))
         out.print(rows)
@@ -88,11 +91,12 @@ def _value(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _tables(document: dict[str, Any]) -> list[tuple[str, Any]]:
+def _tables(document: dict[str, Any], now: datetime) -> list[tuple[str, Any]]:
     makers: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "Degraded": ("degraded", _degraded), "Positions": ("positions", positions_table),
         "Round trips": ("trades", trades_table), "Orders": ("orders", _orders),
         "Differences found": ("discrepancies", _discrepancies),
+        "Components": ("components", lambda found: _components(found, now)),
     }  # fmt: skip
     return [(title, make(document[key])) for title, (key, make) in makers.items() if document[key]]
 
@@ -157,6 +161,27 @@ def _orders(found: list[views.OrderRow]) -> Any:
         rows.add_row(
             o.symbol, o.side, o.role, o.type, render.qty(o.qty), render.qty(o.filled_qty),
             render.price(o.filled_avg_price or o.limit_price or o.stop_price), o.status, o.order_id[:8],
+        )  # fmt: skip
+    return rows
+
+
+def _components(found: list[ComponentInfo], now: datetime) -> Any:
+    """The newest good row of each, and what was set aside; ages are in market time, at the session's last instant."""
+    rows = render.table(
+        ("component", "left"), ("schema", "right"), ("format", "left"), ("bytes", "right"), ("age", "right"),
+        ("journal row", "right"), ("", "left"),
+    )  # fmt: skip
+    newest: set[str] = set()
+    for c in found:
+        if not c.set_aside and c.name in newest:
+            continue
+        if not c.set_aside:
+            newest.add(c.name)
+        size = "gone" if c.length is None else f"{c.length:,}"
+        why = Text(f"set aside: {render.printable(c.set_aside)}" if c.set_aside else "", render.WARN)
+        rows.add_row(
+            render.printable(c.name), str(c.schema), render.printable(c.format), size,
+            render.span(now - c.at), str(c.seq), why,
         )  # fmt: skip
     return rows
 

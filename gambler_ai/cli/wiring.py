@@ -32,7 +32,7 @@ def make_app(given: dict[str, Any], config: Path | None = None, *, to_stderr: bo
         resume_command=_resume_command(given, config, settings.program), detail=Detail.FULL,
     )  # fmt: skip
     app = App(settings, _of_the_plan(given), watcher, None)
-    _tell_upgrade(app.upgraded)
+    tell_upgrade(app.upgraded)
     return app
 
 
@@ -62,7 +62,7 @@ def watched_app(
     with watching(settings, output, books, _resume_command(given, config, settings.program)) as watcher:
         ERROR_TOLD = as_json  # from here on, by the watcher
         app = App(settings, _of_the_plan(given), watcher, confirm if is_interactive() and not as_json else None)
-        _tell_upgrade(app.upgraded)
+        tell_upgrade(app.upgraded)
         yield app
 
 
@@ -92,8 +92,8 @@ def open_database(url: str | None, config: Path | None = None) -> Any:
     return database
 
 
-def _tell_upgrade(said: str) -> None:
-    """Not on standard output: that may be a program's."""
+def tell_upgrade(said: str) -> None:
+    """What was done to the schema; not on standard output: that may be a program's."""
     from gambler_ai.cli.render import console
 
     if said:

@@ -185,6 +185,11 @@ def _restored(fact: ev.Restored) -> Told:
     return Told("restored", "", f"{fact.name} works again" if works else f"{fact.name}: over", GOOD)
 
 
+def _memory(fact: ev.ComponentSetAside) -> Told:
+    what = "a stored memory was set aside: " if fact.number else ""
+    return Told("memory", "", f"{fact.name}: {what}{fact.reason}; {fact.used}", WARN)
+
+
 def _exit_requested(fact: ev.ExitRequested) -> Told:
     return Told("leave", "" if fact.symbol == ev.ALL else fact.symbol, fact.reason, WARN)
 
@@ -236,12 +241,14 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.PlanChanged: _plan_changed,
     ev.SplitApplied: _split,
     ev.ActionNoted: _action,
+    ev.ComponentSetAside: _memory,
 }
 
 _ALWAYS = frozenset({
     ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.IntentUnknown, ev.IntentVoided, ev.CancelPlanned,
     ev.Adjusted, ev.Degraded, ev.Restored, ev.TradingHalted, ev.TradingResumed, ev.ExitRequested, ev.Adopted,
     ev.IntentResolved, ev.RequestTaken, ev.SplitApplied, ev.ActionNoted, ev.RiskReset,
+    ev.ComponentSetAside,
 })  # fmt: skip
 _ACTIONS = frozenset({
     ev.FillReported, ev.IntentPlanned, ev.ResendPlanned, ev.IntentVoided, ev.IntentDisputed, ev.CancelPlanned,

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import replacing
+from gambler_ai.core.degraded import Condition
 from gambler_ai.core.model import Position, is_sane_price
 from gambler_ai.core.orders import Role, Status
 from gambler_ai.core.protection import still_open
@@ -154,6 +155,11 @@ def _move(role: Role) -> Callable[[SessionState, ev.Request, datetime, ev.Broker
     return move
 
 
+def _recall(_state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
+    """What `db restore` asks: until the broker was compared, what is unknown to us may still be ours."""
+    return [ev.Degraded(at, Condition.BOOKS, request.reason)], "orders of ours from after the backup are looked for"
+
+
 def _risk_reset(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
     facts: list[ev.Fact] = [ev.RiskReset(at, _why(request))]
     if ev.DRAWDOWN in state.halts:
@@ -177,5 +183,6 @@ _TAKE: dict[str, Callable[[SessionState, ev.Request, datetime, ev.BrokerReport |
     ev.RESOLVE: _resolve,
     ev.MOVE_STOP: _move(Role.STOP),
     ev.MOVE_TARGET: _move(Role.TARGET),
+    ev.RECALL: _recall,
     ev.RISK_RESET: _risk_reset,
 }

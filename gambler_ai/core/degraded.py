@@ -25,6 +25,7 @@ class Condition(StrEnum):
     CLOCK = "clock skew"
     STREAM = "stream silent"
     DATABASE = "database"
+    BOOKS = "restored books"
 
 
 class Entries(StrEnum):
@@ -88,6 +89,11 @@ TABLE: dict[Condition, Row] = {
     Condition.DATABASE: Row(
         "what is decided cannot be stored", Entries.NONE,
         "stops and targets rest at the broker; nothing else can be sent", "with the next write that works",
+    ),
+    Condition.BOOKS: Row(
+        "the books are those of a backup, and the broker may hold orders of ours from after it", Entries.NONE,
+        "the broker is read back to where the books end; orders with an id of this session are taken back",
+        "when books and broker agree, before anything is traded",
     ),
 }  # fmt: skip
 

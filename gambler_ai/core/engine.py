@@ -14,9 +14,10 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gambler_ai.core import control, corporate, missing, reconcile, replacing, risk
+from gambler_ai.core import control, corporate, missing, recalling, reconcile, replacing, risk
 from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
+from gambler_ai.core.components import Component
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import BarFrame, Fill, Instrument, MarketView, MoveStop, Proposal, Side
 from gambler_ai.core.orders import (
@@ -53,13 +54,16 @@ class Engine:
     def __init__(
         self, state: SessionState, strategy: Strategy, limits: risk.RiskLimits,
         instruments: Mapping[str, Instrument], known_ids: Callable[[set[str]], set[str]],
+        memory: Mapping[str, Component] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        """``known_ids`` answers which of some client order ids have a row in this database."""
+        """``known_ids`` answers which of some client order ids have a row in this database; ``memory`` is shown to
+        the strategy."""
         self.state = state
         self._strategy = strategy
         self._limits = limits
         self._instruments = instruments
         self._known_ids = known_ids
+        self._memory = memory
         self._report: ev.BrokerReport | None = None
         self._compared = False
         self._whole = True
@@ -116,8 +120,9 @@ class Engine:
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
         entered = {symbol: position.entry_at for symbol, position in self.state.positions.items()}
         view = MarketView(
-            event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held), MappingProxyType(entered)
-        )
+            event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held), MappingProxyType(entered),
+            self._memory,
+        )  # fmt: skip
         for proposal in self._proposals(view):
             if proposal.symbol not in fresh:
                 continue
@@ -290,9 +295,25 @@ class Engine:
     def _orders_seen(self, at: datetime, report: ev.BrokerReport) -> None:
         """All that is ours in a reading, oldest first: an order before the one that took its place."""
         asked = (r for r in (*report.lookups.values(), *report.by_id.values()) if r is not None)
+        strangers = self._strangers(report) if recalling.is_on(self.state) else set()
         for order in sorted((*report.orders, *asked), key=lambda r: r.submitted_at):
             for one in (order, *order.legs):  # a leg by itself too: it may have an id of ours, or a parent of anothers
+                if one.client_order_id in strangers:
+                    self._recall(at, one, report)
                 self._order_seen(at, one)
+
+    def _strangers(self, report: ev.BrokerReport) -> set[str]:
+        """Ids in a reading that neither the state nor a row of this database knows."""
+        shown = {r.client_order_id for order in report.orders for r in (order, *order.legs)} - self.state.intents.keys()
+        return shown - self._known_ids(shown) if shown else set()
+
+    def _recall(self, at: datetime, order: OrderReport, report: ev.BrokerReport) -> None:
+        """Take an order back that restored books do not know; what was held when it was sent counts its ordinal."""
+        for fill in reconcile.unbooked_fills(self.state, report):
+            if fill.at <= order.submitted_at:
+                self._book(at, fill)
+        for fact in recalling.recall(self.state, at, order, report):
+            self._emit(fact)
 
     def _book(self, at: datetime, fill: Fill) -> None:
         """Book a fill. An exit for more than was held has turned the position: told, and taken out at once."""

@@ -14,6 +14,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from gambler_ai.core.hearing import PRICES as PRICES
+from gambler_ai.core.hearing import TRADE_UPDATES as TRADE_UPDATES
+from gambler_ai.core.hearing import StreamChanged as StreamChanged
+from gambler_ai.core.hearing import StreamSilent as StreamSilent
+from gambler_ai.core.hearing import Woken as Woken
 from gambler_ai.core.model import Account, Activity, BarFrame, Fill, Side, Trade
 from gambler_ai.core.orders import OrderIntent, OrderReport
 from gambler_ai.core.reports import BrokerReport as BrokerReport
@@ -82,6 +87,12 @@ class ParametersSet(_Fact, frozen=True, tag=True):
 
 class IntentPlanned(_Fact, frozen=True, tag=True):
     """A decision. Committing it is what allows it to be sent."""
+
+    intent: OrderIntent
+
+
+class IntentRecalled(_Fact, frozen=True, tag=True):
+    """The decision behind an order of ours that restored books did not know (`core.recalling`). Sends nothing."""
 
     intent: OrderIntent
 
@@ -328,6 +339,16 @@ class RequestTaken(_Fact, frozen=True, tag=True):
     symbol: str = ""  # where it was about one
 
 
+class ComponentSetAside(_Fact, frozen=True, tag=True):
+    """A component's row is not used any more, or (``number`` 0) the component failed; ``used`` is what is instead."""
+
+    name: str
+    reason: str
+    used: str
+    session_id: str = ""
+    number: int = 0
+
+
 #: Every symbol, in an exit.
 ALL = "*"
 #: What a halt comes from.
@@ -342,6 +363,7 @@ Fact = (
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
     | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | RiskReset
+    | ComponentSetAside | IntentRecalled
 )  # fmt: skip
 
 
@@ -443,7 +465,8 @@ class Request(Struct, frozen=True):
 #: What can be asked.
 HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE = "halt", "resume-trading", "flatten", "adopt", "resolve"
 MOVE_STOP, MOVE_TARGET, RISK_RESET = "move-stop", "move-target", "risk-reset"
-REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET, RISK_RESET)
+RECALL = "recall"  # asked by `db restore`: the books may be older than the last order
+REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET, RISK_RESET, RECALL)
 
 
 @dataclass(frozen=True)
@@ -461,37 +484,6 @@ class HaltFileSeen:
     at: datetime
     reason: str | None
 
-
-@dataclass(frozen=True)
-class Woken:
-    """A stream of the broker's says that something has happened; what it was is read."""
-
-    at: datetime
-    stream: str
-    what: str
-
-
-@dataclass(frozen=True)
-class StreamChanged:
-    """A stream is up, or it is not and why. Nothing depends on it but how soon we look."""
-
-    at: datetime
-    stream: str
-    up: bool
-    reason: str
-
-
-@dataclass(frozen=True)
-class StreamSilent:
-    """Readings brought what a stream should have told."""
-
-    at: datetime
-    stream: str
-    reason: str
-
-
-#: The streams.
-TRADE_UPDATES, PRICES = "trade updates", "prices"
 
 Input = (
     BarsClosed | BrokerReported | BrokerFailed | SubmitAnswered | SubmitRefused | SubmitUnanswered

@@ -100,6 +100,23 @@ def _intent_planned(state: SessionState, fact: ev.IntentPlanned, changes: Change
         changes.symbols.add(intent.symbol)
 
 
+def _intent_recalled(state: SessionState, fact: ev.IntentRecalled, changes: Changes) -> None:
+    """As if it had been planned: what it counts for is counted, and its decision is not made once more."""
+    intent = fact.intent
+    record = IntentRecord(intent=intent, status=Status.UNKNOWN, sent_at=intent.decided_at, exists=True)
+    _put_intent(state, changes, record)
+    name = intent.decision_id.rpartition("|")[2]
+    position = state.positions.get(intent.symbol)
+    if intent.purpose is Purpose.ENTRY:
+        state.day_entries += intent.market_day == state.day
+        signal_at = datetime.fromisoformat(name)
+        state.bars[intent.symbol] = max(signal_at, state.bars.get(intent.symbol, signal_at))
+    elif position is not None and position.position_id == intent.position_id:
+        decisions = max(position.decisions, int(name) + 1)
+        state.positions[intent.symbol] = replace(position, decisions=decisions, decided_at=intent.decided_at)
+        changes.symbols.add(intent.symbol)
+
+
 def _resend_planned(state: SessionState, fact: ev.ResendPlanned, changes: Changes) -> None:
     record = state.intents[fact.client_order_id]
     again = record.resends + 1
@@ -437,6 +454,7 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.ParametersSet: _parameters_set,
     ev.IntentPlanned: _intent_planned,
     ev.ResendPlanned: _resend_planned,
+    ev.IntentRecalled: _intent_recalled,
     ev.IntentUnknown: _intent_unknown,
     ev.LookupMissed: _lookup_missed,
     ev.IntentRefused: _intent_refused,
@@ -467,6 +485,7 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.ActionNoted: _action_noted,
     ev.StateRestored: _noted,
     ev.Recovered: _noted,
+    ev.ComponentSetAside: _noted,
     ev.RiskCarried: _risk_carried,
     ev.RiskReset: _risk_reset,
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -226,7 +226,7 @@ class MarketView:
     """What a strategy may look at: bars, last trades, and what the session holds.
 
     ``held`` is the signed quantity of each symbol with a position; short is negative. ``entered`` is when each
-    of these positions began.
+    of these positions began. ``memory`` is what remembers, by name, as of the facts before this view.
     """
 
     at: datetime
@@ -234,6 +234,7 @@ class MarketView:
     trades: Mapping[str, Trade]
     held: Mapping[str, Decimal]
     entered: Mapping[str, datetime] = field(default_factory=dict)
+    memory: Mapping[str, Any] = field(default_factory=dict)
 
 
 def round_price(price: Decimal) -> Decimal:

@@ -43,6 +43,7 @@ class Kind(StrEnum):
     LEG_MOVED = "leg moved"
     EXIT_TWICE = "exit filled twice"
     ACCOUNT_RESET = "account reset"
+    NOT_IN_BACKUP = "order not in the backup"
 
 
 #: Session time a difference that no fill explains has to stay before we act on it: a broker's endpoints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from decimal import Decimal
 from typing import Any
@@ -54,18 +55,21 @@ def may_hold_no_number(payload: bytes) -> bool:
 
 
 def holds_no_number(value: Any) -> bool:
-    """Whether a Decimal in ``value``, however deep, is not finite: every comparison with it is false, or raises."""
+    """Whether a number in ``value``, however deep, is not finite: every comparison with it is false, or raises."""
     todo = [value]
     while todo:
         item = todo.pop()
         if isinstance(item, Decimal):
             if not item.is_finite():
                 return True
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                return True
         elif isinstance(item, msgspec.Struct):
             todo += [getattr(item, name) for name in item.__struct_fields__]
         elif isinstance(item, dict):
             todo += item.values()
-        elif isinstance(item, list | tuple):
+        elif isinstance(item, list | tuple | set | frozenset):
             todo += item
     return False
 

@@ -14,7 +14,8 @@ How the composition root uses it (import from the modules named; this package im
                              seed=DEFAULT_SEED, cash=DEFAULT_CASH,  # only read when the file is created
                              account="",      # a name: another name is another account, with other ids
                              speed=0.0,       # 0 = paced from outside; N = runs by itself, N times as fast
-                             clock=None)      # your own ManualClock to share (speed 0 only)
+                             clock=None,      # your own ManualClock to share (speed 0 only)
+                             pdt=False)       # the pattern-day-trader rule, which ended in June 2026
     exchange.key_id, exchange.secret_key      # for the APCA-* headers; kept in the file (0600)
     exchange.account_id, exchange.account_number, exchange.now(), exchange.speed
     exchange.advance(to)                      # process the market up to `to`; returns the instant reached

@@ -60,8 +60,9 @@ class Exchange:
     """
 
     def __init__(
-        self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float, own: OwnMarket | None = None
-    ) -> None:
+        self, journal: Journal, meta: Mapping[str, str], clock: Clock, speed: float, own: OwnMarket | None = None,
+        *, pdt: bool = False,
+    ) -> None:  # fmt: skip
         self._journal = journal
         self.path = journal.path  # None for memory
         self._lock = threading.RLock()
@@ -82,7 +83,8 @@ class Exchange:
         journal.load(self.book)
         self.annals = journal.load_annals(meta)
         self.posts = len(journal.log())  # how many of orders ever arrived
-        self.desk = Desk(self.book, self.market, self.options)
+        self._pdt = pdt
+        self.desk = Desk(self.book, self.market, self.options, pdt=pdt)
         self.deeds = Deeds(self)
         self._passage = Passage(self)
 
@@ -98,10 +100,12 @@ class Exchange:
         speed: float = 0.0,
         clock: ManualClock | None = None,
         data: Path | None = None,
+        pdt: bool = False,
     ) -> Exchange:
         """Open or create. ``seed``, ``cash`` and ``account`` are read on creation only; the file knows them
         after. ``data`` is a directory of bars of the user's own (docs/EXCHANGE.md, "Your own bars"), the same one at
-        each opening; without ``start`` a new file then opens at noon of the middle one of their days.
+        each opening; without ``start`` a new file then opens at noon of the middle one of their days. ``pdt``: the
+        pattern-day-trader rule holds (`desk.day_trades`).
 
         Raises ExchangeInUse, ExchangeFileError, ConfigError.
         """
@@ -113,6 +117,9 @@ class Exchange:
             meta = journal.meta()
             if not meta:
                 meta = _create(journal, to_us(start or _default_start(own)), seed, cash, account, own)
+            elif not meta["secret_key"]:  # it was moved here, and no secret travels
+                journal.keep_secret(_new_secret())
+                meta = journal.meta()
             _check_data(path, meta, own)
             opening = parse_rfc3339(meta["instant"])
             if start is not None:
@@ -123,7 +130,7 @@ class Exchange:
                 chosen = MarketClock(origin, speed)
             elif clock is not None:
                 clock.move_to(origin)
-            return cls(journal, meta, chosen, speed, own)
+            return cls(journal, meta, chosen, speed, own, pdt=pdt)
         except (sqlite3.Error, msgspec.MsgspecError, LookupError, ValueError, TypeError, ArithmeticError) as error:
             journal.close()
             what = f"{type(error).__name__}: {error}"[:200]
@@ -274,7 +281,7 @@ class Exchange:
         race = self.book.exits_race
         self.book = Book(names["account_seed"], self.seed, Account(cash=cash, last_equity=cash))
         self.book.exits_race, self.book.account_changed = race, True
-        self.desk = Desk(self.book, self.market, self.options)
+        self.desk = Desk(self.book, self.market, self.options, pdt=self._pdt)
         self._journal.commit(self.book, names | {"created": rfc3339(self.now_us)}, None, self.annals, anew=True)
 
     def log_post(self, named: tuple[Any, Any], status: int, outcome: str, order_id: str | None) -> None:
@@ -325,6 +332,10 @@ def _check_data(path: Path | None, meta: Mapping[str, str], own: OwnMarket | Non
     raise ConfigError(f"the exchange file {path} {why}", hint=hint)
 
 
+def _new_secret() -> str:
+    return secrets.token_urlsafe(30)
+
+
 def _create(
     journal: Journal, start_us: int, seed: int, cash: Decimal, account: str, own: OwnMarket | None
 ) -> dict[str, str]:
@@ -339,7 +350,7 @@ def _create(
             "created": rfc3339(start_us),
             "seed": str(seed),
             "key_id": "PK" + letters(18, account_seed, "key"),
-            "secret_key": secrets.token_urlsafe(30),
+            "secret_key": _new_secret(),
             "initial_cash": plain(cash),
         }
         | ({"data": own.digest} if own else {})

@@ -39,6 +39,8 @@ _SCHEMA = (
     # In the order of their making: an upsert keeps the row id.
     "CREATE TABLE IF NOT EXISTS watchlists (id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)",
 )
+#: What a file of ours is made of.
+TABLES = frozenset(statement.removeprefix("CREATE TABLE IF NOT EXISTS ").split(maxsplit=1)[0] for statement in _SCHEMA)
 _PRAGMAS = {"journal_mode": "WAL", "synchronous": "FULL", "fullfsync": "1", "busy_timeout": "5000"}
 #: SQLite takes a file of a few bytes for a new one, and writes over what a torn one was.
 SQLITE_BYTES_MIN = 512
@@ -118,6 +120,10 @@ class Journal:
 
     def meta(self) -> dict[str, str]:
         return dict(self._db.execute("SELECT name, value FROM meta"))
+
+    def keep_secret(self, secret: str) -> None:
+        """Write the secret of an account that came without one."""
+        self._db.execute("UPDATE meta SET value=? WHERE name='secret_key'", (secret,))
 
     def load(self, book: Book) -> None:
         decode = msgspec.json.decode

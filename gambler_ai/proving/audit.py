@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
+
 from gambler_ai.proving.books import Books
 from gambler_ai.proving.exchange import FINAL, OURS, Exchange, Fill
+from gambler_ai.proving.remembering import Chain, Remembering, linked
 
 GENESIS = "0" * 64
 #: How much is kept of the hash of a row that was rolled up.
@@ -46,6 +50,7 @@ class Sides:
     executions: Sequence[tuple[str, Fill]]
     positions: Mapping[str, Decimal]
     foreign: frozenset[str]
+    remembered: Sequence[Mapping[str, Any]]
 
 
 def audit(books: Books, exchange: Exchange, foreign: Collection[str] = ()) -> list[Violation]:
@@ -75,6 +80,7 @@ def read(books: Books, exchange: Exchange, foreign: Collection[str] = ()) -> Sid
         executions=[(orders_of[f.activity_id], f) for f in exchange.fills()],
         positions=exchange.positions(),
         foreign=frozenset(foreign),
+        remembered=books.rows(_REMEMBERED, Remembering.name),
     )
 
 
@@ -90,6 +96,23 @@ def _journal(s: Sides) -> Iterator[str]:
             yield f"row {number} has an instant without UTC"
     if (s.session["seq"], s.session["journal_hash"]) != (number, head):
         yield f"it ends at row {number}, its session says {s.session['seq']}"
+
+
+_REMEMBERED = (
+    "SELECT c.number, c.seq, c.set_aside, b.payload FROM components c JOIN blobs b ON b.sha256 = c.sha256"
+    " WHERE c.name = ? ORDER BY c.number"
+)
+
+
+def _remembers(s: Sides) -> Iterator[str]:
+    """What is stored of a strategy that counts facts is a function of the journal up to the row that it names."""
+    chains = [Chain()]
+    for row in s.journal:
+        chains.append(linked(chains[-1], row["kind"], datetime.fromisoformat(row["at"])))
+    for row in s.remembered:
+        _name, found = msgspec.msgpack.decode(zlib.decompress(bytes(row["payload"])))
+        if row["set_aside"] or row["seq"] >= len(chains) or found != msgspec.to_builtins(chains[row["seq"]]):
+            yield f"#{row['number']} of journal row {row['seq']} is not what happened: {found} {row['set_aside']}"
 
 
 def _no_order_twice(s: Sides) -> Iterator[str]:
@@ -172,6 +195,7 @@ def _nothing_rests_alone(s: Sides) -> Iterator[str]:
 #: Rule -> what breaks it.
 RULES: dict[str, Callable[[Sides], Iterator[str]]] = {
     "the journal verifies": _journal,
+    "nothing is forgotten": _remembers,
     "no order twice": _no_order_twice,
     "written before it is sent": _written_ahead,
     "no attempt too many": _attempts,

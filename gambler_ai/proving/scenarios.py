@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gambler_ai.proving.processes import KILLED, Surprise
+from gambler_ai.proving.remembering import Remembering
 from gambler_ai.proving.world import World
 
 Args = tuple[str, ...]
@@ -17,6 +18,8 @@ Args = tuple[str, ...]
 WIDE = ("--stop-loss-pct", "40", "--take-profit-pct", "40")
 #: Many entries.
 EAGER = ("--set", "change_pct=0.3", "--set", "volume_ratio=0.5")
+#: Momentum that remembers each fact.
+REMEMBERING = f"{Remembering.__module__}:{Remembering.__name__}"
 RESUME = ("--resume",)
 #: The market's time at which a scenario begins: a minute before the first signal.
 AT = ("--at", "2008-10-07T09:34")
@@ -168,9 +171,9 @@ SCENARIOS = {
         ),
         Scenario(
             "bracket",
-            "four brackets, stops that are met; legs canceled by hand while it was dead",
+            "four brackets, stops that are met; legs canceled by hand while it was dead; a strategy that remembers",
             (
-                session("AAPL,MSFT,IBM,GOOGL", 12, "--stop-loss-pct", "1", *EAGER),
+                session("AAPL,MSFT,IBM,GOOGL", 12, "--stop-loss-pct", "1", "--strategy", REMEMBERING, *EAGER),
                 lose_the_legs,
                 resume(3),
             ),
@@ -224,7 +227,7 @@ SCENARIOS = {
             "import",
             "an older schema, which is copied and upgraded; a checkpoint that does not verify",
             (
-                session("AAPL,MSFT", 4, *WIDE, killed_at="reply.after_commit:1"),
+                session("AAPL,MSFT", 4, "--strategy", REMEMBERING, *WIDE, killed_at="reply.after_commit:1"),
                 Run(("db", "downgrade", "--to", "0001", "--yes")),
                 spoil_a_checkpoint,
                 resume(),

@@ -10,6 +10,7 @@ import msgspec
 
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
+from gambler_ai.core.components import StructComponent
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import ZERO
 from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Purpose
@@ -20,9 +21,12 @@ from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.exchange.desk.orders import Fill, Order
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.proving.audit import Violation
+from gambler_ai.proving.remembering import Chain, follow
 from gambler_ai.simulation.books import Books
+from gambler_ai.simulation.dice import Dice
 from gambler_ai.storage import journal, sessions
 from gambler_ai.storage.database import Database
+from gambler_ai.trading.recall import recall
 from gambler_ai.trading.recovery import empty_state, restore
 
 #: A position may be bare for so long of an open market with nothing being done; a broker that says no is asked ever
@@ -58,6 +62,7 @@ class Auditor:
         self._fills: set[str] = set()
         self._peak = ZERO
         self._lost: list[datetime] = []  # when the losses in a row ended
+        self._chain = Chain()
         self.entries = self.voids = 0
         self._told_bare: dict[str, datetime] = {}
         self._bare_since: dict[str, datetime] = {}  # or since something was last done about it
@@ -104,6 +109,7 @@ class Auditor:
                 for fact, head in journal.read(db, self._session_id, state.seq, self._head):
                     yield from self._before(state, fact)
                     self._remember(fact, apply(state, fact))
+                    self._chain = follow(self._chain, fact)
                     state.seq, self._head = state.seq + 1, head
             except CheckpointCorrupt as error:
                 yield Violation("journal", error.message)
@@ -116,11 +122,22 @@ class Auditor:
         except CheckpointCorrupt as error:
             yield Violation("restore", error.message)
             return
+        yield from self._same_memory(restored)
         where = f"at row {self.state.seq} in"
         if found := _difference(restored, self.state):
             yield Violation("restore", f"checkpoint and journal differ from the journal alone {where} {found}")
         if live is not None and (found := _difference(live, self.state)):
             yield Violation("replay", f"the state in memory is not what the journal makes {where} {found}")
+
+    def _same_memory(self, restored: SessionState) -> Iterator[Violation]:
+        if restored.plan.strategy != Dice.name:  # the others remember nothing
+            return
+        dice = StructComponent(Dice.name, Chain(), follow)
+        memory = recall(self._database, restored, [dice])
+        for aside in memory.take_told():
+            yield Violation("memory", f"{aside.name} #{aside.number}: {aside.reason}; {aside.used}")
+        if dice.state != self._chain:
+            yield Violation("memory", f"{dice.state} is remembered, and {self._chain} happened")
 
     def _before(self, state: SessionState, fact: ev.Fact) -> Iterator[Violation]:
         if isinstance(fact, ev.RequestTaken) and not fact.answer.startswith("refused"):

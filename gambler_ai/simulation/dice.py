@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
 
+from gambler_ai.core.components import Component, StructComponent
 from gambler_ai.core.model import MarketView, Proposal, Side
+from gambler_ai.proving.remembering import Chain, follow
 from gambler_ai.strategies.base import Strategy
 
 
@@ -16,6 +18,10 @@ class Dice(Strategy, frozen=True):
     seed: int = 0
     enter: int = 200
     leave: int = 50
+
+    def components(self) -> Sequence[Component]:
+        """A memory of everything that happened; its throws do not depend on it."""
+        return [StructComponent(self.name, Chain(), follow)]
 
     def propose(self, view: MarketView) -> Sequence[Proposal]:
         """An entry on either side where nothing is held, an exit where something is."""

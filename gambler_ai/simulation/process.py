@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gambler_ai import crashpoints
-from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of
+from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, remembered
 from gambler_ai.app.reopening import refuse_other_account
 from gambler_ai.app.resuming import came_from
 from gambler_ai.app.venue import ALPACA, EMBEDDED, Venue
@@ -17,7 +17,6 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.model import Instrument
-from gambler_ai.core.ports import Strategy
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.simulation.disk import Disk
@@ -29,6 +28,7 @@ from gambler_ai.storage import journal, lease, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
+from gambler_ai.strategies import Strategy
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 from gambler_ai.trading.runner import DURATION, Runner
@@ -184,7 +184,7 @@ class Process:
             feed = SimulatedPacedFeed(self.universe, self._turns)
         self._turns_feed = feed
         kind = ALPACA if self.universe.rate else EMBEDDED
-        skip_to = None if self.universe.rate else feed.skip_to
+        skip_to = feed.move_to if isinstance(feed, SimulatedPacedFeed) else None
         return Venue(kind, self.line.url, broker, data, feed, "simulation", speed=self.universe.rate, skip_to=skip_to)
 
     def _runner(
@@ -199,6 +199,7 @@ class Process:
         self.runner = build_runner(
             self.database, held, venue, state, instruments, self._strategy, head=head, created=created,
             reporter=self._reporter, halt_file=self._folder / "HALT", wall=self.wall, executor_of=executor_of,
+            memory=remembered(self.database, state, self._strategy),
         )  # fmt: skip
         return self.runner
 

@@ -12,7 +12,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
-from gambler_ai.core.ports import Strategy
 from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import Plan
 from gambler_ai.crashpoints import POINTS
@@ -35,6 +34,7 @@ from gambler_ai.exchange.prices.daily import market_days
 from gambler_ai.exchange.prices.sessions import EARLY_CLOSES, Session, Sessions
 from gambler_ai.simulation.dice import Dice
 from gambler_ai.simulation.disk import AWAY, MESSAGES, DiskFault
+from gambler_ai.strategies import Strategy
 from gambler_ai.strategies.mean_reversion import MeanReversion
 from gambler_ai.strategies.momentum import Momentum
 

@@ -21,9 +21,8 @@ from gambler_ai.core.model import Account
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError
 from gambler_ai.storage import statements
-from gambler_ai.storage.journal import read
+from gambler_ai.storage.journal import hash_at, read
 from gambler_ai.storage.tables import checkpoints as table
-from gambler_ai.storage.tables import journal
 
 _ADD = statements.insert(table)
 _DROP = statements.delete(table, {"session_id": "session", "number": "which"})
@@ -147,6 +146,18 @@ def stored(db: Connection, session_id: str) -> tuple[int, int]:
     return int(count), int(size)
 
 
+def not_verifying(db: Connection, session_id: str) -> dict[int, str]:
+    """Those that do not verify -> why, oldest first."""
+    numbers = db.execute(sa.select(table.c.number).where(table.c.session_id == session_id).order_by(table.c.number))
+    found: dict[int, str] = {}
+    for number in list(numbers.scalars()):
+        try:
+            _load(db, session_id, number)
+        except CheckpointCorrupt as error:
+            found[number] = error.message
+    return found
+
+
 def _verifies(db: Connection, session_id: str, number: int) -> bool:
     try:
         _load(db, session_id, number)
@@ -164,7 +175,7 @@ def _load(db: Connection, session_id: str, number: int) -> tuple[SessionState, d
     state = snapshot.load(payload, row["state_version"]) if payload else _from_whole(db, session_id, row)
     if state.session_id != session_id or state.seq != row["seq"]:
         raise CheckpointCorrupt("it belongs to another session or place in the journal")
-    if row["seq"] and row["journal_hash"] != _journal_hash(db, session_id, row["seq"]):
+    if row["seq"] and row["journal_hash"] != hash_at(db, session_id, row["seq"]):
         raise CheckpointCorrupt("the journal at its place is another one")
     return state, row
 
@@ -180,11 +191,6 @@ def _from_whole(db: Connection, session_id: str, row: dict[str, Any]) -> Session
         apply(state, fact)
         state.seq += 1
     return state
-
-
-def _journal_hash(db: Connection, session_id: str, seq: int) -> str | None:
-    where = (journal.c.session_id == session_id, journal.c.seq == seq)
-    return db.execute(sa.select(journal.c.hash).where(*where)).scalar()
 
 
 def _info(row: dict[str, Any]) -> CheckpointInfo:

@@ -105,6 +105,15 @@ def file_of(url: str) -> Path | None:
     return sqlite_path(parsed(url))
 
 
+def name_of(url: str) -> str:
+    """What a server calls the database.
+
+    Raises:
+        ConfigError: it has no database's URL.
+    """
+    return parsed(url).database or ""
+
+
 def server(database: Database) -> Server:
     """The database's own word on what it is."""
     with database.read() as db:

@@ -84,6 +84,12 @@ def read(
         yield _fact(row.payload, expected), head
 
 
+def hash_at(db: Connection, session_id: str, seq: int) -> str | None:
+    """The hash of a row, None if there is none."""
+    where = (t.journal.c.session_id == session_id, t.journal.c.seq == seq)
+    return db.execute(sa.select(t.journal.c.hash).where(*where)).scalar()
+
+
 def _rows_after(db: Connection, session_id: str, after_seq: int, last_seq: int | None) -> Iterator[Any]:
     query = (
         sa.select(t.journal.c.seq, t.journal.c.payload, t.journal.c.hash)

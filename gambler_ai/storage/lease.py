@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -214,6 +214,39 @@ def running(database: Database, session_ids: Collection[str], clock: Clock = _MA
         where = (table.c.session_id.in_(session_ids), table.c.released.is_(False))
         rows = db.execute(sa.select(table.c.account_id, table.c.session_id).where(*where)).all()
     return [row.session_id for row in rows if is_held(database, row.account_id, clock)]
+
+
+def runners(database: Database, session_ids: Collection[str]) -> dict[str, str]:
+    """Which of these sessions a process has, be it silent -> that process."""
+    with database.read() as db:
+        where = (table.c.session_id.in_(session_ids), table.c.released.is_(False))
+        rows = db.execute(sa.select(table.c.account_id, table.c.session_id, table.c.owner).where(*where)).all()
+    return {row.session_id: row.owner for row in rows if is_locked(database, row.account_id)}
+
+
+@contextmanager
+def kept_from_trading(
+    database: Database, account_ids: Collection[str], owner: str, clock: Clock
+) -> Iterator[Callable[[], None]]:
+    """Nobody trades these accounts meanwhile; their rows are left as they are.
+
+    Yields what raises, inside a transaction, if somebody who took us for a silent owner was quicker.
+
+    Raises:
+        SessionLeased: somebody has one of them.
+    """
+
+    def check() -> None:
+        for account_id, lock in zip(sorted(account_ids), locks, strict=True):
+            if not lock.is_ours():
+                raise _taken(account_id, lock.owner())
+
+    with ExitStack() as stack:
+        locks = [stack.enter_context(closing(lock_of(database, account_id))) for account_id in sorted(account_ids)]
+        for account_id, lock in zip(sorted(account_ids), locks, strict=True):
+            if not lock.take(owner, clock):
+                raise _taken(account_id, lock.owner())
+        yield check
 
 
 def _row_of(db: Connection, account_id: str, *, lock: bool = False) -> Any:

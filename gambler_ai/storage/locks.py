@@ -10,7 +10,8 @@ import fcntl
 import glob
 import hashlib
 import os
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,7 +20,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from gambler_ai.clock import Clock
-from gambler_ai.errors import StorageError
+from gambler_ai.errors import SessionLeased, StorageError
 from gambler_ai.storage.explain import explained
 from gambler_ai.storage.postgres import has_word
 
@@ -185,6 +186,25 @@ def owners_beside(database: Path) -> list[str]:
     found = [path for path in database.parent.glob(f"{glob.escape(database.name)}.*.lock") if _is_locked(path)]
     ourselves = f"pid {os.getpid()} "
     return sorted(owner for owner in map(_owner_in, found) if owner and ourselves not in owner)
+
+
+@contextmanager
+def locked_file(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock that whoever serves a file of ours has on ``path``.
+
+    Raises:
+        SessionLeased: somebody has it.
+    """
+    descriptor = _opened(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise SessionLeased(f"{what} is in use by another process", hint="stop that one first") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_named(descriptor: int, path: Path) -> bool:

@@ -18,7 +18,9 @@ from gambler_ai.storage.sessions import CLOSED, SessionInfo
 
 #: An intent of these never became an order.
 _NO_ORDER = (Status.REJECTED.value, Status.DENIED.value)
-_MOVED = (t.journal, t.archive, t.checkpoints, t.positions, t.closed_trades, t.discrepancies, t.requests)
+_MOVED = (
+    t.journal, t.archive, t.checkpoints, t.positions, t.closed_trades, t.discrepancies, t.requests, t.components,
+)  # fmt: skip
 
 
 def intents_of(db: Connection, session_id: str) -> list[OrderIntent]:

@@ -95,13 +95,18 @@ def _moving(state: SessionState, head: str, wall: datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def is_id(text: str) -> bool:
+    """Whether it can be a session's id, or the beginning of one."""
+    return _ID.fullmatch(text) is not None
+
+
 def check_id(text: str) -> None:
     """Refuse what cannot be a session's id, or the beginning of one: it becomes part of a path.
 
     Raises:
         ConfigError.
     """
-    if not _ID.fullmatch(text):
+    if not is_id(text):
         raise ConfigError(
             f"{text[:80]!r} is not a session id",
             hint="letters, digits, - and _; see: gambler-ai sessions list",

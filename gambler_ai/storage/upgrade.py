@@ -112,7 +112,7 @@ def _copy_file(path: Path, revision: str, rows: dict[str, int]) -> Path:
             source.execute("VACUUM INTO ?", (str(half),))
         crashpoints.hit("copy.inside")
         check_copy(half, rows)
-        _sync(half)
+        sync(half)
     except (sqlite3.Error, OSError) as error:
         raise StorageError(
             f"no copy of {path} could be made, and nothing was changed: {error}", hint="see that there is room for one"
@@ -121,7 +121,7 @@ def _copy_file(path: Path, revision: str, rows: dict[str, int]) -> Path:
     crashpoints.hit("copy.before_rename")
     half.rename(whole)
     crashpoints.hit("copy.after_rename")
-    _sync(path.parent)
+    sync(path.parent)
     return whole
 
 
@@ -144,7 +144,8 @@ def _free_name(path: Path, revision: str, wall: datetime) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     with suppress(OSError):  # not every file system lets a folder be synced
         os.fsync(descriptor)

@@ -7,13 +7,15 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
+from gambler_ai.core.components import Component
 from gambler_ai.core.model import MarketView, MoveStop, Proposal
 
 
 class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A strategy is its parameters (typed fields with defaults) and what it makes of a view of the market.
 
-    It remembers nothing else, so that a session can be rebuilt from what is stored. This one proposes nothing.
+    It remembers nothing else but what its `components` do, so that a session can be rebuilt from what is stored. This
+    one proposes nothing.
     """
 
     #: What its orders and positions are filed under; the class's name in lower case unless a class says otherwise.
@@ -28,6 +30,11 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def history(self) -> int:
         """Closed bars it wants to see of each symbol; a property or a field."""
         return 1
+
+    def components(self) -> Sequence[Component]:
+        """What it remembers, made anew; a view has them by name. A name is the strategy's own, or begins with it and
+        a dot."""
+        return ()
 
     def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop]:
         """What it would do now. Pure: the same view gives the same proposals."""

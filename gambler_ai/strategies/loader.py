@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from gambler_ai.core.components import checked_name
 from gambler_ai.core.proposals import failure
 from gambler_ai.errors import ConfigError
 from gambler_ai.strategies.base import Strategy
@@ -82,6 +83,7 @@ def prepare(found: Found, values: Mapping[str, Any]) -> Loaded:
         strategy = make(found.cls, values)
         stored = plain(strategy)
         history: Any = strategy.history  # an annotation is a promise of somebody else's code
+        _check_names(strategy, [component.name for component in strategy.components()])
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
@@ -89,6 +91,18 @@ def prepare(found: Found, values: Mapping[str, Any]) -> Loaded:
     if not isinstance(history, int) or isinstance(history, bool) or not 1 <= history <= HISTORY_MAX:
         raise ConfigError(f"strategy {found.spec}: history must be 1 to {HISTORY_MAX:,} bars (got {history!r:.40})")
     return Loaded(found.spec, strategy, stored, found.sha256)
+
+
+def _check_names(strategy: Strategy, names: list[str]) -> None:
+    """A memory belongs to one strategy of an account, whichever sessions trade it."""
+    for name in names:
+        if checked_name(name) != strategy.name and not name.startswith(f"{strategy.name}."):
+            raise ConfigError(
+                f"strategy {strategy.name}: a component of it is called {name}",
+                hint=f"call it {strategy.name}, or {strategy.name}.SOMETHING",
+            )
+        if names.count(name) > 1:
+            raise ConfigError(f"strategy {strategy.name}: two of its components are called {name}")
 
 
 def find(spec: str) -> Found:

@@ -9,6 +9,7 @@ from decimal import Decimal
 import numpy as np
 
 from gambler_ai.core import bars
+from gambler_ai.core.components import Component
 from gambler_ai.core.model import MarketView, MoveStop, Proposal, Trade
 from gambler_ai.core.proposals import checked
 from gambler_ai.strategies.base import Strategy
@@ -25,6 +26,7 @@ def view_of(
     entered: Mapping[str, datetime] | None = None,
     interval: timedelta = timedelta(minutes=5),
     at: datetime = AT,
+    memory: Sequence[Component] = (),
 ) -> MarketView:
     """What a strategy sees of these closes, oldest first; open, high and low are the close.
 
@@ -35,6 +37,7 @@ def view_of(
         entered: when a position began, by symbol; those that are held and not here began as the newest bar closed.
         interval: length of a bar.
         at: when the newest bar closes.
+        memory: what the strategy's components hold; `Component.apply` brings them where a test wants them.
     """
     columns = {}
     for symbol, prices in closes.items():
@@ -49,7 +52,8 @@ def view_of(
     frame = bars.from_columns(tuple(closes), interval, columns, max(longest, 1))
     trades = {s: Trade(s, Decimal(str(prices[-1])), at) for s, prices in closes.items() if len(prices)}
     quantities = {symbol: Decimal(qty) for symbol, qty in (held or {}).items()}
-    return MarketView(at, frame, trades, quantities, dict.fromkeys(quantities, at) | dict(entered or {}))
+    since = dict.fromkeys(quantities, at) | dict(entered or {})
+    return MarketView(at, frame, trades, quantities, since, {component.name: component for component in memory})
 
 
 def proposals_of(strategy: Strategy, view: MarketView) -> list[Proposal]:

@@ -33,8 +33,10 @@ class Feed(Protocol):
         """Session seconds a wall second, 0 for as many as it takes."""
         ...
 
-    def skip_to(self, instant: datetime) -> None:
-        """Move a market that is ours to move; one that moves by itself is waited for."""
+    def skip_to(self, instant: datetime) -> Input | None:
+        """Move a market that is ours to move; one that moves by itself is waited for. None once that is done; else the
+        exchange does not answer yet, and this came in meanwhile.
+        """
         ...
 
     def put(self, item: Input | BaseException) -> None:
@@ -104,8 +106,9 @@ class WallFeed(_Queue):
         self.clock = clock
         self.rate = rate
 
-    def skip_to(self, instant: datetime) -> None:
+    def skip_to(self, instant: datetime) -> Input | None:
         """Nothing to do: this market comes there by itself."""
+        return None
 
     def follow(self, instant: datetime) -> None:
         """The broker said it is ``instant``: after a sleeping laptop, ours lags behind."""
@@ -144,13 +147,26 @@ class PacedFeed(_Queue):
     def follow(self, instant: datetime) -> None:
         """Nothing to do: this market is where we moved it."""
 
-    def skip_to(self, instant: datetime) -> None:
-        """Move market and clock to ``instant`` without a pause: the night, or what we slept through.
+    def move_to(self, instant: datetime) -> None:
+        """Move market and clock to ``instant`` without a pause: what we slept through.
 
         Raises:
             BrokerError: the exchange did not move.
         """
         self.clock.move_to(self._advance(instant))
+        self._down_since_s = None
+
+    def skip_to(self, instant: datetime) -> Input | None:
+        """The same for the night of a session that runs: an exchange that is away is waited for.
+
+        Raises:
+            TryAgainLater: for too long.
+        """
+        try:
+            self.move_to(instant)
+        except BrokerError as error:
+            return self._down(error)
+        return None
 
     def _pace(self, until: datetime) -> Input | None:
         """Sleep what ``speed`` leaves over; whatever comes in meanwhile goes first."""
@@ -165,13 +181,7 @@ class PacedFeed(_Queue):
         return item
 
     def _step(self, until: datetime) -> Input:
-        try:
-            reached = self._advance(until)
-        except BrokerError as error:
-            return self._down(error)
-        self._down_since_s = None
-        self.clock.move_to(reached)
-        return TimerElapsed(self.clock.now())
+        return self.skip_to(until) or TimerElapsed(self.clock.now())
 
     def _down(self, error: BrokerError) -> Input:
         now_s = self.clock.monotonic()

@@ -15,10 +15,11 @@ from gambler_ai.core.events import Fact, IntentPlanned, Request, ResendPlanned
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import DatabaseOutage, StorageError
-from gambler_ai.storage import archive, checkpoints, journal, limits, requests, sessions
+from gambler_ai.storage import archive, checkpoints, components, journal, limits, requests, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import RENEW_EVERY_S, Lease
+from gambler_ai.trading.memory import Due, Memory
 from gambler_ai.trading.outage import Outage
 
 T = TypeVar("T")
@@ -29,11 +30,11 @@ class Ledger:
 
     def __init__(
         self, database: Database, lease: Lease, state: SessionState, *, head: str, created: int, wall: Clock,
-        outage: Outage | None = None,
+        outage: Outage | None = None, memory: Memory | None = None,
     ) -> None:  # fmt: skip
         """``head`` is the journal's last hash, ``created`` how many checkpoints the session ever had.
 
-        Without ``outage`` a database that is away ends whatever is under way.
+        Without ``outage`` a database that is away ends whatever is under way. ``memory`` is as of the state.
         """
         self._database = database
         self._lease = lease
@@ -41,6 +42,7 @@ class Ledger:
         self._place = Place(state.seq, head, created)
         self._wall = wall
         self._outage = outage
+        self.memory = memory if memory is not None else Memory()
         self._whole: CheckpointInfo | None = None  # the newest whole checkpoint that we have written ourselves
         self.pruned = 0
 
@@ -54,10 +56,13 @@ class Ledger:
         """How many checkpoints the session ever had."""
         return self._place.checkpoints
 
-    def commit(self, decisions: Decisions, *, checkpoint: bool = False) -> CheckpointInfo | None:
+    def commit(
+        self, decisions: Decisions, *, checkpoint: bool = False, remember: bool = False
+    ) -> CheckpointInfo | None:  # fmt: skip
         """Store facts and the rows they touched, durably. What they allow may be done afterwards.
 
-        With ``checkpoint`` one of the state as it is after them goes into the same transaction, and is returned.
+        With ``checkpoint`` one of the state as it is after them goes into the same transaction, and is returned. So
+        does what components remember: with a checkpoint, with a trade that was closed, and with ``remember``.
 
         Raises:
             SessionLeased: another runner has taken over; nothing was written.
@@ -66,15 +71,20 @@ class Ledger:
                 crash and resume.
             LimitBreached: an entry goes beyond the plan's limits; nothing was written.
         """
-        if not decisions.facts and not checkpoint:
+        self.memory.take(decisions.facts)
+        due: list[Due] = []
+        if checkpoint or remember or decisions.changes.closed:
+            due = self.memory.due(self._place.seq + len(decisions.facts), self._state.last_at)
+        if not decisions.facts and not checkpoint and not due:
             return None
         kinds = crash_kinds(decisions.facts)
         crashpoints.commit("before", kinds)
         if checkpoint:
             crashpoints.hit("checkpoint.before")
         write = _Write(self._database, self._lease, self._state, decisions, self._place, self._wall.now())
-        info = self._ride(lambda: write.store(kinds, checkpoint=checkpoint, whole=self._whole))
+        info = self._ride(lambda: write.store(kinds, self.memory, due, checkpoint=checkpoint, whole=self._whole))
         self._place = write.after
+        self.memory.written(due)
         if info is not None and info.is_whole:
             self._whole = info
         crashpoints.commit("after", kinds)
@@ -96,6 +106,7 @@ class Ledger:
         def delete() -> int:
             with self._lease.writing(self._database) as db:
                 count = checkpoints.prune(db, self._state.session_id, keep, before, self._whole)
+                components.prune(db, self._state.session_id)
                 crashpoints.hit("prune.inside")
             return count
 
@@ -204,8 +215,12 @@ class _Write:
         self._info: CheckpointInfo | None = None
         self.after = before
 
-    def store(self, kinds: list[str], *, checkpoint: bool, whole: CheckpointInfo | None) -> CheckpointInfo | None:
-        """Write it, unless it is there. Returns the checkpoint that is in it. ``kinds`` are its crash points.
+    def store(
+        self, kinds: list[str], memory: Memory, due: list[Due], *, checkpoint: bool, whole: CheckpointInfo | None
+    ) -> CheckpointInfo | None:  # fmt: skip
+        """Write it, unless it is there. Returns the checkpoint that is in it.
+
+        ``kinds`` are its crash points, ``due`` is what of ``memory`` goes into it.
 
         Raises:
             StorageError: the session is neither where it was nor where an earlier try would have brought it.
@@ -222,6 +237,9 @@ class _Write:
             limits.check(db, state, entries_of(decisions.facts))
             for request_id, answer in decisions.changes.answers.items():
                 requests.answer(db, request_id, answer, self._wall)
+            memory.write(db, due, state, self._wall, token)
+            for aside in (fact for fact in decisions.facts if isinstance(fact, ev.ComponentSetAside) and fact.number):
+                components.set_aside(db, aside.session_id, aside.name, aside.number, aside.reason)
             created = self._before.checkpoints + checkpoint
             if checkpoint:
                 self._info = checkpoints.create(db, state, created, head, self._wall, whole, token=token)

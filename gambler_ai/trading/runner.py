@@ -25,6 +25,8 @@ from gambler_ai.trading.reporter import Reporter
 from gambler_ai.trading.requesting import reading, sending
 from gambler_ai.trading.wakeups import UNHEARD, Wakeups
 
+#: Session time after which what components remember is stored, if no checkpoint or closed trade has done so.
+REMEMBER = timedelta(minutes=5)
 #: How far back the first reading of a run goes: as long as an order can rest (BEHAVIOUR 3, gtc), so that
 #: one that another database left is seen.
 ORDERS_LIVE = timedelta(days=90)
@@ -72,6 +74,7 @@ class Runner:
         self._asked: set[type] = set()
         self._again: set[type] = set()  # readings wanted while one was in flight
         self._checkpoint_due = False
+        self._memory_due = True  # so that what a first run begins with is stored as well
         self._failure: ev.BrokerFailed | None = None
         self._brought: list[Decisions] = []  # what this run has come to so far, until it is told
 
@@ -116,6 +119,8 @@ class Runner:
         self._settle()
         if self._answer_the_door():
             self._settle()
+        if Condition.BOOKS in self.state.degraded:  # compared: from here on an order that nobody knows is a stranger's
+            self._finish(self._engine.record(ev.Restored(self._feed.clock.now(), Condition.BOOKS)))
         crashpoints.hit("recovery.settled")
         if any(isinstance(fact, ev.RunStarted) and fact.resumed for fact in facts):
             self._tell_what_happened(since, decided)
@@ -147,7 +152,8 @@ class Runner:
         now = self._feed.clock.now()
         every = {
             "poll": POLL, "reconcile": RECONCILE, "look": self._look_every,
-            "checkpoint": timedelta(seconds=self.plan.checkpoint_interval_s), "roll up": ROLL_UP,
+            "checkpoint": timedelta(seconds=self.plan.checkpoint_interval_s), "memory": REMEMBER,
+            "roll up": ROLL_UP,
         }  # fmt: skip
         self._agenda = Agenda(self.state.started_at, every, now)
         self._scans = Agenda(self.state.started_at, {"scan": timedelta(seconds=self.plan.interval_s)}, now - _MOMENT)
@@ -164,7 +170,8 @@ class Runner:
         assert market is not None
         self._scans = None
         self._reporter.waiting(market, self.state)
-        self._feed.skip_to(market.next_open)
+        while not self.state.stopping and (event := self._feed.skip_to(market.next_open)) is not None:
+            self._take(event)
         now = self._feed.clock.now()
         self._agenda = Agenda(self.state.started_at, {"reconcile": IDLE_POLL, "look": self._look_every}, now)
         self._agenda.by("reconcile", now)
@@ -295,8 +302,8 @@ class Runner:
 
     def _finish(self, decisions: Decisions) -> None:
         """Commit, with the checkpoint that is due; act, tell: in that order and no other."""
-        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)
-        self._checkpoint_due = False
+        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due, remember=self._memory_due)
+        self._checkpoint_due = self._memory_due = False
         passed = self._ledger.take_passed_outage()
         for fact in decisions.facts:
             request = self._request(fact)
@@ -320,6 +327,8 @@ class Runner:
             self._finish(
                 self._engine.record(ev.Degraded(now, Condition.DATABASE, passed), ev.Restored(now, Condition.DATABASE))
             )
+        if aside := self._ledger.memory.take_told():
+            self._finish(self._engine.record(*aside))
         if decisions.look_again and self._agenda is not None:
             self._agenda.sooner("reconcile", self._feed.clock.now() + timedelta(seconds=1))
 
@@ -351,12 +360,13 @@ class Runner:
             self._ask_read(reconcile)
         if self._scans is not None and self._scans.take("scan", now):
             self._ask_scan()
+        self._memory_due |= self._agenda.take("memory", now)
         if self._agenda.take("roll up", now) and self._ledger.roll_up(self.plan.history_limit):
             self._agenda.by("roll up", now + NEXT_PIECE)
         if self._agenda.take("checkpoint", now):
             self._checkpoint_due = True  # the commit of the next answer takes it along
-            if not self._executor.busy:
-                self._finish(Decisions())
+        if (self._checkpoint_due or self._memory_due) and not self._executor.busy:
+            self._finish(Decisions())
 
     def _answer_the_door(self, kinds: Collection[str] = ()) -> bool:
         """Take what people ask, of these ``kinds`` if any are named; True when somebody asked for something."""
@@ -470,7 +480,7 @@ class Runner:
 
 
 #: What is taken before the broker was read; the rest needs to know what it holds.
-_BEFORE_READING = frozenset({ev.HALT, ev.RESUME_TRADING})
+_BEFORE_READING = frozenset({ev.HALT, ev.RESUME_TRADING, ev.RECALL})
 #: Why a run ends.
 DURATION, SIGNAL, MARKET_CLOSED = "duration", "signal", "market closed"
 #: So that a scan is due at once when a run begins on the grid.

@@ -23,17 +23,20 @@ from typing import Any, Self
 import msgspec
 
 from gambler_ai.clock import Clock, SystemClock
+from gambler_ai.core.components import Plain
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.events import AccountReported, Fact, ParametersSet, RunEnded, RunStarted
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import ZERO, Account
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError, NoActiveSession, SessionNotFound
-from gambler_ai.storage import checkpoints, journal, lease, sessions
+from gambler_ai.storage import checkpoints, components, journal, lease, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SCRIPT, SessionInfo
 from gambler_ai.trading.ledger import Ledger
+from gambler_ai.trading.memory import Stored
+from gambler_ai.trading.recall import refuse_other_format, stored_of, taken
 from gambler_ai.trading.recovery import Restored, restore
 
 
@@ -222,6 +225,51 @@ class StateManager:
         older = timedelta(hours=older_than_hours) if older_than_hours is not None else None
         return ledger.prune(keep_count, older)
 
+    # -- what components remember -----------------------------------------------------------------
+
+    def save_component(self, name: str, value: Any) -> int:
+        """Store a value of your own under ``name`` with the active session. Returns the number of its row.
+
+        ``value``: None, bools, texts, finite numbers, Decimals, lists, and dicts whose keys are texts. One that is
+        stored already is not written again.
+
+        Raises:
+            NoActiveSession.
+            ConfigError: the name is no word of at most 32 letters, or the value is not plain (it says where),
+                or what is stored under that name is none.
+        """
+        _state, ledger = self._active()
+        Plain(name, value).dump()  # refused before anything is touched
+        plain, stored = self._taken(name, None)
+        plain.set(value)
+        ledger.memory.put(plain, stored)
+        self._record(*ledger.memory.take_told(), remember=True)
+        return ledger.memory.number(name)
+
+    def load_component(self, name: str, default: Any = None) -> Any:
+        """What is stored under ``name``: by the active session, else by an earlier one of its account.
+
+        ``default`` if there is nothing. What does not verify is set aside, and the one before it taken. Of a
+        strategy's component it is the plain values: `list_components` tells their schema.
+
+        Raises:
+            NoActiveSession, ConfigError.
+        """
+        _state, ledger = self._active()
+        plain, _stored = self._taken(name, default)
+        self._record(*ledger.memory.take_told())
+        return plain.value
+
+    def list_components(self) -> list[dict[str, Any]]:
+        """Each stored row of what the active session remembers: by name, newest first; ``set_aside`` says why.
+
+        Raises:
+            NoActiveSession.
+        """
+        state, _ledger = self._active()
+        with self._database.read() as db:
+            return [msgspec.structs.asdict(info) for info in components.listed(db, state.session_id)]
+
     # -- within -----------------------------------------------------------------------------------
 
     def _active(self) -> tuple[SessionState, Ledger]:
@@ -229,14 +277,25 @@ class StateManager:
             raise NoActiveSession("no session is active", hint="call create_session() or resume_session() first")
         return self._state, self._ledger
 
-    def _record(self, *facts: Fact) -> None:
+    def _record(self, *facts: Fact, remember: bool = False) -> None:
         state, ledger = self._active()
         try:
-            ledger.commit(Decisions(facts=list(facts), changes=evolve(state, facts)))
+            ledger.commit(Decisions(facts=list(facts), changes=evolve(state, facts)), remember=remember)
         except BaseException:  # what is in memory is not what is stored: only a resume can tell
             self._state = self._ledger = None
             ledger.drop()
             raise
+
+    def _taken(self, name: str, default: Any) -> tuple[Plain, Stored]:
+        """The newest good value of a name, and how far it is stored; what is bad is told with the next record."""
+        state, ledger = self._active()
+        plain = Plain(name, default)
+        with self._database.read() as db:
+            refuse_other_format(db, plain, state)
+            found = taken(db, plain, state)
+        for aside in found.aside:
+            ledger.memory.tell(aside)
+        return plain, stored_of(plain, found, state.session_id)
 
     def _end(self, status: str, reason: str) -> None:
         _state, ledger = self._active()

@@ -81,6 +81,24 @@ def test_another_exchanges_token_is_refused(served: World):
     assert ended.err.splitlines()[0] == "error: the token is not this exchange's"
 
 
+@pytest.mark.parametrize(("args", "status"), [(("--pdt",), 403), ((), 200)])
+def test_the_day_trading_rule_holds_where_it_is_asked_for(world: World, args: tuple[str, ...], status: int):
+    there = Exchange(world.base_env, world.folder, "--cash", "20000", *args)
+    try:
+        names = there.names
+        keys = {"APCA-API-KEY-ID": names["ALPACA_API_KEY"], "APCA-API-SECRET-KEY": names["ALPACA_API_SECRET"]}
+        order = {"symbol": "AAPL", "qty": "1", "type": "market", "time_in_force": "day"}
+        sides = ("buy", "sell") * 3 + ("buy",)
+        replies = [
+            requests.post(there.url + "/v2/orders", json=order | {"side": side}, headers=keys, timeout=PATIENCE_S)
+            for side in sides
+        ]
+        assert [reply.status_code for reply in replies] == [*[200] * 6, status]
+        assert status == 200 or replies[-1].json()["code"] == 40310100
+    finally:
+        there.stop()
+
+
 def test_what_it_prints_can_be_pasted(world: World):
     """The lines for Python run as they stand, and the file for a shell names the whole addresses."""
     env_file = world.folder / "keys.env"

@@ -45,7 +45,8 @@ HOMES = {
     },
     "limit": commits("resend", "unknown", "missed") | {"read.lookup", "recovery.replayed", "recovery.settled"},
     "bracket": commits("protect", "reply", "fill") | {
-        "checkpoint.before", "checkpoint.inside", "checkpoint.brief", "checkpoint.after",
+        "checkpoint.before", "checkpoint.inside", "checkpoint.brief", "checkpoint.after", "component.blob",
+        "component.inside",
     },
     "partial": commits("cancel") | {"cancel.before", "cancel.after"},
     "exit": commits("adopt", "request", "foreign"),
@@ -54,7 +55,8 @@ HOMES = {
         "replace.sent_before", "replace.sent_after", "read.by_id", "read.actions",
     },
     "import": {
-        "recovery.leased", "recovery.fallback", "recovery.checkpoint", "recovery.replaying", "migration.before",
+        "recovery.leased", "recovery.fallback", "recovery.checkpoint", "recovery.replaying", "recovery.remembering",
+        "migration.before",
         "migration.copied", "migration.inside", "migration.after", "copy.inside", "copy.before_rename",
         "copy.after_rename",
     },

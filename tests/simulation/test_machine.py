@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,6 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from gambler_ai.clock import SystemClock
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions, Engine
 from gambler_ai.core.evolution import apply
@@ -22,6 +20,7 @@ from gambler_ai.core.orders import IN_FLIGHT, Status
 from gambler_ai.core.protection import Protection, protections
 from gambler_ai.core.state import SessionState
 from gambler_ai.trading.requesting import expected
+from tests.allowance import Allowance
 from tests.simulation.model_broker import DONE, ModelBroker, market_at
 from tests.unit.fakes import AT, FIVE, LIMITS, Told, bars_closed, make_plan, make_state, wish
 
@@ -228,17 +227,13 @@ def test_our_books_become_the_brokers_after_whatever_happened() -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(0)
 def test_our_books_become_the_brokers_after_twenty_thousand_stories(
-    request: pytest.FixtureRequest, count: Callable[..., None]
+    allowance: Allowance, count: Callable[..., None]
 ) -> None:
     """A batch at a time, each of another seed, for as long as there is."""
-    minutes = float(request.config.getoption("minutes", default="0") or 0)
-    first = int(request.config.getoption("seed", default=0) or 0) * BATCHES
-    clock = SystemClock()
-    end_s = clock.monotonic() + minutes * 48 if minutes else math.inf
+    first = allowance.seed * BATCHES
     count("stories of the state machine, in all", EXAMPLES)
-    for number in range(first, first + BATCHES):
-        if clock.monotonic() < end_s or number == first:
-            machine = seeded(number)
-            run(EXAMPLES // BATCHES, 50, machine, database=None)
-            count("stories of the state machine", EXAMPLES // BATCHES)
-            count("steps of the state machine", machine.steps)
+    for number in allowance.share(range(first, first + BATCHES)):
+        machine = seeded(number)
+        run(EXAMPLES // BATCHES, 50, machine, database=None)
+        count("stories of the state machine", EXAMPLES // BATCHES)
+        count("steps of the state machine", machine.steps)

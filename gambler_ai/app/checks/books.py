@@ -12,7 +12,7 @@ from gambler_ai.config import Settings
 from gambler_ai.core import degraded
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import GamblerError, SchemaMismatch, StorageError
-from gambler_ai.storage import inspect, lease, sessions
+from gambler_ai.storage import components, inspect, lease, sessions
 from gambler_ai.storage.inspect import ReadOnly
 from gambler_ai.storage.migrate import revisions
 from gambler_ai.storage.sessions import SessionInfo
@@ -20,7 +20,7 @@ from gambler_ai.storage.tables import SCHEMA_HEAD
 from gambler_ai.trading.recovery import restore
 
 #: Rows that need a database with our schema.
-ROWS = ("binding", "sessions", "exchange files", "checkpoint", "journal", "halts", "degraded", "lease")
+ROWS = ("binding", "sessions", "exchange files", "checkpoint", "journal", "halts", "degraded", "components", "lease")
 #: Those that need a session that can be restored.
 _OF_STATE = ("journal", "halts", "degraded")
 #: A session that ended before its time; one that ran out holding positions is "finished".
@@ -127,8 +127,23 @@ def _sessions(database: ReadOnly, settings: Settings, account_id: str | None) ->
     yield _unfinished(found, held)
     yield _exchange_files(found, settings)
     yield from _newest(database, found)
+    yield _components(database)
     names = [f"{h.owner}, session {h.session_id}" for h in holders if h.account_id in held]
     yield ok("lease", "; ".join(names) or "nobody holds an account")
+
+
+def _components(database: ReadOnly) -> Row:
+    """Do the blobs verify that components would be brought up from?"""
+    try:
+        with database.read() as db:
+            count, wrong = components.damaged(db)
+    except GamblerError as error:
+        return failed("components", error)
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        fix = "nothing: a start sets it aside, names it and takes the one before; look at the disk"
+        return warn("components", f"{wrong[0]}{more}", fix)
+    return ok("components", f"{count} blobs verify" if count else "none")
 
 
 def _binding(found: list[SessionInfo], settings: Settings, account_id: str | None) -> Row:

@@ -19,8 +19,10 @@ from gambler_ai.exchange.desk.checks import (
     check_wash,
     entry_price,
     insufficient_qty,
+    intent,
     opens,
 )
+from gambler_ai.exchange.desk.day_trades import DayTrades
 from gambler_ai.exchange.desk.fates import Fate
 from gambler_ai.exchange.desk.hours import Hours
 from gambler_ai.exchange.desk.making import Terms, add_order, make_order
@@ -28,12 +30,14 @@ from gambler_ai.exchange.desk.option_desk import OptionDesk, is_option_order
 from gambler_ai.exchange.desk.option_tickets import is_option_request
 from gambler_ai.exchange.desk.orders import (
     ACCEPTED,
+    BRACKET,
     BUY,
     CANCELED,
     ENTRY,
     FILLED,
     HELD,
     NEW,
+    OTO,
     PENDING_CANCEL,
     PENDING_NEW,
     PENDING_REPLACE,
@@ -63,10 +67,12 @@ _NONE = Fate()
 class Desk:
     """Commands on the book. ``now_us`` is always the instant up to which the market has been processed."""
 
-    def __init__(self, book: Book, market: Market, options: OptionMarket) -> None:
+    def __init__(self, book: Book, market: Market, options: OptionMarket, *, pdt: bool = False) -> None:
+        """``pdt``: the pattern-day-trader rule holds."""
         self._book = book
         self._market = market
-        self.options = OptionDesk(book, options)
+        self.day_trades = DayTrades(book, market.sessions, enforced=pdt)
+        self.options = OptionDesk(book, options, self.day_trades)
         self._hours = Hours(market.sessions)
 
     def find(self, order_id: str) -> Order:
@@ -145,7 +151,7 @@ class Desk:
     def _check_account(
         self, ticket: Ticket, asset: Asset, tick: Tick, now_us: int, figures: Callable[[], Margins]
     ) -> Terms:
-        """Wash trades, then quantity or buying power."""
+        """Wash trades, then quantity or buying power, then day trades."""
         book, position = self._book, self._book.position_qty(ticket.symbol)
         if book.account.settings.suspend_trade:
             raise forbidden("new orders are rejected by user request")
@@ -162,6 +168,8 @@ class Desk:
             check_exit(book, ticket, hold)
         else:
             check_exit(book, ticket, ticket.qty or ZERO)
+        move = ticket.symbol, intent(ticket.side, position)
+        self.day_trades.check([move], now_us, brings_exits=ticket.order_class in (BRACKET, OTO))
         extended = ticket.extended_hours
         status = PENDING_NEW if self._hours.trades(now_us, extended=extended) else ACCEPTED
         if ticket.type == TRAILING_STOP:

@@ -12,6 +12,7 @@ from gambler_ai.exchange.desk import matching, multileg
 from gambler_ai.exchange.desk.accounts import Margins
 from gambler_ai.exchange.desk.book import Book
 from gambler_ai.exchange.desk.checks import check_wash
+from gambler_ai.exchange.desk.day_trades import DayTrades
 from gambler_ai.exchange.desk.fates import Fate
 from gambler_ai.exchange.desk.option_checks import (
     COVERED,
@@ -60,8 +61,9 @@ def is_option_order(order: Order) -> bool:
 class OptionDesk:
     """Commands on the book that are about contracts. ``now_us`` as in `desk.Desk`."""
 
-    def __init__(self, book: Book, options: OptionMarket) -> None:
+    def __init__(self, book: Book, options: OptionMarket, day_trades: DayTrades) -> None:
         self._book = book
+        self._day_trades = day_trades
         self._options = options
 
     def submit(
@@ -121,6 +123,7 @@ class OptionDesk:
         self._check_client_id(ticket.client_order_id)
         contract = self._contract(ticket.symbol, now_us, 'asset "{}" not found')
         intent, reserve = self._check_single(ticket, contract, now_us, figures)
+        self._day_trades.check([(ticket.symbol, intent)], now_us)
         order = self._made(ticket, intent, now_us, reserve)
         self._book.add(order)
         return order
@@ -197,6 +200,7 @@ class OptionDesk:
         net = self._net_of(ticket, now_us)
         cost = net * ticket.qty * MULTIPLIER
         blocked = check_cover(book, moves_of(moves.items()), cost, power=figures().options_power)
+        self._day_trades.check([(leg.symbol, leg.intent) for leg in ticket.legs], now_us)
         parent = copy_of(
             self._blank(ticket.client_order_id, now_us), type=ticket.type, order_class=MLEG, qty=ticket.qty,
             limit_price=ticket.limit_price, reserve_price=(blocked / ticket.qty).quantize(CENT),

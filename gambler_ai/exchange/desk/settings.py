@@ -16,7 +16,7 @@ _OPTION_LEVELS = range(4)  # 0 none, 1 covered, 2 long, 3 spreads
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The account's configurations, with the values of a new paper account. ``dtbp_check`` and ``pdt_check`` are
-    retired; old clients read and write them.
+    retired; old clients read and write them. What day trades are looked at is ``pdt_check`` (`desk.day_trades`).
     """
 
     fractional_trading: bool = True

@@ -212,7 +212,6 @@ KNOWN: tuple[tuple[tuple[int, str], str, str], ...] = (
 
 #: Why some of them are not said here.
 NOT_SAID = {
-    "trade denied due to pattern day trading protection": "the rule has ended (FINRA, June 2026)",
     'asset "…" is not fractionable': "every asset is",
     'asset "…" cannot be sold short': "every asset can be",
     "subscription does not permit querying recent SIP data": "one feed, of the past",

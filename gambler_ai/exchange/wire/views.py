@@ -18,7 +18,7 @@ from gambler_ai.exchange.wire.entities import asset_class_of, asset_entity, asse
 
 def account_entity(exchange: Exchange) -> dict[str, Any]:
     """The account (BEHAVIOUR 2). The retired day-trading fields are sent as nothing, for old clients that
-    read them.
+    read them, unless the rule holds here.
     """
     found: Margins = exchange.margins()
     account = exchange.book.account
@@ -53,8 +53,8 @@ def account_entity(exchange: Exchange) -> dict[str, Any]:
         "pending_transfer_out": "0",
         "pending_reg_taf_fees": "0",
         "intraday_adjustments": "0",
-        "daytrade_count": 0,
-        "pattern_day_trader": False,
+        "daytrade_count": exchange.desk.day_trades.count(exchange.now_us),
+        "pattern_day_trader": exchange.desk.day_trades.is_pattern,
         "trading_blocked": False,
         "transfers_blocked": False,
         "account_blocked": False,

@@ -35,7 +35,15 @@ def test_of_what_another_program_told_nothing_is_known_but_that_it_denies():
 
 def test_what_concerns_a_symbol_denies_entries_in_that_one():
     all_ = {named(c, "AAPL" if TABLE[c].entries is Entries.SYMBOL else ""): "?" for c in Condition}
-    everywhere = {"broker", "broker reads", "rate limited", "look-ups waiting", "market data", "database"}
+    everywhere = {
+        "broker",
+        "broker reads",
+        "rate limited",
+        "look-ups waiting",
+        "market data",
+        "database",
+        "restored books",
+    }
     assert set(degraded.against(all_, "AAPL")) == everywhere | {"stale prices AAPL", "absurd prices AAPL"}
     assert set(degraded.against(all_, "AAP")) == everywhere
     assert degraded.against({}, "AAPL") == {}

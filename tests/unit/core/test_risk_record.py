@@ -15,6 +15,7 @@ from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.model import Account, ClosedTrade
 from gambler_ai.core.risk_record import RECENT, RiskRecord
 from gambler_ai.core.risk_rules import RiskRules
+from gambler_ai.core.state import SessionState
 from tests.unit.fakes import AT, DAY, D, after, bracket_of, entry, fill_of, make_plan, make_state
 
 RULES = RiskRules()
@@ -46,7 +47,7 @@ def test_the_peak_is_the_highest_that_the_broker_stated_and_drawdown_is_measured
     assert (record.drawdown_pct, record.worst_pct) == (D(2), D(5))
 
 
-def with_position() -> tuple:
+def with_position() -> tuple[SessionState, Decimal]:
     """Ten shares at 100 are held, and the broker has stated 100,000 since."""
     state = make_state()
     parent = bracket_of(entry())
@@ -128,7 +129,12 @@ def test_a_reset_begins_the_peak_anew_and_keeps_the_totals():
     state.risk = after_trades("-1", "-1", rules=RiskRules(max_loss_streak=2), record=state.risk)
     evolve(state, [ev.RiskReset(after(hours=1), "looked")])
     record = state.risk
-    assert (record.peak, record.peak_at, record.drawdown_pct, record.worst_pct) == (D(90_000), after(hours=1), 0, 0)
+    assert (record.peak, record.peak_at, record.drawdown_pct, record.worst_pct) == (
+        D(90_000),
+        after(hours=1),
+        D(0),
+        D(0),
+    )
     assert (record.streak, record.paused_until, record.reset_at) == (0, None, after(hours=1))
     assert (record.losses, record.longest_losses, len(record.recent)) == (2, 2, 2)
 
@@ -165,11 +171,12 @@ def test_an_older_state_has_no_memory_and_a_newer_one_is_the_same_after_any_repl
     facts: list[ev.Fact] = []
     for minute in range(40):
         at = after(minutes=minute)
-        facts.append(random.choice([
+        kinds: list[ev.Fact] = [
             ev.AccountReported(at, Account(cash=D(1), equity=Decimal(random.randrange(90_000, 110_000)))),
             ev.Marked(at, {"AAPL": Decimal(random.randrange(90, 110))}, {}),
             ev.DayOpened(at, f"2008-10-{random.randrange(7, 12):02d}"), ev.RiskReset(at, "x"),
-        ]))  # fmt: skip
+        ]  # fmt: skip
+        facts.append(random.choice(kinds))
     state, _ = with_position()
     evolve(state, facts)
     for cut in range(0, 40, 7):

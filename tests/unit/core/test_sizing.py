@@ -43,7 +43,7 @@ def test_each_rule_has_bounds_or_a_kind_and_a_text():
 @pytest.mark.parametrize("factor", ["NaN", "1000001", "-1"])
 def test_a_rule_out_of_its_bounds_is_named(name, factor):
     with pytest.raises(ValueError, match=f"^{name} must be from "):
-        RiskRules(**{name: D(factor)})
+        RiskRules(**{name: D(factor)})  # type: ignore[arg-type]
 
 
 def test_a_sector_limit_without_sectors_would_limit_nothing():

@@ -23,6 +23,7 @@ from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.refusal import Refusal
 from gambler_ai.exchange.wire.entities import order_entity
 from gambler_ai.exchange.wire.views import account_entity, position_entity
+from tests.allowance import Allowance
 
 START = datetime(2008, 10, 7, 13, 25, tzinfo=UTC)  # five minutes before the open of a wild day
 CASH = Decimal(100_000)
@@ -353,12 +354,12 @@ def test_money_and_shares_are_conserved_and_a_kill_takes_nothing() -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(0)
 def test_money_and_shares_are_conserved_in_twenty_thousand_stories(
-    request: pytest.FixtureRequest, count: Callable[..., None]
+    allowance: Allowance, count: Callable[..., None]
 ) -> None:
-    """A batch at a time, each of another seed and another market."""
-    first = int(request.config.getoption("seed", default=0) or 0) * BATCHES
+    """A batch at a time, each of another seed and another market, for as long as there is."""
+    first = allowance.seed * BATCHES
     count("stories of the desk, in all", EXAMPLES)
-    for number in range(first, first + BATCHES):
+    for number in allowance.share(range(first, first + BATCHES)):
         machine = seeded(number)
         play(EXAMPLES // BATCHES, 50, machine=machine)
         count("stories of the desk", EXAMPLES // BATCHES)

@@ -1,15 +1,18 @@
 """Each rule of the audit, with both sides in agreement and then not."""
 
 import hashlib
+import zlib
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from gambler_ai.proving.audit import GENESIS, RULES, Sides
 from gambler_ai.proving.exchange import Fill
+from gambler_ai.proving.remembering import Chain, linked
 
 AT = datetime(2008, 10, 7, 13, 35, tzinfo=UTC)
 COID, CHILD = "ga1-a", "ga1-b"
@@ -21,7 +24,7 @@ def chained(*payloads: str) -> list[dict[str, Any]]:
     rows, head = [], GENESIS
     for seq, payload in enumerate(payloads, 1):
         head = hashlib.sha256(f"{head}\n{seq}\n{payload}".encode()).hexdigest()
-        rows.append({"seq": seq, "payload": payload, "hash": head, "at": AT.isoformat()})
+        rows.append({"seq": seq, "kind": "Marked", "payload": payload, "hash": head, "at": AT.isoformat()})
     return rows
 
 
@@ -36,6 +39,15 @@ def posted(coid: str = COID, order_id: str | None = "o1") -> dict[str, Any]:
 
 def intent(**fields: str) -> dict[str, Any]:
     return {"symbol": "AAPL", "side": "buy", "qty": "99", "decision_id": "d1", "purpose": "entry"} | fields
+
+
+def remembered(number: int, seq: int, set_aside: str = "") -> dict[str, Any]:
+    """A row of what has seen so many facts."""
+    chain = Chain()
+    for _ in range(seq):
+        chain = linked(chain, "Marked", AT)
+    payload = zlib.compress(msgspec.msgpack.encode(("remembering", chain)))
+    return {"number": number, "seq": seq, "set_aside": set_aside, "payload": payload}
 
 
 JOURNAL = chained('{"a":1}', '{"b":2}')
@@ -56,6 +68,7 @@ GOOD: dict[str, Any] = {
     "executions": [("o1", FILL)],
     "positions": {"AAPL": Decimal(99)},
     "foreign": frozenset(),
+    "remembered": [remembered(1, 1), remembered(2, 2)],
 }
 
 
@@ -76,6 +89,10 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "an instant without UTC": (
         {"journal": [JOURNAL[0], JOURNAL[1] | {"at": "2008-10-07T13:35:00+02:00"}]}, "the journal verifies",
     ),
+    "a fact was forgotten": ({"remembered": [remembered(1, 1) | {"seq": 2}]}, "nothing is forgotten"),
+    "a fact was seen twice": ({"remembered": [remembered(1, 2) | {"seq": 1}]}, "nothing is forgotten"),
+    "a memory from nowhere": ({"remembered": [remembered(1, 3)]}, "nothing is forgotten"),
+    "a memory was set aside": ({"remembered": [remembered(1, 1, "rot")]}, "nothing is forgotten"),
     "accepted twice": ({"log": [posted(), posted()], "resends": Counter([COID])}, "no order twice"),
     "one signal, two ids": (
         {"log": [posted(), posted(CHILD, "o2")], "intents": {COID: intent(), CHILD: intent()}}, "no order twice",

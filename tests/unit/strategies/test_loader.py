@@ -267,3 +267,42 @@ def test_a_name_is_the_classs_own():
     assert [find(f"mine.py:{c}").cls.name for c in ("Mine", "Named", "Heir")] == ["mine", "my-own", "heir"]
     assert Strategy().propose(view_of({})) == ()
     assert Strategy().history == 1
+
+
+REMEMBERS = """
+from msgspec import Struct
+from gambler_ai.strategies import Strategy, StructComponent
+class Seen(Struct, frozen=True):
+    n: int = 0
+class Own(Strategy):
+    def components(self):
+        return [StructComponent(name, Seen(), lambda seen, fact: seen) for name in {names}]
+"""
+
+
+@pytest.mark.parametrize("names", [[], ["own"], ["own", "own.daily", "own.x.y"]])
+def test_what_a_strategy_remembers_bears_its_name(folder, names):
+    (folder / "own.py").write_text(REMEMBERS.replace("{names}", repr(names)))
+    assert [component.name for component in load("own.py", {}).strategy.components()] == names
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["risk"], "a component of it is called risk"),
+        (["owner"], "a component of it is called owner"),
+        (["own", "own"], "two of its components are called own"),
+        (["own/x"], "is no name for a component"),
+        (["Own"], "a component of it is called Own"),
+    ],
+)
+def test_another_name_is_refused(folder, names, says):
+    (folder / "own.py").write_text(REMEMBERS.replace("{names}", repr(names)))
+    with pytest.raises(ConfigError, match=says):
+        load("own.py", {})
+
+
+def test_components_that_cannot_be_made_are_a_line(folder):
+    (folder / "own.py").write_text(REMEMBERS.replace("{names}", "1 / 0"))
+    with pytest.raises(ConfigError, match="cannot be made: ZeroDivisionError"):
+        load("own.py", {})

@@ -7,10 +7,15 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from msgspec import Struct
 
 from gambler_ai.core.model import MarketView, Proposal, Side
-from gambler_ai.strategies import Strategy
+from gambler_ai.strategies import Strategy, StructComponent
 from gambler_ai.strategies.testing import AT, proposals_of, view_of
+
+
+class Seen(Struct, frozen=True):
+    days: int = 0
 
 
 def test_a_view_has_the_shape_a_session_gives():
@@ -26,6 +31,8 @@ def test_a_view_has_the_shape_a_session_gives():
     assert dict(view.held) == {"B": Decimal(-2)}
     assert dict(view.entered) == {"B": AT}
     assert dict(view_of({"A": [1.0]}, held={"A": 1}, entered={"A": AT - hour}).entered) == {"A": AT - hour}
+    seen = StructComponent("a", Seen(), lambda seen, _fact: seen)
+    assert view_of({"A": [1.0]}, memory=[seen]).memory["a"].state == Seen()
     assert not frame.close.flags.writeable
     assert len(view_of({}).frame) == len(view_of({"A": []}).frame) == 0
 

@@ -151,8 +151,26 @@ def test_the_night_is_skipped_without_a_pause():
     assert (clock.now(), market.asked) == (after(hours=17), [after(hours=17)])
     market.down = True
     with pytest.raises(BrokerUnreachable):
-        feed.skip_to(after(hours=18))
+        feed.move_to(after(hours=18))
     assert clock.now() == after(hours=17)
+
+
+def test_a_night_that_cannot_be_skipped_yet_is_waited_for_as_any_outage():
+    feed, clock, market = paced()
+    market.down, market.signals = True, feed
+    for waited_s in (0.0, 60.0, PATIENCE_S):
+        clock.wall_s = 1000.0 + waited_s
+        assert feed.skip_to(after(hours=17)) == HALT
+    assert clock.now() == AT
+    market.down = False
+    assert feed.skip_to(after(hours=17)) is None
+    assert clock.now() == after(hours=17)
+    market.down = True
+    clock.wall_s += PATIENCE_S + 1
+    assert feed.skip_to(after(hours=18)) == HALT, "patience begins anew"
+    clock.wall_s += PATIENCE_S + 1
+    with pytest.raises(TryAgainLater, match="silent for 120 s: connection refused"):
+        feed.skip_to(after(hours=18))
 
 
 def test_an_exchange_that_is_down_is_waited_for_and_time_stands_still():

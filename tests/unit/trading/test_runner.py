@@ -16,6 +16,7 @@ from gambler_ai.broker.market_data import AlpacaMarketData
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
+from gambler_ai.core.components import Component
 from gambler_ai.core.engine import Engine
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Instrument, Side
@@ -35,6 +36,7 @@ from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Executor
 from gambler_ai.trading.feed import PacedFeed
 from gambler_ai.trading.ledger import Ledger
+from gambler_ai.trading.recall import recall
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.requesting import expected
 from gambler_ai.trading.runner import LOOK_AGAIN_S, ORDERS_LIVE, STOP_PATIENCE_S, Runner
@@ -87,6 +89,8 @@ class Session:
         self.data = AlpacaMarketData(self.exchange.key_id, self.exchange.secret_key, self.wire.url, "iex", self.wire)
         self.feed = PacedFeed(ManualClock(self.exchange.now()), self.exchange.advance, 0.0)
         self.notes = Notes()
+        self.components: list[Component] = []
+        self.strategy = Momentum()
         self.plan = make_plan(duration_s=minutes * 60.0, **plan)
         now = self.exchange.now()
         self.state = SessionState(
@@ -99,11 +103,14 @@ class Session:
         with self.database.read() as db:
             info = sessions.find(db, SESSION)
         held_ = lease.acquire(self.database, state.account_id, SESSION, "pid 1", wall)
-        ledger = Ledger(self.database, held_, state, head=info.journal_hash, created=info.checkpoints, wall=wall)
-        strategy = Momentum()
+        memory = recall(self.database, state, self.components)
+        ledger = Ledger(
+            self.database, held_, state, head=info.journal_hash, created=info.checkpoints, wall=wall, memory=memory
+        )  # fmt: skip
+        strategy = self.strategy
         known = {s: i for s, i in self.broker.instruments(plan.symbols).items() if i is not None}
         limits = RiskLimits(bar_interval=timedelta(seconds=plan.timeframe_s))
-        engine = Engine(state, strategy, limits, known, self.known_ids)
+        engine = Engine(state, strategy, limits, known, self.known_ids, memory.view)
         executor = Executor(self.broker, self.data, self.feed)
         door = Door(ledger, self.halt_file, self.feed.clock)
         wakeups = Wakeups(NoStreams(), timedelta(seconds=plan.timeframe_s))

@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.core.orders import Status
-from gambler_ai.errors import OutcomeUnknown
+from gambler_ai.errors import BrokerUnreachable, OutcomeUnknown
 from gambler_ai.exchange.faults import FaultPlan
 from gambler_ai.storage import requests, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.executor import Read
+from gambler_ai.trading.feed import PacedFeed
 from gambler_ai.trading.runner import WIND_DOWN
 from tests.unit.fakes import AT, CLOSE, SESSION, SHUT, D, bracket_of, fill_of, held, make_plan, reading, wish
 from tests.unit.trading.test_runner import COID, ENTRY, Bench, Session, bench, on_exchange
@@ -71,6 +73,45 @@ def test_a_signal_while_the_market_is_waited_for_ends_it_with_what_was_left(on_e
     assert session.state.last_at >= HALF_PAST_NINE
     assert 290 <= session.state.remaining_s <= 300
     assert session.state.status == "stopped"
+
+
+class Deaf:
+    """An exchange's control that fails twice at the night, and lets whoever waits go on at once."""
+
+    def __init__(self, session: Session, meanwhile: Callable[[], ev.Input]) -> None:
+        self.session = session
+        self.meanwhile = meanwhile
+        self.asked: list[datetime] = []
+
+    def advance(self, to: datetime) -> datetime:
+        if to > NEARLY_FOUR + timedelta(minutes=10):
+            self.asked.append(to)
+            if len(self.asked) <= 2:
+                self.session.feed.put(self.meanwhile())
+                raise BrokerUnreachable("the exchange is silent")
+        return self.session.exchange.advance(to)
+
+
+def with_a_deaf_control(session: Session, meanwhile: Callable[[], ev.Input]) -> Deaf:
+    deaf = Deaf(session, meanwhile)
+    session.feed = PacedFeed(ManualClock(session.exchange.now()), deaf.advance, 0.0)
+    return deaf
+
+
+def test_an_exchange_that_fails_at_night_is_waited_for(on_exchange):
+    session = on_exchange(10, at=NEARLY_FOUR, when_closed="wait")
+    deaf = with_a_deaf_control(session, lambda: ev.TimerElapsed(session.feed.clock.now()))
+    assert ended(session) == "duration"
+    assert deaf.asked[:3] == [HALF_PAST_NINE] * 3, "the night is skipped, not walked through"
+    assert session.feed.clock.now() == HALF_PAST_NINE + timedelta(minutes=5)
+
+
+def test_a_signal_ends_the_wait_for_an_exchange_that_fails_at_night(on_exchange):
+    session = on_exchange(10, at=NEARLY_FOUR, when_closed="wait")
+    deaf = with_a_deaf_control(session, lambda: ev.StopRequested(session.feed.clock.now(), "SIGTERM"))
+    assert ended(session) == "signal"
+    assert deaf.asked == [HALF_PAST_NINE]
+    assert session.feed.clock.now() < HALF_PAST_NINE
 
 
 def test_people_are_heard_while_the_market_is_waited_for(bench, database, state):

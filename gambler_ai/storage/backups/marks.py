@@ -1,0 +1,65 @@
+"""What a restored database is told: nobody owns its accounts, this is the token to go on from, and the books are old.
+
+The words are SQL that both kinds of database read, since on Postgres they go into the transaction of `psql`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from gambler_ai.core.events import RECALL
+from gambler_ai.errors import StorageError
+from gambler_ai.storage import sessions
+from gambler_ai.storage import tables as t
+from gambler_ai.storage.backups.archive import Manifest, SessionHead
+
+_COLUMNS = "(id, account_id, session_id, kind, argument, reason, asked_by, asked_at, answer)"
+#: The schema from which on something can be asked of a session.
+_FIRST_REQUESTS = "0002"
+#: Sessions that nobody goes on with.
+_OVER = (sessions.COMPLETED, sessions.CLOSED)
+
+
+def heads(db: Connection) -> tuple[SessionHead, ...]:
+    """How far each session has come, oldest first."""
+    names = ("id", "account_id", "broker", "status", "seq", "journal_hash")
+    query = sa.select(*(t.sessions.c[name] for name in names)).order_by(t.sessions.c.created_at, t.sessions.c.id)
+    return tuple(SessionHead(**dict(row)) for row in db.execute(query).mappings())
+
+
+def newest_token(db: Connection) -> int:
+    """The highest fencing token that was handed out."""
+    return int(db.execute(sa.select(sa.func.coalesce(sa.func.max(t.lease.c.token), 0))).scalar_one())
+
+
+def token_after(manifest: Manifest, present: int, wall: datetime) -> int:
+    """A token above all that can have been handed out: in the backup, in what it replaces, and since it was taken.
+
+    The last is not known where the database is gone. Tokens rise by one a start, so the seconds since 1970 are above
+    them, and above those of an earlier restore.
+    """
+    return max(int(wall.timestamp()), manifest.token + 1, present + 1)
+
+
+def statements(manifest: Manifest, token: int, wall: datetime, schema: str = "") -> Iterator[str]:
+    """What is done to the restored rows, with ``schema`` in front of the tables' names."""
+    prefix = f'"{schema}".' if schema else ""
+    yield f"UPDATE {prefix}lease SET released = true, token = {token:d}"  # noqa: S608
+    at = wall.astimezone(UTC).isoformat(timespec="microseconds")
+    reason = f"restored from a backup of {manifest.taken_at:%F %T} UTC"
+    for number, head in enumerate(manifest.sessions, 1):
+        if head.status in _OVER or manifest.revision < _FIRST_REQUESTS:
+            continue
+        request_id = f"{wall:%Y%m%d-%H%M%S}-restore-{number}"
+        values = (request_id, head.account_id, head.id, RECALL, "", reason, "db restore", at, "")
+        yield f"INSERT INTO {prefix}requests {_COLUMNS} VALUES ({', '.join(map(_literal, values))})"  # noqa: S608
+
+
+def _literal(text: str) -> str:
+    if "\0" in text:
+        raise StorageError("the manifest of the backup holds what no database stores")
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,72 @@
+"""An SQLite file copied under a writer, and put in another's place."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gambler_ai.errors import StorageError
+from gambler_ai.storage.backups import sqlite
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode=wal")
+        db.execute("CREATE TABLE t (n INTEGER, x BLOB)")
+        db.executemany("INSERT INTO t VALUES (?, zeroblob(4000))", [(n,) for n in range(9_000)])
+        yield db
+
+
+def rows(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT count(*) FROM t").fetchone()[0])
+
+
+def test_a_writer_is_not_held_up_and_the_copy_is_of_one_moment(tmp_path: Path, writer: sqlite3.Connection):
+    """It commits between two steps of the copy, each time; the copy neither waits nor begins anew."""
+    seen: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+        writer.execute("INSERT INTO t VALUES (1, zeroblob(4000))")
+        assert len(seen) < 100
+
+    sqlite.copy_live(tmp_path / "db", tmp_path / "copy", progress)
+    assert len(seen) > 5
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert rows(tmp_path / "copy") == 9_000
+    assert rows(tmp_path / "db") == 9_000 + len(seen)
+    assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600
+    assert sqlite.complaints(tmp_path / "copy") == []
+    assert not (tmp_path / "copy-wal").exists()
+
+
+def test_what_is_damaged_or_refers_to_nothing_is_named(tmp_path: Path):
+    path = tmp_path / "db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
+        db.execute("CREATE TABLE b (a INTEGER REFERENCES a (id))")
+        db.execute("INSERT INTO b VALUES (7)")
+    assert sqlite.complaints(path) == ["row 1 of b refers to a row of a that is gone"]
+    path.write_bytes(path.read_bytes()[:5000])
+    assert sqlite.complaints(path)
+    with pytest.raises(StorageError, match="no copy of"):
+        sqlite.copy_live(tmp_path / "none", tmp_path / "copy")
+
+
+def test_what_was_there_keeps_a_name_and_its_log(tmp_path: Path, writer: sqlite3.Connection):
+    writer.close()
+    new, path, kept = tmp_path / "new", tmp_path / "db", tmp_path / "kept"
+    with closing(sqlite3.connect(new)) as db:
+        db.execute("CREATE TABLE t (n)")
+    path.with_name("db-wal").write_bytes(b"of somebody else's")
+    assert sqlite.put_in_place(new, path, kept)
+    assert (rows(path), rows(kept)) == (0, 9_000)
+    assert not path.with_name("db-wal").exists()
+    assert not sqlite.put_in_place(kept, tmp_path / "elsewhere", tmp_path / "nothing")
