@@ -217,6 +217,7 @@ def _plan(dice: np.random.Generator, symbols: tuple[str, ...], minutes: float, r
         checkpoint_interval_s=float(dice.choice([30, 60, 120, 600])), timeframe_s=int(dice.choice([60, 300, 300])),
         strategy="dice", stop_loss_pct=Decimal(int(dice.integers(1, 5))), take_profit_pct=Decimal(4),
         position_size=Decimal(int(dice.integers(2_000, 15_000))), keep_checkpoints=int(dice.choice([1, 5, 100])),
+        history_limit=20,
         speed=rate, feed="iex", on_exit=str(dice.choice(["keep", "keep", "cancel", "flatten"])), when_closed="wait",
         limit_pct=Decimal(str(dice.choice(["-0.5", "0", "0.2", "1"]))) if dice.random() < 0.3 else None, **limits,
         risk=_rules(np.random.default_rng(dice.bit_generator.seed_seq.spawn(1)[0])),  # type: ignore[attr-defined]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+#: Session time between two looks for history to compress, between two pieces of it, and pieces at the end of a run.
+ROLL_UP, NEXT_PIECE, LAST_PIECES = timedelta(minutes=30), timedelta(seconds=1), 10
+
 
 class Agenda:
     """Names with an interval each, counted from one origin."""

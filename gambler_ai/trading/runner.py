@@ -16,7 +16,7 @@ from gambler_ai.core.reconcile import HALTING
 from gambler_ai.core.risk import entering
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import BrokerError, BrokerUnreachable, GamblerError, RecoveryHalted
-from gambler_ai.trading.agenda import Agenda
+from gambler_ai.trading.agenda import LAST_PIECES, NEXT_PIECE, ROLL_UP, Agenda
 from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Cancel, Executor, Read, Request, Scan
 from gambler_ai.trading.feed import Feed
@@ -31,8 +31,7 @@ REMEMBER = timedelta(minutes=5)
 #: one that another database left is seen.
 ORDERS_LIVE = timedelta(days=90)
 #: Session time between two readings of the broker, and between two comparisons with our books.
-POLL = timedelta(seconds=15)
-RECONCILE = timedelta(seconds=60)
+POLL, RECONCILE = timedelta(seconds=15), timedelta(seconds=60)
 #: The same while the market is closed and nothing moves.
 IDLE_POLL = timedelta(seconds=60)
 #: Wall seconds between two looks at what people ask; session time between them at most.
@@ -48,8 +47,6 @@ LIMIT_PATIENCE, LIMIT_LOOK = timedelta(minutes=3), timedelta(seconds=5)
 STOP_PATIENCE_S = 8.0
 #: Wall seconds between two looks for the same order meanwhile.
 LOOK_AGAIN_S = 1.0
-#: Session time between two looks for history to compress, between two pieces of it, and pieces at the end of a run.
-ROLL_UP, NEXT_PIECE, LAST_PIECES = timedelta(minutes=30), timedelta(seconds=1), 10
 #: Checkpoints between two prunes, which keep the file bounded during the session as well: an hour of them as a rule.
 PRUNE_EVERY = 120
 

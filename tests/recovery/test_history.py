@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gambler_ai.trading.runner import LAST_PIECES
+from gambler_ai.trading.agenda import LAST_PIECES
 from tests.recovery.harness import World, audit, entries
 
 ENTRIES = [("AAPL", "buy"), ("MSFT", "sell")]
