@@ -97,11 +97,11 @@ def test_the_examples_say_what_each_setting_is():
 
 def test_a_document_without_the_marks_is_not_destroyed(tmp_path):
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/CONFIGURATION.md").write_text(f"before\n{reference.BEGIN}\nold\n{reference.END}\nafter\n")
+    (tmp_path / "docs/CONFIGURATION.md").write_text(f"before\n{reference.BEGIN}\nfrom yesteryear\n{reference.END}\nafter\n")
     reference.write(tmp_path)
     text = (tmp_path / "docs/CONFIGURATION.md").read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert "old" not in text
+    assert "from yesteryear" not in text
     reference.write(tmp_path)
     assert (tmp_path / "docs/CONFIGURATION.md").read_text() == text
