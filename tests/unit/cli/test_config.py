@@ -97,7 +97,8 @@ def test_the_examples_say_what_each_setting_is():
 
 def test_a_document_without_the_marks_is_not_destroyed(tmp_path):
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/CONFIGURATION.md").write_text(f"before\n{reference.BEGIN}\nfrom yesteryear\n{reference.END}\nafter\n")
+    stale = f"before\n{reference.BEGIN}\nfrom yesteryear\n{reference.END}\nafter\n"
+    (tmp_path / "docs/CONFIGURATION.md").write_text(stale)
     reference.write(tmp_path)
     text = (tmp_path / "docs/CONFIGURATION.md").read_text()
     assert text.startswith("before\n")
