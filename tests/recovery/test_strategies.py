@@ -274,7 +274,7 @@ def test_a_wrong_name_is_one_line_and_nothing_is_overwritten(make_world, args: l
 def test_the_guide_does_what_it_says(make_world):
     bare: World = make_world(exchange=False)
     guide = (ROOT / "docs/STRATEGIES.md").read_text()
-    mine, test = re.findall(r"```python\n(from .*?)```", guide, re.DOTALL)
+    mine, test, remembering = re.findall(r"```python\n(from .*?)```", guide, re.DOTALL)
     write(bare, mine, "dips.py")
     write(bare, test, "test_dips.py")
     tested = pytest_in(bare, "test_dips.py")
@@ -285,6 +285,9 @@ def test_the_guide_does_what_it_says(make_world):
     (bare.folder / "gambler.toml").write_text(table)
     bare.run("--new", "--duration", "1", "--speed", "0").ok()
     newest = bare.rows("SELECT plan FROM sessions ORDER BY id DESC")[0]
+    write(bare, remembering, "streaks.py")
+    bare.run("--new", "--duration", "6", "--speed", "0", "--strategy", "streaks.py:Streaks").ok()
+    assert bare.rows("SELECT name FROM components WHERE name = 'streaks'")
     assert json.loads(newest["plan"])["strategy_parameters"] == {"fall_pct": 0.5}
 
 

@@ -23,13 +23,13 @@ PLANTED = (
     Planted(
         "sent before it is committed",
         "trading/runner.py",
-        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)\n",
+        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due, remember=self._memory_due)\n",
         "        for fact in decisions.facts:\n"
         "            request = self._request(fact)\n"
         "            if request is not None:\n"
         "                self._executor.ask(request)\n"
         "                getattr(self._executor, 'work')()\n"
-        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)\n",
+        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due, remember=self._memory_due)\n",
         5,
     ),
     Planted(

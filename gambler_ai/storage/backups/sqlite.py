@@ -57,7 +57,7 @@ def complaints(path: Path) -> list[str]:
     """What SQLite's whole integrity check, and that of its references, find; nothing is changed."""
     try:
         with closing(_reader(path, still=True)) as db:
-            said = [row[0] for row in db.execute(f"PRAGMA integrity_check({COMPLAINTS_MAX})")]
+            said = [row[0] for row in db.execute("PRAGMA integrity_check").fetchmany(COMPLAINTS_MAX)]
             lost = db.execute("PRAGMA foreign_key_check").fetchmany(COMPLAINTS_MAX)
     except sqlite3.Error as error:
         return [str(error)]
