@@ -178,7 +178,20 @@ def environment(folder: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", with_blocks("sh"))
+#: Pasted at night: what they say is walked through at each commit by a test of its own (`test_bot_state_lifecycle`; of
+#: `recovery`: `test_moving`, `test_backup`, `test_report`, `test_risk`, `test_faults_file`).
+BY_NIGHT = {"RESTART.md", "MOVING.md", "BACKUP.md", "ANALYTICS.md", "RISK.md", "FAULTS.md"}
+
+
+def pasted() -> list[object]:
+    found = [path for path in DOCUMENTS if to_run(path, "sh")]
+    marks = [pytest.mark.nightly if path.name in BY_NIGHT else () for path in found]
+    return [
+        pytest.param(path, id=str(path.relative_to(ROOT)), marks=mark) for path, mark in zip(found, marks, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("path", pasted())
 def test_what_can_be_pasted_runs(path: Path, checkout: Path):
     write_files(path, checkout)
     for block in to_run(path, "sh"):

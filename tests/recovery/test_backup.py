@@ -89,7 +89,13 @@ def test_nothing_is_restored_under_a_session_that_is_alive(world: World):
     run.kill()
 
 
-@pytest.mark.parametrize("point", ["restore.checked", "restore.before_rename", "restore.after_rename"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "restore.before_rename",
+        *(pytest.param(f"restore.{stage}", marks=pytest.mark.nightly) for stage in ("checked", "after_rename")),
+    ],
+)
 def test_a_restore_that_is_killed_is_all_or_nothing(make_world, point: str):
     bare: World = make_world(exchange=False)
     bare.trade(symbols="AAPL", duration=6, crash_at="fill.after_commit:1").was_killed()

@@ -8,6 +8,7 @@ from gambler_ai.trading.agenda import LAST_PIECES
 from tests.recovery.harness import World, audit, entries
 
 ENTRIES = [("AAPL", "buy"), ("MSFT", "sell")]
+BEFORE_AND_AFTER = (("rollup.before:3", 2), ("rollup.after:3", 3))
 #: Checkpoints often enough that the first prune is over when the first half hour is.
 OPTIONS = ("--keep-checkpoints", "1", "--checkpoint-interval", "5")
 
@@ -19,7 +20,10 @@ def stored(world: World) -> tuple[int, int]:
     return int(hot), int(kept)
 
 
-@pytest.mark.parametrize(("point", "kept"), [("rollup.before:3", 2), ("rollup.inside:3", 2), ("rollup.after:3", 3)])
+@pytest.mark.parametrize(
+    ("point", "kept"),
+    [("rollup.inside:3", 2), *(pytest.param(*case, marks=pytest.mark.nightly) for case in BEFORE_AND_AFTER)],
+)
 def test_killed_while_history_is_rolled_up(world: World, point: str, kept: int):
     killed = world.trade(*OPTIONS, "--history-limit", "10", duration=40, crash_at=point)
     killed.was_killed()
