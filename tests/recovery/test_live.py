@@ -110,6 +110,7 @@ def test_the_first_signal_ends_it_with_the_report(world: World, sit):
     assert "Resume with" in seat.terminal.text
 
 
+@pytest.mark.nightly
 def test_a_second_signal_and_kill_9_leave_a_line_for_the_prompt(world: World, sit):
     seat = sit(*RUN[:-1], "60")
     seat.wait_for("PROTECTED")
@@ -128,6 +129,7 @@ def test_a_second_signal_and_kill_9_leave_a_line_for_the_prompt(world: World, si
     audit(world)
 
 
+@pytest.mark.nightly
 def test_an_error_keeps_the_last_picture_and_ends_with_its_line(world: World, sit):
     seat = sit(*RUN[:-1], "60")
     seat.wait_for("PROTECTED")
@@ -139,6 +141,7 @@ def test_an_error_keeps_the_last_picture_and_ends_with_its_line(world: World, si
     assert "Traceback" not in text
 
 
+@pytest.mark.nightly
 def test_plain_and_a_pipe_get_the_same_lines(world: World, sit):
     seat = sit(*RUN, "--plain")
     assert seat.end() == 0

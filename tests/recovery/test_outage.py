@@ -26,6 +26,7 @@ def check_told(world: World) -> None:
     audit(world)
 
 
+@pytest.mark.nightly
 @sqlite_only
 def test_a_file_that_is_moved_away_and_put_back(world: World):
     run = begun(world)

@@ -103,7 +103,13 @@ def test_what_a_strategy_asks_to_leave_is_left(world: World):
     audit(world)
 
 
-@pytest.mark.parametrize("point", ["fill.after_commit:1", "submit.after:1", "submit.before:1"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "fill.after_commit:1",
+        *(pytest.param(f"submit.{stage}:1", marks=pytest.mark.nightly) for stage in ("after", "before")),
+    ],
+)
 def test_a_killed_session_resumes_with_its_file_and_its_parameters(world: World, point: str):
     write(world)
     given = ("--strategy", "./mine.py:Scripted", "--set", "leave_at=10", "--set", "symbols=AAPL,MSFT")
@@ -235,7 +241,7 @@ def test_strategies_are_listed_shown_and_begun(make_world):
 @pytest.mark.parametrize(
     ("args", "traded"),
     [
-        (["breakout", "--set", "channel=10"], [("MSFT", "sell")]),
+        pytest.param(["breakout", "--set", "channel=10"], [("MSFT", "sell")], marks=pytest.mark.nightly),
         (["mean_reversion", "--set", "rsi_max=35", "--set", "max_bars=4"], [("MSFT", "buy")]),
     ],
     ids=["breakout", "mean_reversion"],

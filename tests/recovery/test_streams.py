@@ -21,7 +21,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("case", FAULTS)
+#: The others run at night.
+EACH_COMMIT = {"cut", "mute", "refused", "fills never told"}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case in EACH_COMMIT else pytest.mark.nightly) for case in FAULTS]
+)
 def test_no_fill_is_missed_and_nothing_is_sent_twice(world: World, case: str):
     faults, told = FAULTS[case]
     world.there.plan(*faults)

@@ -73,6 +73,7 @@ def test_what_libraries_say_is_there_without_secrets_and_without_tracebacks(log:
     assert text.replace("\n", "").isprintable()
 
 
+@pytest.mark.nightly
 def test_it_is_rotated_and_nobody_else_can_read_it(log: Log):
     os.umask(0o022)
     count, text = 3 * logfile.LOG_BYTES_MAX // 1_000_000, "x" * 1_900
