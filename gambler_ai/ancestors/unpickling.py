@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -23,8 +24,8 @@ STEPS_MAX = 3_000_000
 #: What an entry of a container weighs, beside a character of a text.
 _ENTRY = 32
 
-#: What `pickletools` raises at bytes that are no pickle.
-_GARBLED = (ValueError, IndexError, KeyError, EOFError, OverflowError, AssertionError, struct.error)
+#: What `pickletools` raises at bytes that are no pickle; or warns of: an escape that no program writes.
+_GARBLED = (ValueError, IndexError, KeyError, EOFError, OverflowError, AssertionError, struct.error, Warning)
 
 _MARK = object()
 _TEXTS = frozenset({str, bytes})
@@ -41,11 +42,13 @@ def read(data: bytes) -> Any:
     machine = _Machine(file)
     steps = 0
     try:
-        for opcode, argument, _ in pickletools.genops(file):
-            steps += 1
-            if steps > STEPS_MAX:
-                raise Refused(f"the pickle has more than {STEPS_MAX:,} instructions")
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for opcode, argument, _ in pickletools.genops(file):
+                steps += 1
+                if steps > STEPS_MAX:
+                    raise Refused(f"the pickle has more than {STEPS_MAX:,} instructions")
+                machine.step(opcode.name, argument)
     except Refused:
         raise
     except _GARBLED:

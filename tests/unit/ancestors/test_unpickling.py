@@ -51,6 +51,12 @@ def test_half_a_pickle_is_refused(cut: int):
         read(data[:-cut])
 
 
+def test_an_escape_that_no_program_writes_is_refused_and_not_warned_of():
+    assert read(b"S'a\\n'\n.") == "a\n"
+    with pytest.raises(Refused, match="not a whole pickle"):
+        read(b"S'a\\d'\n.")
+
+
 def test_what_is_behind_the_end_is_not_passed_over():
     with pytest.raises(Refused, match="behind the end"):
         read(b"N.N.")
