@@ -13,7 +13,7 @@ from gambler_ai.cli.wiring import open_database
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from gambler_ai.app.exposure import RiskView
+    from gambler_ai.app.risk_view import RiskView
 
 app = typer.Typer(help="Risk of a session: peak, drawdown, streaks, exposure, limits.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def show(
 ) -> None:
     """Peak, drawdown, streaks and totals; what is at stake, and how much of each limit is used."""
     from gambler_ai.app.asking import looked_at
-    from gambler_ai.app.exposure import risk_view
+    from gambler_ai.app.risk_view import risk_view
 
     database = open_database(database_url, config)
     try:
