@@ -76,7 +76,7 @@ def backup(
         crashpoints.hit("backup.packed")
         size = packed.stat().st_size
         place.put(packed, name)
-    dropped = places.prune(place, stem, keep) if keep is not None else []
+    dropped = places.prune(place, stem, keep, name) if keep is not None else []
     return BackedUp(place.shown(name), size, manifest, tuple(dropped))
 
 

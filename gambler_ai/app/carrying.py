@@ -20,7 +20,7 @@ from gambler_ai.trading.recovery import empty_state, restore
 
 
 def risk_carried(database: Database, account_id: str, session_id: str, at: datetime) -> list[ev.Fact]:
-    """The fact that hands the account's memory of risk to a session, unless it was the last to write.
+    """The facts that hand the account's memory of risk to a session, unless it was the last to write: a halt as well.
 
     A session that cannot be read is passed over for the one before it.
     """
@@ -31,8 +31,18 @@ def risk_carried(database: Database, account_id: str, session_id: str, at: datet
             return []
         record = _record(database, info)
         if record is not None and record != RiskRecord():
-            return [ev.RiskCarried(at, info.id, record)]
+            why = _halted(database, info)
+            halt: list[ev.Fact] = [ev.TradingHalted(at, ev.DRAWDOWN, why)] if why else []
+            return [ev.RiskCarried(at, info.id, record), *halt]
     return []
+
+
+def _halted(database: Database, info: SessionInfo) -> str:
+    """Why the session had halted for its drawdown; a person's reset ends that, and nothing else."""
+    if info.seq:
+        with suppress(CheckpointCorrupt):
+            return restore(database, info).state.halts.get(ev.DRAWDOWN, "")
+    return ""
 
 
 def risk_remembered(database: Database, account_id: str) -> RiskRecord:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from gambler_ai.app.assembly import plan_of, rules_of
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
-from gambler_ai.core.state import Plan
+from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import sessions
 from gambler_ai.storage.sessions import SessionInfo
@@ -82,8 +84,16 @@ def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
 def _rule_changes(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
     """The same for rules of risk: only those that were named, on top of what is stored."""
     before = parameters.plain(stored.risk)
-    after = parameters.plain(rules_of(before | desk.given.get("risk", {})))
-    return {f"risk.{name}": (_json(before[name]), _json(after[name])) for name in after if before[name] != after[name]}
+    rules = rules_of(before | desk.given.get("risk", {}))
+    after = parameters.plain(rules)
+    moved = [name for name in after if getattr(rules, name) != getattr(stored.risk, name)]
+    return {f"risk.{name}": (_json(before[name]), _json(after[name])) for name in moved}
+
+
+def _is_wider(state: SessionState, changes: dict[str, tuple[str, str]]) -> bool:
+    """Whether the drawdown that halted a session is within what is allowed from here on."""
+    most = msgspec.json.decode(changes["risk.max_drawdown_pct"][1])
+    return most is None or Decimal(most) > max(state.risk.worst_pct, state.plan.risk.max_drawdown_pct or 0)
 
 
 def _json(value: object) -> str:
@@ -118,7 +128,7 @@ def resumption(desk: Desk, venue: Venue, restored: Restored, token: int, sha256:
         facts.append(ev.PlanChanged(now, changes))
     if "max_daily_loss" in changes and ev.DAILY_LOSS in state.halts:  # judged anew by the first reading
         facts.append(ev.TradingResumed(now, ev.DAILY_LOSS, "the limit was changed"))
-    if "risk.max_drawdown_pct" in changes and ev.DRAWDOWN in state.halts:
+    if "risk.max_drawdown_pct" in changes and ev.DRAWDOWN in state.halts and _is_wider(state, changes):
         facts.append(ev.TradingResumed(now, ev.DRAWDOWN, "the limit was changed"))
     return [*facts, ev.RunStarted(now, budget_s, resumed=True, token=token)]
 

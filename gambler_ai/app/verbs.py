@@ -267,7 +267,8 @@ class App:
             left_s = runner.state.remaining_s
             with self._minded(venue, runner):
                 started = ev.RunStarted(venue.clock.now(), left_s, resumed=True, token=runner.token)
-                runner.begin(came_from(venue, restored), started)
+                carried = risk_carried(self.database, info.account_id, info.id, started.at)
+                runner.begin(came_from(venue, restored), started, *carried)
                 then(runner)
                 runner.end(status_after(info), reason)
 
@@ -287,7 +288,8 @@ class App:
             restored = restore(self.database, info)
             state, why = restored.state, reason or "closed by a person"
             ledger = Ledger(self.database, held, state, head=restored.head, created=info.checkpoints, wall=self._wall)
-            facts = _closing(state, why)
+            carried = risk_carried(self.database, info.account_id, info.id, state.last_at)  # it is the last to write
+            facts = [*carried, *_closing(state, why)]
             ledger.commit(Decisions(facts=facts, changes=evolve(state, facts)))
             ledger.release()
         finally:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gambler_ai.core.model import ZERO, Side
-from gambler_ai.core.orders import IntentRecord, Purpose, Role
+from gambler_ai.core.orders import IntentRecord, OrderIntent, Purpose, Role
 from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import SessionState
 
@@ -25,8 +25,13 @@ def values(state: SessionState, elsewhere: Mapping[str, Decimal]) -> dict[str, D
     for symbol, position in state.positions.items():
         found[symbol] += abs(position.value(state.marks.get(symbol, position.avg_entry_price)))
     for record in under_way(state):
-        found[record.intent.symbol] += _open_qty(state, record) * record.intent.ref_price
+        found[record.intent.symbol] += _open_qty(state, record) * _price(record.intent)
     return dict(found)
+
+
+def _price(intent: OrderIntent) -> Decimal:
+    """What an entry was planned at; of one that was taken back from the broker's word, its further end."""
+    return intent.ref_price or max(intent.stop_price or ZERO, intent.target_price or ZERO)
 
 
 def under_way(state: SessionState) -> list[IntentRecord]:
@@ -64,26 +69,32 @@ def most_alike(
     """What of ``held`` an entry would move most alike with, and how much: Pearson's r of the newest ``bars`` returns.
 
     Two that are on opposite sides are alike when their prices go apart. Nothing held: ("", 0.0). None: bars are
-    missing, of the one named. What never moved is like nothing.
+    missing, of the one named or of it and the symbol together. What never moved is like nothing.
     """
-    import numpy as np
-
     columns = {name: column for column, name in enumerate(frame.symbols)}
     others = [name for name in held if name in columns and name != symbol]
-    if not others:
-        return "", 0.0
-    names = [symbol, *others]
-    if symbol not in columns or len(frame) <= bars:
+    if others and symbol not in columns:
         return symbol, None
-    close = frame.close[-(bars + 1) :][:, [columns[name] for name in names]]
-    missing = np.isnan(close).any(axis=0)
-    if missing.any():
-        return names[int(missing.argmax())], None
-    with np.errstate(invalid="ignore", divide="ignore"):
-        returns = close[1:] / close[:-1] - 1
-        returns -= returns.mean(axis=0)
-        spread = np.sqrt((returns * returns).sum(axis=0))
-        alike = (returns[:, 1:] * returns[:, :1]).sum(axis=0) / (spread[1:] * spread[0])
-    alike = np.nan_to_num(alike, nan=0.0) * np.array([side.sign * held[name] for name in others])
-    place = int(alike.argmax())
-    return others[place], float(alike[place])
+    found = {name: _alike(frame, columns[symbol], columns[name], bars) for name in others}
+    unknown = next((name for name, value in found.items() if value is None), "")
+    if unknown:
+        return unknown, None
+    signed = {name: (value or 0.0) * side.sign * held[name] for name, value in found.items()}
+    name = max(signed, key=signed.__getitem__, default="")
+    return name, signed.get(name, 0.0)
+
+
+def _alike(frame: BarFrame, one: int, other: int, bars: int) -> float | None:
+    """Pearson's r over the newest bars that both have: rows are aligned by their number, and not by the minute."""
+    import numpy as np
+
+    common = np.intersect1d(frame.times[:, one], frame.times[:, other])
+    common = common[common > 0][-(bars + 1) :]
+    if len(common) <= bars:
+        return None
+    close = np.column_stack([frame.close[np.isin(frame.times[:, column], common), column] for column in (one, other)])
+    returns = close[1:] / close[:-1] - 1
+    returns -= returns.mean(axis=0)
+    spread = np.sqrt((returns * returns).sum(axis=0)).prod()
+    r = float((returns[:, 0] * returns[:, 1]).sum() / spread) if spread > 0 else 0.0
+    return r if np.isfinite(r) else None

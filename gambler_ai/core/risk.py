@@ -222,7 +222,8 @@ def _alike(proposal: Proposal, state: SessionState, frame: BarFrame | None) -> D
     held = exposure.sides(state)
     name, alike = exposure.most_alike(proposal.symbol, proposal.side, held, frame, rules.correlation_bars)
     if alike is None:
-        return Denial(Code.MAX_CORRELATION, f"{name} has no {rules.correlation_bars + 1} bars to compare")
+        text = f"{proposal.symbol} and {name} do not have {rules.correlation_bars + 1} bars in common"
+        return Denial(Code.MAX_CORRELATION, text)
     if alike > rules.max_correlation:
         return Denial(Code.MAX_CORRELATION, f"{alike:.2f} with {name}, {rules.max_correlation} allowed")
     return None

@@ -125,7 +125,8 @@ def closed(record: RiskRecord, trade: ClosedTrade, rules: RiskRules, at: datetim
     )  # fmt: skip
     if rules.max_loss_streak is None or -streak < rules.max_loss_streak:
         return after
-    return replace(after, paused_until=at + timedelta(minutes=float(rules.loss_pause_min)))
+    until = at + timedelta(minutes=float(rules.loss_pause_min))  # of a loss that is told late, not the earlier end
+    return replace(after, paused_until=max(record.paused_until or until, until))
 
 
 def reset(record: RiskRecord, at: datetime) -> RiskRecord:

@@ -61,7 +61,8 @@ class RiskRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def bars(self) -> int:
         """Closed bars of each symbol that the rules look at."""
         ranges = self.atr_period + 1 if self.sizing is Sizing.ATR else 0
-        return max(ranges, self.correlation_bars + 1 if self.max_correlation is not None else 0)
+        common = 2 * self.correlation_bars + 1  # a symbol without a trade in some minutes has fewer in common
+        return max(ranges, common if self.max_correlation is not None else 0)
 
 
 _PERCENT = (Decimal("0.01"), Decimal(100))

@@ -278,6 +278,8 @@ def _manifest_text(found: zipfile.ZipFile) -> bytes:
     info = found.getinfo(MANIFEST)
     if info.file_size > MANIFEST_BYTES_MAX:
         raise zipfile.BadZipFile("it is too large")
+    if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile("its manifest is packed in a way that this program does not write")
     with found.open(info) as file:
         return file.read(MANIFEST_BYTES_MAX)
 

@@ -388,7 +388,7 @@ class Runner:
         if Scan not in self._asked:
             self._asked.add(Scan)
             interval = timedelta(seconds=self.plan.timeframe_s)
-            self._executor.ask(Scan(self.plan.symbols, interval, self._history))
+            self._executor.ask(Scan(self.plan.symbols, interval, max(self._history, self._engine.history)))
 
     def _reason_to_stop(self, end: datetime) -> str:
         if self.state.stopping:

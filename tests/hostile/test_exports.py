@@ -443,3 +443,13 @@ def test_an_exchange_for_a_session_that_has_none(good: Members, target: Target, 
     members = with_value(good, "sessions", broker=broker)
     target.write(members, sessions=session_of(good, broker=broker, exchange=exchange))
     target.refuses("an exchange's file does not go with that")
+
+
+def test_a_manifest_that_is_packed_otherwise_is_no_manifest(tmp_path: Path):
+    """Its bytes may say anything to a decompressor that this program never uses."""
+    path = tmp_path / "lzma.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as made:
+        made.writestr(export_file.MANIFEST, "{" + " " * 500 + "}")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(data[60:70], b"\xff" * 10, 1))
+    assert not export_file.is_ours(path)

@@ -72,6 +72,36 @@ def test_an_older_session_that_is_resumed_knows_what_the_newer_one_lost(world: W
     assert json.loads(world.run("risk", "show", first, "--json").ok().out)["losses"] == 1
 
 
+def test_who_only_touches_an_older_session_does_not_widen_the_accounts_limits(world: World):
+    world.trade(duration=2).ok()
+    first = world.session()["id"]
+    world.trade("--new", *DEEP, duration=28, crash_at="fill.after_commit:3").was_killed()
+    world.resume("--duration", "2").ok()
+    before = json.loads(world.run("risk", "show", newest(world), "--json").ok().out)
+    assert "drawdown" in before["halts"]
+    world.run("sessions", "close", first, "--yes").ok()
+    world.trade("--new", *DEEP, duration=2).ok()
+    after = json.loads(world.run("risk", "show", newest(world), "--json").ok().out)
+    assert (after["peak"], after["losses"]) == (before["peak"], before["losses"])
+    assert "drawdown" in after["halts"], "a person's reset ends it, not another session"
+
+
+def newest(world: World) -> str:
+    return str(world.rows("SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1")[0]["id"])
+
+
+def test_a_limit_that_is_said_again_or_made_narrower_ends_no_halt(world: World):
+    world.trade("--risk", "max_drawdown_pct=0.2", duration=28, crash_at="fill.before_commit:3").was_killed()
+    world.resume("--duration", "2").ok()
+    assert "drawdown" in shown(world)["halts"]
+    world.resume("--duration", "1", "--risk", "max_drawdown_pct=0.20").ok()
+    assert not [fact for fact in world.facts("PlanChanged") if "risk.max_drawdown_pct" in fact["changes"]]
+    world.resume("--duration", "1", "--risk", "max_drawdown_pct=0.15").ok()
+    assert not world.facts("TradingResumed")
+    world.resume("--duration", "1", "--risk", "max_drawdown_pct=20").ok()
+    assert [fact["source"] for fact in world.facts("TradingResumed")] == ["drawdown"]
+
+
 def test_rules_are_changed_by_name_on_a_resume_and_the_others_stay(world: World):
     limits = ("--risk", "max_drawdown_pct=10", "--risk", "max_loss_streak=3")
     world.trade(*limits, crash_at="fill.after_commit:1").was_killed()

@@ -37,7 +37,7 @@ MANIFEST_MAX = 64 << 20
 _CHUNK = 1 << 20
 _PART = re.compile(r"database\.(sqlite3|pgdump)|exchange/[A-Za-z0-9_-]{1,64}\.sqlite3")
 #: What a damaged file makes its readers raise.
-_DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError)
+_DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError)
 
 Progress = Callable[[int, int], None]
 

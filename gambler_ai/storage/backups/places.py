@@ -92,10 +92,15 @@ def kept(place: Place, stem: str) -> list[Kept]:
     return sorted(found, reverse=True)
 
 
-def prune(place: Place, stem: str, keep: int) -> list[str]:
-    """Delete all but the newest ``keep`` backups of ``stem``; only what has a manifest of ours. Returns the names."""
+def prune(place: Place, stem: str, keep: int, made: str = "") -> list[str]:
+    """Delete all but the newest ``keep`` backups of ``stem``; only what has a manifest of ours. Returns the names.
+
+    ``made`` was just written and stays, whatever a clock that ran ahead has called others.
+    """
     gone = []
     for old in kept(place, stem)[keep:]:
+        if old.name == made:
+            continue
         try:
             with place.head(old.name) as file:
                 manifest_of(file, place.shown(old.name))

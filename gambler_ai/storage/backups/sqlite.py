@@ -119,12 +119,18 @@ def _named_too(path: Path, kept: Path) -> None:
 
 
 def _fold(path: Path) -> None:
-    """Bring what is in the log into the file; of one that is damaged the log is kept as it is."""
+    """Bring what is in the log into the file; of one that is damaged the log is kept as it is.
+
+    Raises:
+        StorageError: somebody reads it. Renamed beside its file, the log would be lost to it after a kill.
+    """
     try:
         with closing(sqlite3.connect(path)) as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            found = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.DatabaseError:
         return
+    if found is not None and found[0]:
+        raise StorageError(f"{path} is being read, so its log cannot be folded into it", hint="wait until that is over")
 
 
 def _reader(path: Path, *, still: bool = False) -> sqlite3.Connection:

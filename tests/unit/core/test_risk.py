@@ -123,7 +123,7 @@ DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
     ),
     "nothing to compare": (
         {"state": alike_state("0.9", correlation_bars=30), "frame": PAIR}, Code.MAX_CORRELATION,
-        "AAPL has no 31 bars to compare",
+        "AAPL and MSFT do not have 31 bars in common",
     ),
     "no room": (
         {"state": make_state(plan=make_plan(risk=RiskRules(max_exposure_pct=D(10)))),

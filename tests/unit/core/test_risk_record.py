@@ -114,6 +114,12 @@ def test_losses_in_a_row_pause_from_the_last_one_on():
     assert after_trades("-1", "-1", "-1", rules=rules).paused_until == after(minutes=32)  # each one anew
 
 
+def test_a_loss_that_is_told_late_makes_no_pause_shorter():
+    rules = RiskRules(max_loss_streak=1, loss_pause_min=D(30))
+    record = risk_record.closed(RiskRecord(), trade("-1"), rules, after(minutes=20))
+    assert risk_record.closed(record, trade("-1"), rules, AT).paused_until == after(minutes=50)
+
+
 def test_a_round_trip_of_the_session_is_counted_with_its_own_rules():
     state, _ = with_position()
     state.plan = make_plan(risk=RiskRules(max_loss_streak=1))

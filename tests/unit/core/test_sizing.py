@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,7 +56,7 @@ def test_a_sector_limit_without_sectors_would_limit_nothing():
 def test_bars_are_asked_for_only_by_rules_that_look_at_them():
     assert RiskRules().bars == 0
     assert RiskRules(sizing=Sizing.ATR, atr_period=20).bars == 21
-    assert RiskRules(sizing=Sizing.ATR, max_correlation=D(0), correlation_bars=50).bars == 51
+    assert RiskRules(sizing=Sizing.ATR, max_correlation=D(0), correlation_bars=50).bars == 101
 
 
 def test_fixed_is_the_position_size_and_equity_a_share_of_it():
@@ -147,6 +149,14 @@ def test_each_limit_leaves_what_is_not_used_of_it():
     assert sizing.left(state_of(RiskRules()), "AAPL", {}) == []
 
 
+def test_an_entry_without_a_price_of_ours_is_at_stake_at_its_further_end():
+    """Taken back from the broker's word."""
+    intent = entry("MSFT", ref_price=D(0))
+    state = make_state(intents={intent.client_order_id: IntentRecord(intent=intent, status=Status.WORKING)})
+    assert exposure.values(state, {}) == {"MSFT": intent.qty * max(intent.stop_price or 0, intent.target_price or 0)}
+    assert exposure.values(state, {})["MSFT"] > 1000
+
+
 def test_an_order_that_is_done_is_at_stake_no_more():
     intent = entry("MSFT")
     state = make_state(intents={intent.client_order_id: IntentRecord(intent=intent, status=Status.CANCELED)})
@@ -176,10 +186,20 @@ def test_it_is_pearsons_r_of_returns():
     assert alike({"MSFT": 1}, MSFT=other)[1] == pytest.approx(np.corrcoef(*returns)[0, 1])
 
 
+def test_a_minute_without_a_trade_shifts_no_row_against_another():
+    """Rows are aligned by the newest bar of each symbol."""
+    frame = frame_of({"AAPL": [*WALK, 111.0, 109.0], "MSFT": [NAN, *[2 * price for price in [*WALK, 111.0]]]})
+    times = frame.times.copy()
+    times[1:, 1] = times[:-1, 0]  # MSFT has not traded in the newest minute
+    seen = replace(frame, times=times)
+    assert exposure.most_alike("AAPL", Side.BUY, {"MSFT": 1}, seen, 10)[1] == pytest.approx(1.0)
+
+
 def test_what_has_no_bars_is_not_known_and_what_never_moved_is_like_nothing():
     assert alike({}) == ("", 0.0)
     assert alike({"GONE": 1}) == ("", 0.0)
     assert alike({"MSFT": 1}, MSFT=[NAN, *WALK[1:]]) == ("MSFT", None)
     short = frame_of({"AAPL": WALK[:10], "MSFT": WALK[:10]})
-    assert exposure.most_alike("AAPL", Side.BUY, {"MSFT": 1}, short, 10) == ("AAPL", None)
+    assert exposure.most_alike("AAPL", Side.BUY, {"MSFT": 1}, short, 10) == ("MSFT", None)
+    assert exposure.most_alike("GONE", Side.BUY, {"MSFT": 1}, short, 10) == ("GONE", None)
     assert alike({"MSFT": 1}, MSFT=[50.0] * 11) == ("MSFT", 0.0)

@@ -104,3 +104,12 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, bac
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match="cannot be used"):
         LocalPlace(tmp_path / "file" / "below", "").put(backup, "x.tar.gz")
+
+
+def test_what_was_just_made_is_kept_whatever_a_clock_has_called_the_others(tmp_path: Path, backup: Path):
+    place = LocalPlace(tmp_path / "folder", "")
+    made, ahead = "books-20261122-120000.tar.gz", "books-20291122-120000.tar.gz"
+    for name in (ahead, made):
+        place.put(backup, name)
+    assert places.prune(place, "books", 1, made) == []
+    assert places.prune(place, "books", 1) == [made]

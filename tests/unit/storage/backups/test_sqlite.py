@@ -70,3 +70,18 @@ def test_what_was_there_keeps_a_name_and_its_log(tmp_path: Path, writer: sqlite3
     assert (rows(path), rows(kept)) == (0, 9_000)
     assert not path.with_name("db-wal").exists()
     assert not sqlite.put_in_place(kept, tmp_path / "elsewhere", tmp_path / "nothing")
+
+
+def test_a_log_that_somebody_still_reads_is_not_taken_from_its_file(tmp_path: Path, writer: sqlite3.Connection):
+    """Renamed beside it, a kill right then would leave half a database."""
+    new, path = tmp_path / "new", tmp_path / "db"
+    with closing(sqlite3.connect(new)) as db:
+        db.execute("CREATE TABLE t (n)")
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM t").fetchone() == (9_000,)
+        writer.execute("INSERT INTO t VALUES (1, zeroblob(4000))")
+        with pytest.raises(StorageError, match="is being read"):
+            sqlite.put_in_place(new, path, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+    assert rows(path) == 9_001
