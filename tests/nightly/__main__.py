@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     now = datetime.now(UTC)
     folder: Path = given.out or ROOT / "build" / f"nightly-{now:%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):  # the counts of another night would be added to this one's
+        sys.stderr.write(f"error: {folder} is not empty\n")
+        return 2
     results: list[Result] = []
     begun_s = time.monotonic()
     for number, suite in enumerate(suites, 1):

@@ -1,11 +1,13 @@
 """Worlds: each test gets an exchange process and a home of its own, and both are gone afterwards."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.databases import BACKENDS
+from tests.postgres import installed
 from tests.recovery.harness import Exchange, World, base_env
 
 MakeWorld = Callable[..., World]
@@ -41,6 +43,8 @@ def make_world(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
         folder = tmp_path / f"world{len(made)}"
         folder.mkdir()
         env = base_env(folder, url)
+        if url:  # the client programs of the server's own version
+            env["PATH"] = f"{installed()}{os.pathsep}{env['PATH']}"
         there = Exchange(env, folder, "--file", str(folder / "account.sqlite3"), *options) if exchange else None
         made.append(World(folder, env, there))
         return made[-1]

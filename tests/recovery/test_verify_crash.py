@@ -134,11 +134,12 @@ class Bug(NamedTuple):
 
 BUGS = {
     "sends before it commits": Bug(
-        "trading/runner.py", "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)\n",
+        "trading/runner.py",
+        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due, remember=self._memory_due)\n",
         "        for fact in decisions.facts:\n"
         "            if isinstance(fact, ev.IntentPlanned):\n"
         "                self._executor._submit(self._request(fact))\n"
-        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due)\n",
+        "        saved = self._ledger.commit(decisions, checkpoint=self._checkpoint_due, remember=self._memory_due)\n",
         "intent.inside_commit", "market",
     ),
     "a new id for what is sent again": Bug(
