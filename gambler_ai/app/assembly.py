@@ -152,7 +152,7 @@ def build_runner(
     if venue.streams is not None:
         streams = venue.streams(plan.symbols, seed)
     wakeups = Wakeups(streams, timedelta(seconds=plan.timeframe_s))
-    return Runner(engine, ledger, venue.feed, executor, reporter, door, wakeups, history=engine.history)
+    return Runner(engine, ledger, venue.feed, executor, reporter, door, wakeups)
 
 
 @contextmanager

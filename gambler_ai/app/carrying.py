@@ -29,37 +29,32 @@ def risk_carried(database: Database, account_id: str, session_id: str, at: datet
     for info in found:
         if info.id == session_id and info.seq:
             return []
-        record = _record(database, info)
+        record, why = _left(database, info)
         if record is not None and record != RiskRecord():
-            why = _halted(database, info)
             halt: list[ev.Fact] = [ev.TradingHalted(at, ev.DRAWDOWN, why)] if why else []
             return [ev.RiskCarried(at, info.id, record), *halt]
     return []
-
-
-def _halted(database: Database, info: SessionInfo) -> str:
-    """Why the session had halted for its drawdown; a person's reset ends that, and nothing else."""
-    if info.seq:
-        with suppress(CheckpointCorrupt):
-            return restore(database, info).state.halts.get(ev.DRAWDOWN, "")
-    return ""
 
 
 def risk_remembered(database: Database, account_id: str) -> RiskRecord:
     """What the account remembers of risk: its session that was written last and can be read; else nothing yet."""
     with database.read() as db:
         found = sessions.of_account(db, account_id)
-    records = (_record(database, info) for info in found)
+    records = (_left(database, info)[0] for info in found)
     return next((record for record in records if record is not None and record != RiskRecord()), RiskRecord())
 
 
-def _record(database: Database, info: SessionInfo) -> RiskRecord | None:
-    """As checkpoint and journal have it; where they do not verify, or hold none, as it was last stored by itself."""
-    found = RiskRecord()
+def _left(database: Database, info: SessionInfo) -> tuple[RiskRecord | None, str]:
+    """What a session remembered, and why it had halted for its drawdown: a person's reset ends that, and nothing else.
+
+    As checkpoint and journal have it; where they do not verify, or hold none, as it was last stored by itself.
+    """
+    found, why = RiskRecord(), ""
     if info.seq:
         with suppress(CheckpointCorrupt):
-            found = restore(database, info).state.risk
-    return found if found != RiskRecord() else _stored(database, info)
+            state = restore(database, info).state
+            found, why = state.risk, state.halts.get(ev.DRAWDOWN, "")
+    return (found if found != RiskRecord() else _stored(database, info)), why
 
 
 def _stored(database: Database, info: SessionInfo) -> RiskRecord | None:

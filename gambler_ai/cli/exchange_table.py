@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gambler_ai.exchange
+from gambler_ai.cli.marks import filled
 from gambler_ai.exchange.rest.catalogue import DIFFERS, ENTRIES, IMPLEMENTED, KNOWN, NOT_BUILT, NOT_SAID, NOT_SERVED
 from gambler_ai.exchange.rest.routes import CONTROL_PREFIX, ROUTES
 
@@ -73,8 +74,7 @@ _REPLIES = (
 def documents(root: Path) -> dict[Path, str]:
     """The file, and what it should hold."""
     path = root / EXCHANGE
-    before, _, rest = path.read_text("utf-8").partition(BEGIN)
-    return {path: f"{before}{BEGIN}\n{tables()}{END}{rest.partition(END)[2]}"}
+    return {path: filled(path, BEGIN, END, tables())}
 
 
 def tables() -> str:

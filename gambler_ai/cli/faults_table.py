@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from gambler_ai.cli.marks import filled
 from gambler_ai.exchange.faults.kinds import (
     AFTER,
     AROUND,
@@ -38,8 +39,7 @@ HEADINGS = {
 def documents(root: Path) -> dict[Path, str]:
     """The file, and what it should hold."""
     path = root / FAULTS
-    before, _, rest = path.read_text("utf-8").partition(BEGIN)
-    return {path: f"{before}{BEGIN}\n{tables()}{END}{rest.partition(END)[2]}"}
+    return {path: filled(path, BEGIN, END, tables())}
 
 
 def tables() -> str:

@@ -15,6 +15,7 @@ import typer
 
 from gambler_ai.cli import exchange_table, faults_table, reference, risk_table, strategies_table
 from gambler_ai.cli.main import app
+from gambler_ai.cli.marks import filled
 from gambler_ai.errors import EXIT_CODES
 
 COMMANDS = Path("docs/CLI.md")
@@ -39,9 +40,7 @@ _DEFAULT = re.compile(r"(?:[.;]|^) ?[Dd]efault (?P<value>[^;]*?)\.?$")
 def documents(root: Path) -> dict[Path, str]:
     """The files that are drawn from the code, and what they should hold."""
     path = root / CHECKPOINTING
-    before, _, rest = path.read_text("utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    drawn = {root / COMMANDS: commands_document(), path: f"{before}{BEGIN}\n{api_reference()}{END}{after}"}
+    drawn = {root / COMMANDS: commands_document(), path: filled(path, BEGIN, END, api_reference())}
     tables = (reference, faults_table, exchange_table, strategies_table, risk_table)
     return {path: text for table in tables for path, text in table.documents(root).items()} | drawn
 

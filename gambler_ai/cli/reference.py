@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 from typer.models import OptionInfo
 
 from gambler_ai.cli import options
+from gambler_ai.cli.marks import filled
 from gambler_ai.config import Settings, in_file, is_secret, variables
 
 #: What the help of `run` does not say, because it has no option for it.
@@ -99,12 +100,10 @@ def example_json() -> str:
 def documents(root: Path) -> dict[Path, str]:
     """The files that are drawn from `Settings`, and what they should hold."""
     path = root / CONFIGURATION
-    before, _, rest = path.read_text("utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
     return {
         root / "config.example.toml": example_toml(),
         root / "config.example.json": example_json(),
-        path: f"{before}{BEGIN}\n{settings_table()}{END}{after}",
+        path: filled(path, BEGIN, END, settings_table()),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gambler_ai.cli.marks import filled
 from gambler_ai.cli.risk import described
 from gambler_ai.core.risk_rules import BOUNDS
 
@@ -14,8 +15,7 @@ BEGIN, END = "<!-- rules: written by scripts/docs -->", "<!-- end of rules -->"
 def documents(root: Path) -> dict[Path, str]:
     """The document with its table as it should be."""
     path = root / DOCUMENT
-    before, _, rest = path.read_text("utf-8").partition(BEGIN)
-    return {path: f"{before}{BEGIN}\n{table()}{END}{rest.partition(END)[2]}"}
+    return {path: filled(path, BEGIN, END, table())}
 
 
 def table() -> str:

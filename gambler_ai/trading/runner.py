@@ -56,7 +56,7 @@ class Runner:
 
     def __init__(
         self, engine: Engine, ledger: Ledger, feed: Feed, executor: Executor, reporter: Reporter, door: Door,
-        wakeups: Wakeups, history: int,
+        wakeups: Wakeups,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._ledger = ledger
@@ -65,7 +65,6 @@ class Runner:
         self._reporter = reporter
         self._door = door
         self._wakeups = wakeups
-        self._history = history
         self._agenda: Agenda | None = None  # None until the loop has begun
         self._scans: Agenda | None = None
         self._asked: set[type] = set()
@@ -388,7 +387,7 @@ class Runner:
         if Scan not in self._asked:
             self._asked.add(Scan)
             interval = timedelta(seconds=self.plan.timeframe_s)
-            self._executor.ask(Scan(self.plan.symbols, interval, max(self._history, self._engine.history)))
+            self._executor.ask(Scan(self.plan.symbols, interval, self._engine.history))
 
     def _reason_to_stop(self, end: datetime) -> str:
         if self.state.stopping:

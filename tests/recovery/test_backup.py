@@ -2,14 +2,13 @@
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.recovery.harness import PATIENCE_S, Running, World, audit, entries
+from tests.recovery.harness import Running, World, audit, entries
 from tests.recovery.test_cli import check_error
-from tests.recovery.test_freezes import a_moment, is_stopped
+from tests.recovery.test_freezes import stopped
 
 #: Where a session stands while it is backed up: an order is planned; sent and not heard; filled; protected for a while.
 MOMENTS = [
@@ -27,12 +26,7 @@ def frozen(world: World, point: str, *args: str) -> Running:
     run = world.start(
         "--symbols", "AAPL,MSFT", "--duration", "100", "--speed", "0", *args, crash_at=f"{point}:freeze"
     )  # fmt: skip
-    begun_s = time.monotonic()
-    while not is_stopped(run):
-        assert run.process.poll() is None, run.end()
-        assert time.monotonic() - begun_s < PATIENCE_S, run.kill()
-        a_moment(run)
-    return run
+    return stopped(run)
 
 
 def traded_on(run: Running) -> None:

@@ -33,6 +33,11 @@ def frozen(world: World, point: str) -> Running:
         "--symbols", "AAPL,MSFT", "--duration", "14", "--speed", "0", "--checkpoint-interval", "60",
         crash_at=f"{point}:freeze",
     )  # fmt: skip
+    return stopped(run)
+
+
+def stopped(run: Running) -> Running:
+    """One that stops itself, when it has."""
     begun_s = time.monotonic()
     while not is_stopped(run):
         assert run.process.poll() is None, run.end()

@@ -114,7 +114,7 @@ class Session:
         executor = Executor(self.broker, self.data, self.feed)
         door = Door(ledger, self.halt_file, self.feed.clock)
         wakeups = Wakeups(NoStreams(), timedelta(seconds=plan.timeframe_s))
-        return Runner(engine, ledger, self.feed, executor, self.notes, door, wakeups, strategy.history)
+        return Runner(engine, ledger, self.feed, executor, self.notes, door, wakeups)
 
     def known_ids(self, ids: set[str]) -> set[str]:
         with self.database.read() as db:
@@ -239,7 +239,7 @@ class Bench:
         self.executor = Executor(self.broker, self.broker, self.feed)
         door = Door(self.ledger, halt_file, self.feed.clock)
         wakeups = Wakeups(streams or NoStreams(), timedelta(minutes=5))
-        self.runner = Runner(self.engine, self.ledger, self.feed, self.executor, self.notes, door, wakeups, 1)
+        self.runner = Runner(self.engine, self.ledger, self.feed, self.executor, self.notes, door, wakeups)
 
     def begin(self) -> None:
         self.runner.begin(ev.RunStarted(AT, 120.0, resumed=False, token=self.runner.token))

@@ -1,0 +1,11 @@
+"""The part of a document that is drawn from the code: what stands between two marks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def filled(path: Path, begin: str, end: str, drawn: str) -> str:
+    """The document at ``path`` with ``drawn`` between its marks; what stands around them stays."""
+    before, _, rest = path.read_text("utf-8").partition(begin)
+    return f"{before}{begin}\n{drawn}{end}{rest.partition(end)[2]}"
