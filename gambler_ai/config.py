@@ -31,6 +31,8 @@ from pydantic_settings import (
 
 from gambler_ai import secrecy
 from gambler_ai.core import strict_json
+from gambler_ai.core.learning import Confidence
+from gambler_ai.core.timeframe import timeframe_s
 from gambler_ai.errors import ConfigError
 
 PAPER_HOST = "paper-api.alpaca.markets"
@@ -51,7 +53,6 @@ CONFIG_MAX_BYTES = 1 << 16
 
 _DEEP_NAME = re.compile(r"""(?:(?:[\w-]{1,99}|"[^"\n]{0,99}"|'[^'\n]{0,99}')[ \t]*\.[ \t]*){16}""")
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}")
-_TIMEFRAME = re.compile(r"(\d{1,2})(Min|Hour)")
 
 
 def _expanded(path: str | Path) -> Path:
@@ -71,19 +72,6 @@ def _symbols(value: Any) -> Any:
     return found
 
 
-def timeframe_s(text: str) -> int:
-    """``5Min`` or ``1Hour`` in seconds.
-
-    Raises:
-        ValueError: it is neither 1 to 59 minutes nor 1 to 23 hours.
-    """
-    match = _TIMEFRAME.fullmatch(text)
-    count, unit = (int(match[1]), match[2]) if match else (0, "")
-    if not 1 <= count <= (59 if unit == "Min" else 23):
-        raise ValueError(f"{text!r} is not a timeframe; write 5Min or 1Hour")
-    return count * (60 if unit == "Min" else 3600)
-
-
 def _timeframe(value: Any) -> Any:
     timeframe_s(str(value))
     return value
@@ -100,6 +88,17 @@ Minutes = Annotated[float, Number, Field(gt=0, le=10_000_000, allow_inf_nan=Fals
 Seconds = Annotated[float, Number, Field(ge=1, le=10_000_000, allow_inf_nan=False)]
 Percent = Annotated[Decimal, Number, Field(ge=Decimal("0.01"), lt=100, allow_inf_nan=False)]
 Amount = Annotated[Decimal, Number, Field(ge=Decimal("0.01"), le=1_000_000_000, allow_inf_nan=False)]
+
+
+def _listed(value: Any) -> Any:
+    """``"signal,attention"`` or a list, to a tuple without repeats."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        return value
+    return tuple(dict.fromkeys(str(name).strip() for name in names if str(name).strip()))
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), Field(max_length=20)]
 
 
 def _names(*names: str) -> AliasChoices:
@@ -131,6 +130,10 @@ class Settings(BaseSettings):
     strategy: Annotated[str, Field(min_length=1, max_length=400)] = "momentum"
     parameters: dict[str, Any] = Field(default_factory=dict)
     risk: dict[str, Any] = Field(default_factory=dict)
+    learners: Names = ()
+    use_learner: Names = ()
+    min_confidence: Annotated[Decimal, Number, Field(gt=0, lt=1, allow_inf_nan=False)] | None = None
+    confidence: Confidence = Confidence.GATE
     max_positions: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
     max_order_value: Amount | None = None
     max_orders_per_day: Annotated[int, Number, Field(ge=1, le=1_000_000)] | None = None

@@ -15,15 +15,18 @@ from msgspec import structs, to_builtins
 
 from gambler_ai.app.venue import Venue
 from gambler_ai.clock import Clock, SystemClock
-from gambler_ai.config import Settings, timeframe_s
+from gambler_ai.config import Settings
 from gambler_ai.core import events as ev
+from gambler_ai.core.components import Component
 from gambler_ai.core.engine import Engine
+from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.model import Instrument
-from gambler_ai.core.ports import Strategy, Streams
+from gambler_ai.core.ports import Adviser, Strategy, Streams
 from gambler_ai.core.risk import RiskLimits
 from gambler_ai.core.risk_memory import RiskMemory
 from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.timeframe import timeframe_s
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import journal, limits
 from gambler_ai.storage.database import Database
@@ -58,6 +61,7 @@ def plan_of(settings: Settings) -> Plan:
         max_order_value=settings.max_order_value, max_orders_per_day=settings.max_orders_per_day,
         max_orders_per_minute=settings.max_orders_per_minute, max_daily_loss=settings.max_daily_loss,
         limit_pct=settings.limit_pct, risk=rules_of(settings.risk), history_limit=settings.history_limit,
+        learning=LearningRules(settings.learners, settings.use_learner, settings.min_confidence, settings.confidence),
     )  # fmt: skip
 
 
@@ -69,6 +73,18 @@ def rules_of(given: Mapping[str, Any]) -> RiskRules:
     """
     rules = parameters.make(RiskRules, given)
     return structs.replace(rules, sectors={symbol.upper(): name for symbol, name in rules.sectors.items()})
+
+
+def check_learning(rules: LearningRules, strategy: str) -> None:
+    """Refuse learners that are not known, or rules for them that cannot work together.
+
+    Raises:
+        ConfigError: the first such.
+    """
+    if rules != LearningRules():
+        from gambler_ai import learners
+
+        learners.check(rules, strategy)
 
 
 def parameters_of(plan: Plan) -> dict[str, Any]:
@@ -101,7 +117,28 @@ def remembered(database: Database, state: SessionState, strategy: Remembers) -> 
     Raises:
         SchemaMismatch, ConfigError: something stored cannot be read by this program; nothing was written.
     """
-    return recall(database, state, [*strategy.components(), RiskMemory(state)])
+    return recall(database, state, [*strategy.components(), RiskMemory(state), *learners_of(state.plan)])
+
+
+def learners_of(plan: Plan) -> list[Component]:
+    """The learners of a plan, as they are before they have learned. Without any, nothing of theirs is imported.
+
+    Raises:
+        ConfigError: what one needs is not installed.
+    """
+    if not plan.learning.learners:
+        return []
+    from gambler_ai import learners
+
+    return list(learners.make(plan.learning.learners))
+
+
+def _adviser(state: SessionState, memory: Memory) -> Adviser | None:
+    if not state.plan.learning.learners:
+        return None
+    from gambler_ai.learners.adviser import Panel
+
+    return Panel(state, memory.view)
 
 
 def build_engine(
@@ -127,7 +164,8 @@ def build_engine(
         bar_interval=timedelta(seconds=state.plan.timeframe_s), taken=taken, elsewhere=used.symbols,
         entries_elsewhere=used.entries, recent_elsewhere=used.recent, values_elsewhere=used.values,
     )  # fmt: skip
-    return Engine(state, strategy, risk, instruments, known_ids, (memory or Memory()).view)
+    memory = memory or Memory()
+    return Engine(state, strategy, risk, instruments, known_ids, memory.view, _adviser(state, memory))
 
 
 def build_runner(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+from msgspec import structs
 
-from gambler_ai.app.assembly import plan_of, rules_of
+from gambler_ai.app.assembly import check_learning, plan_of, rules_of
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
+from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import sessions
@@ -26,6 +28,15 @@ OPERATIONAL = {
     "max_orders_per_day": "max_orders_per_day", "max_daily_loss": "max_daily_loss",
     "max_orders_per_minute": "max_orders_per_minute",
 }  # fmt: skip
+
+
+#: The same of what learners may do: flag -> rule.
+LEARNING = {
+    "learners": "learners",
+    "use_learner": "use",
+    "min_confidence": "min_confidence",
+    "confidence": "confidence",
+}
 
 
 def refuse_conflicts(desk: Desk, info: SessionInfo) -> None:
@@ -78,7 +89,23 @@ def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
         if flag in desk.given
     }
     changed = {field: (str(a), str(b)) for field, (a, b) in pairs.items() if a != b}
-    return changed | _rule_changes(desk, stored)
+    return changed | _rule_changes(desk, stored) | _learning_changes(desk, asked.learning, stored)
+
+
+def _learning_changes(desk: Desk, asked: LearningRules, plan: Plan) -> dict[str, tuple[str, str]]:
+    """The same for what learners may do: flag by flag, checked as a whole.
+
+    Raises:
+        ConfigError: what is asked for does not go with what is stored.
+    """
+    stored = plan.learning
+    named = [field for flag, field in LEARNING.items() if flag in desk.given]
+    rules = structs.replace(stored, **{field: getattr(asked, field) for field in named})
+    if rules == stored:
+        return {}
+    check_learning(rules, plan.strategy_name)
+    before, after = msgspec.to_builtins(stored), msgspec.to_builtins(rules)
+    return {f"learning.{f}": (_json(before[f]), _json(after[f])) for f in after if before[f] != after[f]}
 
 
 def _rule_changes(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:

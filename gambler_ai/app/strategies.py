@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gambler_ai.app.assembly import plan_of
+from gambler_ai.app.assembly import check_learning, plan_of
 from gambler_ai.config import Settings
 from gambler_ai.core.state import Plan
 from gambler_ai.errors import ConfigError
@@ -30,6 +30,7 @@ def chosen(settings: Settings) -> tuple[Plan, Strategy]:
         ConfigError: it cannot be loaded, or a parameter is not allowed.
     """
     loaded = loader.load(settings.strategy, settings.parameters)
+    check_learning(plan_of(settings).learning, loaded.strategy.name)
     plan = replace(
         plan_of(settings), strategy=loaded.spec, strategy_name=loaded.strategy.name,
         strategy_parameters=loaded.parameters, strategy_sha256=loaded.sha256,

@@ -11,6 +11,7 @@ from gambler_ai.cli.completion import session_ids
 
 TRADING = "Trading"
 LIMITS = "Limits and endings"
+LEARNING = "Learning"
 RESUME = "Resume and reconcile"
 PLACE = "Broker and state"
 OUTPUT = "Output"
@@ -112,6 +113,42 @@ Risk = Annotated[
         "A rule of size or rest: --risk sizing=atr --risk max_drawdown_pct=10. Once for each; see: risk rules.",
         LIMITS,
         metavar="NAME=VALUE",
+    ),
+]
+Learners = Annotated[
+    str | None,
+    _option(
+        "--learners",
+        "Who learns from this session's trades: signal,attention. Without --min-confidence they only watch.",
+        LEARNING,
+        metavar="LIST",
+    ),
+]
+MinConfidence = Annotated[
+    str | None,
+    _option(
+        "--min-confidence",
+        "How likely an entry has to win, 0 to 1, for learners that have beaten their baselines.",
+        LEARNING,
+        metavar="PART",
+    ),
+]
+Confidence = Annotated[
+    str | None,
+    _option(
+        "--confidence",
+        "What too little of it does: gate denies the entry, scale makes it smaller. Default gate.",
+        LEARNING,
+        metavar="WHAT",
+    ),
+]
+UseLearner = Annotated[
+    list[str] | None,
+    _option(
+        "--use-learner",
+        "Hear this learner although it has not beaten its baselines. Once for each.",
+        LEARNING,
+        metavar="NAME",
     ),
 ]
 OnExit = Annotated[

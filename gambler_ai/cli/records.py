@@ -211,6 +211,11 @@ def _memory(fact: ev.ComponentSetAside, _state: SessionState | None) -> Record:
     }  # fmt: skip
 
 
+def _outcome(fact: ev.OutcomeKnown, _state: SessionState | None) -> Record:
+    fields: Record = _plain(fact.outcome)
+    return fields | {"won": fact.outcome.won}
+
+
 def _carried(fact: ev.RiskCarried, _state: SessionState | None) -> Record:
     fields: Record = _plain(fact.record)
     return fields | {"session": fact.session_id}
@@ -275,6 +280,9 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.SplitApplied: ("split", _fields),
     ev.ActionNoted: ("company", _action),
     ev.ComponentSetAside: ("memory", _memory),
+    ev.OutcomeKnown: ("outcome", _outcome),
+    ev.LearnerReset: ("learner_reset", _fields),
+    ev.LibraryChanged: ("library_changed", _fields),
 }
 
 #: Every kind there is.

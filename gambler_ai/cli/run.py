@@ -28,6 +28,10 @@ def run(
     max_orders_per_minute: options.MaxOrdersPerMinute = None,
     max_daily_loss: options.MaxDailyLoss = None,
     risk: options.Risk = None,
+    learners: options.Learners = None,
+    use_learner: options.UseLearner = None,
+    min_confidence: options.MinConfidence = None,
+    confidence: options.Confidence = None,
     on_exit: options.OnExit = None,
     when_closed: options.WhenClosed = None,
     checkpoint_interval: options.CheckpointInterval = None,
@@ -60,7 +64,9 @@ def run(
         "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "history_limit": history_limit,
         "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
         "max_orders_per_minute": max_orders_per_minute, "max_daily_loss": max_daily_loss, "on_exit": on_exit,
-        "when_closed": when_closed, "strategy": strategy, "log_file": log_file, **_pairs(parameter, risk),
+        "when_closed": when_closed, "strategy": strategy, "log_file": log_file, "learners": learners,
+        "use_learner": use_learner, "min_confidence": min_confidence, "confidence": confidence,
+        **_pairs(parameter, risk),
     })  # fmt: skip
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
     _one_of(modes, dry_run=dry_run, reconcile_only=reconcile_only, accept=accept_broker_state)

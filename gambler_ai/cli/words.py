@@ -190,6 +190,11 @@ def _memory(fact: ev.ComponentSetAside) -> Told:
     return Told("memory", "", f"{fact.name}: {what}{fact.reason}; {fact.used}", WARN)
 
 
+def _library_changed(fact: ev.LibraryChanged) -> Told:
+    moved = ", ".join(f"{name} {before} is now {now}" for name, (before, now) in fact.versions.items())
+    return Told("memory", "", f"{fact.name}: {moved}; {fact.says}", WARN)
+
+
 def _exit_requested(fact: ev.ExitRequested) -> Told:
     return Told("leave", "" if fact.symbol == ev.ALL else fact.symbol, fact.reason, WARN)
 
@@ -242,13 +247,15 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.SplitApplied: _split,
     ev.ActionNoted: _action,
     ev.ComponentSetAside: _memory,
+    ev.LearnerReset: lambda f: Told("learner", "", f"{f.name} begins anew: {f.reason}", WARN),
+    ev.LibraryChanged: _library_changed,
 }
 
 _ALWAYS = frozenset({
     ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.IntentUnknown, ev.IntentVoided, ev.CancelPlanned,
     ev.Adjusted, ev.Degraded, ev.Restored, ev.TradingHalted, ev.TradingResumed, ev.ExitRequested, ev.Adopted,
     ev.IntentResolved, ev.RequestTaken, ev.SplitApplied, ev.ActionNoted, ev.RiskReset,
-    ev.ComponentSetAside,
+    ev.ComponentSetAside, ev.LearnerReset, ev.LibraryChanged,
 })  # fmt: skip
 _ACTIONS = frozenset({
     ev.FillReported, ev.IntentPlanned, ev.ResendPlanned, ev.IntentVoided, ev.IntentDisputed, ev.CancelPlanned,

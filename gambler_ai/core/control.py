@@ -9,6 +9,7 @@ from decimal import Decimal
 from gambler_ai.core import events as ev
 from gambler_ai.core import replacing
 from gambler_ai.core.degraded import Condition
+from gambler_ai.core.learning import CHOOSER
 from gambler_ai.core.model import Position, is_sane_price
 from gambler_ai.core.orders import Role, Status
 from gambler_ai.core.protection import still_open
@@ -170,6 +171,18 @@ def _risk_reset(state: SessionState, request: ev.Request, at: datetime, _: ev.Br
     return facts, f"{peak}, no losses in a row{f'; still halted by {others}' if others else ''}"
 
 
+def _learner_reset(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
+    name, known = request.argument, (*state.plan.learning.learners, *_that_chooses(state))
+    if name not in known:
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        return _nothing(f"session {state.session_id} has no learner {name}: {has}")
+    return [ev.LearnerReset(at, name, _why(request))], f"{name} has forgotten what it had learned"
+
+
+def _that_chooses(state: SessionState) -> tuple[str, ...]:
+    return (CHOOSER,) if state.plan.strategy_name == CHOOSER else ()
+
+
 def _why(request: ev.Request) -> str:
     by = f" ({request.asked_by})" if request.asked_by else ""
     return f"{request.reason or 'no reason given'}{by}"
@@ -185,4 +198,5 @@ _TAKE: dict[str, Callable[[SessionState, ev.Request, datetime, ev.BrokerReport |
     ev.MOVE_TARGET: _move(Role.TARGET),
     ev.RECALL: _recall,
     ev.RISK_RESET: _risk_reset,
+    ev.LEARNER_RESET: _learner_reset,
 }

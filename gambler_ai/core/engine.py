@@ -19,6 +19,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
 from gambler_ai.core.components import Component
 from gambler_ai.core.evolution import apply
+from gambler_ai.core.learning import Advice, Signal
 from gambler_ai.core.model import BarFrame, Fill, Instrument, MarketView, MoveStop, Proposal, Side
 from gambler_ai.core.orders import (
     FROM_ALPACA,
@@ -33,7 +34,7 @@ from gambler_ai.core.orders import (
     entry_decision_id,
     observed,
 )
-from gambler_ai.core.ports import Strategy
+from gambler_ai.core.ports import Adviser, Strategy
 from gambler_ai.core.proposals import checked, failure
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.core.watch import Watch
@@ -54,16 +55,17 @@ class Engine:
     def __init__(
         self, state: SessionState, strategy: Strategy, limits: risk.RiskLimits,
         instruments: Mapping[str, Instrument], known_ids: Callable[[set[str]], set[str]],
-        memory: Mapping[str, Component] = MappingProxyType({}),
+        memory: Mapping[str, Component] = MappingProxyType({}), adviser: Adviser | None = None,
     ) -> None:  # fmt: skip
         """``known_ids`` answers which of some client order ids have a row in this database; ``memory`` is shown to
-        the strategy."""
+        the strategy, ``adviser`` is heard on entries."""
         self.state = state
         self._strategy = strategy
         self._limits = limits
         self._instruments = instruments
         self._known_ids = known_ids
         self._memory = memory
+        self._adviser = adviser
         self._report: ev.BrokerReport | None = None
         self._compared = False
         self._whole = True
@@ -88,7 +90,8 @@ class Engine:
     @property
     def history(self) -> int:
         """Closed bars that the strategy and the risk rules want to see of each symbol."""
-        return max(self._strategy.history, self.state.plan.risk.bars)
+        advised = self._adviser.bars if self._adviser is not None else 0
+        return max(self._strategy.history, self.state.plan.risk.bars, advised)
 
     @property
     def market(self) -> ev.MarketReport | None:
@@ -104,13 +107,21 @@ class Engine:
         differs = any(key[0] not in reconcile.LEFT_ALONE for key in self._suspects)
         return None if self._report is None or differs or not self._compared else self._report.market.at
 
+    def prepare(self) -> None:
+        """Make ready what would else make the first decision slow."""
+        if self._adviser is not None:
+            self._adviser.prepare()
+
     def _tell(self, facts: list[ev.Fact]) -> None:
         for fact in facts:
             self._emit(fact)
 
     def _emit(self, fact: ev.Fact) -> None:
-        self._out.changes.merge(apply(self.state, fact))
+        changes = apply(self.state, fact)
+        self._out.changes.merge(changes)
         self._out.facts.append(fact)
+        for outcome in changes.outcomes:
+            self._emit(ev.OutcomeKnown(fact.at, outcome))
 
     # -- prices -----------------------------------------------------------------------------------
 
@@ -121,7 +132,7 @@ class Engine:
         entered = {symbol: position.entry_at for symbol, position in self.state.positions.items()}
         view = MarketView(
             event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held), MappingProxyType(entered),
-            self._memory,
+            self._memory, self.state.contexts, frozenset(self.state.plan.learning.use),
         )  # fmt: skip
         for proposal in self._proposals(view):
             if proposal.symbol not in fresh:
@@ -129,7 +140,7 @@ class Engine:
             if isinstance(proposal, MoveStop):
                 self._move_stop(proposal, event.at)
             else:
-                self._review(proposal, event)
+                self._review(proposal, event, view)
         self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh))
 
     def _proposals(self, view: MarketView) -> list[Proposal | MoveStop]:
@@ -141,17 +152,33 @@ class Engine:
             self._emit(ev.Denied(view.at, ev.ALL, Side.BUY, risk.Code.STRATEGY_FAILED, text))
             return []
 
-    def _review(self, proposal: Proposal, event: ev.BarsClosed) -> None:
+    def _advice(self, proposal: Proposal, view: MarketView) -> Advice | risk.Denial:
+        """What learners make of it; without any it goes its way, with the strategy's own words."""
+        if self._adviser is None:
+            return Advice(Signal(context=proposal.context))
+        try:
+            advice = self._adviser.advise(proposal, view)
+        except (Exception, SystemExit) as error:  # a library's: an entry less, and everything else goes on
+            return risk.Denial(risk.Code.LEARNER_FAILED, failure(error))
+        return risk.Denial(risk.Code.LOW_CONFIDENCE, advice.denial) if advice.denial else advice
+
+    def _review(self, proposal: Proposal, event: ev.BarsClosed, view: MarketView) -> None:
         if proposal.exit:
             self._leave(proposal, event.at)
             return
         trade = event.trades.get(proposal.symbol)
+        advice = self._advice(proposal, view)
+        if isinstance(advice, Advice):
+            proposal = replace(proposal, share=proposal.share * advice.share)
         verdict = risk.review(
             proposal, self.state, event.at, self._limits, self.market, self._instruments, trade, event.frame
         )
-        if isinstance(verdict, risk.Denial):
-            self._emit(ev.Denied(event.at, proposal.symbol, proposal.side, verdict.code, verdict.context))
-            return
+        for no in (verdict, advice):  # a limit is the better reason
+            if isinstance(no, risk.Denial):
+                self._emit(ev.Denied(event.at, proposal.symbol, proposal.side, no.code, no.context))
+                return
+        assert isinstance(verdict, risk.Approved)
+        assert isinstance(advice, Advice)
         state, symbol, side = self.state, proposal.symbol, proposal.side
         decision = entry_decision_id(self._strategy.name, symbol, side, proposal.signal_at)
         coid = client_order_id(state.account_id, state.session_id, decision)
@@ -163,7 +190,7 @@ class Engine:
             position_id=coid, reason=proposal.reason, decided_at=event.at, valid_until=valid,
             body=bracket_body(
                 coid, symbol, side, verdict.qty, verdict.target_price, verdict.stop_price, verdict.limit_price
-            ), market_day=state.day,
+            ), market_day=state.day, signal=advice.signal if advice.signal != Signal() else None,
         )))  # fmt: skip
 
     def _move_stop(self, wish: MoveStop, at: datetime) -> None:

@@ -6,8 +6,6 @@ Facts are tagged by name in the journal; a name, once released, keeps its meanin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,7 +17,32 @@ from gambler_ai.core.hearing import TRADE_UPDATES as TRADE_UPDATES
 from gambler_ai.core.hearing import StreamChanged as StreamChanged
 from gambler_ai.core.hearing import StreamSilent as StreamSilent
 from gambler_ai.core.hearing import Woken as Woken
-from gambler_ai.core.model import Account, Activity, BarFrame, Fill, Side, Trade
+from gambler_ai.core.inputs import ADOPT as ADOPT
+from gambler_ai.core.inputs import BROKER as BROKER
+from gambler_ai.core.inputs import FLATTEN as FLATTEN
+from gambler_ai.core.inputs import HALT as HALT
+from gambler_ai.core.inputs import LEARNER_RESET as LEARNER_RESET
+from gambler_ai.core.inputs import MARKET_DATA as MARKET_DATA
+from gambler_ai.core.inputs import MOVE_STOP as MOVE_STOP
+from gambler_ai.core.inputs import MOVE_TARGET as MOVE_TARGET
+from gambler_ai.core.inputs import RECALL as RECALL
+from gambler_ai.core.inputs import REQUESTS as REQUESTS
+from gambler_ai.core.inputs import RESOLVE as RESOLVE
+from gambler_ai.core.inputs import RESUME_TRADING as RESUME_TRADING
+from gambler_ai.core.inputs import RISK_RESET as RISK_RESET
+from gambler_ai.core.inputs import BarsClosed as BarsClosed
+from gambler_ai.core.inputs import BrokerFailed as BrokerFailed
+from gambler_ai.core.inputs import BrokerReported as BrokerReported
+from gambler_ai.core.inputs import CancelAnswered as CancelAnswered
+from gambler_ai.core.inputs import HaltFileSeen as HaltFileSeen
+from gambler_ai.core.inputs import Request as Request
+from gambler_ai.core.inputs import Requested as Requested
+from gambler_ai.core.inputs import SubmitAnswered as SubmitAnswered
+from gambler_ai.core.inputs import SubmitRefused as SubmitRefused
+from gambler_ai.core.inputs import SubmitUnanswered as SubmitUnanswered
+from gambler_ai.core.inputs import TimerElapsed as TimerElapsed
+from gambler_ai.core.learning import Outcome
+from gambler_ai.core.model import Account, Activity, Fill, Side
 from gambler_ai.core.orders import OrderIntent, OrderReport
 from gambler_ai.core.reports import BrokerReport as BrokerReport
 from gambler_ai.core.reports import MarketReport as MarketReport
@@ -349,6 +372,27 @@ class ComponentSetAside(_Fact, frozen=True, tag=True):
     number: int = 0
 
 
+class OutcomeKnown(_Fact, frozen=True, tag=True):
+    """A round trip that a stored signal began has ended: what learners learn from, and nothing else is."""
+
+    outcome: Outcome
+
+
+class LearnerReset(_Fact, frozen=True, tag=True):
+    """A person has a learner forget all that it has learned."""
+
+    name: str
+    reason: str
+
+
+class LibraryChanged(_Fact, frozen=True, tag=True):
+    """A component was stored by other versions of its libraries than read it now: name -> (before, now)."""
+
+    name: str
+    versions: dict[str, tuple[str, str]]
+    says: str
+
+
 #: Every symbol, in an exit.
 ALL = "*"
 #: What a halt comes from.
@@ -363,126 +407,8 @@ Fact = (
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
     | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | RiskReset
-    | ComponentSetAside | IntentRecalled
+    | ComponentSetAside | IntentRecalled | OutcomeKnown | LearnerReset | LibraryChanged
 )  # fmt: skip
-
-
-# Inputs: what the shell hands to the engine. Not journaled; the facts drawn from them are.
-
-
-@dataclass(frozen=True)
-class BarsClosed:
-    """New bars and last trades of all symbols; ``quarantined`` says of a symbol why its newest price is not there."""
-
-    at: datetime
-    frame: BarFrame
-    trades: Mapping[str, Trade]
-    quarantined: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class BrokerReported:
-    """A whole reading; ``reconcile`` when it is to be compared with our books as well.
-
-    ``skew_s``: by how much this machine's clock is surely ahead of the broker's (behind: below zero).
-    """
-
-    at: datetime
-    report: BrokerReport
-    reconcile: bool
-    skew_s: float = 0.0
-
-
-#: What can fail to answer: the orders and account, or the prices.
-BROKER, MARKET_DATA = "broker", "market data"
-
-
-@dataclass(frozen=True)
-class BrokerFailed:
-    """A reading that did not come: ``name`` says which, ``condition`` what is wrong where there is a closer word."""
-
-    at: datetime
-    name: str
-    reason: str
-    condition: str = ""
-
-
-@dataclass(frozen=True)
-class SubmitAnswered:
-    """The broker took the order."""
-
-    at: datetime
-    client_order_id: str
-    report: OrderReport
-
-
-@dataclass(frozen=True)
-class SubmitRefused:
-    """The broker answered no; ``duplicate`` when it holds an order with that id already."""
-
-    at: datetime
-    client_order_id: str
-    reason: str
-    duplicate: bool
-
-
-@dataclass(frozen=True)
-class SubmitUnanswered:
-    """Sent, or perhaps sent, without an answer; ``limited_until`` when the broker wants fewer requests until then."""
-
-    at: datetime
-    client_order_id: str
-    reason: str
-    limited_until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class CancelAnswered:
-    """The broker took or refused a cancel; the order's own report tells what came of it."""
-
-    at: datetime
-    order_id: str
-    refused: str
-
-
-@dataclass(frozen=True)
-class TimerElapsed:
-    """Session time reached ``at``; nothing else happened."""
-
-    at: datetime
-
-
-class Request(Struct, frozen=True):
-    """What a person asks of a session: ``kind`` is one of `REQUESTS`, ``argument`` a symbol, an order's id, or ""."""
-
-    id: str
-    kind: str
-    argument: str
-    reason: str
-    asked_by: str = ""
-
-
-#: What can be asked.
-HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE = "halt", "resume-trading", "flatten", "adopt", "resolve"
-MOVE_STOP, MOVE_TARGET, RISK_RESET = "move-stop", "move-target", "risk-reset"
-RECALL = "recall"  # asked by `db restore`: the books may be older than the last order
-REQUESTS = (HALT, RESUME_TRADING, FLATTEN, ADOPT, RESOLVE, MOVE_STOP, MOVE_TARGET, RISK_RESET, RECALL)
-
-
-@dataclass(frozen=True)
-class Requested:
-    """A person asked for something."""
-
-    at: datetime
-    request: Request
-
-
-@dataclass(frozen=True)
-class HaltFileSeen:
-    """The HALT file is there (its first line is the reason), or it is not (None)."""
-
-    at: datetime
-    reason: str | None
 
 
 Input = (

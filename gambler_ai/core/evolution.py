@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import portfolio, risk_record
+from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.model import CENT, ZERO, Position, stop_and_target
 from gambler_ai.core.orders import (
     IntentRecord,
@@ -51,8 +52,8 @@ def evolve(state: SessionState, facts: Iterable[ev.Fact]) -> Changes:
     return changes
 
 
-#: What a change of a rule of risk is filed under: `risk.size_pct`, its value as JSON.
-_RULE = "risk."
+#: Parts of a plan that are changed rule by rule: `risk.size_pct`, its value as JSON.
+_RULES: dict[str, type[Any]] = {"risk": RiskRules, "learning": LearningRules}
 
 
 def _run_started(state: SessionState, fact: ev.RunStarted, _: Changes) -> None:
@@ -73,14 +74,12 @@ def _plan_changed(state: SessionState, fact: ev.PlanChanged, _: Changes) -> None
     kinds = {f.name: f.type for f in msgspec.structs.fields(Plan)}
     values = {
         name: None if after == "None" else msgspec.convert(after, kinds[name], strict=False)
-        for name, (_before, after) in fact.changes.items() if not name.startswith(_RULE)
+        for name, (_before, after) in fact.changes.items() if name.partition(".")[0] not in _RULES
     }  # fmt: skip
-    rules = {
-        name.removeprefix(_RULE): msgspec.json.decode(after)
-        for name, (_before, after) in fact.changes.items() if name.startswith(_RULE)
-    }  # fmt: skip
-    if rules:
-        values["risk"] = msgspec.convert(msgspec.to_builtins(state.plan.risk) | rules, RiskRules, strict=False)
+    for part, kind in _RULES.items():
+        moved = {name.partition(".")[2]: after for name, (_, after) in fact.changes.items() if name.startswith(part)}
+        rules = {name: msgspec.json.decode(after) for name, after in moved.items()}
+        values[part] = msgspec.convert(msgspec.to_builtins(getattr(state.plan, part)) | rules, kind, strict=False)
     state.plan = replace(state.plan, **values)
 
 
@@ -255,7 +254,7 @@ def _fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes)
         symbol=fill.symbol, qty=ZERO, avg_entry_price=fill.price, entry_at=fill.at,
         position_id=intent.client_order_id, strategy=intent.strategy,
         stop_price=intent.stop_price if entry else None, target_price=intent.target_price if entry else None,
-        reason=intent.reason, entry_equity=state.account.equity or None,
+        reason=intent.reason, entry_equity=state.account.equity or None, signal=intent.signal if entry else None,
     )  # fmt: skip
     why = intent.reason if order.role is Role.EXIT else order.role.value
     _take(state, changes, fill.symbol, portfolio.book(state.positions.get(fill.symbol), fill, opening, why))
@@ -270,6 +269,7 @@ def _fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes)
 
 def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio.Booking) -> None:
     changes.symbols.add(symbol)
+    before = state.positions.get(symbol)
     if booking.position is None:
         state.positions.pop(symbol, None)
     else:
@@ -279,6 +279,8 @@ def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio
         state.closed_trades += 1
         state.unpriced_closes += booking.closed.pnl is None
         changes.closed.append(booking.closed)
+        if before is not None and before.signal is not None:
+            changes.outcomes.append(portfolio.outcome(booking.closed, before.signal))
         state.risk = risk_record.closed(state.risk, booking.closed, state.plan.risk, booking.closed.exit_at)
 
 
@@ -488,4 +490,7 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.ComponentSetAside: _noted,
     ev.RiskCarried: _risk_carried,
     ev.RiskReset: _risk_reset,
+    ev.OutcomeKnown: _noted,
+    ev.LearnerReset: _noted,
+    ev.LibraryChanged: _noted,
 }

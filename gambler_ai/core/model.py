@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from gambler_ai.core.learning import Signal
+
 if TYPE_CHECKING:  # a restore needs no array, and importing numpy takes longer than the restore
     import numpy as np
     from numpy.typing import NDArray
@@ -140,6 +142,8 @@ class Position(Struct, frozen=True):
     decided_at: datetime | None = None
     #: The account's equity when it was opened.
     entry_equity: Decimal | None = None
+    #: What was known when its entry was decided, for those who learn from it.
+    signal: Signal | None = None
 
     @property
     def side(self) -> str:
@@ -185,7 +189,8 @@ class Proposal(Struct, frozen=True):
 
     Stop and target are percent of the price; without them the session's own hold. ``limit_price``: an entry at
     this price or better, instead of the session's own way in. ``exit``: out of the symbol at market, whichever
-    side is held.
+    side is held. ``share``: the part of the size it would have that it asks for. ``context``: words that are stored
+    with the order, and told to what remembers when its round trip ends.
     """
 
     symbol: str
@@ -196,6 +201,8 @@ class Proposal(Struct, frozen=True):
     take_profit_pct: Decimal | None = None
     exit: bool = False
     limit_price: Decimal | None = None
+    share: Decimal = Decimal(1)
+    context: dict[str, str] = {}
 
 
 class MoveStop(Struct, frozen=True):
@@ -226,7 +233,8 @@ class MarketView:
     """What a strategy may look at: bars, last trades, and what the session holds.
 
     ``held`` is the signed quantity of each symbol with a position; short is negative. ``entered`` is when each
-    of these positions began. ``memory`` is what remembers, by name, as of the facts before this view.
+    of these positions began, ``contexts`` the words its entry was proposed with. ``memory`` is what remembers, by
+    name, as of the facts before this view; ``insisted`` names learners that are to be heard whatever they are worth.
     """
 
     at: datetime
@@ -235,6 +243,8 @@ class MarketView:
     held: Mapping[str, Decimal]
     entered: Mapping[str, datetime] = field(default_factory=dict)
     memory: Mapping[str, Any] = field(default_factory=dict)
+    contexts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    insisted: frozenset[str] = frozenset()
 
 
 def round_price(price: Decimal) -> Decimal:

@@ -16,6 +16,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
+from gambler_ai.core.learning import Signal
 from gambler_ai.core.model import ZERO, Side
 from gambler_ai.errors import IllegalTransition
 
@@ -148,6 +149,7 @@ class OrderIntent(Struct, frozen=True):
     body: str
     market_day: str = ""  # of an entry: the day its limits count
     replaces: str = ""  # the broker's id of the order whose place it takes
+    signal: Signal | None = None  # of an entry: what was known, for those who learn from it
 
     @property
     def body_sha256(self) -> str:

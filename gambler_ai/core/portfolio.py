@@ -8,6 +8,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gambler_ai.core.learning import Outcome, Signal
 from gambler_ai.core.model import ZERO, ClosedTrade, Fill, Position, round_price
 
 
@@ -109,6 +110,14 @@ def close(position: Position, at: datetime, reason: str) -> ClosedTrade:
         reason=reason,
         strategy=position.strategy,
         leverage=_leverage(position),
+    )
+
+
+def outcome(closed: ClosedTrade, signal: Signal) -> Outcome:
+    """What came of the signal that began a round trip."""
+    share = None if closed.pnl is None else float(closed.pnl / (closed.qty * closed.entry_price) * 100)
+    return Outcome(
+        closed.position_id, closed.symbol, closed.side, closed.entry_at, closed.exit_at, closed.pnl, share, signal
     )
 
 

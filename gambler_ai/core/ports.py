@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gambler_ai.core.events import MarketReport, PositionReport
+from gambler_ai.core.learning import Advice
 from gambler_ai.core.model import (
     Account,
     Activity,
@@ -33,6 +34,23 @@ class Strategy(Protocol):
         ...
 
     def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop]: ...
+
+
+class Adviser(Protocol):
+    """What has learned, and is heard before an entry is sized. Pure: the same memory and view give the same advice."""
+
+    @property
+    def bars(self) -> int:
+        """Closed bars it wants to see of each symbol."""
+        ...
+
+    def prepare(self) -> None:
+        """Do now what would else make the first advice slow: models are imported and built."""
+        ...
+
+    def advise(self, proposal: Proposal, view: MarketView) -> Advice:
+        """What is to be stored with the entry, and what learners have against it."""
+        ...
 
 
 class Broker(Protocol):

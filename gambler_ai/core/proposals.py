@@ -15,6 +15,8 @@ from gambler_ai.core.text import one_line
 #: A reason is a line in a table, not a document.
 REASON_MAX = 200
 FAILURE_MAX = 300
+#: So many words of so many letters may go with an order.
+CONTEXT_MAX, WORD_MAX = 8, 100
 _OURS = __file__.removesuffix("core/proposals.py")
 
 
@@ -54,6 +56,15 @@ def _check_price(name: str, price: Any) -> None:
         raise ValueError(f"{name} of {price!s:.40} has too many places; take round_price({price!s:.40})")
 
 
+def _check_context(context: Any) -> None:
+    """A few short words by name: they are stored with the order."""
+    if not isinstance(context, dict) or len(context) > CONTEXT_MAX:
+        raise ValueError(f"context of {context!r:.80} is not a dict of {CONTEXT_MAX} words at most")
+    for name, word in context.items():
+        if not all(isinstance(text, str) and text and one_line(text, WORD_MAX) == text for text in (name, word)):
+            raise ValueError(f"context {name!r:.80}={word!r:.80}: name and word are texts of 1 to {WORD_MAX} letters")
+
+
 def _checked(proposal: Any, symbols: Collection[str], at: datetime) -> Proposal:
     if not isinstance(proposal, Proposal):
         raise ValueError(f"{proposal!r:.80} is not a Proposal")
@@ -73,10 +84,14 @@ def _checked(proposal: Any, symbols: Collection[str], at: datetime) -> Proposal:
         _check_price("limit_price", p.limit_price)
     if not isinstance(p.reason, str) or not isinstance(p.exit, bool):
         raise ValueError(f"reason {p.reason!r:.40} is not a str, or exit {p.exit!r:.40} is not a bool")
+    if not isinstance(p.share, Decimal) or not 0 < p.share <= 1:
+        raise ValueError(f"share of {p.share!r:.40} is not a Decimal above 0 and up to 1")
+    _check_context(p.context)
     # A subclass of str, another zone: what is journaled is ours alone.
     return replace(
-        proposal, symbol=str(p.symbol), reason=one_line(p.reason, REASON_MAX), signal_at=p.signal_at.astimezone(UTC)
-    )
+        proposal, symbol=str(p.symbol), reason=one_line(p.reason, REASON_MAX), signal_at=p.signal_at.astimezone(UTC),
+        context={str(name): str(word) for name, word in p.context.items()},
+    )  # fmt: skip
 
 
 def failure(error: BaseException) -> str:

@@ -65,6 +65,8 @@ class Code(StrEnum):
     MAX_CORRELATION = "max_correlation"
     NO_SIZE = "no_size"
     NO_ROOM = "no_room"
+    LOW_CONFIDENCE = "low_confidence"
+    LEARNER_FAILED = "learner_failed"
 
 
 #: What leaves no room for a share -> why that is denied; else the way of sizing has none.
@@ -263,7 +265,7 @@ def _sized(
     expected = price if limit is None else min(limit, price) if buys else max(limit, price)
     price = expected if limit is None or not buys else limit
     cost = price * (1 if buys else SHORT_MARGIN)
-    room = _room(proposal.symbol, state, price, limits, frame)
+    room = _room(proposal, state, price, limits, frame)
     qty = (max(room.dollars, ZERO) / cost).to_integral_value(rounding=ROUND_DOWN)
     if qty < 1:
         code = _NO_SHARE.get(room.rule, Code.NO_SIZE)
@@ -279,12 +281,14 @@ def _sized(
     return Approved(qty, price, stop_price, target_price, limit)
 
 
-def _room(symbol: str, state: SessionState, price: Decimal, limits: RiskLimits, frame: BarFrame | None) -> sizing.Room:
+def _room(
+    proposal: Proposal, state: SessionState, price: Decimal, limits: RiskLimits, frame: BarFrame | None
+) -> sizing.Room:  # fmt: skip
     """What an entry may cost: the least of what is wanted, what the limits leave and what can be paid."""
     power = state.account.buying_power * BUYING_POWER_USED - reserved(state)
     rooms = [
-        sizing.wanted(state, symbol, price, frame),
-        *sizing.left(state, symbol, limits.values_elsewhere),
+        sizing.wanted(state, proposal.symbol, price, frame, proposal.share),
+        *sizing.left(state, proposal.symbol, limits.values_elsewhere),
         sizing.Room(power, "buying_power", f"{state.account.buying_power:,.2f} of buying power"),
     ]
     return min(rooms, key=lambda room: room.dollars)

@@ -24,8 +24,9 @@ class Room(NamedTuple):
     says: str
 
 
-def wanted(state: SessionState, symbol: str, price: Decimal, frame: BarFrame | None) -> Room:
-    """What the way of sizing would put into ``symbol``, scaled by losses in a row and by the drawdown."""
+def wanted(state: SessionState, symbol: str, price: Decimal, frame: BarFrame | None, share: Decimal) -> Room:
+    """What the way of sizing would put into ``symbol``, scaled by losses in a row, by the drawdown, and by the
+    ``share`` of it that is asked for."""
     plan, rules, record = state.plan, state.plan.risk, state.risk
     most = of_equity(state, rules.size_pct)
     if rules.sizing is Sizing.EQUITY:
@@ -38,10 +39,11 @@ def wanted(state: SessionState, symbol: str, price: Decimal, frame: BarFrame | N
         room = Room(min(most, max(ZERO, share) * state.account.equity), "kelly_fraction", text)
     else:
         room = Room(plan.position_size, "position_size", f"{plan.position_size:,.2f} a position")
-    scale = scaled(record, rules)
+    kept = scaled(record, rules)
+    scale = kept * share
     if scale == 1:
         return room
-    rule = room.rule if scale else "drawdown_scale_pct"
+    rule = room.rule if kept else "drawdown_scale_pct"
     return Room(room.dollars * scale, rule, f"{scale:.4f} of {room.says}")
 
 

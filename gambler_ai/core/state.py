@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from gambler_ai.core.learning import LearningRules, Outcome
 from gambler_ai.core.model import ZERO, Account, ClosedTrade, Fill, Position
 from gambler_ai.core.orders import (
     IntentRecord,
@@ -53,6 +54,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     risk: RiskRules = RiskRules()
     limit_pct: Decimal | None = None  # entries at a limit so many percent beyond the last trade; None at market
     history_limit: int = 10_000  # rows of a kind that are kept as they are; older ones are rolled up
+    learning: LearningRules = LearningRules()
 
 
 class SessionState(Struct):
@@ -97,6 +99,11 @@ class SessionState(Struct):
         """Our profit so far, realized and open, at the marks we have."""
         open_pnl = (p.unrealized(self.marks[s]) for s, p in self.positions.items() if s in self.marks)
         return sum(open_pnl, self.realized_pnl)
+
+    @property
+    def contexts(self) -> dict[str, dict[str, str]]:
+        """The words that entries of what is held were proposed with, by symbol."""
+        return {s: p.signal.context for s, p in self.positions.items() if p.signal is not None and p.signal.context}
 
     @property
     def remaining_s(self) -> float:
@@ -157,6 +164,7 @@ class Changes(Struct):
     orders: dict[str, Order] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
     closed: list[ClosedTrade] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)  # of those that a stored signal began
     answers: dict[str, str] = field(default_factory=dict)  # request -> what came of it
 
     def merge(self, other: Changes) -> None:
@@ -166,4 +174,5 @@ class Changes(Struct):
         self.orders.update(other.orders)
         self.fills += other.fills
         self.closed += other.closed
+        self.outcomes += other.outcomes
         self.answers.update(other.answers)

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from gambler_ai.core.components import Component, dumped, evolve
-from gambler_ai.core.events import ComponentSetAside, Fact
+from gambler_ai.core.events import ComponentSetAside, Fact, LibraryChanged
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import components as store
@@ -52,6 +52,7 @@ class Memory:
         self._components: dict[str, Component] = {}
         self._stored: dict[str, Stored] = {}
         self._told: list[ComponentSetAside] = []
+        self._moved: list[LibraryChanged] = []
 
     @property
     def view(self) -> Mapping[str, Component]:
@@ -102,6 +103,15 @@ class Memory:
     def tell(self, aside: ComponentSetAside) -> None:
         """Have something told with the next facts."""
         self._told.append(aside)
+
+    def tell_moved(self, moved: LibraryChanged) -> None:
+        """Have it told that a component was stored by another version of a library."""
+        self._moved.append(moved)
+
+    def take_moved(self) -> list[LibraryChanged]:
+        """Which components were stored by other versions, since the last call."""
+        moved, self._moved = self._moved, []
+        return moved
 
     def take_told(self) -> list[ComponentSetAside]:
         """What was set aside, or failed, since the last call."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gambler_ai import crashpoints
 from gambler_ai.core.components import Component, load
-from gambler_ai.core.events import ComponentSetAside, Fact
+from gambler_ai.core.events import ComponentSetAside, Fact, LibraryChanged
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError
 from gambler_ai.storage import components as store
@@ -21,6 +21,9 @@ from gambler_ai.storage import journal
 from gambler_ai.storage.components import ComponentInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.memory import Memory, Stored, distinct
+
+#: A library whose version changes no number: what it wrote is read as it was meant.
+_ONLY_ENCODES = frozenset({"msgspec"})
 
 
 class Found(Struct, frozen=True):
@@ -50,6 +53,8 @@ def recall(database: Database, state: SessionState, components: Collection[Compo
         for component in distinct(components):
             found = taken(db, component, state)
             memory.put(component, stored_of(component, found, state.session_id), found.aside)
+            if moved := _moved(component, found.info, state):
+                memory.tell_moved(moved)
             after[component.name] = _evolve_elsewhere(db, memory, component, found, state)
         _replay(db, memory, state, after)
     return memory
@@ -110,6 +115,22 @@ def _load(db: Any, component: Component, info: ComponentInfo, state: SessionStat
     if info.session_id == state.session_id and info.seq > state.seq:
         raise CheckpointCorrupt(f"it is as of journal row {info.seq}, and the session ends at row {state.seq}")
     load(component, store.payload(db, info, state.account_id), info.schema)
+
+
+def _moved(component: Component, info: ComponentInfo | None, state: SessionState) -> LibraryChanged | None:
+    """What is stored is numbers, which every version reads; what it makes of them from here on may differ a little."""
+    before = info.libraries if info is not None else {}
+    moved = {
+        name: (before[name], now) for name, now in component.libraries.items()
+        if name in before and name not in _ONLY_ENCODES and _release(before[name]) != _release(now)
+    }  # fmt: skip
+    says = "it goes on from the stored numbers; what it learns from here on is not bit for bit what it would have been"
+    return LibraryChanged(state.last_at, component.name, moved, says) if moved else None
+
+
+def _release(version: str) -> tuple[str, ...]:
+    """The parts of a version that say that numbers may differ: a third part mends."""
+    return tuple(version.split(".")[:2])
 
 
 def _aside(info: ComponentInfo, reason: str, used: ComponentInfo | None, state: SessionState) -> ComponentSetAside:

@@ -127,6 +127,7 @@ class Runner:
 
         With ``when_closed`` "wait" a closed market is waited for, and its time does not count.
         """
+        self._engine.prepare()  # what is held has its stops by now
         self._wakeups.begin(self._feed.clock.now())
         self._reporter.started(self.state)
         left_s = self.state.remaining_s
@@ -323,8 +324,10 @@ class Runner:
             self._finish(
                 self._engine.record(ev.Degraded(now, Condition.DATABASE, passed), ev.Restored(now, Condition.DATABASE))
             )
-        if aside := self._ledger.memory.take_told():
-            self._finish(self._engine.record(*aside))
+        memory = self._ledger.memory
+        told, moved = memory.take_told(), memory.take_moved()
+        if told or moved:
+            self._finish(self._engine.record(*told, *moved))
         if decisions.look_again and self._agenda is not None:
             self._agenda.sooner("reconcile", self._feed.clock.now() + timedelta(seconds=1))
 

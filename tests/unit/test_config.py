@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from gambler_ai.config import Settings, database_url, load, timeframe_s
+from gambler_ai.config import Settings, database_url, load
+from gambler_ai.core.timeframe import timeframe_s
 from gambler_ai.errors import ConfigError
 
 

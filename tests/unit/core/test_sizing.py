@@ -32,8 +32,8 @@ def state_of(rules: RiskRules, **changes):
     return make_state(plan=make_plan(risk=rules), **changes)
 
 
-def wanted(rules: RiskRules, frame: BarFrame | None = None, **changes) -> sizing.Room:
-    return sizing.wanted(state_of(rules, **changes), "AAPL", D(100), frame)
+def wanted(rules: RiskRules, frame: BarFrame | None = None, share: str = "1", **changes) -> sizing.Room:
+    return sizing.wanted(state_of(rules, **changes), "AAPL", D(100), frame, D(share))
 
 
 def test_each_rule_has_bounds_or_a_kind_and_a_text():
