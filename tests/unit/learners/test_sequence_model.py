@@ -44,6 +44,7 @@ def loaded(tensors: bytes) -> SequenceModel:
 def _no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch is not installed, wherever this runs."""
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "gambler_ai.learners.network", raising=False)  # another test had it
 
 
 # -- without torch --------------------------------------------------------------------------------

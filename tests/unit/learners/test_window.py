@@ -20,7 +20,7 @@ def column(count: int, seed: int = 1) -> NDArray[np.float64]:
     """Bars of a symbol: time, open, high, low, close, volume."""
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.002, count)))
-    opened = np.concatenate([[100.0], close[:-1]])
+    opened = np.concatenate([[100.0], close])[:count]
     high, low = np.maximum(opened, close) + rng.random(count), np.minimum(opened, close) - rng.random(count)
     times = START + 300 * np.arange(count, dtype=np.float64)
     return np.stack([times, opened, high, low, close, rng.integers(1, 9000, count).astype(float)], axis=1)
