@@ -80,10 +80,8 @@ class Network:
             self._kept.append((_tensor(window), won))
             batch = [self._kept[-1], *(self._kept[place] for place in self._drawn())]
             truth = torch.tensor([float(one) for _window, one in batch], **_CPU)
-            with torch.enable_grad():
-                loss = binary_cross_entropy_with_logits(self._logits(torch.stack([w for w, _won in batch])), truth)
-                gradients = torch.autograd.grad(loss, list(self._weights.values()))
-            self._step(list(gradients))
+            loss = binary_cross_entropy_with_logits(self._logits(torch.stack([w for w, _won in batch])), truth)
+            self._step(list(torch.autograd.grad(loss, list(self._weights.values()))))
 
     def saved(self) -> bytes:
         """All of it as safetensors, in an order that depends on nothing but the names."""
@@ -155,7 +153,7 @@ def _alone() -> Iterator[None]:
     torch.set_num_threads(1)
     torch.set_deterministic_debug_mode("error")
     try:
-        with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
+        with torch.inference_mode(False), torch.autocast("cpu", enabled=False):  # the first has gradients on as well
             yield
     finally:
         torch.set_deterministic_debug_mode(mode)

@@ -125,6 +125,12 @@ def test_to_score_prepare_and_store_change_nothing_that_is_stored():
     assert again(before).score(signal(SEEN)) == model.score(signal(SEEN)) is not None
 
 
+def test_one_that_was_used_knows_what_it_loads_and_nothing_else():
+    model, whole = taught(SERIES[60:85]), taught(SERIES[:30]).dump()
+    model.load(taught(SERIES[:25]).dump(), 1)
+    assert taught(SERIES[25:30], model).dump() == whole
+
+
 def test_what_is_stored_is_a_safetensors_file_without_metadata():
     from safetensors.numpy import load
 
