@@ -7,6 +7,7 @@ of the journal, and a restart knows what it knew, bit for bit.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from gambler_ai.learners.base import Learner
 #: Name -> where its class is.
 KNOWN = {
     "attention": "gambler_ai.learners.attention:Attention",
+    "signal": "gambler_ai.learners.signal_model:SignalModel",
 }
 
 
@@ -26,7 +28,10 @@ def make(names: Iterable[str]) -> list[Learner[Any]]:
     Raises:
         ConfigError: one is not known, or what it needs is not installed.
     """
-    return [_class(name)() for name in names]
+    classes = [_class(name) for name in names]
+    for found in classes:
+        _check_installed(found)
+    return [found() for found in classes]
 
 
 def check(rules: LearningRules, strategy: str) -> None:
@@ -46,6 +51,18 @@ def check(rules: LearningRules, strategy: str) -> None:
     if rules.min_confidence is None and set(rules.use) - {CHOOSER}:
         raise ConfigError(
             f"--use-learner {rules.use[0]}: nothing says how sure it has to be", hint="say it: --min-confidence 0.5"
+        )
+
+
+def _check_installed(learner: type[Learner[Any]]) -> None:
+    """Looked for, not imported: that takes a second, and is done when what is held is protected."""
+    if learner.needs is None:
+        return
+    module, package, extra = learner.needs
+    if importlib.util.find_spec(module) is None:
+        raise ConfigError(
+            f"learner {learner.name} needs {package}, which is not installed",
+            hint=f"install the extra: pip install 'gambler-ai[{extra}]'; or leave {learner.name} out of --learners",
         )
 
 

@@ -1,0 +1,307 @@
+"""The signal model: what it learns, what it stores, and that one that was stored goes on as if it had not been."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from sklearn.linear_model import SGDClassifier
+from sklearn.preprocessing import StandardScaler
+
+from gambler_ai import learners
+from gambler_ai.core.events import LearnerReset, OutcomeKnown
+from gambler_ai.core.learning import Outcome, Signal
+from gambler_ai.errors import CheckpointCorrupt, ConfigError, SchemaMismatch
+from gambler_ai.learners import arrays, signal_model
+from gambler_ai.learners.signal_model import COLUMNS, SignalMemory, SignalModel
+from tests.unit.fakes import AT
+
+
+def outcome(number: int, *, told: float = 2.0, without: float = 0.2, chance: random.Random | None = None) -> Outcome:
+    """The n-th of a series: ``along_5`` tells winners from losers by ``told``, each feature may be absent."""
+    chance = chance or random.Random(number)  # noqa: S311
+    features = {name: round(chance.gauss(3, 2), 6) for name in COLUMNS if chance.random() >= without}
+    won = chance.random() < 1 / (1 + np.exp(-told * (features.get("along_5", 3.0) - 3) / 2))
+    pnl = Decimal(1 if won else -1)
+    return Outcome(f"p-{number}", "AAPL", "buy", AT, AT + timedelta(hours=1), pnl, float(pnl), Signal(features))
+
+
+SERIES = [outcome(number) for number in range(90)]
+
+
+def taught(outcomes: list[Outcome], model: SignalModel | None = None) -> SignalModel:
+    """A model that was told of ``outcomes``, each scored by itself before."""
+    model = model or SignalModel()
+    for one in outcomes:
+        score = model.score(one.signal)
+        scores = {} if score is None else {"signal": round(score, 6)}
+        model.apply(OutcomeKnown(AT, replace(one, signal=replace(one.signal, scores=scores))))
+    return model
+
+
+def again(payload: bytes) -> SignalModel:
+    model = SignalModel()
+    model.load(payload, 1)
+    return model
+
+
+def packed(**changes: Any) -> bytes:
+    """What a model of a few outcomes dumped, with ``changes`` in its memory."""
+    model = taught(SERIES[:30])
+    kept = msgspec.msgpack.decode(model.dump())
+    kept[3] = msgspec.to_builtins(replace(model.pack(), **changes), builtin_types=(bytes,))
+    return msgspec.msgpack.encode(kept)
+
+
+# -- what it learns -------------------------------------------------------------------------------
+
+
+def test_it_is_what_the_library_makes_of_the_same_examples():
+    """Its own arithmetic for a score, against both estimators fed in the plain way."""
+    series = [outcome(number, without=0.0) for number in range(60)]
+    model, scaler = taught(series), StandardScaler()
+    classifier = SGDClassifier(
+        loss="log_loss", learning_rate="invscaling", alpha=0.001, eta0=0.03, power_t=0.25, shuffle=False, random_state=0
+    )
+    for one in series:
+        row = np.array([[one.signal.features[name] for name in COLUMNS]])
+        scaler.partial_fit(row)
+        classifier.partial_fit(np.clip(scaler.transform(row), -5, 5), [int(one.won)], classes=[0, 1])
+    for one in series:
+        row = np.array([[one.signal.features[name] for name in COLUMNS]])
+        wanted = classifier.predict_proba(np.clip(scaler.transform(row), -5, 5))[0, 1]
+        assert model.score(one.signal) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_it_finds_the_feature_that_tells_and_beats_its_baselines():
+    chance = random.Random(1)  # noqa: S311
+    model = taught([outcome(number, told=3.0, without=0.05, chance=chance) for number in range(400)])
+    first = model.weights()[0]
+    assert (first.name, first.value > 0.3) == ("along_5", True)
+    assert max(model.importance().items(), key=lambda item: item[1])[0] == "along_5"
+    assert model.beats
+    assert "change in 5 bars, along, % (shuffled: +0." in first.what
+    assert model.facts()["examples kept"].startswith("400, 10,000 at most; ")
+
+
+def test_of_noise_it_claims_nothing():
+    chance = random.Random(2)  # noqa: S311
+    model = taught([outcome(number, told=0.0, chance=chance) for number in range(150)])
+    assert model.yardstick.count == 150 - signal_model.LEAST
+    assert not model.beats
+
+
+def test_it_says_nothing_before_it_has_seen_enough_and_nothing_of_features_that_are_not_its_own():
+    model = taught(SERIES[: signal_model.LEAST - 1])
+    assert model.score(SERIES[0].signal) is None
+    model = taught(SERIES[signal_model.LEAST - 1 : signal_model.LEAST], model)
+    assert model.score(SERIES[0].signal) is not None
+    strange = replace(SERIES[0], signal=Signal({"moon": 1.0}))
+    assert model.score(strange.signal) is None
+    before = model.dump()
+    assert not model.learn(strange)
+    assert model.dump() == before
+
+
+def test_an_absent_feature_counts_as_its_mean_and_moves_nothing_of_its_column():
+    model = taught(SERIES[:40])
+    features = SERIES[41].signal.features | {"volatility": 3.0}
+    mean = float(arrays.unpack(model.pack().model, "<f8", (5, 13))[signal_model.MEAN, COLUMNS.index("volatility")])
+    without = {name: value for name, value in features.items() if name != "volatility"}
+    assert model.score(Signal(without)) == pytest.approx(model.score(Signal(without | {"volatility": mean})), abs=1e-12)
+    before = model._model[1:, COLUMNS.index("volatility")].copy()
+    taught([replace(SERIES[41], signal=Signal(without))], model)
+    assert (model._model[1:, COLUMNS.index("volatility")] == before).all()
+
+
+def test_a_feature_that_was_never_there_and_one_beyond_all_bounds_leave_it_sound():
+    without = [replace(o, signal=Signal({k: v for k, v in o.signal.features.items() if k != "short"})) for o in SERIES]
+    wild = replace(SERIES[0], signal=Signal(SERIES[0].signal.features | {"volume": 1e300}))
+    model = taught([*without[:30], wild, *without[30:60]])
+    score = model.score(SERIES[1].signal)
+    assert score is not None
+    assert 0 <= score <= 1
+    assert again(model.dump()).dump() == model.dump()
+
+
+# -- what it stores -------------------------------------------------------------------------------
+
+
+def test_one_that_was_stored_anywhere_goes_on_bit_for_bit():
+    whole = taught(SERIES).dump()
+    model = SignalModel()
+    for place, one in enumerate(SERIES):
+        if place % 3 == 0 or place in (1, 19, 20, 21):
+            assert taught(SERIES[place:], again(model.dump())).dump() == whole, f"stored after {place}"
+        model = again(taught([one], model).dump())  # and one that is stored after each
+    assert model.dump() == whole
+
+
+OTHER_PROCESS = """
+import sys
+from pathlib import Path
+import msgspec
+from gambler_ai.core.events import OutcomeKnown
+from gambler_ai.core.learning import Outcome
+from gambler_ai.learners import make
+stored, series, learned = map(Path, sys.argv[1:])
+[model] = make(["signal"])
+model.load(stored.read_bytes(), 1)
+assert model.dump() == stored.read_bytes()
+outcomes = msgspec.msgpack.decode(series.read_bytes(), type=list[OutcomeKnown])
+assert model.score(outcomes[0].outcome.signal) is not None
+assert model.describe().weights and model.libraries["scikit-learn"]
+assert "sklearn" not in sys.modules, "nothing was learned yet"
+model.prepare()
+assert "sklearn" in sys.modules
+for fact in outcomes:
+    model.apply(fact)
+learned.write_bytes(model.dump())
+"""
+
+
+def test_another_process_goes_on_bit_for_bit_and_imports_the_library_when_it_has_to(tmp_path: Path):
+    facts = [OutcomeKnown(AT, one) for one in SERIES]
+    model = SignalModel()
+    for fact in facts[:50]:
+        model.apply(fact)
+    stored, series, learned = (tmp_path / name for name in ("stored", "series", "learned"))
+    stored.write_bytes(model.dump())
+    series.write_bytes(msgspec.msgpack.encode(facts[50:]))
+    subprocess.run([sys.executable, "-c", OTHER_PROCESS, stored, series, learned], check=True)
+    for fact in facts[50:]:
+        model.apply(fact)
+    assert learned.read_bytes() == model.dump()
+
+
+def test_the_oldest_example_goes_and_the_ring_is_stored_in_one_order(monkeypatch: pytest.MonkeyPatch):
+    model = SignalModel()
+    model._kept = type(model._kept)(maxlen=8)
+    for one in SERIES[:30]:
+        model.learn(one)
+    rows = model._examples()
+    wanted = [[one.signal.features.get(name, np.nan) for name in COLUMNS] + [one.won] for one in SERIES[22:30]]
+    np.testing.assert_array_equal(rows, np.array(wanted, "<f4"))
+
+
+def test_it_keeps_ten_thousand_examples_and_loads_them_again():
+    model = taught(SERIES[:30])
+    memory = model.pack()
+    rows = arrays.unpack(memory.examples, "<f4", (30, 14))
+    full = np.tile(rows, (334, 1))[:10_000]
+    told = replace(memory, steps=10_001.0, examples=arrays.pack(full, "<f4"))
+    model.unpack(told)
+    assert model.pack() == told
+    model.learn(SERIES[40])
+    assert len(model._kept) == signal_model.KEPT == 10_000
+    newest, before = model._examples()[-1], model._examples()[:-1]
+    assert newest[COLUMNS.index("along_5")] == np.float32(SERIES[40].signal.features["along_5"])
+    np.testing.assert_array_equal(before, full[1:])
+    assert len(model.dump()) < 600_000
+
+
+def test_a_feature_that_came_later_is_new_to_an_old_blob(monkeypatch: pytest.MonkeyPatch):
+    """As an older program stored it: without the last two columns."""
+    old = COLUMNS[:-2]
+    memory = taught([replace(o, signal=Signal({n: o.signal.features[n] for n in old if n in o.signal.features}))
+                     for o in SERIES[:40]]).pack()  # fmt: skip
+    wide = arrays.unpack(memory.model, "<f8", (5, 13))
+    rows = arrays.unpack(memory.examples, "<f4", (40, 14))
+    older = SignalMemory(
+        old, memory.steps, memory.intercept, arrays.pack(wide[:, :-2], "<f8"),
+        arrays.pack(np.delete(rows, [11, 12], axis=1), "<f4"),
+    )  # fmt: skip
+    model = SignalModel()
+    model.unpack(older)
+    assert model.pack() == memory, "the columns that it lacked are as if they had always been absent"
+    taught(SERIES[40:45], model)
+    assert again(model.dump()).dump() == model.dump()
+
+
+def test_columns_in_another_order_are_found_by_their_names():
+    memory = taught(SERIES[:40]).pack()
+    turned = list(range(12, -1, -1))
+    model = SignalModel()
+    model.unpack(
+        SignalMemory(
+            tuple(COLUMNS[place] for place in turned), memory.steps, memory.intercept,
+            arrays.pack(arrays.unpack(memory.model, "<f8", (5, 13))[:, turned], "<f8"),
+            arrays.pack(arrays.unpack(memory.examples, "<f4", (40, 14))[:, [*turned, 13]], "<f4"),
+        )
+    )  # fmt: skip
+    assert model.pack() == memory
+
+
+def test_a_feature_of_a_newer_program_is_refused_and_not_thrown_away():
+    with pytest.raises(SchemaMismatch, match="'along_99', a feature that this program does not know"):
+        again(packed(names=(*COLUMNS[:-1], "along_99")))
+
+
+MODEL = arrays.unpack(taught(SERIES[:30]).pack().model, "<f8", (5, 13))
+ROWS = arrays.unpack(taught(SERIES[:30]).pack().examples, "<f4", (30, 14))
+
+
+def changed(values: Any, place: tuple[int, int], value: float, dtype: str) -> arrays.Array:
+    values = values.copy()
+    values[place] = value
+    return arrays.pack(values, dtype)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"model": changed(MODEL, (0, 0), float("nan"), "<f8")}, "none that can be learned"),
+        ({"model": changed(MODEL, (1, 2), float("inf"), "<f8")}, "none that can be learned"),
+        ({"model": changed(MODEL, (3, 2), 0.0, "<f8")}, "cannot be"),
+        ({"model": changed(MODEL, (2, 2), -1.0, "<f8")}, "cannot be"),
+        ({"model": changed(MODEL, (4, 2), 31.0, "<f8")}, "has not counted"),
+        ({"model": arrays.pack(MODEL[:4], "<f8")}, "an array is"),
+        ({"model": arrays.pack(MODEL, "<f4")}, "an array is <f4"),
+        ({"model": arrays.Array("<f8", (5, 13), b"\0" * 8)}, "has 8 bytes"),
+        ({"examples": changed(ROWS, (3, 3), float("inf"), "<f4")}, "an example in it"),
+        ({"examples": changed(ROWS, (3, 13), 0.5, "<f4")}, "an example in it"),
+        ({"examples": changed(ROWS, (3, 13), float("nan"), "<f4")}, "an example in it"),
+        ({"examples": arrays.pack(ROWS[1:], "<f4")}, "has not counted"),
+        ({"examples": arrays.Array("<f4", (-1, 14), b"")}, "not what is kept"),
+        ({"examples": arrays.Array("<f4", (), b"")}, "an array is"),
+        ({"intercept": 1e300}, "none that can be learned"),
+        ({"intercept": float("nan")}, "no number"),
+        ({"steps": 31.5}, "has not counted"),
+        ({"names": (*COLUMNS[:-1], "along_1")}, "not distinct"),
+        ({"names": ()}, "not distinct"),
+    ],
+)  # fmt: skip
+def test_what_is_no_model_of_ours_is_refused_and_nothing_is_taken(changes: dict[str, Any], says: str):
+    model = taught(SERIES[:25])
+    before = model.dump()
+    with pytest.raises(CheckpointCorrupt, match=says):
+        model.load(packed(**changes), 1)
+    assert model.dump() == before
+
+
+def test_a_person_has_it_forget_all():
+    model = taught(SERIES[:40])
+    model.apply(LearnerReset(AT, "signal", "begin anew"))
+    assert model.dump() == SignalModel().dump()
+    assert taught(SERIES, model).dump() == taught(SERIES).dump()
+
+
+# -- the library ----------------------------------------------------------------------------------
+
+
+def test_without_the_library_a_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)  # as Python marks a module that is not to be had
+    with pytest.raises(ConfigError) as refused:
+        learners.make(["attention", "signal"])
+    assert refused.value.message == "learner signal needs scikit-learn, which is not installed"
+    assert "pip install 'gambler-ai[ml]'" in str(refused.value.hint)
+    assert again(taught([]).dump()).describe().learned == 0, "what is stored can be read all the same"
