@@ -4,8 +4,8 @@ scikit-learn's `StandardScaler` and `SGDClassifier`, by `partial_fit`. Both are 
 is shuffled and nothing is left to chance; what they hold is numbers, and those are what is stored. The library is
 imported when something is learned: to score takes the numbers alone.
 
-The step is not the library's usual one ("optimal"), whose first is 10 and which needs thousands of examples to come
-to rest: a bot has tens or hundreds. Ours begins small and shrinks slowly, so that it still follows a market that changes.
+The step is not the library's usual one ("optimal"), whose first is 10 and which comes to rest after tens of thousands
+of examples: a bot has hundreds. Ours begins small and shrinks slowly, so that it still follows a market that changes.
 """
 
 from __future__ import annotations
@@ -205,11 +205,13 @@ class SignalModel(Learner[SignalMemory]):
     def _scaled(self, rows: Numbers) -> Numbers:
         """In deviations from the mean; 0 where absent."""
         distances = (rows - self._model[MEAN]) / self._model[SCALE]
-        return np.clip(np.nan_to_num(distances, nan=0.0), -FAR, FAR)
+        scaled: Numbers = np.clip(np.nan_to_num(distances, nan=0.0), -FAR, FAR)
+        return scaled
 
     def _probability(self, scaled: Numbers) -> Numbers:
-        odds: Numbers = scaled @ self._model[COEF] + self._intercept
-        return 1 / (1 + np.exp(-np.clip(odds, -ODDS, ODDS)))
+        odds = np.clip(scaled @ self._model[COEF] + self._intercept, -ODDS, ODDS)
+        found: Numbers = 1 / (1 + np.exp(-odds))
+        return found
 
     def _loss(self, scaled: Numbers, won: Numbers) -> float:
         return float(((self._probability(scaled) - won) ** 2).mean())
