@@ -156,6 +156,12 @@ def test_one_that_was_stored_anywhere_goes_on_bit_for_bit(places):
     assert model.dump() == whole
 
 
+def test_nothing_is_left_of_what_it_knew_before_a_load():
+    model = taught(SERIES[50:60])
+    model.load(of(30).dump(), 1)
+    assert taught(SERIES[30:33], model).pack() == taught(SERIES[30:33], of(30)).pack()
+
+
 OTHER_PROCESS = """
 import sys
 from pathlib import Path

@@ -10,6 +10,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.model import Side
+from gambler_ai.learners.attention import Attention
 from gambler_ai.learners.signal_model import SignalModel
 from gambler_ai.storage import journal, lease, sessions
 from gambler_ai.storage import tables as t
@@ -42,11 +43,11 @@ def write(ledger: Ledger, state: Any, *facts: ev.Fact, **how: bool) -> None:
 
 
 def recalled(database: Database, session_id: str = SESSION) -> SignalModel:
-    """The model as the next process finds it."""
+    """The model as the next process finds it, beside a learner that is new and is told of everything."""
     found = SignalModel()
     with database.read() as db:
         state = make_state(session_id=session_id, seq=sessions.find(db, session_id).seq)
-    memory = recall(database, state, [found])
+    memory = recall(database, state, [found, Attention()])
     assert memory.take_told() == []
     assert memory.take_moved() == []
     return found
