@@ -25,22 +25,22 @@ KNOWN = {
 def make(names: Iterable[str]) -> list[Learner[Any]]:
     """These learners as they are before they have learned anything.
 
+    One whose library is missing can be loaded and looked at all the same; it is `check` that refuses to trade with it.
+
     Raises:
-        ConfigError: one is not known, or what it needs is not installed.
+        ConfigError: one is not known.
     """
-    classes = [_class(name) for name in names]
-    for found in classes:
-        _check_installed(found)
-    return [found() for found in classes]
+    return [_class(name)() for name in names]
 
 
 def check(rules: LearningRules, strategy: str) -> None:
-    """Refuse rules that cannot work.
+    """Refuse rules that cannot work, and learners whose library is not installed.
 
     Raises:
         ConfigError: it says which, and what to do.
     """
-    make(rules.learners)
+    for name in rules.learners:
+        _check_installed(_class(name))
     used = [name for name in rules.use if name not in rules.learners and name != CHOOSER]
     if used:
         raise ConfigError(f"--use-learner {used[0]}: it does not learn here", hint=f"add it: --learners {used[0]}")

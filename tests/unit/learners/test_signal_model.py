@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from gambler_ai import learners
 from gambler_ai.core.events import LearnerReset, OutcomeKnown
-from gambler_ai.core.learning import Outcome, Signal
+from gambler_ai.core.learning import LearningRules, Outcome, Signal
 from gambler_ai.errors import CheckpointCorrupt, ConfigError, SchemaMismatch
 from gambler_ai.learners import arrays, signal_model
 from gambler_ai.learners.signal_model import COLUMNS, SignalMemory, SignalModel
@@ -308,10 +308,15 @@ def test_a_person_has_it_forget_all():
 # -- the library ----------------------------------------------------------------------------------
 
 
-def test_without_the_library_a_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+def test_without_the_library_a_start_says_what_to_install_and_what_is_stored_can_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    stored = of(30).dump()
     monkeypatch.setitem(sys.modules, "sklearn", None)  # as Python marks a module that is not to be had
     with pytest.raises(ConfigError) as refused:
-        learners.make(["attention", "signal"])
+        learners.check(LearningRules(learners=("attention", "signal")), "momentum")
     assert refused.value.message == "learner signal needs scikit-learn, which is not installed"
     assert "pip install 'gambler-ai[ml]'" in str(refused.value.hint)
-    assert again(taught([]).dump()).describe().learned == 0, "what is stored can be read all the same"
+    [model] = learners.make(["signal"])
+    model.load(stored, 1)
+    assert (model.describe().weights[0].value != 0, model.dump()) == (True, stored)
