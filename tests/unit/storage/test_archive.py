@@ -74,7 +74,7 @@ def roll_up(database: Database, limit: int = LIMIT) -> int:
     """Until nothing is left to do; returns how many rows went."""
     total = 0
     with database.write() as db:
-        while moved := archive.roll_up(db, SESSION, limit, 2):
+        while moved := archive.roll_up(db, SESSION, limit, 2).rows:
             total += moved
     return total
 
@@ -142,7 +142,7 @@ def test_at_most_about_the_limit_of_each_kind_is_left_and_what_is_rare_all_of_it
 
 def test_it_goes_in_pieces_of_a_tenth_of_the_limit_oldest_first(database, long):
     with database.write() as db:
-        assert archive.roll_up(db, SESSION, 50, 2) == 5
+        assert archive.roll_up(db, SESSION, 50, 2).rows == 5
         rows = db.execute(sa.select(t.archive)).mappings().all()
     assert [(row["kind"], row["first"], row["rows"], row["token"]) for row in rows] == [("Marked", 3, 5, 2)]
     assert (rows[0]["begin_at"], rows[0]["end_at"]) == (AT, after(minutes=4))
@@ -162,7 +162,7 @@ def test_large_rows_go_in_smaller_pieces(database, session):
         checkpoints.create(db, session, 1, sessions.place(db, SESSION)[1], AT, token=1)
         size = db.execute(sa.select(sa.func.max(sa.func.length(t.journal.c.payload)))).scalar_one()
         assert archive.SEGMENT_BYTES // size == 3
-        assert archive.roll_up(db, SESSION, 100, 1) == 4  # not ten: with the fourth it is full
+        assert archive.roll_up(db, SESSION, 100, 1).rows == 4  # not ten: with the fourth it is full
 
 
 def test_nothing_that_a_resume_reads_is_rolled_up(database, long):
@@ -241,8 +241,8 @@ DAMAGE = {
     "marks are cut": lambda db: _change(db, of="Marked", payload=zlib.compress(b"[]")[:4]),
     "their sum": lambda db: _change(db, of="Marked", sha256="0" * 64),
     "their length": lambda db: _change(db, of="Marked", length=3),
-    "a price, with a sum that is right": lambda db: _change(db, of="Marked", **_swap(db, b"101", b"999")),
-    "a row's number, likewise": lambda db: _change(db, of="Marked", **_swap(db, b"[3,", b"[4,")),
+    "a price, with a sum that is right": lambda db: _change(db, of="Marked", **_swap(db, b'"n",0,100', b'"n",0,999')),
+    "a row's number, likewise": lambda db: _change(db, of="Marked", **_swap(db, b'"seq":[3,', b'"seq":[4,')),
     "the money": lambda db: _change(db, of="AccountReported", sha256="0" * 64),
     "a segment is gone": lambda db: db.execute(t.archive.delete().where(t.archive.c.kind == "Marked")),
     "round trips": lambda db: _change(db, of="closed_trades", payload=b""),
@@ -296,8 +296,8 @@ def test_of_two_sessions_only_one_is_rolled_up(database, long):
     with database.write() as db:
         info = sessions.find(db, SESSION)
         kept = rebuild.set_aside(db, info, "it was in the way")
-        assert archive.roll_up(db, SESSION, 1, 2) == 0
-        assert archive.roll_up(db, kept, LIMIT, 2) == 2
+        assert archive.roll_up(db, SESSION, 1, 2).rows == 0
+        assert archive.roll_up(db, kept, LIMIT, 2).rows == 2
         again = rebuild.set_aside(db, sessions.find(db, kept), "once more")
         assert [archive.count(db, name, "Marked") for name in (SESSION, kept, again)] == [0, 0, 2]
         inspect.check_chain(db, sessions.find(db, again))
