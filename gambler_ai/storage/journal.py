@@ -97,7 +97,7 @@ def hash_at(db: Connection, session_id: str, seq: int) -> str | None:
     row = db.execute(query).first()
     if row is not None and row.seq == seq:
         return str(row.hash)
-    if not archive.has_facts(db, session_id, seq - 1):
+    if seq < 1 or not archive.has_facts(db, session_id, seq - 1):
         return None
     known = [(row.seq, row.hash)] if row is not None else [(0, GENESIS)]
     if (kept := archive.head_before(db, session_id, seq)) is not None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import zlib
+from base64 import b64decode
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +15,7 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import evolve
-from gambler_ai.core.model import ClosedTrade
+from gambler_ai.core.model import ClosedTrade, Side
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt, SessionLeased, StorageError
 from gambler_ai.storage import archive, checkpoints, history, inspect, journal, rebuild, restarts, sessions, views
@@ -30,6 +34,10 @@ def minute(number: int) -> list[ev.Fact]:
     found: list[ev.Fact] = [ev.Marked(at, {"AAPL": D(100 + number % 7), "MSFT": D(50)}, {"AAPL": at})]
     if number % 3:
         found.append(ev.AccountReported(at, replace(MONEY, equity=D(100_000 + number * number % 997))))
+    if number % 4 == 1:
+        found.append(ev.Denied(at, "AAPL", Side.BUY, "max_positions", f"position {number}"))
+    if number % 12 == 5:
+        found.append(ev.ExitRequested(at, "AAPL", f'they asked for it, "{number}"'))
     if number % 40 == 7:
         found.append(ev.DayOpened(at, f"day {number}"))
     return found
@@ -137,6 +145,7 @@ def test_at_most_about_the_limit_of_each_kind_is_left_and_what_is_rare_all_of_it
     assert left.pop("Marked") in range(LIMIT, LIMIT + 2)
     assert left.pop("AccountReported") in range(LIMIT, LIMIT + 2)
     assert left.pop("closed_trades") in range(LIMIT, LIMIT + 2)
+    assert left.pop("Denied") + left.pop("ExitRequested", 0) in range(2, 4)  # a tenth, of both together
     assert left == {"RunStarted": 2, "DayOpened": 3, "StateRestored": 1}
 
 
@@ -218,6 +227,72 @@ def test_a_run_that_was_killed_ends_where_its_last_row_is_be_it_rolled_up(databa
     assert told(database)["performance"].runs == before
 
 
+def test_what_was_counted_is_not_counted_again(database, long):
+    """A count is carried on from the row that it came to; what is below that row is not looked at."""
+    with database.write() as db:
+        moved = archive.roll_up(db, SESSION, LIMIT, 2)
+        assert moved.hot.seq == long.seq
+        assert moved.hot.rows["Marked"] == MINUTES + 1 - moved.rows
+        none_of_them = archive.Hot(long.seq, {})
+        assert archive.roll_up(db, SESSION, LIMIT, 2, none_of_them).hot.rows["Marked"] == 0
+    write(database, long, minute(MINUTES + 1), 2)
+    with database.write() as db:
+        again = archive.roll_up(db, SESSION, LIMIT, 2, moved.hot)
+    assert again.rows == 2
+    assert again.hot.rows["Marked"] == MINUTES + 2 - 2 * moved.rows == hot(database)["Marked"]
+
+
+@sqlite_only
+def test_looking_costs_what_came_since_and_not_what_there_is(database, long):
+    drop_the_older_checkpoint(database)
+    costs = {}
+    for many in (1, 30):
+        write(database, long, minute(99) * 100 * many, 2)
+        with database.write() as db:
+            counted = archive.roll_up(db, SESSION, 100_000, 2).hot
+            costs[many] = [steps(db, counted), steps(db, None)]
+    assert costs[30][1] > 10 * costs[1][1]
+    assert costs[30][0] < 2 * costs[1][0]
+
+
+def steps(db: Any, counted: archive.Hot | None) -> int:
+    """How much SQLite has to do for a look that finds nothing to move."""
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    connection = db.connection.dbapi_connection
+    connection.set_progress_handler(count, 10)
+    assert archive.roll_up(db, SESSION, 100_000, 2, counted).rows == 0
+    connection.set_progress_handler(None, 10)
+    return taken
+
+
+STORED = Path(__file__).parents[2] / "stored" / "archive-format-1.json"
+
+
+def test_segments_that_an_earlier_program_wrote_are_read_as_they_were(database, long):
+    before = told(database)
+    rows = [replaced | {"payload": b64decode(replaced["payload"])} for replaced in json.loads(STORED.read_text())]
+    for row in rows:
+        row |= {name: datetime.fromisoformat(row[name]) for name in ("begin_at", "end_at")}
+    facts = [row for row in rows if row["kind"] != "closed_trades"]
+    with database.write() as db:
+        db.execute(t.archive.insert(), rows)
+        for row in facts:
+            between = t.journal.c.seq.between(row["first"], row["last"])
+            gone = db.execute(t.journal.delete().where(between, t.journal.c.kind == row["kind"])).rowcount
+            assert gone == row["rows"]
+        db.execute(t.closed_trades.delete().where(t.closed_trades.c.number <= rows[-1]["last"]))
+    assert told(database) == before
+    assert {row["kind"] for row in rows} == {"Marked", "AccountReported", "closed_trades"}
+    assert roll_up(database)  # what is newer goes on in today's form
+    assert told(database) == before
+
+
 def _change(db: Any, **values: Any) -> None:
     first = db.execute(sa.select(sa.func.min(t.archive.c.first)).where(t.archive.c.kind == values["of"])).scalar_one()
     where = (t.archive.c.kind == values.pop("of"), t.archive.c.first == first)
@@ -266,12 +341,12 @@ def test_damage_to_what_was_rolled_up_is_found(database, long, damage):
 
 def test_a_row_that_was_changed_before_it_was_rolled_up_is_still_named(database, long):
     with database.write() as db:
-        query = sa.text("""UPDATE journal SET payload = replace(payload, '"10', '"90') WHERE seq = 11""")
+        query = sa.text("""UPDATE journal SET payload = replace(payload, '"10', '"90') WHERE seq = 12""")
         assert db.execute(query).rowcount == 1
-        (kind,) = db.execute(sa.select(t.journal.c.kind).where(t.journal.c.seq == 11)).one()
+        (kind,) = db.execute(sa.select(t.journal.c.kind).where(t.journal.c.seq == 12)).one()
     assert kind == "Marked"
     roll_up(database)
-    with database.read() as db, pytest.raises(CheckpointCorrupt, match="journal row 11 "):
+    with database.read() as db, pytest.raises(CheckpointCorrupt, match="journal row 12 "):
         inspect.check_chain(db, sessions.find(db, SESSION))
 
 
