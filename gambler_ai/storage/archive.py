@@ -127,7 +127,10 @@ def head_before(db: Connection, session_id: str, seq: int) -> tuple[int, str] | 
     row = db.execute(query.order_by(t.archive.c.last.desc()).limit(1)).first()
     if row is None:
         return None
-    head = segments.head_of(_content(db, session_id, row.kind, row.first))
+    try:
+        head = segments.head_of(_content(db, session_id, row.kind, row.first)[0])
+    except ValueError as error:
+        raise _corrupt(session_id, row.kind, row.first, row.last) from error
     return (int(row.last), head) if head else None  # an earlier program did not keep it
 
 
@@ -315,21 +318,23 @@ def _facts_of(
 
 
 def _facts_in(db: Connection, session_id: str, kind: str, first: int) -> list[FactRow]:
+    raw, last = _content(db, session_id, kind, first)
     try:
-        return segments.read_facts(_content(db, session_id, kind, first))
-    except ValueError as error:  # its sum is right, so it was written so
-        raise _corrupt(session_id, kind, first) from error
+        return segments.read_facts(raw)
+    except ValueError as error:  # though its sum is right
+        raise _corrupt(session_id, kind, first, last) from error
 
 
 def _trades_in(db: Connection, session_id: str, first: int) -> list[TradeRow]:
+    raw, last = _content(db, session_id, ROUND_TRIPS, first)
     try:
-        return segments.read_trades(_content(db, session_id, ROUND_TRIPS, first))
+        return segments.read_trades(raw)
     except ValueError as error:
-        raise _corrupt(session_id, ROUND_TRIPS, first) from error
+        raise _corrupt(session_id, ROUND_TRIPS, first, last) from error
 
 
-def _content(db: Connection, session_id: str, kind: str, first: int) -> bytes:
-    """What is in a segment, as it was written.
+def _content(db: Connection, session_id: str, kind: str, first: int) -> tuple[bytes, int]:
+    """What is in a segment, as it was written, and its last row.
 
     Raises:
         CheckpointCorrupt: it is something else now.
@@ -342,7 +347,7 @@ def _content(db: Connection, session_id: str, kind: str, first: int) -> bytes:
         raise _corrupt(session_id, kind, first, row.last) from error
     if len(raw) != row.length or hashlib.sha256(raw).hexdigest() != row.sha256:
         raise _corrupt(session_id, kind, first, row.last)
-    return raw
+    return raw, int(row.last)
 
 
 def _added(kind: str, rows: list[Any]) -> RolledUp:
@@ -354,9 +359,8 @@ def _added(kind: str, rows: list[Any]) -> RolledUp:
     return RolledUp(kind, sum(r.rows for r in rows), len(rows), sum(r.size for r in rows), until, total)
 
 
-def _corrupt(session_id: str, kind: str, first: int, last: int | None = None) -> CheckpointCorrupt:
-    which = f"{first} to {last}" if last is not None else f"from {first} on"
+def _corrupt(session_id: str, kind: str, first: int, last: int) -> CheckpointCorrupt:
     return CheckpointCorrupt(
-        f"rows {which} of session {session_id}, kept compressed ({kind}), do not verify",
+        f"rows {first} to {last} of session {session_id}, kept compressed ({kind}), do not verify",
         hint="keep this database; restore a backup",
     )

@@ -15,9 +15,9 @@ the same characters again:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, repeat
 from typing import Any
 
 from msgspec import Struct
@@ -97,9 +97,15 @@ def _texts(table: Table) -> Iterator[tuple[int, str]]:
         columns.append(_values(column, columns, count))
     if len(parts) != len(columns) + 1:
         raise ValueError("a shape and its columns do not fit")
-    pieces: list[Sequence[str]] = [[parts[0]] * count]
-    for column, part in zip(columns, parts[1:], strict=True):
-        pieces += [column, [part] * count]
+    pieces: list[Iterable[str]] = []
+    fixed = parts[0]
+    for written, column, part in zip(table.columns, columns, parts[1:], strict=True):
+        if isinstance(written, str):  # the same in all rows, as what stands beside it
+            fixed += written + part
+        else:
+            pieces += [repeat(fixed, count), column]
+            fixed = part
+    pieces.append(repeat(fixed, count))
     yield from zip(accumulate(table.rows), map("".join, zip(*pieces, strict=True)), strict=True)
 
 
@@ -158,10 +164,16 @@ def _values(column: Any, before: list[Sequence[str]], count: int) -> Sequence[st
 def _read_decimals(column: list[Any]) -> list[str]:
     units = list(accumulate(column[2:]))
     if isinstance(column[1], int):
-        found = [_decimal(unit, abs(column[1])) for unit in units]
+        found = _decimals_of(units, abs(column[1]))
         return found if column[1] >= 0 else [text.rstrip("0").rstrip(".") for text in found]
     most = max(column[1])
     return [_decimal(unit // 10 ** (most - p), p) for unit, p in zip(units, column[1], strict=True)]
+
+
+def _decimals_of(units: list[int], places: int) -> list[str]:
+    if not places or min(units, default=0) < 10**places:
+        return [_decimal(unit, places) for unit in units]
+    return [f"{text[:-places]}.{text[-places:]}" for text in map(str, units)]  # as most are, and four times as fast
 
 
 def _decimal(unit: int, places: int) -> str:
@@ -173,7 +185,8 @@ def _decimal(unit: int, places: int) -> str:
 
 def _read_instants(column: list[Any]) -> list[str]:
     unit = _MICROSECOND if column[1] == "us" else _SECOND
-    return [f"{(_EPOCH + unit * number).replace(tzinfo=None).isoformat()}Z" for number in accumulate(column[2:])]
+    begin = _EPOCH.replace(tzinfo=None)
+    return [f"{(begin + unit * number).isoformat()}Z" for number in accumulate(column[2:])]
 
 
 _READ: dict[str, Callable[[list[Any]], list[str]]] = {

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import accumulate
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -105,6 +106,7 @@ class _Head(Struct):
     head: str
 
 
+_T = TypeVar("_T")
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _said = msgspec.json.Decoder(_Said)
 _columns = msgspec.json.Decoder(_Columns)
@@ -136,8 +138,8 @@ def read_facts(raw: bytes) -> list[FactRow]:
         ValueError: it is none.
     """
     if raw[:1] == b"[":
-        return _fact_rows.decode(raw)
-    found = _columns.decode(raw)
+        return _decoded(_fact_rows, raw)
+    found = _decoded(_columns, raw)
     payloads = packing.unpack(found.tables)
     size, rest = divmod(len(found.mark), len(found.seq) or 1)
     if not size or rest:
@@ -153,12 +155,23 @@ def read_trades(raw: bytes) -> list[TradeRow]:
     Raises:
         ValueError: it is none.
     """
-    return _trade_rows.decode(raw)
+    return _decoded(_trade_rows, raw)
 
 
 def head_of(raw: bytes) -> str | None:
-    """The whole hash of the last fact of a segment; None if it does not say."""
-    return None if raw[:1] == b"[" else _head.decode(raw).head
+    """The whole hash of the last fact of a segment; None if it does not say.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return None if raw[:1] == b"[" else _decoded(_head, raw).head
+
+
+def _decoded(decoder: msgspec.json.Decoder[_T], raw: bytes) -> _T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"no segment: {error}") from error
 
 
 def summary_of(rows: Sequence[FactRow] | Sequence[TradeRow]) -> dict[str, Decimal]:

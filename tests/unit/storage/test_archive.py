@@ -62,6 +62,8 @@ def long(database: Database, session: SessionState) -> SessionState:
             write(database, session, [ev.StateRestored(at, 1, 0), ev.RunStarted(at, 9e4, resumed=True, token=2)], token)
         for number in range(half, half + MINUTES // 2):
             write(database, session, minute(number), token, [trade(number)] if number % 2 else ())
+        if not half:  # the last that was heard of the first run
+            write(database, session, [ev.Denied(after(minutes=29.5), "AAPL", Side.BUY, "max_positions", "")], token)
         with database.write() as db:
             head = sessions.place(db, SESSION)[1]
             checkpoints.create(db, session, token, head, AT, token=token)
@@ -223,7 +225,7 @@ def test_a_run_that_was_killed_ends_where_its_last_row_is_be_it_rolled_up(databa
     drop_the_older_checkpoint(database)
     roll_up(database, 10)
     with database.read() as db:
-        assert archive.newest_at(db, SESSION, 10**9, after(minutes=30)) == after(minutes=29)
+        assert archive.newest_at(db, SESSION, 10**9, after(minutes=30)) == after(minutes=29.5)
     assert told(database)["performance"].runs == before
 
 
@@ -318,6 +320,8 @@ DAMAGE = {
     "their length": lambda db: _change(db, of="Marked", length=3),
     "a price, with a sum that is right": lambda db: _change(db, of="Marked", **_swap(db, b'"n",0,100', b'"n",0,999')),
     "a row's number, likewise": lambda db: _change(db, of="Marked", **_swap(db, b'"seq":[3,', b'"seq":[4,')),
+    "what holds its columns, likewise": lambda db: _change(db, of="Marked", **_swap(db, b'"tables"', b'"tablet"')),
+    "a quote, likewise": lambda db: _change(db, of="Marked", **_swap(db, b'{"head"', b'{head"')),
     "the money": lambda db: _change(db, of="AccountReported", sha256="0" * 64),
     "a segment is gone": lambda db: db.execute(t.archive.delete().where(t.archive.c.kind == "Marked")),
     "round trips": lambda db: _change(db, of="closed_trades", payload=b""),
