@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from random import Random
 
 import msgspec
+import numpy as np
 import sqlalchemy as sa
 from msgspec import Struct
 from msgspec.structs import replace
@@ -34,7 +34,7 @@ DAYS, MINUTES, MONTH = 252, 390, 21
 SYMBOLS, TRIPS = 10, 19
 SEED = 1
 LIMIT, NO_LIMIT = 10_000, 100_000_000
-MEMORY_GOAL, SIZE_GOAL = 1.1, 0.6
+MEMORY_GOAL, SIZE_GOAL = 1.1, 0.35
 
 
 class Sample(Struct):
@@ -90,14 +90,14 @@ class Walk:
     """Ten prices and the account, each a step further a minute: nothing in them repeats, as in a market."""
 
     def __init__(self) -> None:
-        self._random = Random(SEED)
+        self._random = np.random.default_rng(SEED)
         self._cents = [int(PRICE * 100)] * SYMBOLS
         self._equity_cents = 100_000_000
 
     def minute(self, now: datetime) -> list[ev.Fact]:
         """What a reading of the broker comes to."""
-        self._cents = [max(1_000, cents + round(self._random.gauss(0, 5))) for cents in self._cents]
-        self._equity_cents += round(self._random.gauss(0, 2_000))
+        self._cents = [max(1_000, cents + round(self._random.normal(0, 5))) for cents in self._cents]
+        self._equity_cents += round(self._random.normal(0, 2_000))
         marks = {books.name_of(s): Decimal(cents) / 100 for s, cents in enumerate(self._cents)}
         equity = Decimal(self._equity_cents) / 100
         money = Account(cash=equity, equity=equity, portfolio_value=equity, buying_power=2 * equity)

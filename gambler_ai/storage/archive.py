@@ -274,8 +274,8 @@ def _move_trades(db: Connection, session_id: str, kind: str, size: int) -> tuple
 def _deleted(db: Connection, query: sa.Delete, kind: str, rows: list[FactRow] | list[TradeRow]) -> int:
     gone = db.execute(query).rowcount
     if gone != len(rows):
-        ends = f"{rows[0].seq} to {rows[-1].seq}"
-        raise StorageError(f"{len(rows)} rows of {kind} from {ends} were kept and {gone} deleted")
+        first, last = rows[0].seq, rows[-1].seq
+        raise StorageError(f"{len(rows)} rows of {kind} from {first} to {last} were kept and {gone} deleted")
     return len(rows)
 
 
