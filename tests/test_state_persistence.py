@@ -29,7 +29,6 @@ sys.path.insert(0, str(ROOT))
 import sqlalchemy as sa  # noqa: E402
 from msgspec import Struct  # noqa: E402
 
-from gambler_ai.app.carrying import risk_carried  # noqa: E402
 from gambler_ai.clock import ManualClock  # noqa: E402
 from gambler_ai.core import events as ev  # noqa: E402
 from gambler_ai.core.components import StructComponent  # noqa: E402
@@ -45,6 +44,7 @@ from gambler_ai.storage import components, journal, lease, sessions  # noqa: E40
 from gambler_ai.storage import tables as t  # noqa: E402
 from gambler_ai.storage.components import ComponentInfo  # noqa: E402
 from gambler_ai.storage.database import Database  # noqa: E402
+from gambler_ai.trading.carrying import risk_carried  # noqa: E402
 from gambler_ai.trading.ledger import Ledger  # noqa: E402
 from gambler_ai.trading.memory import Memory  # noqa: E402
 from gambler_ai.trading.recall import recall  # noqa: E402

@@ -16,7 +16,6 @@ from gambler_ai.ancestors.history import History
 from gambler_ai.ancestors.learned import QTable, Weights
 from gambler_ai.ancestors.risk import PastRisk
 from gambler_ai.app.ancestry import Reading, read_files
-from gambler_ai.app.carrying import risk_carried
 from gambler_ai.app.inheriting import Outcome, Target, find_target, inherited, store
 from gambler_ai.clock import ManualClock
 from gambler_ai.config import load
@@ -25,6 +24,7 @@ from gambler_ai.errors import ConfigError, SessionLeased, SessionNotFound
 from gambler_ai.storage import components, lease, requests, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
+from gambler_ai.trading.carrying import risk_carried
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.state_manager import StateManager
 from tests.unit.ancestors.make_files import q_table
