@@ -110,6 +110,8 @@ class StateManager:
     def resume_session(self, session_id: str | None = None) -> str:
         """Make a session active again: the one named, else the newest that is not completed.
 
+        A runner's session is handed what its account remembers of risk, unless it knows that already.
+
         Raises:
             SessionNotFound: there is none.
             SessionLeased: a runner holds it; the message names the owner.

@@ -163,7 +163,7 @@ def test_an_import_ends_no_pause_and_no_halt_of_the_account(database: Database, 
     plan = make_plan(risk=RiskRules(max_loss_streak=1, loss_pause_min=Decimal(90)))
     state = make_state(plan=plan)
     lost = RiskRecord(peak=Decimal(9), losses=1, streak=-1, lost_at=AT)
-    facts = [ev.RiskCarried(AT, "s-0", lost), ev.TradingHalted(AT, ev.DRAWDOWN, "deep")]
+    facts: list[ev.Fact] = [ev.RiskCarried(AT, "s-0", lost), ev.TradingHalted(AT, ev.DRAWDOWN, "deep")]
     with database.write() as db:
         sessions.insert(db, state, broker="embedded", trading_url="", genesis=journal.GENESIS, wall=AT)
         head = journal.append(db, state, facts, evolve(state, facts), journal.GENESIS, token=0)
