@@ -159,16 +159,16 @@ def test_a_round_trip_of_the_session_is_counted():
     assert state.risk.lost_at == state.risk.recent[0].at == after(minutes=5)
 
 
-def test_a_replay_with_the_rules_of_today_gives_the_record_that_lived():
+@pytest.mark.parametrize(("then", "now"), [("90", "5"), ("5", "90")])
+def test_a_replay_with_the_rules_of_today_gives_the_record_that_lived(then: str, now: str):
     """The session's row has the plan of its end; its first journal row was written under another."""
-    then, now = RiskRules(max_loss_streak=1, loss_pause_min=D(90)), RiskRules(max_loss_streak=1, loss_pause_min=D(5))
-    changed = ev.PlanChanged(after(minutes=6), {"risk.loss_pause_min": ('"90"', '"5"')})
-    facts = [*lost_at(5), changed, ev.PauseKept(after(minutes=6), after(minutes=95))]
-    lived, _ = with_position()
-    lived.plan = make_plan(risk=then)
+    changed = ev.PlanChanged(after(minutes=20), {"risk.loss_pause_min": (f'"{then}"', f'"{now}"')})
+    kept = [ev.PauseKept(after(minutes=20), after(minutes=95))] if then == "90" else []
+    facts = [*lost_at(5), changed, *kept]
+    lived, again = with_position()[0], with_position()[0]
+    lived.plan = make_plan(risk=RiskRules(max_loss_streak=1, loss_pause_min=D(then)))
+    again.plan = make_plan(risk=RiskRules(max_loss_streak=1, loss_pause_min=D(now)))
     evolve(lived, facts)
-    again, _ = with_position()
-    again.plan = make_plan(risk=now)
     evolve(again, facts)
     assert again.risk == lived.risk
     assert again.plan == lived.plan
@@ -204,6 +204,8 @@ def test_a_record_of_before_takes_no_loss_for_one_in_a_row_that_is_none():
     record = RiskRecord(streak=-1, recent=tuple(before))
     assert risk_record.of_before(record).lost_at == after(minutes=2)
     assert risk_record.of_before(replace(record, streak=2)).lost_at is None
+    told_late = (replace(before[0], at=after(minutes=9)), *before[1:])
+    assert risk_record.of_before(replace(record, recent=told_late)).lost_at == after(minutes=2)
     assert risk_record.of_before(replace(record, streak=-4, recent=())).lost_at is None
     late = replace(record, streak=-2, recent=(replace(before[0], at=after(minutes=9)), before[2]))
     assert risk_record.of_before(late).lost_at == after(minutes=9)
