@@ -279,7 +279,7 @@ def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio
         state.closed_trades += 1
         state.unpriced_closes += booking.closed.pnl is None
         changes.closed.append(booking.closed)
-        state.risk = risk_record.closed(state.risk, booking.closed, state.plan.risk, booking.closed.exit_at)
+        state.risk = risk_record.closed(state.risk, booking.closed, booking.closed.exit_at)
 
 
 def _account_reported(state: SessionState, fact: ev.AccountReported, _: Changes) -> None:
@@ -366,6 +366,10 @@ def _day_opened(state: SessionState, fact: ev.DayOpened, _: Changes) -> None:
 
 def _risk_carried(state: SessionState, fact: ev.RiskCarried, _: Changes) -> None:
     state.risk = risk_record.carried(fact.record, fact.session_id)
+
+
+def _pause_kept(state: SessionState, fact: ev.PauseKept, _: Changes) -> None:
+    state.risk = risk_record.kept(state.risk, fact.until)
 
 
 def _risk_reset(state: SessionState, fact: ev.RiskReset, _: Changes) -> None:
@@ -487,5 +491,6 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.Recovered: _noted,
     ev.ComponentSetAside: _noted,
     ev.RiskCarried: _risk_carried,
+    ev.PauseKept: _pause_kept,
     ev.RiskReset: _risk_reset,
 }

@@ -73,10 +73,10 @@ def _checked(proposal: Any, symbols: Collection[str], at: datetime) -> Proposal:
         _check_price("limit_price", p.limit_price)
     if not isinstance(p.reason, str) or not isinstance(p.exit, bool):
         raise ValueError(f"reason {p.reason!r:.40} is not a str, or exit {p.exit!r:.40} is not a bool")
-    # A subclass of str, another zone: what is journaled is ours alone.
-    return replace(
-        proposal, symbol=str(p.symbol), reason=one_line(p.reason, REASON_MAX), signal_at=p.signal_at.astimezone(UTC)
-    )
+    # A subclass of str, another zone, a bar by its end or by the moment of the scan: what is journaled is ours alone,
+    # and a decision is found again only by the minute that a bar began with (`core.recalling`).
+    signal_at = p.signal_at.astimezone(UTC).replace(second=0, microsecond=0)
+    return replace(proposal, symbol=str(p.symbol), reason=one_line(p.reason, REASON_MAX), signal_at=signal_at)
 
 
 def failure(error: BaseException) -> str:
