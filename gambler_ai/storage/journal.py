@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -133,7 +134,7 @@ def newest(
 ) -> tuple[int, Fact] | None:  # fmt: skip
     """The newest fact of one of ``kinds`` that is as ``where`` wants it, with its row's number; None if there is none.
 
-    What was rolled up is older than any row of its kind that is left, and is not looked at.
+    ``kinds`` are rolled up together (`segments.FILES`) or not at all: what went is older than all that is left.
 
     Raises:
         CheckpointCorrupt: a row that was looked at is not a fact.
@@ -148,7 +149,8 @@ def newest(
             fact = _fact(row.payload, row.seq)
             if where(fact):
                 return int(row.seq), fact
-    return None
+    found = ((row.seq, _fact(row.payload, row.seq)) for row in archive.facts(db, session_id, kinds, after_seq))
+    return next(iter(deque((one for one in found if where(one[1])), maxlen=1)), None)
 
 
 def _fact(payload: str, seq: int) -> Fact:

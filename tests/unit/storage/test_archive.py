@@ -120,6 +120,10 @@ def told(database: Database) -> dict[str, Any]:
             "all": views.closed_trades(db, SESSION),
             "since": views.closed_trades(db, SESSION, 50, after(minutes=20)),
             "restarts": restarts.of_session(db, SESSION),
+            "newest of a kind": journal.newest(db, SESSION, ["ExitRequested"]),
+            "newest that fits": journal.newest(
+                db, SESSION, ["ExitRequested"], 10, lambda fact: fact.at < after(minutes=20)
+            ),
             "checkpoint": state,
         }
 
