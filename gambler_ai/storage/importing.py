@@ -23,13 +23,11 @@ from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.export_file import ExportFile, MovedSession, rows_name
 from gambler_ai.storage.exporting import written
+from gambler_ai.storage.lease import TOKEN_MAX
 from gambler_ai.storage.rows import UnfitRow
 
 #: The oldest schema of which there are files.
 OLDEST = "0004"
-#: A token beyond this was not reached by anybody who takes an account a thousand times a second.
-TOKEN_MAX = 10**12
-
 _ROWS_AT_ONCE = 500
 
 

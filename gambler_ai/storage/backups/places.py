@@ -17,7 +17,7 @@ from gambler_ai import crashpoints, secrecy
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import ConfigError, StorageError
 from gambler_ai.storage.backups.archive import SUFFIX, manifest_of
-from gambler_ai.storage.upgrade import sync
+from gambler_ai.storage.upgrade import copied, sync
 
 #: What is not whole yet; the next backup takes it away.
 HALF = ".part"
@@ -231,15 +231,6 @@ def _opened(url: str) -> tuple[Any, str]:
         said = secrecy.masked(one_line(str(error) or type(error).__name__, 300))
         raise StorageError(f"{scheme}://{urlsplit(url).hostname or ''} cannot be reached: {said}") from error
     return files, str(folder)
-
-
-def copied(source: Path, target: Path) -> None:
-    """A synced copy of a file, readable by its owner only."""
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as bytes_out, source.open("rb") as bytes_in:
-        shutil.copyfileobj(bytes_in, bytes_out)
-        bytes_out.flush()
-        os.fsync(bytes_out.fileno())
 
 
 @contextmanager

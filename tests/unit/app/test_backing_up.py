@@ -7,8 +7,8 @@ import shutil
 import sqlite3
 import stat
 import tarfile
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from gambler_ai.storage import lease, migrate, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
-from gambler_ai.storage.locks import lock_of
+from gambler_ai.storage.locks import lock_of, locked_file
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import restore
 from tests.databases import BACKENDS, postgres_only, sqlite_only
@@ -173,6 +173,129 @@ def test_nothing_is_restored_under_an_owner_that_lives(settings, database):
         restoring.restore(settings, str(file), WALL, replace=True)
     held.close()
     restoring.restore(settings, str(file), WALL, replace=True)
+
+
+class Interrupted(ManualClock):
+    """At each look at it somebody else acts."""
+
+    def __init__(self, act: Callable[[int], None]) -> None:
+        super().__init__(WALL.now())
+        self.act, self.looks = act, 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        self.act(self.looks)
+        return super().now()
+
+
+def silent(database: Database) -> None:
+    """Its runner was killed an hour ago."""
+    taken(database).close()
+    with database.write() as db:
+        db.execute(t.lease.update().values(until=AT, until_s=0.0))
+
+
+def test_whoever_starts_during_a_restore_is_refused_however_long_the_last_owner_was_silent(settings, database):
+    """The row names an owner that is dead; the lock is the restore's, and a start must not take that for silence."""
+    file = backup(settings)
+    silent(database)
+    refused = []
+
+    def start(look: int) -> None:
+        if look > 1:  # the first names the restore; with the second it has all it needs
+            with pytest.raises(SessionLeased, match="is traded by db restore, pid") as caught:
+                taken(database)
+            refused.append(caught.value)
+
+    restoring.restore(settings, str(file), Interrupted(start), replace=True)
+    assert refused
+    with closing(Database(settings.database)) as again:
+        taken(again).close()
+
+
+def test_a_restore_whose_lock_was_taken_puts_nothing_in_place(settings, database):
+    file = backup(settings)
+    traded(database)
+    silent(database)
+    before = seq(settings)
+    other = lock_of(database, ACCOUNT)
+
+    def seize(look: int) -> None:
+        if look == 2:
+            other.seize("pid 7 on there")
+
+    with pytest.raises(SessionLeased, match="was taken by pid 7 on there during the restore"):
+        restoring.restore(settings, str(file), Interrupted(seize), replace=True)
+    assert seq(settings) == before
+    assert not list(settings.state_dir.glob("*.replaced*"))
+    other.close()
+
+
+@sqlite_only
+def test_an_account_that_nobody_knew_of_before_is_looked_for_too(settings, database):
+    file = backup(settings)
+    before = seq(settings)
+    other = settings.state_dir / "gambler.sqlite3.abcdef012345.lock"
+    held = ExitStack()
+
+    def begin(look: int) -> None:
+        if look == 2:
+            other.write_text("pid 7 on there")
+            held.enter_context(locked_file(other, "it"))
+
+    with held, pytest.raises(SessionLeased, match="in use by pid 7 on there"):
+        restoring.restore(settings, str(file), Interrupted(begin), replace=True)
+    assert seq(settings) == before
+    assert not list(settings.state_dir.glob("*.replaced*"))
+
+
+@postgres_only
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database AS d ON d.oid = database"
+        " WHERE locktype = 'advisory' AND datname = current_database()",
+        "INSERT INTO lease SELECT 'acc-2', 1, session_id, owner, acquired_at, until, false, until_s FROM lease",
+    ],
+    ids=["our lock is gone", "another account was begun"],
+)
+def test_the_server_looks_once_more_in_the_transaction_that_replaces(settings, database, monkeypatch, tmp_path, deed):
+    """Between our last look and the server's: as `psql` starts."""
+    file = backup(settings)
+    traded(database)
+    before = seq(settings)
+    psql = tmp_path / "psql"
+    psql.write_text(
+        f'#!/bin/sh\nfor last; do :; done\n[ "$1" = --version ] || {installed()}/psql --quiet -c "{deed}" "$last"'
+        f' >/dev/null\nexec {installed()}/psql "$@"\n'
+    )
+    psql.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(SessionLeased, match="was taken by another runner during the restore"):
+        restoring.restore(settings, str(file), WALL, replace=True)
+    assert seq(settings) == before
+
+
+def test_the_token_of_an_account_that_the_backup_has_no_lease_of_goes_on_too(settings, database):
+    """Its first lease came after the backup; without a row the next would have the token of that one again."""
+    with database.write() as db:
+        db.execute(t.lease.delete())
+    file = backup(settings)
+    old = taken(database)
+    old.close()
+    with database.write() as db:  # of an account that only this database knows
+        db.execute(t.lease.insert(), {"account_id": "acc-2", "token": 5, "session_id": "s-2", "owner": "x",
+                                      "acquired_at": AT, "until": AT, "released": True})  # fmt: skip
+    done = restoring.restore(settings, str(file), WALL, replace=True)
+    with closing(Database(settings.database)) as again:
+        with again.read() as db:
+            rows = {row["account_id"]: row for row in db.execute(sa.select(t.lease)).mappings()}
+        assert {name: row["token"] for name, row in rows.items()} == {ACCOUNT: done.token, "acc-2": done.token}
+        assert all(row["released"] for row in rows.values())
+        assert rows[ACCOUNT]["acquired_at"] == WALL.now()
+        new = taken(again)
+        assert new.token > old.token
+        new.close()
 
 
 @sqlite_only
