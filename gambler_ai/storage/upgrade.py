@@ -154,6 +154,27 @@ def copied(source: Path, target: Path) -> None:
         os.fsync(bytes_out.fileno())
 
 
+def named(half: Path, path: Path) -> bool:
+    """Give a whole, synced file its name, with that name synced; false when something has it, which stays as it is.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    try:
+        os.link(half, path)
+        half.unlink()
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links: the name is taken first, by a file that holds nothing
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return False
+        half.replace(path)
+    sync(path.parent)
+    return True
+
+
 def sync(path: Path) -> None:
     """Have a file, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from gambler_ai.core.events import RECALL
 from gambler_ai.errors import StorageError
-from gambler_ai.storage import sessions
+from gambler_ai.storage import archive, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.backups.archive import Manifest, SessionHead
 
@@ -36,6 +36,25 @@ def heads(db: Connection) -> tuple[SessionHead, ...]:
 def newest_token(db: Connection) -> int:
     """The highest fencing token that was handed out."""
     return int(db.execute(sa.select(sa.func.coalesce(sa.func.max(t.lease.c.token), 0))).scalar_one())
+
+
+def is_of(db: Connection, manifest: Manifest) -> bool:
+    """Whether a backup is an earlier moment of this database: each of its journals went through where it ends there.
+
+    One without sessions is of nobody that can be told.
+    """
+    return bool(manifest.sessions) and all(_went_through(db, head) for head in manifest.sessions)
+
+
+def _went_through(db: Connection, head: SessionHead) -> bool:
+    if not head.seq:
+        return db.execute(sa.select(t.sessions.c.id).where(t.sessions.c.id == head.id)).first() is not None
+    where = (t.journal.c.session_id == head.id, t.journal.c.seq == head.seq)
+    row_hash = db.execute(sa.select(t.journal.c.hash).where(*where)).scalar()
+    if row_hash is None:  # it was rolled up, or there is none
+        rows = archive.facts(db, head.id, after_seq=head.seq - 1, last_seq=head.seq)
+        row_hash = next((row.mark for row in rows), None)
+    return row_hash is not None and head.journal_hash.startswith(row_hash)
 
 
 def token_after(manifest: Manifest, present: int, wall: datetime) -> int:

@@ -18,6 +18,8 @@ from gambler_ai.storage.upgrade import copied, sync
 STEP_PAGES = 1_000
 #: Complaints that are shown.
 COMPLAINTS_MAX = 3
+#: Wall seconds that are waited for whoever reads what is to be replaced.
+_FOLD_S = 1.0
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -155,7 +157,7 @@ def _fold(path: Path) -> None:
         StorageError: somebody reads it. Renamed beside its file, the log would be lost to it after a kill.
     """
     try:
-        with closing(sqlite3.connect(path)) as db:
+        with closing(sqlite3.connect(path, timeout=_FOLD_S)) as db:
             found = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

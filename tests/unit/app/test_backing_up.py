@@ -326,6 +326,54 @@ def test_only_backups_of_ours_go_and_the_newest_stay(settings, database):
     assert set(folder.iterdir()) == {second, third, *others}
 
 
+def test_what_it_has_kept_before_goes(settings, database, tmp_path):
+    place = str(tmp_path / "folder")
+    backup(settings, place)
+    backup(settings, place, at=1)
+    traded(database)
+    newest = backup(settings, place, keep=1, at=2)
+    assert set((tmp_path / "folder").iterdir()) == {newest}
+
+
+@sqlite_only
+def test_of_two_databases_in_one_folder_each_keeps_its_own(settings, database, tmp_path):
+    """Of one name, and even with one session that each of them went on with."""
+    place, folder = str(tmp_path / "shared"), tmp_path / "shared"
+    first = backup(settings, place)
+    there = Settings.model_validate({"home": str(tmp_path / "there")})
+    restoring.restore(there, str(first), WALL)
+    with closing(Database(there.database)) as other:
+        traded(other, times=2)
+    theirs = backup(there, place, at=1)
+    assert theirs.name.rpartition("-")[0] == first.name.rpartition("-")[0]
+    traded(database)
+    second = backup(settings, place, keep=1, at=2)
+    assert set(folder.iterdir()) == {theirs, second}, "it went further than ours"
+    traded(database, times=3)
+    third = backup(settings, place, keep=1, at=3)
+    assert set(folder.iterdir()) == {theirs, third}, "ours went further, and another way"
+
+
+@sqlite_only
+def test_two_backups_at_once_have_two_names(settings, database, tmp_path):
+    """The other one has put its own where this one wanted to, while this one was being made."""
+    folder = tmp_path / "shared"
+    first = backup(settings, str(folder))
+    content = first.read_bytes()
+    first.unlink()
+
+    def other(_done: int, _total: int) -> None:
+        first.write_bytes(content)
+
+    second = Path(backing_up.backup(settings, str(folder), None, WALL, other).path)
+    assert second.name == first.name.replace(".tar.gz", "-2.tar.gz")
+    assert first.read_bytes() == content
+    named = folder / "named.tar.gz"
+    with pytest.raises(StorageError, match="is there already"):
+        backing_up.backup(settings, str(named), None, WALL, lambda _d, _t: named.write_bytes(b"theirs") and None)
+    assert named.read_bytes() == b"theirs"
+
+
 @sqlite_only
 def test_a_folder_means_its_newest_and_a_file_is_not_written_over(settings, database, tmp_path):
     file = backup(settings, str(tmp_path / "here.tar.gz"))
@@ -362,20 +410,31 @@ def test_looking_changes_nothing(settings, database):
     assert {p: p.read_bytes() for p in settings.state_dir.rglob("*") if p.is_file()} == before
 
 
+def keys(path: Path) -> tuple[str, str]:
+    with closing(Exchange.open(path, account=SESSION)) as exchange:
+        return exchange.secret_key, exchange.account_id
+
+
 @sqlite_only
 def test_the_exchanges_accounts_come_along_and_go_back(settings, database):
     account = settings.state_dir / DUMMY
     account.parent.mkdir()
-    Exchange.open(account, account=SESSION).close()
+    secret, _id = keys(account)
     made = backing_up.backup(settings, None, None, WALL)
     assert [part.name for part in made.manifest.parts] == ["database.sqlite3", DUMMY]
     with tarfile.open(made.path) as tar:
         assert tar.getnames() == ["manifest.json", "database.sqlite3", DUMMY]
+        content = tar.extractfile(DUMMY).read()
+    assert not [at for at in range(len(secret) - 7) if secret[at : at + 8].encode() in content], "a free page"
+    assert keys(account)[0] == secret, "it is as it was"
     database.close()
     shutil.rmtree(account.parent)
     done = restoring.restore(settings, made.path, WALL, replace=True)
     assert len(done.kept) == 1
-    Exchange.open(account, account=SESSION).close()
+    drawn = keys(account)
+    assert (len(drawn[0]), drawn[1]) == (len(secret), _id)
+    assert drawn[0] != secret
+    assert keys(account) == drawn, "what was drawn is kept"
     kept = restoring.restore(settings, made.path, ManualClock(WALL.now() + timedelta(hours=1)), replace=True).kept
     assert [Path(name).parent.name for name in kept] == ["gambler_ai", "exchange"]
 
