@@ -88,9 +88,9 @@ def backup(
 def _pruned(settings: Settings, place: Place, keep: int, name: str, copy: Path) -> list[str]:
     """What goes of this database's: for a file the copy that was just made is asked what it contains."""
     is_file = inspect.file_of(settings.database) is not None
-    with closing(ReadOnly(f"sqlite:///{copy}") if is_file else Database(settings.database)) as database:
-        with database.read() as db:
-            return places.prune(place, stem_of(settings), keep, name, lambda manifest: marks.is_of(db, manifest))
+    found = ReadOnly(f"sqlite:///{copy}") if is_file else Database(settings.database)
+    with closing(found) as database, database.read() as db:
+        return places.prune(place, stem_of(settings), keep, name, lambda manifest: marks.is_of(db, manifest))
 
 
 def _there(place: Place, name: str) -> StorageError:

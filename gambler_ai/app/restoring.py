@@ -12,7 +12,6 @@ from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
 
-import sqlalchemy as sa
 from msgspec import Struct
 
 from gambler_ai import crashpoints
@@ -151,9 +150,7 @@ def _refuse_used(path: Path) -> None:
         raise SessionLeased(f"{path} is in use by {', '.join(owners)}", hint=STOP_FIRST)
 
 
-def _placed(
-    new: Path, path: Path, accounts: dict[Path, Path], now: datetime, check: Callable[[], None]
-) -> list[str]:
+def _placed(new: Path, path: Path, accounts: dict[Path, Path], now: datetime, check: Callable[[], None]) -> list[str]:
     """Everything to where it belongs, in the order that this file begins with. Returns what was kept.
 
     ``check`` raises if the accounts are not ours any more; right before the database is replaced.
@@ -242,9 +239,7 @@ def _into_server(
         _hold(held, locks, wall)
         accounts = _held_accounts(held, settings, work, manifest)
         if present.accounts:
-            with database.write() as db:
-                _refuse_taken(locks)
-                db.execute(sa.text(marks.FENCE))
+            postgres.fence(database, marks.FENCE, lambda: _refuse_taken(locks))
         programs, now = tools(), wall.now()
         with database.read() as db:
             schema, server = postgres.schema_of(db), postgres.server_version(db)

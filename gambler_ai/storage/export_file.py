@@ -223,7 +223,9 @@ class ExportFile:
         size = self._members[name].size if name in self._members else 0
         self._named += size
         if size > BLOB_BYTES_MAX or self._named > _READ * self._room:
-            raise self.unfit(f"its rows name more bytes than a file of its size may hold: {self._room}, or {name} alone")
+            raise self.unfit(
+                f"its rows name more bytes than a file of its size may hold: {self._room}, or {name} alone"
+            )
         return b"".join(self.chunks(name))
 
     def chunks(self, name: str) -> Iterator[bytes]:

@@ -278,7 +278,7 @@ def _refuse_alive(db: Connection, database: Database, account_id: str, clock: Cl
 
 
 def _is_anybodys(db: Connection, account_id: str) -> bool:
-    """Whether the row still names an owner that was silent; one that was given back says nothing of who has the lock."""
+    """Whether the row still names the owner that was silent; given back, it says nothing of who has the lock."""
     row = _row_of(db, account_id)
     return row is not None and not row.released
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import msgspec
 from msgspec import Struct
@@ -131,7 +131,7 @@ def manifest_of(file: IO[bytes], name: str) -> Manifest:
     """
     with _damage(name), gzip.GzipFile(fileobj=file) as plain:
         bounded = _Bounded(plain)
-        with tarfile.open(fileobj=bounded, mode="r|") as tar:
+        with _opened(bounded) as tar:
             return _manifest(tar, bounded, name)
 
 
@@ -143,7 +143,7 @@ def unpack(archive: Path, folder: Path | None, name: str, progress: Progress = n
     """
     with _damage(name), gzip.open(archive) as plain:
         bounded, room = _Bounded(plain), BYTES_FREE + BYTES_FOR_EACH * archive.stat().st_size
-        with tarfile.open(fileobj=bounded, mode="r|") as tar:
+        with _opened(bounded) as tar:
             manifest = _taken_out(tar, bounded, room, folder, name, progress)
         while bounded.read(_CHUNK):  # to its end, where gzip's own sum is
             pass
@@ -156,7 +156,7 @@ class _Bounded:
     A few thousand bytes are unpacked to gigabytes, and a header of a tar is read into memory whole.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: gzip.GzipFile) -> None:
         self._file = file
         self._left = _AROUND
 
@@ -176,11 +176,15 @@ class _Bounded:
         return content
 
 
+def _opened(bounded: _Bounded) -> tarfile.TarFile:
+    return tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r|")  # it only reads
+
+
 def _taken_out(
     tar: tarfile.TarFile, bounded: _Bounded, room: int, folder: Path | None, name: str, progress: Progress
 ) -> Manifest:
     manifest, done = _manifest(tar, bounded, name), 0
-    if not all(0 <= part.size for part in manifest.parts) or manifest.size > room:
+    if min(part.size for part in manifest.parts) < 0 or manifest.size > room:
         raise _damaged(name, f"it would unpack to {manifest.size} bytes, and a file of its size to {room} at most")
     for part, member in _members(manifest, tar, bounded, name):
         source = tar.extractfile(member)

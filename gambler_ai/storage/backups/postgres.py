@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -195,6 +195,13 @@ def clear(db: sa.Connection, kept: str) -> list[str]:
         f"CREATE SCHEMA {quoted(kept)}", *moves,
         f"ALTER FUNCTION {source}.refuse_replaced() SET SCHEMA {quoted(kept)}",
     ]  # fmt: skip
+
+
+def fence(database: Database, statement: str, check: Callable[[], None]) -> None:
+    """Run a statement on a database that is to be replaced. ``check`` is asked in its transaction."""
+    with database.write() as db:
+        db.execute(sa.text(statement))  # it has the rows of the leases from here on
+        check()
 
 
 def guard(schema: str, proofs: Sequence[str]) -> list[str]:

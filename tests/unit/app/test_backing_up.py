@@ -424,7 +424,9 @@ def test_the_exchanges_accounts_come_along_and_go_back(settings, database):
     assert [part.name for part in made.manifest.parts] == ["database.sqlite3", DUMMY]
     with tarfile.open(made.path) as tar:
         assert tar.getnames() == ["manifest.json", "database.sqlite3", DUMMY]
-        content = tar.extractfile(DUMMY).read()
+        file = tar.extractfile(DUMMY)
+        assert file is not None
+        content = file.read()
     assert not [at for at in range(len(secret) - 7) if secret[at : at + 8].encode() in content], "a free page"
     assert keys(account)[0] == secret, "it is as it was"
     database.close()

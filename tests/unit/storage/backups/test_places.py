@@ -64,7 +64,10 @@ def test_it_goes_there_and_comes_back(tmp_path: Path, backup: Path, where: str):
         assert len(place.names()) == number
     assert [kept.number for kept in places.kept(place, "gambler")] == [3, 2, 1]
     assert places.kept(place, "gamble") == []
-    assert places.prune(place, "gambler", 1, "", ours) == ["gambler-20261122-120000-2.tar.gz", "gambler-20261122-120000.tar.gz"]
+    assert places.prune(place, "gambler", 1, "", ours) == [
+        "gambler-20261122-120000-2.tar.gz",
+        "gambler-20261122-120000.tar.gz",
+    ]
     place.fetched("gambler-20261122-120000-3.tar.gz", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == backup.read_bytes()
     with pytest.raises(StorageError, match="there is no backup"):

@@ -103,7 +103,10 @@ def test_a_database_is_fenced_in_the_transaction_that_looks_and_a_damaged_one_is
     path, fence = tmp_path / "db", "DELETE FROM t WHERE n > 5"
 
     def refuse() -> None:
-        with closing(sqlite3.connect(path, timeout=0)) as other, pytest.raises(sqlite3.OperationalError, match="locked"):
+        with (
+            closing(sqlite3.connect(path, timeout=0)) as other,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
             other.execute("DELETE FROM t")
         raise SessionLeased("taken")
 
