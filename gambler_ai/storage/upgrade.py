@@ -170,7 +170,11 @@ def named(half: Path, path: Path) -> bool:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             return False
-        half.replace(path)
+        try:
+            half.replace(path)
+        except OSError:
+            path.unlink()
+            raise
     sync(path.parent)
     return True
 

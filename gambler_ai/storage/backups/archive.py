@@ -25,6 +25,7 @@ from msgspec import Struct
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import StorageError
 from gambler_ai.storage.lease import TOKEN_MAX
+from gambler_ai.storage.sessions import is_id
 
 FORMAT = 1
 SUFFIX = ".tar.gz"
@@ -41,6 +42,8 @@ BYTES_FREE, BYTES_FOR_EACH = 64 << 20, 200
 _AROUND = 64 << 10
 _CHUNK = 1 << 20
 _PART = re.compile(r"database\.(sqlite3|pgdump)|exchange/[A-Za-z0-9_-]{1,64}\.sqlite3")
+#: The last row that a journal has room for.
+SEQ_MAX = 2**63 - 1
 #: What a damaged file makes its readers raise.
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError)
 
@@ -236,6 +239,8 @@ def _manifest(tar: tarfile.TarFile, bounded: _Bounded, name: str) -> Manifest:
     names = [part.name for part in manifest.parts]
     if names[:1] != [manifest.database_part] or len(set(names)) < len(names) or not all(map(_PART.fullmatch, names)):
         raise _damaged(name, "its manifest names parts that no backup has")
+    if not all(is_id(head.id) and 0 <= head.seq <= SEQ_MAX for head in manifest.sessions):
+        raise _damaged(name, "its manifest names sessions that no database has")
     refuse_token(manifest.token, name)
     return manifest
 

@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
@@ -118,12 +118,13 @@ def _is_ours(place: Place, name: str, is_ours: Callable[[Manifest], bool]) -> bo
 
 
 def clear(place: Place, stem: str, wall: datetime) -> None:
-    """Take away what backups of ``stem`` left half done that were killed more than a day ago."""
+    """Take away what backups of ``stem`` left half done that were killed more than a day ago, where we may."""
     until = f"{wall - _HALF_FOR:%Y%m%d-%H%M%S}"
     pattern = re.compile(rf"{re.escape(stem)}-({_STAMP})(-{_NUMBER})?{re.escape(SUFFIX)}(\.[0-9a-f]{{12}})?{HALF}")
     for name in place.names():
         if (found := pattern.fullmatch(name)) and found[1] < until:
-            place.drop(name)
+            with suppress(StorageError):
+                place.drop(name)
 
 
 def _half(name: str) -> str:

@@ -442,6 +442,19 @@ def test_the_exchanges_accounts_come_along_and_go_back(settings, database):
 
 
 @sqlite_only
+def test_an_account_that_was_only_just_begun_is_no_reason_against_a_backup(settings, database):
+    """A kill right after its file was made leaves it empty; the resume goes on from there."""
+    account = settings.state_dir / DUMMY
+    account.parent.mkdir()
+    account.touch(0o600)
+    made = backing_up.backup(settings, None, None, WALL)
+    database.close()
+    account.unlink()
+    restoring.restore(settings, made.path, WALL, replace=True)
+    assert keys(account)[0]
+
+
+@sqlite_only
 def test_an_account_that_is_served_is_not_replaced(settings, database):
     account = settings.state_dir / DUMMY
     account.parent.mkdir()

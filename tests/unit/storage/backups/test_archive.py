@@ -215,6 +215,12 @@ def test_a_file_with_holes_is_none_of_ours(tmp_path: Path):
     refused(tar_of(tmp_path / "b.tar.gz", manifest_entry((BOOKS,)), (entry, b"books")), "is not where its manifest")
 
 
+@pytest.mark.parametrize("values", [{"seq": 2**63}, {"seq": -1}, {"id": "a\0b"}, {"id": "x" * 65}])
+def test_a_session_that_no_database_can_have_is_not_asked_for(tmp_path: Path, values: dict[str, object]):
+    strange = replace(MANIFEST, sessions=(replace(HEAD, **values),), parts=(BOOKS,))
+    refused(made(tmp_path, strange, [("database.sqlite3", b"books")]), "names sessions that no database has")
+
+
 @pytest.mark.parametrize("token", [-1, 10**12 + 1, 2**63 - 1])
 def test_a_token_that_nobody_can_have_had_is_not_believed(tmp_path: Path, token: int):
     path = made(tmp_path, replace(MANIFEST, token=token, parts=(BOOKS,)), [("database.sqlite3", b"books")])
