@@ -20,6 +20,8 @@ from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt, SessionLeased, StorageError
 from gambler_ai.storage import archive, checkpoints, history, inspect, journal, rebuild, restarts, sessions, views
 from gambler_ai.storage import tables as t
+from gambler_ai.storage.backups import marks
+from gambler_ai.storage.backups.archive import Manifest, SessionHead
 from gambler_ai.storage.database import Database
 from tests.databases import sqlite_only
 from tests.unit.fakes import AT, MONEY, SESSION, D, after
@@ -208,6 +210,32 @@ def test_numbers_of_round_trips_go_on(database, long):
         newest = db.execute(sa.select(sa.func.max(t.closed_trades.c.number))).scalar_one()
         pages = [trade for page in history.trades_in_pages(db, SESSION) for trade in page]
     assert (newest, len(pages), pages[-1]) == (MINUTES // 2 + 1, MINUTES // 2 + 1, trade(500))
+
+
+def test_a_backup_is_known_again_wherever_it_ends(database, long):
+    """Its last row may have been rolled up since. Another history has another hash there, or goes less far."""
+    hashes = dict(database_rows(database))
+    heads = [SessionHead(SESSION, "acc-1", "embedded", "running", seq, hashes[seq]) for seq in hashes]
+    heads.append(replace(heads[0], seq=0, journal_hash=journal.GENESIS))
+    assert roll_up(database) > LIMIT
+    assert len(database_rows(database)) < len(hashes)
+    with database.read() as db:
+        for head in heads:
+            assert marks.is_of(db, of(head))
+            assert not marks.is_of(db, of(head, replace(head, id="s-2")))
+            assert not marks.is_of(db, of(replace(head, journal_hash="0" * 64))) or not head.seq
+        assert not marks.is_of(db, of(replace(heads[-2], seq=len(hashes) + 1)))
+        assert not marks.is_of(db, of())
+
+
+def of(*heads: SessionHead) -> Manifest:
+    return Manifest(format=1, kind="sqlite", program="", taken_at=AT, database="x", server="", revision="", token=1,
+                    sessions=heads)  # fmt: skip
+
+
+def database_rows(database: Database) -> list[tuple[int, str]]:
+    with database.read() as db:
+        return [(row.seq, row.hash) for row in db.execute(sa.select(t.journal.c.seq, t.journal.c.hash))]
 
 
 def test_what_is_kept_is_told_with_its_sums(database, long):
