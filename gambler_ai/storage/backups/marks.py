@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gambler_ai.core.events import RECALL
-from gambler_ai.errors import StorageError
-from gambler_ai.storage import archive, sessions
+from gambler_ai.errors import CheckpointCorrupt, StorageError
+from gambler_ai.storage import journal, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.backups.archive import Manifest, SessionHead
 
@@ -49,12 +49,10 @@ def is_of(db: Connection, manifest: Manifest) -> bool:
 def _went_through(db: Connection, head: SessionHead) -> bool:
     if not head.seq:
         return db.execute(sa.select(t.sessions.c.id).where(t.sessions.c.id == head.id)).first() is not None
-    where = (t.journal.c.session_id == head.id, t.journal.c.seq == head.seq)
-    row_hash = db.execute(sa.select(t.journal.c.hash).where(*where)).scalar()
-    if row_hash is None:  # it was rolled up, or there is none
-        rows = archive.facts(db, head.id, after_seq=head.seq - 1, last_seq=head.seq)
-        row_hash = next((row.mark for row in rows), None)
-    return row_hash is not None and head.journal_hash.startswith(row_hash)
+    try:
+        return journal.hash_at(db, head.id, head.seq) == head.journal_hash
+    except CheckpointCorrupt:
+        return False  # what cannot be told is kept
 
 
 def token_after(manifest: Manifest, present: int, wall: datetime) -> int:

@@ -223,7 +223,8 @@ def test_a_backup_is_known_again_wherever_it_ends(database, long):
         for head in heads:
             assert marks.is_of(db, of(head))
             assert not marks.is_of(db, of(head, replace(head, id="s-2")))
-            assert not marks.is_of(db, of(replace(head, journal_hash="0" * 64))) or not head.seq
+            like = replace(head, journal_hash=f"{head.journal_hash[:8]}{'0' * 56}")
+            assert not marks.is_of(db, of(like)) or not head.seq
         assert not marks.is_of(db, of(replace(heads[-2], seq=len(hashes) + 1)))
         assert not marks.is_of(db, of())
 
