@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -89,3 +90,17 @@ def test_another_version_of_the_library_is_told_and_the_numbers_stay(database, l
     assert moved.name == "signal"
     assert moved.versions == {"scikit-learn": ("1.2.3", found.libraries["scikit-learn"])}
     assert found.dump() == model.dump()
+
+
+def test_without_the_library_it_is_left_out_and_catches_up_at_the_next_start(database, ledger, state, model):
+    """Who only flattens what is held must not be kept from it by a library that is gone."""
+    write(ledger, state, *FACTS[:10], remember=True)
+    write(ledger, state, *FACTS[10:])
+    with pytest.MonkeyPatch.context() as patch, database.read() as db:
+        for name in ("sklearn", "sklearn.linear_model", "sklearn.preprocessing"):
+            patch.setitem(sys.modules, name, None)  # as Python marks a module that is not to be had
+        memory = recall(database, make_state(seq=sessions.find(db, SESSION).seq), [SignalModel(), Attention()])
+        assert list(memory.view) == ["attention"]
+        [told] = memory.take_told()
+        assert (told.name, "ModuleNotFoundError" in told.reason) == ("signal", True)
+    assert recalled(database).dump() == model.dump()
