@@ -118,12 +118,12 @@ class LearnerPage(Struct, frozen=True):
 
 
 class Learning(Struct, frozen=True):
-    """Learners of a session, as of its last transaction."""
+    """Learners of a session, as of its last transaction; of none, with "" for its id, where there is none yet."""
 
     session: str
     status: str
     account: str
-    at: datetime
+    at: datetime | None
     rules: LearningRules
     pages: tuple[LearnerPage, ...]
 
@@ -159,10 +159,8 @@ def refuse_not_here(info: SessionInfo, name: str) -> None:
     known = has(info)
     if name not in known:
         there = f"it has {', '.join(known)}" if known else "it has none"
-        raise ConfigError(
-            f"session {info.id} has no learner {name}: {there}",
-            hint=f"give it one: {_resume(info, f'--learners {_with(info, name)}')}",
-        )
+        how = "gambler-ai --new --strategy chooser" if name == CHOOSER else _resume(info, _joining(info, name))
+        raise ConfigError(f"session {info.id} has no learner {name}: {there}", hint=f"it gets one by: {how}")
 
 
 def learning_view(database: Database, session_id: str, only: str | None = None) -> Learning:
@@ -183,6 +181,29 @@ def learning_view(database: Database, session_id: str, only: str | None = None) 
     if status in ("created", "running") and not lease.is_held(database, info.account_id):
         status = "killed"
     return Learning(info.id, status, info.account_id, info.last_at, info.plan.learning, tuple(pages))
+
+
+def has_sessions(database: Database) -> bool:
+    """Whether any session is stored."""
+    with database.read() as db:
+        return bool(sessions.listed(db, 1))
+
+
+def without_session() -> Learning:
+    """All learners, where no session is stored yet."""
+    return Learning("", "", "", None, LearningRules(), tuple(LearnerPage(_first(name)) for name in names()))
+
+
+def _first(name: str) -> LearnerRow:
+    rules = LearningRules() if name == CHOOSER else LearningRules(learners=(name,))
+    try:
+        learners.check(rules, name)
+        what = "chooses among strategies" if name == CHOOSER else learners.make([name])[0].what
+    except ConfigError as error:
+        return LearnerRow(name, "", Standing.ABSENT, error.message, error.hint)
+    flag = "--strategy chooser" if name == CHOOSER else f"--learners {name}"
+    hint = f"gambler-ai --symbols AAPL,MSFT --duration 60 {flag}"
+    return LearnerRow(name, what, Standing.ELSEWHERE, "there is no session yet", hint)
 
 
 # -- one learner ----------------------------------------------------------------------------------
@@ -291,7 +312,7 @@ def _standing(
     if name not in has(info):
         if name == CHOOSER:
             return Standing.ELSEWHERE, "nothing is chosen among here", "gambler-ai --new --strategy chooser"
-        return Standing.ELSEWHERE, "it does not learn here", _resume(info, f"--learners {_with(info, name)}")
+        return Standing.ELSEWHERE, "it does not learn here", _resume(info, _joining(info, name))
     if failure:
         return Standing.FAILED, failure, f"gambler-ai learners reset {name} --reason TEXT has it begin anew"
     insisted = name in rules.use
@@ -314,9 +335,9 @@ def _resume(info: SessionInfo, flags: str) -> str:
     return f"gambler-ai --resume-session {info.id} {flags}"
 
 
-def _with(info: SessionInfo, name: str) -> str:
-    """The learners of a session and one more, as a flag has them: the flag names all."""
-    return ",".join(dict.fromkeys((*info.plan.learning.learners, name)))
+def _joining(info: SessionInfo, name: str) -> str:
+    """The flag that gives a session one more learner: it names them all."""
+    return f"--learners {','.join(dict.fromkeys((*info.plan.learning.learners, name)))}"
 
 
 # -- numbers --------------------------------------------------------------------------------------

@@ -109,12 +109,14 @@ def reset(
 
 def _view(session: str | None, name: str | None, database_url: str | None, config: Path | None) -> Learning:
     from gambler_ai.app.asking import looked_at
-    from gambler_ai.app.learning_view import check_name, learning_view
+    from gambler_ai.app.learning_view import check_name, has_sessions, learning_view, without_session
 
     if name is not None:
         check_name(name)
     database = open_database(database_url, config)
     try:
+        if name is None and session is None and not has_sessions(database):
+            return without_session()
         return learning_view(database, looked_at(database, session).id, name)
     finally:
         database.close()

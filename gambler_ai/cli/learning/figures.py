@@ -36,7 +36,7 @@ def heading(learning: Learning, page: LearnerPage) -> list[Line]:
     lines = [
         Line("Session", f"{learning.session}  {learning.status}"),
         Line("Account", learning.account),
-        Line("Market time", render.day_time(learning.at)),
+        Line("Market time", when(learning)),
         Line("Learned", _learned(row)),
     ]
     if stored is not None:
@@ -52,6 +52,11 @@ def heading(learning: Learning, page: LearnerPage) -> list[Line]:
     if row.reset_waits:
         lines.append(Line("Reset", RESET_WAITS, WARN))
     return [*lines, *(Line("Damaged", text, WARN) for text in row.troubles)]
+
+
+def when(learning: Learning) -> str:
+    """The session's last instant, in New York."""
+    return "-" if learning.at is None else render.day_time(learning.at)
 
 
 def _learned(row: LearnerRow) -> str:

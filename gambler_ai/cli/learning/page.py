@@ -52,7 +52,7 @@ def learner_page(learning: Learning, page: LearnerPage) -> str:
         f" &middot; account {text_of(learning.account)}</p>",
         "</header>", "<main>", _cards(page), _says(page), _lines(said, "As stored"),
         *_charts(page), *_grid(page.grid), _lines(figures.figures(page), "Numbers"), "</main>",
-        f"<footer>gambler_ai {text_of(__version__)}, as stored at {text_of(render.day_time(learning.at))} of market"
+        f"<footer>gambler_ai {text_of(__version__)}, as stored at {text_of(figures.when(learning))} of market"
         " time. Each prediction was stored with its entry, before its outcome was known. Loss: Brier's, the square of"
         " prediction less outcome; 0 is best.</footer>",
     ])  # fmt: skip

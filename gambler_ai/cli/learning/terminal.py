@@ -24,9 +24,10 @@ _WIDE_FROM = 80
 
 def print_list(out: Console, learning: Learning) -> None:
     """All learners, a line each, and below them what could be done about those that are not heard."""
-    out.print(render.pair("Session", f"{render.printable(learning.session)}  {learning.status}", STRONG))
-    out.print(render.pair("Account", render.printable(learning.account)))
-    out.print()
+    if learning.session:
+        out.print(render.pair("Session", f"{render.printable(learning.session)}  {learning.status}", STRONG))
+        out.print(render.pair("Account", render.printable(learning.account)))
+        out.print()
     rows = render.table(
         ("learner", "left"), ("", "left"), ("learned", "right"), ("judged", "right"), ("won", "right"),
         ("loss", "right"), ("to beat", "right"), ("worth", "left"),
@@ -49,7 +50,7 @@ def _print_why(out: Console, row: LearnerRow) -> None:
     lines = [(row.why, "") if row.why != row.says else ("", ""), (row.hint, QUIET), *((t, WARN) for t in row.troubles)]
     if row.reset_waits:
         lines.append((figures.RESET_WAITS, WARN))
-    name = row.name
+    name = render.printable(row.name)
     for text, style in lines:
         if text:
             out.print(render.pair(name, render.printable(text), style))
@@ -59,20 +60,23 @@ def _print_why(out: Console, row: LearnerRow) -> None:
 def print_learner(out: Console, learning: Learning, page: LearnerPage) -> None:
     """Everything of one, top to bottom."""
     width = max(WIDTH_MIN, min(out.width if out.is_terminal else PIPE_WIDTH, WIDTH_MAX))
-    out.print(render.pair("Learner", f"{page.row.name}  {page.row.standing}", STRONG))
+    out.print(render.pair("Learner", f"{render.printable(page.row.name)}  {page.row.standing}", STRONG))
     if page.row.what:
-        out.print(render.pair("", page.row.what, QUIET))
-    for line in figures.heading(learning, page):
-        out.print(render.pair(line.name, render.printable(line.text), line.style))
+        out.print(render.pair("", render.printable(page.row.what), QUIET))
+    _print_lines(out, figures.heading(learning, page))
     if numbers := figures.figures(page):
         out.print()
-        for line in numbers:
-            out.print(render.pair(line.name, render.printable(line.text), line.style))
+        _print_lines(out, numbers)
     for title, says, body in _parts(page, width):
         out.print()
         out.print(Text.assemble((title, STRONG), (f"  {says}" if says else "", QUIET)))
         for part in body:
             out.print(part)
+
+
+def _print_lines(out: Console, lines: Sequence[figures.Line]) -> None:
+    for line in lines:
+        out.print(render.pair(render.printable(line.name), render.printable(line.text), line.style))
 
 
 def _parts(page: LearnerPage, width: int) -> Iterator[tuple[str, str, Sequence[Any]]]:
@@ -91,8 +95,8 @@ def _parts(page: LearnerPage, width: int) -> Iterator[tuple[str, str, Sequence[A
 
 def _gaps(page: LearnerPage) -> Any:
     rows = render.table(*figures.GAPS)
-    for (*cells, says), style in figures.gaps(page):
-        rows.add_row(*cells, Text(says, style))
+    for (name, *cells, says), style in figures.gaps(page):
+        rows.add_row(render.printable(name), *cells, Text(says, style))
     return rows
 
 
@@ -107,9 +111,8 @@ def _curve(page: LearnerPage, curve: Sequence[CurvePoint], width: int) -> list[T
     other = Series([(place(point.count), point.rival) for point in curve], QUIET, dotted=True)
     steps = (width - 12) // 14
     marks = [first + round(index * (last - first) / steps) for index in range(steps + 1)]
-    key = Text.assemble(
-        (" " * 12, ""), ("⠒⠒⠒ ", GOOD), page.row.name, ("   ⠂ ⠂ ", QUIET), page.row.rival or "base rate"
-    )  # fmt: skip
+    names = (render.printable(page.row.name), render.printable(page.row.rival))
+    key = Text.assemble(" " * 12, ("⠒⠒⠒ ", GOOD), names[0], ("   ⠂ ⠂ ", QUIET), names[1])
     return [
         *plots([mine, other], width, CURVE_LINES, lambda value: f"{value:.4f}"),
         axis([(place(count), f"{count:,}") for count in dict.fromkeys(marks)], width), key,
