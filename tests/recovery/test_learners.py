@@ -37,7 +37,7 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(world: World):
     listed = world.run("learners", "list").ok().out
     assert "gambler-ai --symbols AAPL,MSFT --duration 60 --learners attention" in listed
     assert world.run("learners", "show", "attention").code == 5, "there is no session yet"
-    world.trade(duration=1).ok()
+    world.trade(duration=28, crash_at="intent.after_commit:1").was_killed()
     for ended, says in (
         (reset(world), "a reset forgets what was learned"),
         (reset(world, "--reason", "x", name="nobody"), "there is no learner 'nobody'"),

@@ -162,9 +162,7 @@ def test_a_blob_that_rots_is_named_and_the_good_one_before_it_is_shown(books):
     assert page.stored.seq == 31
     assert page.row.learned == 40, "the facts after it are given to it once more"
     (trouble,) = page.row.troubles
-    assert trouble.startswith(
-        "what was stored last is not good: its blob does not unpack; the one of journal row 31 is"
-    )
+    assert trouble.startswith("what was stored last is not good: its blob does not unpack; the one of journal row 31")
 
 
 def test_where_none_is_good_it_is_what_the_journal_says(books):
@@ -209,7 +207,8 @@ def test_a_reset_that_nobody_has_taken_yet_is_said(books):
         info = sessions.find(db, "s-1")
         requests.add(db, info, ev.LEARNER_RESET, "attention", "it is old", "ann", AT)
     assert books.page().row.reset_waits
-    assert [page.row.reset_waits for page in learning_view(books.database, "s-1").pages][0] is True
+    waits = {page.row.name: page.row.reset_waits for page in learning_view(books.database, "s-1").pages}
+    assert (waits["attention"], waits["chooser"]) == (True, False)
 
 
 def test_a_session_whose_owner_lives_runs_and_one_whose_owner_is_gone_was_killed(books):
