@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from gambler_ai.app.learning_view import CurvePoint, LearnerPage, LearnerRow, Learning, settled
@@ -18,26 +19,28 @@ from gambler_ai.learners.base import Grid, Weight
 
 #: Lines of the learning curve; cells of a bar.
 CURVE_LINES, BAR = 8, 24
+#: Cells of a name in front of what is said of it.
+NAME = 12
 #: Cells from which on a table has bars, and what a weight is.
 _WIDE_FROM = 80
 
 
 def print_list(out: Console, learning: Learning) -> None:
-    """All learners, a line each, and below them what could be done about those that are not heard."""
+    """All learners, a line each; below them what each is worth, and what could be done where one is not heard."""
     if learning.session:
         out.print(render.pair("Session", f"{render.printable(learning.session)}  {learning.status}", STRONG))
         out.print(render.pair("Account", render.printable(learning.account)))
         out.print()
     rows = render.table(
         ("learner", "left"), ("", "left"), ("learned", "right"), ("judged", "right"), ("won", "right"),
-        ("loss", "right"), ("to beat", "right"), ("worth", "left"),
+        ("loss", "right"), ("to beat", "right"),
     )  # fmt: skip
     for page in learning.pages:
         row = page.row
         shown = Text(row.standing.value, figures.STYLES[row.standing])
         rows.add_row(
             render.printable(row.name), shown, f"{row.learned:,}", f"{row.judged:,}", figures.percent(row.win_rate),
-            figures.loss(row.loss), figures.loss(row.rival_loss), render.printable(row.says),
+            figures.loss(row.loss), figures.loss(row.rival_loss),
         )  # fmt: skip
     out.print(rows)
     out.print()
@@ -46,14 +49,15 @@ def print_list(out: Console, learning: Learning) -> None:
 
 
 def _print_why(out: Console, row: LearnerRow) -> None:
-    """Why it is not heard, what could be done about that, and what is wrong with what is stored."""
-    lines = [(row.why, "") if row.why != row.says else ("", ""), (row.hint, QUIET), *((t, WARN) for t in row.troubles)]
+    """What it is worth, why it is not heard, what could be done about that, and what is wrong with what is stored."""
+    lines = [(row.says, GOOD if row.beats else ""), *([(row.why, "")] if row.why != row.says else [])]
+    lines += [(row.hint, QUIET), *((text, WARN) for text in row.troubles)]
     if row.reset_waits:
         lines.append((figures.RESET_WAITS, WARN))
     name = render.printable(row.name)
     for text, style in lines:
         if text:
-            out.print(render.pair(name, render.printable(text), style))
+            _say(out, name, text, style)
             name = ""
 
 
@@ -76,7 +80,19 @@ def print_learner(out: Console, learning: Learning, page: LearnerPage) -> None:
 
 def _print_lines(out: Console, lines: Sequence[figures.Line]) -> None:
     for line in lines:
-        out.print(render.pair(render.printable(line.name), render.printable(line.text), line.style))
+        _say(out, line.name, line.text, line.style)
+
+
+def _say(out: Console, name: str, text: str, style: str) -> None:
+    """A name and what is said of it; what does not fit a terminal goes on below its own column."""
+    line = render.pair(render.printable(name), render.printable(text), style)
+    if not out.is_terminal or line.cell_len <= out.width:
+        out.print(line)
+        return
+    rows = Table.grid()
+    rows.add_column(width=NAME, no_wrap=True)
+    rows.add_row(line[:NAME], line[NAME:])
+    out.print(rows)
 
 
 def _parts(page: LearnerPage, width: int) -> Iterator[tuple[str, str, Sequence[Any]]]:

@@ -96,12 +96,24 @@ def test_a_list_has_a_line_each_and_what_could_be_done(make_page):
     lines = written(print_list, learning(make_page(), absent)).splitlines()
     assert lines[3].split()[:6] == ["learner", "learned", "judged", "won", "loss", "to"]
     assert lines[4].startswith("attention  watching")
-    assert "not shown to be better than base rate" in lines[4]
     assert lines[5].startswith("attention  not installed")
-    assert lines[7:] == [
-        "attention   nothing is asked of it", "            gambler-ai --x",
+    assert lines[7].startswith("attention   not shown to be better than base rate: ")
+    assert lines[8:] == [
+        "            nothing is asked of it", "            gambler-ai --x",
         "attention   learner deep needs torch, which is not installed", "            install it",
     ]  # fmt: skip
+
+
+def test_what_does_not_fit_a_terminal_goes_on_below_its_own_column(make_page):
+    long = "word " * 40
+    for text in (
+        written(print_list, learning(make_page(why=long)), width=60, terminal=True),
+        shown(make_page(why=long), width=60, terminal=True),
+    ):
+        lines = text.splitlines()
+        assert max(map(len, lines)) <= 60
+        first = next(n for n, line in enumerate(lines) if "word word" in line)
+        assert lines[first + 1].startswith(" " * 12 + "word")
 
 
 def test_without_a_session_it_says_how_to_begin():
