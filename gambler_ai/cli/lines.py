@@ -80,8 +80,8 @@ class LineWatcher:
         self._out.print(render.pair("Session", state.session_id, STRONG))
         self._out.print(render.pair("Symbols", ",".join(plan.symbols)))
         self._out.print(render.pair("Strategy", strategy_line(plan)))
-        if plan.learning.learners:
-            self._out.print(render.pair("Learners", learners_line(plan)))
+        if learning := learners_line(plan):
+            self._out.print(render.pair("Learners", learning))
         self._out.print(render.pair("Plan", _plan_line(plan)))
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None:
@@ -91,8 +91,8 @@ class LineWatcher:
         self._out.print(Text(f"Resumed session: {info.id}", STRONG))
         self._line("Started", render.day_time(info.started_at))
         self._line("Symbols", ",".join(state.plan.symbols))
-        if state.plan.learning.learners:
-            self._line("Learners", learners_line(state.plan))
+        if learning := learners_line(state.plan):
+            self._line("Learners", learning)
         self._out.print(f"Loaded {len(state.positions)} positions from database")
         if checkpoint is None:
             self._out.print(f"No checkpoint yet: restored from {restored.replayed} journal rows")

@@ -29,8 +29,8 @@ def print_report(out: Console, state: SessionState, trades: list[ClosedTrade]) -
         change = last - first
         text = f"{render.money(change, sign=True):>14}  ({change / first * 100:+.2f} %)"
         out.print(render.pair("P&L", text, render.pnl_style(change)))
-    if state.plan.learning.learners:
-        out.print(render.pair("Learners", f"{learners_line(state.plan)}; what they know: gambler-ai learners list"))
+    if learning := learners_line(state.plan):
+        out.print(render.pair("Learners", f"{learning}; what they know: gambler-ai learners list"))
     for source, why in sorted(state.halts.items()):
         out.print(render.pair("Halted", f"no entries: {source}: {why}; lifted by gambler-ai resume-trading", WARN))
     out.print()

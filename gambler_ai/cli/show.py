@@ -46,8 +46,8 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
     out.print(render.pair("Broker", f"{info.broker}, account {info.account_id}"))
     out.print(render.pair("Symbols", ",".join(info.plan.symbols)))
     out.print(render.pair("Strategy", strategy_line(info.plan)))
-    if info.plan.learning.learners:
-        out.print(render.pair("Learners", learners_line(info.plan)))
+    if learning := learners_line(info.plan):
+        out.print(render.pair("Learners", learning))
     out.print(render.pair("Market time", f"{render.day_time(info.started_at)} to {render.day_time(info.last_at)}"))
     out.print(render.pair("Capital", render.dollars(info.initial_capital)))
     out.print(render.pair("Realized", render.money(info.realized_pnl, sign=True), render.pnl_style(info.realized_pnl)))
@@ -72,14 +72,19 @@ def strategy_line(plan: Plan) -> str:
 
 def learners_line(plan: Plan) -> str:
     """Which learners a session has and what they may do; "" when it has none."""
-    rules = plan.learning
-    if not rules.learners:
-        return ""
-    names = ", ".join(rules.learners)
+    rules, found = plan.learning, []
+    if rules.learners:
+        found.append(f"{', '.join(rules.learners)} ({_may(rules)})")
+    if plan.strategy_name == CHOOSER:
+        found.append(f"{CHOOSER} (heard{'' if CHOOSER in rules.use else ' once it has beaten its rivals'})")
+    return "; ".join(found)
+
+
+def _may(rules: LearningRules) -> str:
     if rules.min_confidence is None:
-        return f"{names} (watching)"
+        return "watching"
     what = "denied" if rules.confidence is Confidence.GATE else "made smaller"
-    return f"{names} (entries below {rules.min_confidence} are {what}, {_by(rules)})"
+    return f"entries below {rules.min_confidence} are {what}, {_by(rules)}"
 
 
 def _by(rules: LearningRules) -> str:

@@ -97,6 +97,13 @@ def test_a_session_with_learners_says_what_they_may_do(rules: LearningRules, say
     assert f"Learners    {says}; what they know: gambler-ai learners list" in lines
 
 
+def test_a_strategy_that_learns_is_among_them():
+    plan = make_plan(strategy_name="chooser", learning=LearningRules(("attention",)))
+    assert learners_line(plan) == "attention (watching); chooser (heard once it has beaten its rivals)"
+    plan = make_plan(strategy_name="chooser", learning=LearningRules((), ("chooser",)))
+    assert learners_line(plan) == "chooser (heard)"
+
+
 def test_a_session_without_learners_says_nothing_of_them():
     out = io.StringIO()
     watcher = LineWatcher(
