@@ -318,12 +318,12 @@ def _standing(
     insisted = name in rules.use
     if name == CHOOSER:
         hint = "" if insisted or row.beats else _resume(info, f"--use-learner {name}")
-        return (Standing.HEARD if insisted or row.beats else Standing.WATCHING), row.says, hint
+        why = f"--use-learner {name} insists" if insisted and not row.beats else row.says
+        return (Standing.HEARD if insisted or row.beats else Standing.WATCHING), why, hint
     if rules.min_confidence is None:
         return Standing.WATCHING, "nothing is asked of it: --min-confidence is not set", _how_to_hear(info, row)
     if insisted or row.beats:
-        why = "" if row.beats else f"--use-learner {name} insists; {row.says}"
-        return Standing.HEARD, why or row.says, ""
+        return Standing.HEARD, row.says if row.beats else f"--use-learner {name} insists", ""
     return Standing.WATCHING, row.says, _resume(info, f"--use-learner {name}")
 
 

@@ -142,7 +142,7 @@ def _share(value: float | None) -> str:
 
 def cell(value: float | None, count: int) -> str:
     """A cell of a grid: its value and how often it was tried."""
-    return "-" if value is None else f"{value:+.3f} ({count:,})"
+    return "-" if value is None else f"{value:.3f} ({count:,})"
 
 
 def row_document(learning: Learning, row: LearnerRow) -> dict[str, Any]:

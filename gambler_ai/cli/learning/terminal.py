@@ -79,19 +79,20 @@ def print_learner(out: Console, learning: Learning, page: LearnerPage) -> None:
 
 
 def _print_lines(out: Console, lines: Sequence[figures.Line]) -> None:
+    width = max([NAME, *(len(render.printable(line.name)) + 2 for line in lines)])
     for line in lines:
-        _say(out, line.name, line.text, line.style)
+        _say(out, line.name, line.text, line.style, width)
 
 
-def _say(out: Console, name: str, text: str, style: str) -> None:
+def _say(out: Console, name: str, text: str, style: str, width: int = NAME) -> None:
     """A name and what is said of it; what does not fit a terminal goes on below its own column."""
-    line = render.pair(render.printable(name), render.printable(text), style)
-    if not out.is_terminal or line.cell_len <= out.width:
-        out.print(line)
+    head, said = Text(f"{render.printable(name):<{width}}", QUIET), Text(render.printable(text), style)
+    if not out.is_terminal or head.cell_len + said.cell_len <= out.width:
+        out.print(Text.assemble(head, said))
         return
     rows = Table.grid()
-    rows.add_column(width=NAME, no_wrap=True)
-    rows.add_row(line[:NAME], line[NAME:])
+    rows.add_column(width=width, no_wrap=True)
+    rows.add_row(head, said)
     out.print(rows)
 
 

@@ -144,7 +144,8 @@ def test_one_that_somebody_insists_on_is_heard_and_what_it_is_worth_is_said_all_
     books = opened(LearningRules(("attention",), ("attention",), D("0.5")))
     row = books.page().row
     assert row.standing is Standing.HEARD
-    assert row.why == "--use-learner attention insists; too early to say: 0 of 30 judged predictions"
+    assert row.why == "--use-learner attention insists"
+    assert row.says == "too early to say: 0 of 30 judged predictions"
 
 
 def test_without_a_least_confidence_all_of_them_watch(books):

@@ -58,7 +58,7 @@ def test_it_says_what_the_terminal_says(make_page):
         assert set(row) <= set(cells(text))
     for _tenth, row in figures.tenths(page):
         assert set(row) <= set(cells(text))
-    assert {"+0.610 (12)", "-"} <= set(cells(text))
+    assert {"0.610 (12)", "-"} <= set(cells(text))
     for weight in page.weights:
         assert f">{weight.name}</text>" in text
 

@@ -36,7 +36,7 @@ def test_everything_is_there(make_page):
         "Learner     attention  watching", "Session     s-1  running", "Account     acc-1",
         "from 120 outcomes; 100 were predicted before they were known", "journal row 1,234, 4,221 bytes",
         "Worth       not shown to be better than base rate: ", "Watching    nothing is asked of it", "Mean loss ",
-        "Against the baselines", "Learning curve", "Calibration", "Weights", "Values", "rising, calm", "+0.610 (12)",
+        "Against the baselines", "Learning curve", "Calibration", "Weights", "Values", "rising, calm", "0.610 (12)",
         "not told apart", "⠒⠒⠒ attention   ⠂ ⠂ base rate",
     ):  # fmt: skip
         assert part in text, part
@@ -45,7 +45,7 @@ def test_everything_is_there(make_page):
 
 def test_a_value_that_was_never_tried_is_a_dash_and_no_zero(make_page):
     line = next(line for line in shown(make_page(grid=GRID)).splitlines() if line.startswith("falling, wild"))
-    assert line.split() == ["falling,", "wild", "-", "+0.250", "(40)", "+0.310", "(7)"]
+    assert line.split() == ["falling,", "wild", "-", "0.250", "(40)", "0.310", "(7)"]
 
 
 def test_the_two_curves_are_told_from_each_other_without_colours(make_page):
@@ -114,6 +114,15 @@ def test_what_does_not_fit_a_terminal_goes_on_below_its_own_column(make_page):
         assert max(map(len, lines)) <= 60
         first = next(n for n, line in enumerate(lines) if "word word" in line)
         assert lines[first + 1].startswith(" " * 12 + "word")
+
+
+def test_a_long_name_moves_the_column_of_its_block(make_page):
+    page = replace(make_page(), facts={"a signal of no distinction wins": "0.484"})
+    lines = shown(page).splitlines()
+    (line,) = [line for line in lines if line.startswith("A signal of no distinction")]
+    assert line == "A signal of no distinction wins  0.484"
+    loss = next(line for line in lines if line.startswith("Mean loss"))
+    assert loss.index("0.") == line.index("0.")
 
 
 def test_without_a_session_it_says_how_to_begin():
