@@ -13,7 +13,7 @@ from gambler_ai.learners.base import Grid
 
 _STYLE = """
 .says { margin: 18px 0 0; font-size: 17px; }
-.half { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 0 40px; align-items: start; }
+.half { display: grid; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr)); gap: 0 40px; align-items: start; }
 .half svg { min-width: 0; }
 .lines th { font-weight: 400; color: var(--quiet); white-space: nowrap; width: 1%; padding-right: 24px; }
 .half td, .half th { white-space: nowrap; }
@@ -53,8 +53,8 @@ def learner_page(learning: Learning, page: LearnerPage) -> str:
         "</header>", "<main>", _cards(page), _says(page), _lines(said, "As stored"),
         *_charts(page), *_grid(page.grid), _lines(figures.figures(page), "Numbers"), "</main>",
         f"<footer>gambler_ai {text_of(__version__)}, as stored at {text_of(figures.when(learning))} of market"
-        " time. Each prediction was stored with its entry, before its outcome was known. Loss: Brier's, the square of"
-        " prediction less outcome; 0 is best.</footer>",
+        " time. Each prediction was stored with its entry, before its outcome was known. Loss: the square of what was"
+        " predicted less what came; 0 is best.</footer>",
     ])  # fmt: skip
 
 

@@ -19,6 +19,8 @@ CURVE_HEIGHT, TOP, AXIS = 230.0, 10.0, 24.0
 #: The charts that stand beside each other.
 HALF, HALF_LEFT, SQUARE = 470.0, 46.0, 300.0
 ROW, NAME, VALUE = 26.0, 150.0, 64.0
+#: An interval with its name above it.
+INTERVAL = 40.0
 #: Radius of the circle of the tenth with the most predictions, and of the smallest.
 CIRCLE_MAX, CIRCLE_MIN = 11.0, 3.0
 
@@ -54,21 +56,21 @@ def intervals(page: LearnerPage) -> str:
     if not page.rivals:
         return ""
     reach = max(max(abs(rival.low), abs(rival.high)) for rival in page.rivals) * 1.05 or 1.0
-    bottom = TOP + ROW * len(page.rivals)
+    bottom = TOP + INTERVAL * len(page.rivals)
 
     def x(value: float) -> float:
-        return NAME / 1.5 + (value + reach) / (2 * reach) * (HALF - NAME / 1.5 - RIGHT)
+        return RIGHT + (value + reach) / (2 * reach) * (HALF - 2 * RIGHT)
 
     parts = _opened("gaps", HALF, bottom + AXIS, "Against the baselines", "Intervals of the gaps; see the table.")
     for value in (mark for mark in nice(-reach, reach, 4) if abs(mark) <= reach):
         parts.append(_mark(x(value), TOP, bottom, f"{value + 0.0:+.3g}" if value else "0", base=not value))
     for index, rival in enumerate(page.rivals):
-        y = TOP + ROW * (index + 0.5)
+        y = TOP + INTERVAL * index + 28
         says, style = figures.verdict(rival, page.row.judged)
         kind = {render.GOOD: "good", render.BAD: "bad"}.get(style, "unknown")
         text = f"{rival.name}: {rival.gap:+.4f}, from {rival.low:+.4f} to {rival.high:+.4f}: {says}"
         parts += [
-            f'<text class="name" x="0" y="{y + 4:.1f}">{_text(rival.name)}</text>',
+            f'<text class="name" x="0" y="{y - 12:.1f}">{_text(rival.name)}</text>',
             f'<g class="interval {kind}"><title>{_text(text)}</title>'
             f'<line x1="{x(rival.low):.1f}" x2="{x(rival.high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<circle cx="{x(rival.gap):.1f}" cy="{y:.1f}" r="4.5"/></g>',

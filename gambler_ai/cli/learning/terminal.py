@@ -79,7 +79,8 @@ def print_learner(out: Console, learning: Learning, page: LearnerPage) -> None:
 
 
 def _print_lines(out: Console, lines: Sequence[figures.Line]) -> None:
-    width = max([NAME, *(len(render.printable(line.name)) + 2 for line in lines)])
+    longest = max(len(render.printable(line.name)) for line in lines)
+    width = NAME if longest < NAME else longest + 2
     for line in lines:
         _say(out, line.name, line.text, line.style, width)
 
