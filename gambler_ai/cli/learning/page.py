@@ -16,7 +16,7 @@ _STYLE = """
 .half { display: grid; grid-template-columns: repeat(auto-fill, minmax(380px, 1fr)); gap: 0 40px; align-items: start; }
 .half svg { min-width: 0; }
 .lines th { font-weight: 400; color: var(--quiet); white-space: nowrap; width: 1%; padding-right: 24px; }
-.half td, .half th { white-space: nowrap; }
+.half td, .half th { white-space: nowrap; } .half td:first-child { white-space: normal; }
 .lines td { overflow-wrap: anywhere; }
 .warn { color: var(--warn); }
 :root { --warn: #9a6700; }
