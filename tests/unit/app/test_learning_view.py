@@ -193,6 +193,17 @@ def test_one_that_fails_is_told_with_the_way_out_and_a_reset_lets_it_in_again(bo
     assert (row.standing, row.learned) == (Standing.WATCHING, 3)
 
 
+def test_a_reset_forgets_what_was_learned_and_what_it_was_worth(books):
+    books.write(*taught(Attention(), 60), remember=True)
+    assert books.page().row.judged == 40
+    books.write(ev.LearnerReset(AT, "attention", "another market"))  # nothing is stored after it
+    page = books.page()
+    assert (page.row.learned, page.row.judged, page.weights, page.curve) == (0, 0, (), ())
+    learner = Attention()
+    books.write(*taught(learner, 25), remember=True)
+    assert (books.page().row.learned, books.page().weights) == (25, learner.weights())
+
+
 def test_a_fresh_session_of_the_account_sees_what_an_earlier_one_learned(opened):
     books = opened()
     books.write(*taught(Attention(), 30), remember=True)
