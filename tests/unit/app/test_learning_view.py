@@ -91,7 +91,7 @@ def opened(tmp_path, empty) -> Iterator[Callable[..., Books]]:
 
 
 @pytest.fixture
-def books(opened) -> Books:
+def books(opened: Callable[..., Books]) -> Books:
     return opened()
 
 

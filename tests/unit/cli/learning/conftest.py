@@ -36,7 +36,7 @@ def pages() -> dict[tuple[int, float], LearnerPage]:
 
 
 @pytest.fixture
-def make_page(pages) -> MakePage:
+def make_page(pages: dict[tuple[int, float], LearnerPage]) -> MakePage:
     """``make_page(outcomes, tells, ROW'S AND PAGE'S FIELDS)``."""
 
     def make(count: int = 120, tells: float = 0.0, *, grid: Grid | None = None, **row: Any) -> LearnerPage:
