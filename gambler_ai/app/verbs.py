@@ -233,6 +233,10 @@ class App:
         refuse_closed(info)
         if kind == ev.RESOLVE:
             self._refuse_unknown_order(info, argument.partition(" ")[0])
+        if kind == ev.LEARNER_RESET:
+            from gambler_ai.app.learning_view import refuse_not_here
+
+            refuse_not_here(info, argument)
         with self.database.write() as db:
             request_id = requests.add(db, info, kind, argument, reason, whoami(), self._wall.now())
 

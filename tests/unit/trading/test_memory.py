@@ -250,6 +250,23 @@ def test_a_fact_that_it_fails_on_is_told_at_the_next_start_too(database, ledger,
     assert "failed on DayOpened" in told.reason
 
 
+def test_a_reset_lets_one_that_failed_in_again_now_and_at_the_next_start(database, ledger, state, diary):
+    """It fails on the same fact at each start: without this nothing would ever bring it back."""
+    reset = ev.LearnerReset(AT, "diary", "it always fails")
+    write(ledger, state, STARTED, day("bad"), day("1"))
+    assert list(ledger.memory.view) == []
+    write(ledger, state, ev.LearnerReset(AT, "other", "not this one"), day("2"))
+    assert list(ledger.memory.view) == []
+    write(ledger, state, reset, day("3"))
+    assert ledger.memory.view == {"diary": diary}
+    assert diary.state == Days(("3",))
+    found, memory = recalled(database)
+    assert list(memory.view) == ["diary"]
+    assert found.state == Days(("3",))
+    write(ledger, state, day("4"), remember=True)
+    assert rows(database)[0].seq == 8
+
+
 # -- recalling ------------------------------------------------------------------------------------
 
 
