@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from gambler_ai.core.learning import Advice, Confidence, LearningRules, Signal
 from gambler_ai.core.model import MarketView, Proposal
+from gambler_ai.core.proposals import failure
 from gambler_ai.core.state import SessionState
 from gambler_ai.learners.base import Learner
 from gambler_ai.learners.features import BARS, features
@@ -44,7 +46,12 @@ class Panel:
         """Score the entry, and say what those that may have against it."""
         seen = Signal(features(view.frame, proposal.symbol, proposal.side), {}, b"", proposal.context)
         learners = self._learners()
-        scores = {name: _rounded(learner.score(seen)) for name, learner in learners.items()}
+        scores: dict[str, float | None] = {}
+        for name, learner in learners.items():
+            try:
+                scores[name] = _rounded(learner.score(seen))
+            except (Exception, SystemExit) as error:  # a library's; the name says whose
+                return Advice(seen, denial=f"{name}: {failure(error)}", failed=True)
         known = {name: score for name, score in scores.items() if score is not None}
         signal = Signal(seen.features, known, seen.window, seen.context)
         return self._weighed(signal, learners, scores)
@@ -58,7 +65,7 @@ class Panel:
         if rules.min_confidence is None:
             return Advice(signal)
         if gone:
-            return Advice(signal, denial=f"{gone[0]} has failed, and nothing is entered without its word")
+            return Advice(signal, denial=f"{gone[0]} has failed, and nothing is entered without its word", failed=True)
         heard = {
             name: score for name, score in scores.items()
             if score is not None and (name in rules.use or learners[name].beats)
@@ -78,4 +85,8 @@ class Panel:
 
 
 def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(min(1.0, max(0.0, score)), PLACES)
+    if score is None:
+        return None
+    if not math.isfinite(score):  # which min and max would make a 0 of
+        raise ValueError(f"a score of {score} is no number")
+    return round(min(1.0, max(0.0, score)), PLACES)

@@ -107,13 +107,12 @@ class Contest(Struct, frozen=True):
         """What it is worth, in a sentence."""
         if self.count < LEAST:
             return f"too early to say: {self.count} of {LEAST} judged predictions"
-        for name, gap in self.gaps.items():
-            low, high = gap.interval
-            if low <= 0:
-                how = "not shown to be better than" if high > 0 else "worse than"
-                return f"{how} {name}: {gap.mean:+.4f} of loss, between {low:+.4f} and {high:+.4f}"
-        least = min(gap.interval[0] for gap in self.gaps.values())
-        return f"beats {' and '.join(self.gaps)}, by {least:+.4f} of loss at least"
+        least, name = min((gap.interval[0], name) for name, gap in self.gaps.items())  # a loaded one is in other order
+        if least > 0:
+            return f"beats {' and '.join(sorted(self.gaps))}, by {least:+.4f} of loss at least"
+        low, high = self.gaps[name].interval
+        how = "not shown to be better than" if high > 0 else "worse than"
+        return f"{how} {name}: {self.gaps[name].mean:+.4f} of loss, between {low:+.4f} and {high:+.4f}"
 
     def _charted(self) -> Contest:
         """Every ``stride``-th state is a point; too many, and every second goes."""
