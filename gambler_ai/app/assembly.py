@@ -120,7 +120,7 @@ def remembered(
     Raises:
         SchemaMismatch, ConfigError: something stored cannot be read by this program; nothing was written.
     """
-    rules = learning or state.plan.learning
+    rules = state.plan.learning if learning is None else learning
     memory = recall(database, state, [*strategy.components(), RiskMemory(state), *learners_of(rules)])
     memory.learners = rules.learners
     return memory

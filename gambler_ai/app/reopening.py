@@ -16,6 +16,7 @@ from gambler_ai.app.resuming import learning_of, refuse_closed
 from gambler_ai.app.strategies import Onlooker
 from gambler_ai.app.venue import EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.config import Settings
+from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError, RecoveryHalted, StorageError
 from gambler_ai.storage import lease, sessions
@@ -45,7 +46,7 @@ def reopened(
         # Who only looks after what is held needs none, and must not be kept from it by a symbol that is gone.
         looks, plan = isinstance(strategy, Onlooker), restored.state.plan
         instruments = {} if looks else instruments_of(venue, plan)
-        learning = plan.learning if looks else learning_of(desk, plan)
+        learning = LearningRules() if looks else learning_of(desk, plan)  # what closes meanwhile is learned at a resume
         memory = remembered(desk.database, restored.state, strategy, learning)
         runner = build_runner(
             desk.database, held, venue, restored.state, instruments, strategy, head=restored.head,

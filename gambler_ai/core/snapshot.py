@@ -15,10 +15,10 @@ from gambler_ai.core.text import one_line
 from gambler_ai.errors import CheckpointCorrupt
 
 #: Raised when SessionState changes its shape; an upgrade step for each older one belongs in this file.
-STATE_VERSION = 6
-#: Versions 1 to 5 had fewer fields (and 1 one whose meaning ended with its run): the decoder's defaults make them
+STATE_VERSION = 7
+#: Versions 1 to 6 had fewer fields (and 1 one whose meaning ended with its run): the decoder's defaults make them
 #: the newest.
-_READABLE = frozenset({1, 2, 3, 4, 5, STATE_VERSION})
+_READABLE = frozenset({1, 2, 3, 4, 5, 6, STATE_VERSION})
 
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _decoder = msgspec.json.Decoder(SessionState)

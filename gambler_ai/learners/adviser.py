@@ -71,17 +71,22 @@ class Panel:
             if score is not None and (name in rules.use or learners[name].beats)
         }  # fmt: skip
         name = min(heard, key=lambda name: heard[name], default="")
-        if not name or heard[name] >= rules.min_confidence:
-            return Advice(signal)
         least = rules.min_confidence
+        if not name or _exactly(heard[name]) >= least:
+            return Advice(signal)
         if rules.confidence is Confidence.GATE:
             return Advice(signal, denial=f"{name} gives it {heard[name]:.3f}, {least} wanted")
-        share = max(SHARE_STEP, (Decimal(str(heard[name])) / least).quantize(SHARE_STEP))
+        share = max(SHARE_STEP, (_exactly(heard[name]) / least).quantize(SHARE_STEP))
         return Advice(signal, min(share, Decimal(1)))
 
     def _learners(self) -> dict[str, Learner[Any]]:
         found = ((name, self._memory.get(name)) for name in self._rules.learners)
         return {name: learner for name, learner in found if isinstance(learner, Learner)}
+
+
+def _exactly(score: float) -> Decimal:
+    """As it is written: 0.6 is not below 0.6."""
+    return Decimal(str(score))
 
 
 def _rounded(score: float | None) -> float | None:
