@@ -247,7 +247,10 @@ STOPPED, LEFT, ROTTEN = "stopped", "left", "left, and the newest blob rots"
 WAYS = (*KILLS, STOPPED, LEFT, ROTTEN)
 #: What each commit tries, by database: of attention, and of the others, which take longer. The rest is for the night.
 ATTENTION, OTHERS = "attention", {"sqlite": ("killed while its memory is written", ROTTEN), "postgres": ()}
-QUICK = {"sqlite": WAYS, "postgres": ("killed while its memory is written", STOPPED)}
+QUICK = {
+    "sqlite": (*[way for way in KILLS if way != "killed inside that commit"], STOPPED, ROTTEN),
+    "postgres": ("killed while its memory is written",),
+}
 
 
 def cells() -> Iterator[Any]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gambler_ai.core.events import OutcomeKnown
@@ -26,6 +26,7 @@ def told(features: dict[str, float], *, won: bool) -> OutcomeKnown:
 pairs = st.lists(st.tuples(st.floats(-1e6, 1e6), st.booleans()), min_size=1, max_size=60)
 
 
+@settings(max_examples=25)
 @given(pairs)
 def test_running_sums_are_those_of_the_whole_series(seen):
     watched = Watched()
@@ -67,6 +68,7 @@ def test_nothing_is_further_than_three_deviations():
     assert (watched.distance(1e9), watched.distance(-1e9)) == (FAR, -FAR)
 
 
+@settings(max_examples=25)
 @given(st.dictionaries(st.text(max_size=3), st.floats(-1, 1), min_size=1, max_size=8))
 def test_shares_add_up_and_go_by_size_not_by_sign(scores):
     shares = softmax(scores)

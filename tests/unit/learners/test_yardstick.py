@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gambler_ai.learners.yardstick import (
@@ -67,6 +67,7 @@ def test_tenths_hold_what_was_said_and_what_came():
     assert sum(b.count for b in found.bins) == found.count
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60))
 def test_sums_are_those_of_a_plain_loop(told):
     found = after(told)
@@ -149,6 +150,7 @@ def plainly(differences: np.ndarray) -> tuple[float, float]:
     return max(-1.0, 2 * low - 1), min(1.0, 2 * high - 1)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=80))
 def test_the_running_sums_are_the_theorem_as_it_is_written(differences):
     assert looked_at(np.array(differences))[-1] == pytest.approx(plainly(np.array(differences)), abs=1e-9)

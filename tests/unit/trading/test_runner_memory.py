@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 from msgspec import Struct
@@ -128,3 +129,20 @@ def test_what_fails_is_told_as_a_fact_and_the_session_goes_on(session_of):
     whole_run(session)
     assert session.notes.words.count("ComponentSetAside") == 1
     assert session.notes.words[-1].startswith("ended")
+
+
+def test_another_release_of_a_library_is_told_at_the_start_and_not_once_it_is_stored(session_of):
+    class Moved(StructComponent[Told]):
+        libraries: ClassVar[Mapping[str, str]] = {"numpy": "1.26.4"}
+
+    session = session_of(2, checkpoint_interval_s=RARELY_S)
+    session.components = [Moved("counting", Told(), more)]
+    whole_run(session)
+    assert "LibraryChanged" not in session.notes.words
+    for count in (1, 1):
+        session.components = [Moved("counting", Told(), more)]
+        session.components[0].libraries = {"numpy": "2.1.0"}
+        session.state.status = "stopped"
+        runner = session.begun(resumed=True)
+        runner.end("stopped", "looked")
+        assert session.notes.words.count("LibraryChanged") == count
