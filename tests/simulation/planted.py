@@ -81,6 +81,20 @@ PLANTED = (
         "        record.misses >= 1\n",
         120,
     ),
+    Planted(
+        "an outcome is told twice",
+        "core/engine.py",
+        "        for outcome in changes.outcomes:\n",
+        "        for outcome in (*changes.outcomes, *changes.outcomes):\n",
+        10,
+    ),
+    Planted(
+        "a learner forgets what came after it was stored",
+        "trading/recall.py",
+        "                if seq > after[component.name]:\n",
+        "                if seq > after[component.name] and component.format != component.name:\n",
+        10,
+    ),
 )
 
 #: The same for the machine, which has the engine and no program around it.

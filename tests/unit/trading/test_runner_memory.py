@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import ClassVar
 
 import pytest
 from msgspec import Struct
@@ -132,16 +131,17 @@ def test_what_fails_is_told_as_a_fact_and_the_session_goes_on(session_of):
 
 
 def test_another_release_of_a_library_is_told_at_the_start_and_not_once_it_is_stored(session_of):
-    class Moved(StructComponent[Told]):
-        libraries: ClassVar[Mapping[str, str]] = {"numpy": "1.26.4"}
+    def by(version: str) -> StructComponent[Told]:
+        made = counting()
+        made.libraries = {"numpy": version}
+        return made
 
     session = session_of(2, checkpoint_interval_s=RARELY_S)
-    session.components = [Moved("counting", Told(), more)]
+    session.components = [by("1.26.4")]
     whole_run(session)
     assert "LibraryChanged" not in session.notes.words
     for count in (1, 1):
-        session.components = [Moved("counting", Told(), more)]
-        session.components[0].libraries = {"numpy": "2.1.0"}
+        session.components = [by("2.1.0")]
         session.state.status = "stopped"
         runner = session.begun(resumed=True)
         runner.end("stopped", "looked")
