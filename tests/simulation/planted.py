@@ -88,13 +88,6 @@ PLANTED = (
         "        for outcome in (*changes.outcomes, *changes.outcomes):\n",
         10,
     ),
-    Planted(
-        "a learner forgets what came after it was stored",
-        "trading/recall.py",
-        "                if seq > after[component.name]:\n",
-        "                if seq > after[component.name] and component.format != component.name:\n",
-        10,
-    ),
 )
 
 #: The same for the machine, which has the engine and no program around it.
