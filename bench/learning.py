@@ -48,7 +48,7 @@ def ticks(_folder: Path, rounds: int) -> Iterator[Row]:
         frame = market(size)[0].frame
         for name in learners.KNOWN:
             try:
-                made = learners_of(LearningRules((name,)))
+                made = _one(name)
             except ConfigError as error:
                 yield skipped(f"tick: with {name}, {size:,} symbols", error.message)
                 continue
@@ -112,7 +112,7 @@ def growth(_folder: Path, rounds: int) -> Iterator[Row]:
     days = max(3 * MONTH, min(rounds, DAYS))
     for name in learners.KNOWN:
         try:
-            [learner] = learners_of(LearningRules((name,)))
+            [learner] = _one(name)
         except ConfigError as error:
             yield skipped(f"a year of outcomes for {name}", error.message)
             continue
@@ -172,7 +172,14 @@ def lessons(name: str, count: int) -> Sequence[ev.OutcomeKnown]:
 
 
 def _one(name: str) -> list[Component]:
-    return learners_of(LearningRules((name,)))
+    """One of them, as it is before it has learned.
+
+    Raises:
+        ConfigError: what it needs is not installed.
+    """
+    rules = LearningRules((name,))
+    learners.check(rules, "momentum")
+    return learners_of(rules)
 
 
 def _earlier(frame: BarFrame, bars: int) -> BarFrame:

@@ -36,7 +36,7 @@ def known() -> tuple[str, ...]:
     found = []
     for name in learners.KNOWN:
         try:
-            learners.make([name])
+            learners.check(LearningRules((name,)), "momentum")
         except ConfigError:  # an extra that is not there
             continue
         found.append(name)
