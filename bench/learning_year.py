@@ -73,7 +73,7 @@ def played(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
 
 def _known(database: Database, state: SessionState, strategy: Strategy) -> list[Any]:
     """Those that learn, as they are stored."""
-    components = [*strategy.components(), *learners_of(state.plan)]
+    components = [*strategy.components(), *learners_of(state.plan.learning)]
     memory = recall(database, state, components)
     return [memory.view[c.name] for c in components if hasattr(c, "describe")]
 

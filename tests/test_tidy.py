@@ -44,13 +44,14 @@ BANNED_IN_TESTS = {
 }
 BUILTINS = {"eval", "exec", "print"}
 
-# The top of the CLI, the plug-in boundaries (a strategy's code is loaded, then asked, and remembers), the worker thread
-# that hands what it caught to the main one, and the streams, of which nothing may depend: whatever happens to one is
-# told, and polling goes on.
+# The top of the CLI, the plug-in boundaries (a strategy's code is loaded, then asked, and remembers; a learner's
+# library scores), the worker thread that hands what it caught to the main one, and the streams, of which nothing may
+# depend: whatever happens to one is told, and polling goes on.
 MAY_CATCH_ALL = {
     "gambler_ai/cli/main.py", "gambler_ai/core/engine.py", "gambler_ai/core/proposals.py",
     "gambler_ai/strategies/loader.py", "gambler_ai/trading/executor.py", "gambler_ai/simulation/inline.py",
     "gambler_ai/broker/streams.py", "gambler_ai/storage/backups/places.py", "gambler_ai/core/components.py",
+    "gambler_ai/learners/adviser.py",
 }  # fmt: skip
 UNFINISHED = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented" + "Error"]))
 

@@ -91,22 +91,25 @@ def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
         if flag in desk.given
     }
     changed = {field: (str(a), str(b)) for field, (a, b) in pairs.items() if a != b}
-    return changed | _rule_changes(desk, stored) | _learning_changes(desk, asked.learning, stored)
+    return changed | _rule_changes(desk, stored) | _learning_changes(desk, stored)
 
 
-def _learning_changes(desk: Desk, asked: LearningRules, plan: Plan) -> dict[str, tuple[str, str]]:
-    """The same for what learners may do: flag by flag, checked as a whole.
+def learning_of(desk: Desk, plan: Plan) -> LearningRules:
+    """What learners may do from here on: what is stored, flag by flag as asked, checked as a whole.
 
     Raises:
-        ConfigError: what is asked for does not go with what is stored.
+        ConfigError: what is asked for does not go with what is stored, or what a learner needs is gone.
     """
-    stored = plan.learning
+    asked = plan_of(desk.settings).learning
     named = [field for flag, field in LEARNING.items() if flag in desk.given]
-    rules = structs.replace(stored, **{field: getattr(asked, field) for field in named})
-    if rules == stored:
-        return {}
+    rules = structs.replace(plan.learning, **{field: getattr(asked, field) for field in named})
     check_learning(rules, plan.strategy_name)
-    before, after = msgspec.to_builtins(stored), msgspec.to_builtins(rules)
+    return rules
+
+
+def _learning_changes(desk: Desk, plan: Plan) -> dict[str, tuple[str, str]]:
+    """The same for what learners may do."""
+    before, after = msgspec.to_builtins(plan.learning), msgspec.to_builtins(learning_of(desk, plan))
     return {f"learning.{f}": (_json(before[f]), _json(after[f])) for f in after if before[f] != after[f]}
 
 

@@ -160,7 +160,9 @@ class Engine:
             advice = self._adviser.advise(proposal, view)
         except (Exception, SystemExit) as error:  # a library's: an entry less, and everything else goes on
             return risk.Denial(risk.Code.LEARNER_FAILED, failure(error))
-        return risk.Denial(risk.Code.LOW_CONFIDENCE, advice.denial) if advice.denial else advice
+        if not advice.denial:
+            return advice
+        return risk.Denial(risk.Code.LEARNER_FAILED if advice.failed else risk.Code.LOW_CONFIDENCE, advice.denial)
 
     def _review(self, proposal: Proposal, event: ev.BarsClosed, view: MarketView) -> None:
         if proposal.exit:

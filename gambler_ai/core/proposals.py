@@ -84,7 +84,7 @@ def _checked(proposal: Any, symbols: Collection[str], at: datetime) -> Proposal:
         _check_price("limit_price", p.limit_price)
     if not isinstance(p.reason, str) or not isinstance(p.exit, bool):
         raise ValueError(f"reason {p.reason!r:.40} is not a str, or exit {p.exit!r:.40} is not a bool")
-    if not isinstance(p.share, Decimal) or not 0 < p.share <= 1:
+    if not (isinstance(p.share, Decimal) and p.share.is_finite() and 0 < p.share <= 1):
         raise ValueError(f"share of {p.share!r:.40} is not a Decimal above 0 and up to 1")
     _check_context(p.context)
     # A subclass of str, another zone, a bar by its end or by the moment of the scan: what is journaled is ours alone,

@@ -48,9 +48,10 @@ def check(rules: LearningRules, strategy: str) -> None:
         raise ConfigError("--use-learner chooser: nothing is chosen among", hint="trade --strategy chooser")
     if rules.min_confidence is not None and not rules.learners:
         raise ConfigError("--min-confidence: there is nobody to ask", hint=f"name some: --learners {','.join(KNOWN)}")
-    if rules.min_confidence is None and set(rules.use) - {CHOOSER}:
+    insisted = [name for name in rules.use if name != CHOOSER]
+    if rules.min_confidence is None and insisted:
         raise ConfigError(
-            f"--use-learner {rules.use[0]}: nothing says how sure it has to be", hint="say it: --min-confidence 0.5"
+            f"--use-learner {insisted[0]}: nothing says how sure it has to be", hint="say it: --min-confidence 0.5"
         )
 
 

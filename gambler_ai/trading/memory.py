@@ -54,6 +54,8 @@ class Memory:
         self._stored: dict[str, Stored] = {}
         self._told: list[ComponentSetAside] = []
         self._moved: list[LibraryChanged] = []
+        #: Those of them that score entries.
+        self.learners: tuple[str, ...] = ()
 
     @property
     def view(self) -> Mapping[str, Component]:

@@ -359,3 +359,36 @@ def test_what_a_row_says_it_is_as_of_decides_what_is_applied(database, ledger, s
         db.execute(t.components.update().values(seq=0))
     found, _memory = recalled(database)
     assert found.state == Days(("1", "1", "2")), "as of row 0: all facts are after it"
+
+
+# -- libraries ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "moved"),
+    [
+        ({"numpy": "2.1.0", "torch": "2.9.0"}, {}),
+        ({"numpy": "2.1.7", "torch": "2.9.1"}, {}),
+        ({"numpy": "2.2.0", "torch": "2.9.0"}, {"numpy": ("2.1.0", "2.2.0")}),
+        ({"numpy": "3.1.0", "torch": "2.10.0"}, {"numpy": ("2.1.0", "3.1.0"), "torch": ("2.9.0", "2.10.0")}),
+        ({"numpy": "2.1.0", "msgspec": "99.0", "scipy": "1.0"}, {}),
+    ],
+)  # fmt: skip
+def test_another_release_of_a_library_is_told_and_the_memory_goes_on(database, ledger, state, diary, now, moved):
+    """The third part of a version mends; what only encodes changes no number; what was not there has no before."""
+    diary.libraries = {"numpy": "2.1.0", "torch": "2.9.0", "msgspec": "0.1"}
+    write(ledger, state, STARTED, day("1"), remember=True)
+    again = Diary()
+    again.libraries = now
+    memory = recall(database, make_state(seq=state.seq), [again])
+    assert again.state == Days(("1",))
+    told = memory.take_moved()
+    assert [(fact.name, fact.versions) for fact in told] == ([("diary", moved)] if moved else [])
+    assert all("goes on from the stored numbers" in fact.says for fact in told)
+    assert memory.take_moved() == [], "once"
+
+
+def test_a_first_run_has_nothing_to_say_of_libraries(database, state):
+    diary = Diary()
+    diary.libraries = {"numpy": "2.1.0"}
+    assert recall(database, state, [diary]).take_moved() == []
