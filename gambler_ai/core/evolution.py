@@ -491,6 +491,7 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.RiskCarried: _risk_carried,
     ev.RiskReset: _risk_reset,
     ev.OutcomeKnown: _noted,
+    ev.LearnerTaught: _noted,
     ev.LearnerReset: _noted,
     ev.LibraryChanged: _noted,
 }
