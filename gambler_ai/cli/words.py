@@ -249,6 +249,7 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.ComponentSetAside: _memory,
     ev.LearnerReset: lambda f: Told("learner", "", f"{f.name} begins anew: {f.reason}", WARN),
     ev.LibraryChanged: _library_changed,
+    ev.LearnerTaught: lambda f: Told("learner", "", f"{f.name} begins with what was imported of another bot", QUIET),
 }
 
 _ALWAYS = frozenset({

@@ -15,7 +15,6 @@ outcome before anything is learned from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -88,7 +87,7 @@ class Choices(StructComponent[ChooserMemory]):
     def __init__(self, strategies: tuple[str, ...], epsilon: float, learning_rate: float, seed: int) -> None:
         """``strategies`` by name; the three numbers are the chooser's parameters."""
         super().__init__(CHOOSER, ChooserMemory(), lambda memory, fact: _evolved(memory, fact, learning_rate))
-        self._strategies = strategies
+        self.strategies = strategies
         self._facts = {"epsilon": f"{epsilon:g}", "learning rate": f"{learning_rate:g}", "seed": f"{seed}"}
 
     @property
@@ -105,16 +104,6 @@ class Choices(StructComponent[ChooserMemory]):
     def beats(self) -> bool:
         """Whether the values have shown that they predict better than their rivals."""
         return self.state.contest.beats
-
-    def takes(self, values: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-        """The part of another bot's table that it would take up: our regimes, our strategies, rewards from 0 to 1."""
-        if any(not 0 <= value <= 1 for row in values.values() for value in row.values()):
-            return {}
-        rows = {
-            regime: {name: value for name, value in values[regime].items() if name in self._strategies}
-            for regime in REGIMES if regime in values
-        }  # fmt: skip
-        return {regime: row for regime, row in rows.items() if row}
 
     def describe(self) -> Description:
         """It as people see it."""
@@ -139,7 +128,7 @@ class Choices(StructComponent[ChooserMemory]):
     def _columns(self) -> tuple[str, ...]:
         """Those that are chosen among, then what else was once."""
         known = {name for row in self.state.table.values() for name in row} | self.state.each.keys()
-        return (*self._strategies, *sorted(known - set(self._strategies)))
+        return (*self.strategies, *sorted(known - set(self.strategies)))
 
 
 def _trades(count: int) -> str:
