@@ -18,7 +18,7 @@ def becomes(memory: Memory) -> tuple[str, ...]:
             return _of_table(memory)
         case Weights():
             why = not_taken(memory)
-            return (f"only kept: {why}",) if why else (f"--learners {ATTENTION} begins with them, in the order of its features",)
+            return (f"only kept: {why}" if why else f"--learners {ATTENTION} begins with them, in their order",)
     return ()
 
 
@@ -46,8 +46,8 @@ def _of_table(table: QTable) -> tuple[str, ...]:
 
     lines, ours = [], rows(table)
     if ours:
-        actions = sorted({action for row in ours.values() for action in row})
-        lines.append(f"--strategy chooser begins with {'; '.join(ours)}: of {_some(actions)}, those that it chooses among")
+        actions = _some(sorted({action for row in ours.values() for action in row}))
+        lines.append(f"--strategy chooser begins with {'; '.join(ours)}: of {actions}, those that it chooses among")
     unknown = sorted(table.values.keys() - set(REGIMES))
     if unknown:
         lines.append(f"only kept: {_some(unknown)}, which are no regimes here ({'; '.join(REGIMES)})")
