@@ -50,7 +50,7 @@ def efficiency(close: Floats) -> Floats:
 
 
 def volatility(close: Floats) -> Floats:
-    """Deviation of the newest `WINDOW` logarithmic changes over that of the newest `LONG`; 1 where nothing moved."""
-    changes = np.diff(np.log(close[:, -BARS:]), axis=1)
+    """Deviation of the newest `WINDOW` logarithmic changes over that of all of ``close``; 1 where nothing moved."""
+    changes = np.diff(np.log(close), axis=1)
     short, long = changes[:, -WINDOW:].std(axis=1), changes.std(axis=1)
     return np.asarray(np.divide(short, long, out=np.ones_like(long), where=long > 0))

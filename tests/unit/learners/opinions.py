@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gambler_ai.core.events import DayOpened, Fact
 from gambler_ai.core.model import round_price
@@ -37,6 +40,14 @@ class Down(Up, frozen=True):
     def propose(self, view: MarketView) -> list[Proposal | MoveStop]:
         wishes = super().propose(view)
         return [w for w in wishes if isinstance(w, MoveStop) or w.exit] + entries(view, Side.SELL, "down")
+
+
+class Meddler(Up, frozen=True):
+    """Wants to be out of everything, and its stops moved, whoever holds it."""
+
+    def propose(self, view: MarketView) -> list[Proposal | MoveStop]:
+        out = [replace(wish, exit=True) for wish in entries(view, Side.SELL, "out of it")]
+        return [*out, *(MoveStop(wish.symbol, round_price(Decimal(1)), "moved") for wish in out)]
 
 
 class Broken(Strategy, frozen=True):

@@ -205,6 +205,18 @@ def test_of_what_is_held_only_who_opened_it_is_heard():
     assert set(opened(chooser, view)) == {"D"}
 
 
+def test_who_meddles_with_what_others_hold_is_not_heard():
+    chooser = made(UP, f"{FILE}:Meddler")
+    view = holding(
+        seen(chooser, ("A", "B", "C", "D"), held={"A": 1, "B": 1, "C": 1}),
+        {"A": {"strategy": "up"}, "B": {"strategy": "meddler"}},
+    )
+    wishes = [wish for wish in chooser.propose(view) if isinstance(wish, MoveStop) or wish.exit]  # type: ignore[union-attr]
+    assert [(wish.symbol, wish.reason) for wish in wishes] == [  # type: ignore[union-attr]
+        ("A", "up: enough"), ("A", "up: closer"), ("B", "meddler: out of it"), ("B", "meddler: moved"),
+    ]  # fmt: skip
+
+
 def test_what_a_strategy_opened_that_is_not_there_any_more_is_left_to_its_stop():
     chooser = made()
     view = holding(seen(chooser, ("A",), held={"A": 1}), {"A": {"strategy": "momentum"}})

@@ -61,6 +61,6 @@ def test_a_random_walk_is_a_trend_in_about_a_quarter_of_bars():
 def test_neither_older_bars_nor_other_symbols_change_it(seed: int, bars: int, others: int):
     closes = walk(seed, bars)
     alone = regimes(view_of({"A": closes[-BARS:]}).frame)
-    beside = {f"X{n}": walk(seed + n + 1, bars) for n in range(others)}
+    beside = {f"X{n}": walk(seed + n + 1, bars + n) for n in range(others)}
     assert regimes(view_of({**beside, "A": closes}).frame)[-1:] == alone
     assert alone[0] in REGIMES
