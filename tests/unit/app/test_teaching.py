@@ -183,3 +183,19 @@ def test_attention_begins_with_the_weights_and_its_own_say_grows(database: Datab
     assert (again.dump(), again.weights(), again.taught) == (attention.dump(), attention.weights(), fact.source)
     again.apply(LearnerReset(AT, "attention", "anew"))
     assert (again.taught, again.weights()) == (fact.source, ())
+
+
+def test_what_was_taken_up_says_half_after_twenty_outcomes():
+    attention = Attention()
+    attention.apply(LearnerTaught(AT, "attention", {"weights": dict(zip(NAMES, SHARES, strict=True))}, "a"))
+
+    def ratio() -> float:
+        found = {weight.name: weight.value for weight in attention.weights()}
+        return found["short"] / found["along_1"]
+
+    first = ratio()
+    for _ in range(20):  # features that never vary tell nothing
+        signal = Signal(dict.fromkeys(NAMES, 1.0))
+        attention.apply(OutcomeKnown(AT, Outcome("p", "A", "long", AT, AT, D(1), 1.0, signal)))
+    assert first > 2
+    assert ratio() == pytest.approx(first**0.5)
