@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -12,6 +13,7 @@ from gambler_ai.app.desk import Desk
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
 from gambler_ai.core.learning import LearningRules
+from gambler_ai.core.risk_record import pause_end
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import sessions
@@ -123,6 +125,13 @@ def _is_wider(state: SessionState, changes: dict[str, tuple[str, str]]) -> bool:
     return most is None or Decimal(most) > max(state.risk.worst_pct, state.plan.risk.max_drawdown_pct or 0)
 
 
+def _pause_kept(state: SessionState, now: datetime, changes: dict[str, tuple[str, str]]) -> list[ev.Fact]:
+    """A pause that runs is served as it began: another rule is for the losses to come, or makes it longer."""
+    until = pause_end(state.risk, state.plan.risk)
+    is_other = not changes.keys().isdisjoint(("risk.max_loss_streak", "risk.loss_pause_min"))
+    return [ev.PauseKept(now, until)] if is_other and until is not None and now < until else []
+
+
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -152,7 +161,7 @@ def resumption(desk: Desk, venue: Venue, restored: Restored, token: int, sha256:
     now = venue.clock.now()
     facts: list[ev.Fact] = [came_from(venue, restored)]
     if changes:
-        facts.append(ev.PlanChanged(now, changes))
+        facts += [ev.PlanChanged(now, changes), *_pause_kept(state, now, changes)]
     if "max_daily_loss" in changes and ev.DAILY_LOSS in state.halts:  # judged anew by the first reading
         facts.append(ev.TradingResumed(now, ev.DAILY_LOSS, "the limit was changed"))
     if "risk.max_drawdown_pct" in changes and ev.DRAWDOWN in state.halts and _is_wider(state, changes):

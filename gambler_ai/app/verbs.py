@@ -12,7 +12,6 @@ from gambler_ai import crashpoints
 from gambler_ai.app import comparing
 from gambler_ai.app.asking import NEED_BROKER, Asked, meant, wait_for_answer, whoami
 from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, remembered, signals
-from gambler_ai.app.carrying import risk_carried
 from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import arm, make_private
 from gambler_ai.app.notices import OtherAccount, StrategyChanged
@@ -42,6 +41,7 @@ from gambler_ai.storage.damage import keep_if_damaged
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.strategies import Strategy
+from gambler_ai.trading.carrying import risk_carried
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.runner import DURATION, MARKET_CLOSED, Runner

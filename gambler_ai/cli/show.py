@@ -74,7 +74,10 @@ def _size(plan: Plan) -> str:
 
 
 #: Kind -> what people call it.
-_ROWS = {"Marked": "marks", "AccountReported": "readings of the account", "closed_trades": "round trips"}
+_ROWS = {
+    "Marked": "marks", "AccountReported": "readings of the account", "order_facts": "facts of orders",
+    "closed_trades": "round trips",
+}  # fmt: skip
 
 
 def history_line(plan: Plan, rolled_up: list[RolledUp]) -> str:

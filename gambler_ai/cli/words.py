@@ -242,6 +242,9 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.IntentResolved: lambda f: Told("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
     ev.RequestTaken: lambda f: Told("asked", f.symbol, f"{f.kind}: {f.answer}", STRONG),
     ev.RiskCarried: lambda f: Told("risk", "", f"remembered from session {f.session_id}{_peak(f)}", QUIET),
+    ev.PauseKept: lambda f: Told(
+        "risk", "", f"the pause after losses holds until {render.day_time(f.until)}, whatever the rules", WARN
+    ),
     ev.RiskReset: lambda f: Told("risk", "", f"the peak begins anew: {f.reason}", WARN),
     ev.PlanChanged: _plan_changed,
     ev.SplitApplied: _split,

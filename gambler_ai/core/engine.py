@@ -218,9 +218,9 @@ class Engine:
         self._order_seen(event.at, event.report)
 
     def _submit_refused(self, event: ev.SubmitRefused) -> None:
-        record = self.state.intents[event.client_order_id]
-        if record.status not in IN_FLIGHT:
-            return  # a person has said meanwhile what became of it
+        record = self.state.intents.get(event.client_order_id)
+        if record is None or record.status not in IN_FLIGHT:
+            return  # what became of it is known meanwhile, by a person or a reading; perhaps since long
         if event.duplicate:  # it landed: what it became is looked up
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason, exists=True))
         elif record.status is Status.UNKNOWN:  # the first one may have landed, and be why
@@ -229,7 +229,8 @@ class Engine:
             self._emit(ev.IntentRefused(event.at, event.client_order_id, event.reason))
 
     def _submit_unanswered(self, event: ev.SubmitUnanswered) -> None:
-        if self.state.intents[event.client_order_id].status in IN_FLIGHT:
+        record = self.state.intents.get(event.client_order_id)
+        if record is not None and record.status in IN_FLIGHT:
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
         self._tell(self._watch.limited(event.at, event.limited_until))
 

@@ -347,6 +347,12 @@ class RiskCarried(_Fact, frozen=True, tag=True):
     record: RiskRecord
 
 
+class PauseKept(_Fact, frozen=True, tag=True):
+    """The rules were changed while a pause after losses ran: it goes on to its end, as it began."""
+
+    until: datetime
+
+
 class RiskReset(_Fact, frozen=True, tag=True):
     """A person has the peak begun anew, and losses in a row forgotten."""
 
@@ -415,7 +421,7 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | RiskReset
+    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | PauseKept | RiskReset
     | ComponentSetAside | IntentRecalled | OutcomeKnown | LearnerReset | LibraryChanged | LearnerTaught
 )  # fmt: skip
 

@@ -105,9 +105,11 @@ def _checked(proposal: Any, symbols: Collection[str], at: datetime) -> Proposal:
     if not isinstance(p.share, Decimal) or not 0 < p.share <= 1:
         raise ValueError(f"share of {p.share!r:.40} is not a Decimal above 0 and up to 1")
     _check_context(p.context)
-    # A subclass of str, another zone: what is journaled is ours alone.
+    # A subclass of str, another zone, a bar by its end or by the moment of the scan: what is journaled is ours alone,
+    # and a decision is found again only by the minute that a bar began with (`core.recalling`).
+    signal_at = p.signal_at.astimezone(UTC).replace(second=0, microsecond=0)
     return replace(
-        proposal, symbol=str(p.symbol), reason=one_line(p.reason, REASON_MAX), signal_at=p.signal_at.astimezone(UTC),
+        proposal, symbol=str(p.symbol), reason=one_line(p.reason, REASON_MAX), signal_at=signal_at,
         context={str(name): str(word) for name, word in p.context.items()},
     )  # fmt: skip
 

@@ -6,8 +6,8 @@ Prequential: predict, then learn (A. P. Dawid, Present Position and Potential De
 
 A learner beats a baseline when the interval of the mean difference of their losses lies above zero. We look after each
 trade, and an ordinary interval looked at so often is left by chance sooner or later; this one holds at all times at
-once with 95 %: the predictable plug-in empirical Bernstein confidence sequence (I. Waudby-Smith and A. Ramdas, Estimating
-means of bounded random variables by betting, 2023, theorem 2).
+once with 95 %: the predictable plug-in empirical Bernstein confidence sequence (I. Waudby-Smith and A. Ramdas,
+Estimating means of bounded random variables by betting, 2023, theorem 2).
 """
 
 from __future__ import annotations

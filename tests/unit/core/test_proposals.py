@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from gambler_ai.core.model import MoveStop, Proposal, Side
+from gambler_ai.core.orders import entry_decision_id
 from gambler_ai.core.proposals import FAILURE_MAX, checked, failure
 from tests.unit.fakes import AT, FIVE, D, wish
 
@@ -81,6 +82,15 @@ def test_what_is_stored_is_plain():
     assert proposal.signal_at.isoformat() == "2008-10-07T13:55:00+00:00"
     assert proposal.reason.startswith("a b [2J  xxx")
     assert len(proposal.reason) == 200
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=59, microseconds=999_999), timedelta(microseconds=1), timedelta()])
+def test_a_signal_of_within_a_minute_is_of_the_bar_that_began_it(late):
+    """The decision's id has it, and is found again by whole minutes of UTC."""
+    odd = replace(wish(), signal_at=AT.astimezone(timezone(timedelta(hours=5, minutes=30))) - FIVE + late)
+    [proposal] = checked([odd], SYMBOLS, AT)
+    assert isinstance(proposal, Proposal)
+    assert entry_decision_id("x", "AAPL", proposal.side, proposal.signal_at).endswith("|2008-10-07T13:55:00+00:00")
 
 
 def raised(call: Callable[[], object]) -> BaseException:

@@ -115,6 +115,12 @@ DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
         )}, Code.DRAWDOWN, "5.00 % below the peak of 100.00, 5 % allowed",
     ),
     "losses in a row": (
+        {"state": make_state(
+            plan=make_plan(risk=RiskRules(max_loss_streak=3)),
+            risk=RiskRecord(streak=-3, lost_at=AT - timedelta(minutes=59)),
+        )}, Code.LOSS_STREAK, "3 losses in a row; nothing is entered until 2008-10-07 14:01 UTC",
+    ),
+    "losses in a row by the rules of before": (
         {"state": make_state(risk=RiskRecord(streak=-3, paused_until=AT + timedelta(minutes=1)))}, Code.LOSS_STREAK,
         "3 losses in a row; nothing is entered until 2008-10-07 14:01 UTC",
     ),
