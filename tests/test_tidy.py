@@ -189,7 +189,8 @@ def test_locks_hold_what_the_project_asks_for_and_name_no_host():
     runtime, dev = [(ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock")]
     pins = re.compile(r"^[a-z0-9._-]+==\S+", re.MULTILINE)
     assert set(pins.findall(runtime)) <= set(pins.findall(dev)), "the dev lock must do for the runtime too"
-    asked = [*project["dependencies"], *extras["postgres"], *settings["dependency-groups"]["editable"]]
+    with_it = [need for name in ("postgres", "options", "backup", "ml") for need in extras[name]]
+    asked = [*project["dependencies"], *with_it, *settings["dependency-groups"]["editable"]]
     for lock, wanted in ((runtime, asked), (dev, asked + extras["dev"])):
         assert "://" not in lock
         assert "file:" not in lock

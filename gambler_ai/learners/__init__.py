@@ -7,6 +7,7 @@ of the journal, and a restart knows what it knew, bit for bit.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,25 +18,29 @@ from gambler_ai.learners.base import Learner
 #: Name -> where its class is.
 KNOWN = {
     "attention": "gambler_ai.learners.attention:Attention",
+    "signal": "gambler_ai.learners.signal_model:SignalModel",
 }
 
 
 def make(names: Iterable[str]) -> list[Learner[Any]]:
     """These learners as they are before they have learned anything.
 
+    One whose library is missing can be loaded and looked at all the same; it is `check` that refuses to trade with it.
+
     Raises:
-        ConfigError: one is not known, or what it needs is not installed.
+        ConfigError: one is not known.
     """
     return [_class(name)() for name in names]
 
 
 def check(rules: LearningRules, strategy: str) -> None:
-    """Refuse rules that cannot work.
+    """Refuse rules that cannot work, and learners whose library is not installed.
 
     Raises:
         ConfigError: it says which, and what to do.
     """
-    make(rules.learners)
+    for name in rules.learners:
+        _check_installed(_class(name))
     used = [name for name in rules.use if name not in rules.learners and name != CHOOSER]
     if used:
         raise ConfigError(f"--use-learner {used[0]}: it does not learn here", hint=f"add it: --learners {used[0]}")
@@ -46,6 +51,18 @@ def check(rules: LearningRules, strategy: str) -> None:
     if rules.min_confidence is None and set(rules.use) - {CHOOSER}:
         raise ConfigError(
             f"--use-learner {rules.use[0]}: nothing says how sure it has to be", hint="say it: --min-confidence 0.5"
+        )
+
+
+def _check_installed(learner: type[Learner[Any]]) -> None:
+    """Looked for, not imported: that takes a second, and is done when what is held is protected."""
+    if learner.needs is None:
+        return
+    module, package, extra = learner.needs
+    if importlib.util.find_spec(module) is None:
+        raise ConfigError(
+            f"learner {learner.name} needs {package}, which is not installed",
+            hint=f"install the extra: pip install 'gambler-ai[{extra}]'; or leave {learner.name} out of --learners",
         )
 
 

@@ -76,6 +76,8 @@ class Learner(ABC, Generic[S]):
     format: str = MSGPACK
     #: Whether it looks at a signal's window of bars.
     sees_window: ClassVar[bool] = False
+    #: What it cannot learn without: the module, its package, and our extra that brings it; None if nothing.
+    needs: ClassVar[tuple[str, str, str] | None] = None
 
     def __init__(self) -> None:
         self.revision = 0

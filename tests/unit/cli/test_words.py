@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from gambler_ai.app.notices import StrategyChanged
 from gambler_ai.cli import words
 from gambler_ai.cli.render import BAD, GOOD, WARN
 from gambler_ai.cli.view import Watched, view_of
 from gambler_ai.core import control
 from gambler_ai.core import events as ev
-from tests.unit.fakes import AT, make_state
+from tests.unit.fakes import AT, make_plan, make_state
 
 BEGUN = {
     "broker": ("broker: 503; no entries until it works", BAD, "broker works again"),
@@ -53,3 +54,11 @@ def test_a_request_that_was_refused_is_told_in_its_column_of_symbols():
     taken = control.take(make_state(), request, AT, None)
     (told,) = words.told(taken[-1])
     assert (told.word, told.symbol, told.text) == ("asked", "AAPL", "move-stop: refused: no position in AAPL")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [("/home/me/dips.py:Dips", "/home/me/dips.py is"), ("chooser", "a file that chooser chooses among is")],
+)
+def test_code_that_changed_is_named(strategy: str, said: str):
+    assert words.notice(StrategyChanged(make_plan(strategy=strategy))).startswith(f"{said} not the code")
