@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from gambler_ai import crashpoints
@@ -23,6 +24,7 @@ from gambler_ai.config import Settings, check_together
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.evolution import evolve
+from gambler_ai.core.learning import CHOOSER
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import (
     ConfigError,
@@ -116,7 +118,9 @@ class App:
         started = ev.RunStarted(venue.clock.now(), plan.duration_s, resumed=False, token=runner.token)
         try:
             carried = risk_carried(self.database, runner.state.account_id, session_id, venue.clock.now())
-            self._run(venue, runner, started, *carried, ev.ParametersSet(venue.clock.now(), parameters_of(plan)))
+            told = self._taught(runner, venue.clock.now())
+            parameters = ev.ParametersSet(venue.clock.now(), parameters_of(plan))
+            self._run(venue, runner, started, *carried, parameters, *told)
         finally:
             venue.on_close()
 
@@ -186,7 +190,8 @@ class App:
                 self._watcher.noted(StrategyChanged(runner.plan))
             carried = risk_carried(self.database, info.account_id, info.id, venue.clock.now())
             facts = resumption(self._desk, venue, restored, runner.token, loaded.sha256)
-            self._run(venue, runner, *facts, *carried)
+            told = self._taught(runner, venue.clock.now())
+            self._run(venue, runner, *facts, *carried, *told)
 
     def _find(self, session_id: str | None) -> SessionInfo:
         with self.database.read() as db:
@@ -194,6 +199,14 @@ class App:
             if info is None:
                 raise sessions.nothing_to_resume(db)
         return info
+
+    def _taught(self, runner: Runner, at: datetime) -> list[ev.Fact]:
+        """What learners that know nothing yet take up of an import. Without any, nothing is loaded for it."""
+        if not {CHOOSER, *runner.plan.learning.learners} & runner.memory.keys():
+            return []
+        from gambler_ai.app.teaching import taught
+
+        return taught(self.database, runner.state.account_id, runner.memory, at)
 
     # -- running ----------------------------------------------------------------------------------
 

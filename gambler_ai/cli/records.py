@@ -284,6 +284,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.OutcomeKnown: ("outcome", _outcome),
     ev.LearnerReset: ("learner_reset", _fields),
     ev.LibraryChanged: ("library_changed", _fields),
+    ev.LearnerTaught: ("learner_taught", _fields),
 }
 
 #: Every kind there is.

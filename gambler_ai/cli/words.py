@@ -88,7 +88,7 @@ def _sentence(text: str) -> str:
 def notice(found: Notice) -> str:
     """What a person should know before a session goes on."""
     if isinstance(found, StrategyChanged):
-        path = found.plan.strategy.rpartition(":")[0]
+        path = found.plan.strategy.rpartition(":")[0] or f"a file that {found.plan.strategy} chooses among"
         return f"{path} is not the code this session traded with so far; it goes on with the new"
     if isinstance(found, BooksAccepted):
         return (
@@ -252,6 +252,7 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.ComponentSetAside: _memory,
     ev.LearnerReset: lambda f: Told("learner", "", f"{f.name} begins anew: {f.reason}", WARN),
     ev.LibraryChanged: _library_changed,
+    ev.LearnerTaught: lambda f: Told("learner", "", f"{f.name} begins with what was imported of another bot", QUIET),
 }
 
 _ALWAYS = frozenset({

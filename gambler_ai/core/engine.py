@@ -35,7 +35,7 @@ from gambler_ai.core.orders import (
     observed,
 )
 from gambler_ai.core.ports import Adviser, Strategy
-from gambler_ai.core.proposals import checked, failure
+from gambler_ai.core.proposals import asked, failure
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.core.watch import Watch
 
@@ -144,13 +144,12 @@ class Engine:
         self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh))
 
     def _proposals(self, view: MarketView) -> list[Proposal | MoveStop]:
-        """What the strategy wants. What it raises, or returns that is no proposal, denies this scan and no more."""
-        try:
-            return checked(self._strategy.propose(view), self.state.plan.symbols, view.at)
-        except (Exception, SystemExit) as error:
-            text = f"strategy {self._strategy.name}: {failure(error)}"
+        """What the strategy wants. What fails of it denies this scan and no more."""
+        found, failed = asked(self._strategy, view, self.state.plan.symbols)
+        for one in failed:
+            text = f"strategy {one.name}: {one.text}"
             self._emit(ev.Denied(view.at, ev.ALL, Side.BUY, risk.Code.STRATEGY_FAILED, text))
-            return []
+        return found
 
     def _advice(self, proposal: Proposal, view: MarketView) -> Advice | risk.Denial:
         """What learners make of it; without any it goes its way, with the strategy's own words."""

@@ -391,6 +391,15 @@ class LearnerReset(_Fact, frozen=True, tag=True):
     reason: str
 
 
+class LearnerTaught(_Fact, frozen=True, tag=True):
+    """One that knew nothing takes up what another bot had learned: values by row and name. ``source`` is the SHA-256
+    of what was imported, so that it is taken up once."""
+
+    name: str
+    values: dict[str, dict[str, float]]
+    source: str
+
+
 class LibraryChanged(_Fact, frozen=True, tag=True):
     """A component was stored by other versions of its libraries than read it now: name -> (before, now)."""
 
@@ -413,7 +422,7 @@ Fact = (
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
     | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | PauseKept | RiskReset
-    | ComponentSetAside | IntentRecalled | OutcomeKnown | LearnerReset | LibraryChanged
+    | ComponentSetAside | IntentRecalled | OutcomeKnown | LearnerReset | LibraryChanged | LearnerTaught
 )  # fmt: skip
 
 

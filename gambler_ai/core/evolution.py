@@ -455,7 +455,7 @@ def _forget(state: SessionState, record: IntentRecord) -> None:
 #: Facts that are told, or teach a component; the session's state is as it was.
 _NO_STATE = (
     ev.Denied, ev.Reconciled, ev.StateRestored, ev.Recovered, ev.ComponentSetAside, ev.OutcomeKnown, ev.LearnerReset,
-    ev.LibraryChanged,
+    ev.LibraryChanged, ev.LearnerTaught,
 )  # fmt: skip
 _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     **dict.fromkeys(_NO_STATE, _noted),

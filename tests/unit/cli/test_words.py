@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gambler_ai.app.notices import StrategyChanged
 from gambler_ai.cli import words
 from gambler_ai.cli.render import BAD, GOOD, WARN
 from gambler_ai.cli.view import Watched, view_of
@@ -73,3 +74,11 @@ def test_a_reset_of_a_learner_says_who_forgets_and_why():
         ("asked", "learner-reset: attention has forgotten what it had learned"),
     ]
     assert all(words.is_needed(fact) for fact in control.take(state, request, AT, None))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [("/home/me/dips.py:Dips", "/home/me/dips.py is"), ("chooser", "a file that chooser chooses among is")],
+)
+def test_code_that_changed_is_named(strategy: str, said: str):
+    assert words.notice(StrategyChanged(make_plan(strategy=strategy))).startswith(f"{said} not the code")
