@@ -130,7 +130,7 @@ def test_one_that_is_not_in_the_frame_has_none():
     ("column", "gone"),
     [("high", {"along_range", "true_range"}), ("low", {"along_range", "true_range"}), ("volume", {"volume"}),
      ("close", set(NAMES) - {"time_of_day", "short"})],
-    ids=str,
+    ids=["high", "low", "volume", "close"],
 )  # fmt: skip
 def test_what_cannot_be_reckoned_is_absent_and_never_a_number(column, gone):
     values = getattr(FRAME, column).copy()
