@@ -19,6 +19,7 @@ from gambler_ai.learners.base import Learner
 KNOWN = {
     "attention": "gambler_ai.learners.attention:Attention",
     "signal": "gambler_ai.learners.signal_model:SignalModel",
+    "sequence": "gambler_ai.learners.sequence_model:SequenceModel",
 }
 
 

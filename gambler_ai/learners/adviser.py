@@ -11,8 +11,8 @@ from gambler_ai.core.learning import Advice, Confidence, LearningRules, Signal
 from gambler_ai.core.model import MarketView, Proposal
 from gambler_ai.core.proposals import failure
 from gambler_ai.core.state import SessionState
+from gambler_ai.learners import features, window
 from gambler_ai.learners.base import Learner
-from gambler_ai.learners.features import BARS, features
 
 #: Decimal places of a score as it is stored and judged.
 PLACES = 6
@@ -34,8 +34,8 @@ class Panel:
 
     @property
     def bars(self) -> int:
-        """Closed bars that the features want."""
-        return BARS
+        """Closed bars that the features and a window want."""
+        return max(features.BARS, window.BARS)
 
     def prepare(self) -> None:
         """Have every learner build its model."""
@@ -44,8 +44,10 @@ class Panel:
 
     def advise(self, proposal: Proposal, view: MarketView) -> Advice:
         """Score the entry, and say what those that may have against it."""
-        seen = Signal(features(view.frame, proposal.symbol, proposal.side), {}, b"", proposal.context)
         learners = self._learners()
+        bars = (view.frame, proposal.symbol, proposal.side)
+        looked = window.window(*bars) if any(learner.sees_window for learner in learners.values()) else b""
+        seen = Signal(features.features(*bars), {}, looked, proposal.context)
         scores: dict[str, float | None] = {}
         for name, learner in learners.items():
             try:
