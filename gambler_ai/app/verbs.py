@@ -109,6 +109,10 @@ class App:
             return
         if venue is None:
             venue = open_embedded(self._settings, session_id, fresh=True)
+        with signals(venue):
+            self._begin(venue, session_id, plan, strategy)
+
+    def _begin(self, venue: Venue, session_id: str, plan: Plan, strategy: Strategy) -> None:
         try:
             self._watcher.opening(venue, self.database.name, plan)
             runner = self._create(venue, session_id, plan, strategy)
@@ -211,7 +215,7 @@ class App:
     # -- running ----------------------------------------------------------------------------------
 
     def _run(self, venue: Venue, runner: Runner, *facts: ev.Fact) -> None:
-        with self._minded(venue, runner):
+        with _minded(runner):
             runner.begin(*facts)
             reason = runner.trade()
             runner.wind_down(reason)
@@ -219,16 +223,6 @@ class App:
         if reason == MARKET_CLOSED:
             assert runner.market is not None
             raise _closed(runner.market)
-
-    @contextmanager
-    def _minded(self, venue: Venue, runner: Runner) -> Iterator[None]:
-        """Signals reach the runner; an error lets go of the session as it is stored."""
-        try:
-            with signals(venue):
-                yield
-        except BaseException:
-            runner.abandon()
-            raise
 
     # -- what people ask of a session -------------------------------------------------------------
 
@@ -282,7 +276,7 @@ class App:
         """Run a session for as long as it takes to agree with its broker, and to do what is asked of it."""
         with reopened(self._desk, info, Onlooker()) as (venue, runner, restored):
             left_s = runner.state.remaining_s
-            with self._minded(venue, runner):
+            with _minded(runner):
                 started = ev.RunStarted(venue.clock.now(), left_s, resumed=True, token=runner.token)
                 carried = risk_carried(self.database, info.account_id, info.id, started.at)
                 runner.begin(came_from(venue, restored), started, *carried)
@@ -330,6 +324,16 @@ class App:
         refuse_closed(info)
         self._look_after(info, "reconciled")
         return True
+
+
+@contextmanager
+def _minded(runner: Runner) -> Iterator[None]:
+    """An error lets go of the session as it is stored."""
+    try:
+        yield
+    except BaseException:
+        runner.abandon()
+        raise
 
 
 def _closing(state: SessionState, why: str) -> list[ev.Fact]:
