@@ -44,12 +44,11 @@ def reopened(
         with signals(venue):
             desk.watcher.opening(venue, desk.database.name, restored.state.plan)
             desk.watcher.resumed(info, restored)
-            # Who only looks after what is held needs none, and must not be kept from it by a symbol that is gone.
+            # Who only looks after what is held needs no instruments, and must not be kept from it by a symbol that is
+            # gone; nor learners: what closes meanwhile they learn at a resume.
             looks, plan = isinstance(strategy, Onlooker), restored.state.plan
             instruments = {} if looks else instruments_of(venue, plan)
-            learning = (
-                LearningRules() if looks else learning_of(desk, plan)
-            )  # what closes meanwhile is learned at a resume
+            learning = LearningRules() if looks else learning_of(desk, plan)
             memory = remembered(desk.database, restored.state, strategy, learning)
             runner = build_runner(
                 desk.database, held, venue, restored.state, instruments, strategy, head=restored.head,
