@@ -20,7 +20,7 @@ Group = Callable[[Path, int], Iterator[Row]]
 
 def groups() -> dict[str, tuple[Group, int]]:
     """Name -> what measures it, and how many in-process rounds one of its own is worth."""
-    from bench import deciding, market, memory, orders, risking, saving, starting, year
+    from bench import deciding, learning, market, memory, orders, risking, saving, starting, year
 
     return {
         "saving": (saving.checkpoints, 1),
@@ -32,6 +32,8 @@ def groups() -> dict[str, tuple[Group, int]]:
         "memory": (memory.idle, 100),
         "tick": (deciding.ticks, 1),
         "risk": (risking.marks, 1),
+        "learners": (learning.ticks, 1),
+        "learning": (learning.growth, 1),
         "order": (orders.step, 1),
         "exchange": (orders.answer, 1),
         "taken": (orders.taken, 1),

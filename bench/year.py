@@ -11,11 +11,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import sqlalchemy as sa
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,8 +32,9 @@ from gambler_ai.storage import tables as t
 
 DAYS, MINUTES, MONTH = 252, 390, 21
 SYMBOLS, TRIPS = 10, 19
+SEED = 1
 LIMIT, NO_LIMIT = 10_000, 100_000_000
-MEMORY_GOAL, SIZE_GOAL = 1.1, 0.6
+MEMORY_GOAL, SIZE_GOAL = 1.1, 0.35
 
 
 class Sample(Struct):
@@ -68,7 +70,7 @@ def played(path: Path, limit: int, days: int) -> list[Sample]:
 def play(path: Path, limit: int, days: int, month: int = MONTH, a_day: int = TRIPS) -> Iterator[Sample]:
     """Live through ``days`` with ``a_day`` round trips, and tell how it stands after each ``month`` of them."""
     with books.session(books.sqlite_url(path), SYMBOLS) as mine:
-        begin = mine.now
+        begin, walk = mine.now, Walk()
         trips = 0
         for day in range(days):
             for minute in range(MINUTES):
@@ -76,7 +78,7 @@ def play(path: Path, limit: int, days: int, month: int = MONTH, a_day: int = TRI
                 if minute * a_day // MINUTES != (minute + 1) * a_day // MINUTES:
                     trips += 1
                     mine.commit(_trip(mine, trips))
-                mine.save(_minute(mine, day * MINUTES + minute))
+                mine.save(walk.minute(mine.now))
                 if minute % 30 == 29:
                     while mine.ledger.roll_up(limit):
                         pass
@@ -84,12 +86,22 @@ def play(path: Path, limit: int, days: int, month: int = MONTH, a_day: int = TRI
                 yield _sample(mine, path, day + 1)
 
 
-def _minute(mine: Books, number: int) -> list[ev.Fact]:
-    """What a reading of the broker comes to: prices that walk, and the account with them."""
-    marks = {books.name_of(s): PRICE + Decimal((number * (s + 3) * 7919) % 997) / 100 for s in range(SYMBOLS)}
-    equity = Decimal(1_000_000) + Decimal((number * 104_729) % 99_991) / 100
-    money = Account(cash=equity, equity=equity, portfolio_value=equity, buying_power=equity)
-    return [ev.AccountReported(mine.now, money), ev.Marked(mine.now, marks, dict.fromkeys(marks, mine.now))]
+class Walk:
+    """Ten prices and the account, each a step further a minute: nothing in them repeats, as in a market."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(SEED)
+        self._cents = [int(PRICE * 100)] * SYMBOLS
+        self._equity_cents = 100_000_000
+
+    def minute(self, now: datetime) -> list[ev.Fact]:
+        """What a reading of the broker comes to."""
+        self._cents = [max(1_000, cents + round(self._random.normal(0, 5))) for cents in self._cents]
+        self._equity_cents += round(self._random.normal(0, 2_000))
+        marks = {books.name_of(s): Decimal(cents) / 100 for s, cents in enumerate(self._cents)}
+        equity = Decimal(self._equity_cents) / 100
+        money = Account(cash=equity, equity=equity, portfolio_value=equity, buying_power=2 * equity)
+        return [ev.AccountReported(now, money), ev.Marked(now, marks, dict.fromkeys(marks, now))]
 
 
 def _trip(mine: Books, number: int) -> list[ev.Fact]:

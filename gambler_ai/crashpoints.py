@@ -109,6 +109,7 @@ KEEPING: dict[str, str] = {
     "backup.packed": "a backup is whole in a folder of its own, and where it belongs there is nothing",
     "backup.before_rename": "it is where it belongs, under another name",
     "restore.checked": "a backup is unpacked and compared, nothing was changed",
+    "restore.copied": "on a file system without links: what is to be replaced is copied, and the copy has no name yet",
     "restore.before_rename": "what is to be replaced has a second name and is still in its place",
     "restore.after_rename": "one part of the backup is in its place: an account, or the database",
 }

@@ -180,8 +180,17 @@ def environment(folder: Path) -> dict[str, str]:
 
 #: Pasted at night: what they say is walked through at each commit by README's own blocks or by a test of its own
 #: (`test_bot_state_lifecycle`; of `recovery`: `test_moving`, `test_backup`, `test_report`, `test_risk`,
-#: `test_faults_file`).
-BY_NIGHT = {"QUICKSTART.md", "RESTART.md", "MOVING.md", "BACKUP.md", "ANALYTICS.md", "RISK.md", "FAULTS.md"}
+#: `test_faults_file`, `test_learners`).
+BY_NIGHT = {
+    "QUICKSTART.md",
+    "RESTART.md",
+    "MOVING.md",
+    "BACKUP.md",
+    "ANALYTICS.md",
+    "RISK.md",
+    "FAULTS.md",
+    "LEARNERS.md",
+}
 
 
 def pasted() -> list[object]:

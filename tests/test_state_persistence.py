@@ -29,7 +29,6 @@ sys.path.insert(0, str(ROOT))
 import sqlalchemy as sa  # noqa: E402
 from msgspec import Struct  # noqa: E402
 
-from gambler_ai.app.carrying import risk_carried  # noqa: E402
 from gambler_ai.clock import ManualClock  # noqa: E402
 from gambler_ai.core import events as ev  # noqa: E402
 from gambler_ai.core.components import StructComponent  # noqa: E402
@@ -41,10 +40,11 @@ from gambler_ai.core.risk_record import Result, RiskRecord  # noqa: E402
 from gambler_ai.core.state import Plan, SessionState  # noqa: E402
 from gambler_ai.errors import SchemaMismatch  # noqa: E402
 from gambler_ai.proving.remembering import Chain, Remembering  # noqa: E402
-from gambler_ai.storage import components, journal, lease, sessions  # noqa: E402
+from gambler_ai.storage import components, history, journal, lease, sessions  # noqa: E402
 from gambler_ai.storage import tables as t  # noqa: E402
 from gambler_ai.storage.components import ComponentInfo  # noqa: E402
 from gambler_ai.storage.database import Database  # noqa: E402
+from gambler_ai.trading.carrying import risk_carried  # noqa: E402
 from gambler_ai.trading.ledger import Ledger  # noqa: E402
 from gambler_ai.trading.memory import Memory  # noqa: E402
 from gambler_ai.trading.recall import recall  # noqa: E402
@@ -100,6 +100,8 @@ def remembering(_session: SessionState) -> StructComponent[Any]:
 COMPONENTS: dict[str, Callable[[SessionState], StructComponent[Any]]] = {
     "counts": counts, "remembering": remembering, "risk": RiskMemory,
 }  # fmt: skip
+#: What has tables of its own and no blob: trade history and equity curve.
+ANALYTICS = "analytics"
 #: The facts of a session; what follows the last save is in the journal alone.
 SAVED: list[ev.Fact] = [
     ev.RunStarted(AT, 600.0, resumed=False, token=1),
@@ -112,6 +114,18 @@ AFTER: list[ev.Fact] = [
     ev.Marked(AT + timedelta(minutes=3), {"AAPL": Decimal(100)}, {}),
 ]
 MORE: list[ev.Fact] = [ev.AccountReported(AT + timedelta(minutes=5), Account(equity=Decimal("100000.30")))]
+
+
+def round_trip(minute: int, price: int) -> list[ev.Fact]:
+    """Ten shares at 100, sold half a minute later."""
+    begin, end = AT + timedelta(minutes=minute), AT + timedelta(minutes=minute, seconds=30)
+    bought = ev.Adopted(begin, "AAPL", Decimal(10), Decimal(100), "bought by hand")
+    return [bought, ev.Adjusted(end, "AAPL", Decimal(0), Decimal(price), "sold by hand")]
+
+
+#: Before the first save, before the last one, and after it. Without trades, except where they are looked at.
+PARTS: tuple[list[ev.Fact], ...] = (SAVED, SAVED_AGAIN, AFTER)
+TRADED = tuple([*part, *round_trip(n, price)] for n, (part, price) in enumerate(zip(PARTS, (98, 103, 99), strict=True)))
 
 
 def session_of(session_id: str = SESSION, account_id: str = ACCOUNT) -> SessionState:
@@ -141,13 +155,14 @@ def write(url: str, name: str, how: str) -> None:
     with opened(url) as database:
         held = lease.acquire(database, ACCOUNT, SESSION, "pid 1", clock)
         state = session_of()
-        memory = recall(database, state, [COMPONENTS[name](state)])
+        memory = recall(database, state, [COMPONENTS[_component_of(name)](state)])
         with held.writing(database) as db:
             sessions.insert(db, state, broker="embedded", trading_url="", genesis=journal.GENESIS, wall=AT)
         ledger = Ledger(database, held, state, head=journal.GENESIS, created=0, wall=clock, memory=memory)
-        commit(ledger, state, SAVED, checkpoint=True)
-        commit(ledger, state, SAVED_AGAIN, checkpoint=True)
-        commit(ledger, state, AFTER)
+        saved, again, after = TRADED if name == ANALYTICS else PARTS
+        commit(ledger, state, saved, checkpoint=True)
+        commit(ledger, state, again, checkpoint=True)
+        commit(ledger, state, after)
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "left":
@@ -155,6 +170,11 @@ def write(url: str, name: str, how: str) -> None:
             return
         commit(ledger, state, [ev.RunEnded(AT + timedelta(minutes=4), "finished", "duration")], checkpoint=True)
         ledger.release()
+
+
+def _component_of(name: str) -> str:
+    """What remembers beside the tables."""
+    return "counts" if name == ANALYTICS else name
 
 
 def killed(url: str, name: str) -> None:
@@ -184,14 +204,14 @@ def taken_up(database: Database, name: str) -> Iterator[tuple[StructComponent[An
 
 def happened(database: Database, name: str, since: StructComponent[Any] | None = None, after: int = 0) -> object:
     """What the component holds if it is given the journal, fact by fact."""
-    state = session_of()
+    state, seq = session_of(), 0
     fresh = since or COMPONENTS[name](state)
     with database.read() as db:
         for seq, (fact, _hash) in enumerate(journal.read(db, SESSION, 0, journal.GENESIS), 1):
             evolve(state, [fact])
             if seq > after:
                 fresh.apply(fact)
-    return state.risk if name == "risk" else fresh.state  # of risk the session's own record is the truth
+    return state.risk if name == "risk" and seq > after else fresh.state  # the session's own record is the truth
 
 
 def rows(database: Database) -> list[ComponentInfo]:
@@ -336,6 +356,39 @@ def risk_of_a_broken_session(database: Database) -> object:
     return fact.record
 
 
+def analytics(url: str, way: str) -> None:
+    """Trades and curve are tables, written with the facts: no end of a process and no bad blob changes a row."""
+    if way == "kill -9":
+        killed(url, ANALYTICS)
+    else:
+        write(url, ANALYTICS, "stopped" if way == "clean stop" else "left")
+    with opened(url) as database:
+        newest = rows(database)[0]
+        if way == "corrupt blob":
+            spoil(database, newest)
+        elif way == "old schema":
+            put_stored(database, newest, 1)
+        equity = [Decimal("100000.10"), Decimal("100000.15"), Decimal("100000.20")]
+        assert told(database) == ([Decimal(-20), Decimal(30), Decimal(-10)], equity)
+        with taken_up(database, _component_of(ANALYTICS)) as (_component, memory, ledger, restored):
+            commit(ledger, restored.state, [*memory.take_told(), *MORE, *round_trip(6, 107)], checkpoint=True)
+        more = [*equity, Decimal("100000.30")]
+        assert told(database) == ([Decimal(-20), Decimal(30), Decimal(-10), Decimal(70)], more)
+
+
+def told(database: Database) -> tuple[list[Decimal | None], list[Decimal]]:
+    """The profit of each trade and the equity of each point, as stored; and the journal says the same of the trades."""
+    with database.read() as db:
+        trades = [trade for page in history.trades_in_pages(db, SESSION) for trade in page]
+        points = history.equity_curve(db, SESSION)
+        changes = evolve(session_of(), [fact for fact, _hash in journal.read(db, SESSION, 0, journal.GENESIS)])
+    assert trades == changes.closed
+    return [trade.pnl for trade in trades], [point.equity for point in points]
+
+
+#: What makes sense for tables: they have no schema that is newer, and are of no earlier session.
+ANALYTICS_WAYS = ("clean stop", "kill -9", "corrupt blob", "old schema")
+
 TABLE: dict[str, Callable[[str, str], None]] = {
     "clean stop": after_a_clean_stop, "kill -9": after_kill_9, "corrupt blob": with_a_corrupt_blob,
     "old schema": with_an_old_schema, "newer schema": with_a_newer_schema, "earlier session": of_an_earlier_session,
@@ -348,10 +401,11 @@ FIXTURES: dict[str, Callable[[int], object]] = {
         AT if schema == 3 else None,
     ),
     "remembering": lambda _schema: Chain(4, "f" * 64),
-    "risk": lambda _schema: RiskRecord(
+    "risk": lambda schema: RiskRecord(
         equity=Decimal("99000.5"), peak=Decimal(100_000), peak_at=AT, worst_pct=Decimal("0.9995"), day="2024-01-03",
         wins=1, losses=2, won=Decimal(10), lost=Decimal("9.5"), streak=-2, longest_losses=2,
-        recent=(Result("AAPL", Decimal("-4.5"), AT),),
+        recent=(Result("AAPL", Decimal("-4.5"), AT),), lost_at=AT,
+        paused_until=None if schema == 1 else AT + timedelta(minutes=30),
     ),
 }  # fmt: skip
 
@@ -360,10 +414,16 @@ def pytest_generate_tests(metafunc):
     if "way" in metafunc.fixturenames:
         metafunc.parametrize("name", COMPONENTS)
         metafunc.parametrize("way", TABLE)
+    if "tables_way" in metafunc.fixturenames:
+        metafunc.parametrize("tables_way", ANALYTICS_WAYS)
 
 
 def test_what_is_remembered_survives(migrated_url, name, way):
     TABLE[way](migrated_url, name)
+
+
+def test_trades_and_equity_survive(migrated_url, tables_way):
+    analytics(migrated_url, tables_way)
 
 
 def by_hand(url: str, _name: str = "") -> None:
@@ -417,6 +477,9 @@ def main():
                 for name in COMPONENTS:
                     check(make(), name)
                     sys.stdout.write(f"{kind:9} {way:16} {name:12} PASSED\n")
+            for way in ANALYTICS_WAYS:
+                analytics(make(), way)
+                sys.stdout.write(f"{kind:9} {way:16} {ANALYTICS:12} PASSED\n")
             by_hand(make())
             sys.stdout.write(f"{kind:9} {'by hand':16} {'notes':12} PASSED\n")
     sys.stdout.write("\nALL TESTS PASSED\n")

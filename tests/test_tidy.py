@@ -44,13 +44,14 @@ BANNED_IN_TESTS = {
 }
 BUILTINS = {"eval", "exec", "print"}
 
-# The top of the CLI, the plug-in boundaries (a strategy's code is loaded, then asked, and remembers), the worker thread
-# that hands what it caught to the main one, and the streams, of which nothing may depend: whatever happens to one is
-# told, and polling goes on.
+# The top of the CLI, the plug-in boundaries (a strategy's code is loaded, then asked, and remembers; a learner's
+# library scores), the worker thread that hands what it caught to the main one, and the streams, of which nothing may
+# depend: whatever happens to one is told, and polling goes on.
 MAY_CATCH_ALL = {
     "gambler_ai/cli/main.py", "gambler_ai/core/engine.py", "gambler_ai/core/proposals.py",
     "gambler_ai/strategies/loader.py", "gambler_ai/trading/executor.py", "gambler_ai/simulation/inline.py",
     "gambler_ai/broker/streams.py", "gambler_ai/storage/backups/places.py", "gambler_ai/core/components.py",
+    "gambler_ai/learners/adviser.py",
 }  # fmt: skip
 UNFINISHED = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented" + "Error"]))
 
@@ -189,7 +190,8 @@ def test_locks_hold_what_the_project_asks_for_and_name_no_host():
     runtime, dev = [(ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock")]
     pins = re.compile(r"^[a-z0-9._-]+==\S+", re.MULTILINE)
     assert set(pins.findall(runtime)) <= set(pins.findall(dev)), "the dev lock must do for the runtime too"
-    asked = [*project["dependencies"], *extras["postgres"], *settings["dependency-groups"]["editable"]]
+    with_it = [need for name in ("postgres", "options", "backup", "ml") for need in extras[name]]
+    asked = [*project["dependencies"], *with_it, *settings["dependency-groups"]["editable"]]
     for lock, wanted in ((runtime, asked), (dev, asked + extras["dev"])):
         assert "://" not in lock
         assert "file:" not in lock

@@ -49,7 +49,7 @@ def name_of(module: str, attribute: str) -> Name:
 
 def _hint(module: str) -> str:
     if module.partition(".")[0] in _MODELS:
-        return "a trained model is code: it cannot be taken over, and is trained anew from its data"
+        return "a trained model is code, and not taken over: one is trained anew from closed trades, --learners signal"
     return "of a pickle only plain containers, numbers, times and numeric arrays are taken"
 
 

@@ -24,10 +24,13 @@ Memory = History | PastRisk | QTable | Weights | BotState | BotConfig
 
 #: First bytes of what is recognised and not taken -> what it is, and what to do.
 _OTHERS = {
-    b"\x89HDF": ("a Keras model in HDF5", "it is trained anew from its data"),
+    b"\x89HDF": (
+        "a Keras model in HDF5",
+        "it is not taken over: one is trained anew from closed trades, --learners sequence",
+    ),
     b"PK\x03\x04": (
         "a zip archive: a model, arrays (.npz), or a damaged export",
-        "of arrays, give each .npy by itself",
+        "of arrays, give each .npy by itself; a model is trained anew from closed trades, --learners signal",
     ),
     b"\x78\x01": ("compressed by joblib", "write it again with compress=0"),
     b"\x78\x5e": ("compressed by joblib", "write it again with compress=0"),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.notices import BooksAccepted
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
 from gambler_ai.core import reconcile
-from gambler_ai.core.evolution import apply
+from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.orders import OrderIntent
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt, RecoveryHalted
 from gambler_ai.storage import journal, rebuild, sessions
 from gambler_ai.storage.lease import Lease
 from gambler_ai.storage.sessions import SessionInfo
+from gambler_ai.trading.carrying import Left, risk_left
 from gambler_ai.trading.executor import Read, read_broker
 from gambler_ai.trading.recovery import Restored, empty_state
 
@@ -35,17 +38,20 @@ def not_accepted(info: SessionInfo, error: CheckpointCorrupt) -> RecoveryHalted:
 def accepted(desk: Desk, held: Lease, info: SessionInfo, venue: Venue, error: CheckpointCorrupt) -> Restored:
     """The books of a session from what the broker holds of its orders; stored in one transaction.
 
+    The account's memory of risk is in no order: it is handed over from what is set aside.
+
     Raises:
         BrokerError: it could not be asked; nothing was changed.
     """
     with desk.database.read() as db:
         intents = rebuild.intents_of(db, info.id)
-    state = empty_state(info)
+    state, left = empty_state(info), risk_left(desk.database, info.account_id)
     since = min([i.decided_at for i in intents], default=info.started_at) - OVERLAP
     report = read_broker(venue.broker, Read(since, since, tuple(i.client_order_id for i in intents), reconcile=True))
     with held.writing(desk.database) as db:
         kept = rebuild.set_aside(db, info, f"its journal does not verify ({error.message})")
         facts, changes = _books(state, info, intents, report, error.message, kept)
+        facts += _handed_over(state, info, left, changes, kept)
         head = journal.append(db, state, facts, changes, journal.GENESIS, held.token)
         sessions.update(db, state, head=head, checkpoints=info.checkpoints, wall=desk.wall.now())
     desk.watcher.noted(BooksAccepted(info.id, error.message, kept, len(state.orders), state.fills, dict(state.foreign)))
@@ -82,6 +88,18 @@ def _books(
     if (foreign := reconcile.foreign_quantities(state, at, report)) is not None:
         take(foreign)
     return facts, changes
+
+
+def _handed_over(
+    state: SessionState, info: SessionInfo, left: Left | None, changes: Changes, kept: str
+) -> list[ev.Fact]:
+    """Peak, streak, pause and halt, with the round trips that ended since they were stored; of these the books know."""
+    if left is None:
+        return []
+    left = replace(left, session_id=kept) if left.session_id == info.id else left
+    facts = left.counting(changes.closed).facts(info.last_at)
+    changes.merge(evolve(state, facts))
+    return facts
 
 
 def _discrepancy(info: SessionInfo, why: str, kept: str) -> ev.Discrepancy:

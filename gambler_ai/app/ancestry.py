@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from gambler_ai.ancestors import FILE_MAX, Found, Refused, recognise
 from gambler_ai.ancestors.lesson import BotConfig, BotState, Held
 from gambler_ai.ancestors.summary import taken
+from gambler_ai.app.taking_up import becomes
 from gambler_ai.errors import ConfigError
 
 #: In one call; an ancestor has seven.
@@ -26,12 +27,14 @@ NO_SYMBOL = "it is in a position, and does not say of what"
 
 
 class FileReport(Struct, frozen=True):
-    """One file: what it is and what was taken of it, what was left out and why; or why it is refused."""
+    """One file: what it is, what was taken of it and what will come of that, what was left out and why; or why it is
+    refused."""
 
     path: str
     kind: str = ""
     sha256: str = ""
     taken: tuple[str, ...] = ()
+    becomes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     refused: str = ""
     hint: str = ""
@@ -79,7 +82,8 @@ def _read(path: Path, zone: tzinfo) -> tuple[FileReport, Found | None]:
     if isinstance(found.memory, BotConfig) and found.memory.has_keys:
         left_out.append(KEYS_SAY)
     sha256 = hashlib.sha256(data).hexdigest()
-    return FileReport(str(path), found.kind, sha256, taken(found.memory), tuple(left_out)), found
+    memory = found.memory
+    return FileReport(str(path), found.kind, sha256, taken(memory), becomes(memory), tuple(left_out)), found
 
 
 def _turned_down(path: Path, error: Refused) -> FileReport:

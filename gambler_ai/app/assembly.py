@@ -111,30 +111,36 @@ def instruments_of(venue: Venue, plan: Plan) -> dict[str, Instrument]:
     return {symbol: instrument for symbol, instrument in found.items() if instrument is not None}
 
 
-def remembered(database: Database, state: SessionState, strategy: Remembers) -> Memory:
-    """What the session remembers beside its state: the strategy's components, and the risk record once more.
+def remembered(
+    database: Database, state: SessionState, strategy: Remembers, learning: LearningRules | None = None
+) -> Memory:  # fmt: skip
+    """What the session remembers beside its state: the strategy's components, the risk record once more, and what
+    its learners know; ``learning`` is what its plan is about to say of them, where that is not what it says.
 
     Raises:
         SchemaMismatch, ConfigError: something stored cannot be read by this program; nothing was written.
     """
-    return recall(database, state, [*strategy.components(), RiskMemory(state), *learners_of(state.plan)])
+    rules = state.plan.learning if learning is None else learning
+    memory = recall(database, state, [*strategy.components(), RiskMemory(state), *learners_of(rules)])
+    memory.learners = rules.learners
+    return memory
 
 
-def learners_of(plan: Plan) -> list[Component]:
-    """The learners of a plan, as they are before they have learned. Without any, nothing of theirs is imported.
+def learners_of(rules: LearningRules) -> list[Component]:
+    """The learners that are named, as they are before they have learned. Without any, nothing of theirs is imported.
 
     Raises:
         ConfigError: what one needs is not installed.
     """
-    if not plan.learning.learners:
+    if not rules.learners:
         return []
     from gambler_ai import learners
 
-    return list(learners.make(plan.learning.learners))
+    return list(learners.make(rules.learners))
 
 
 def _adviser(state: SessionState, memory: Memory) -> Adviser | None:
-    if not state.plan.learning.learners:
+    if not memory.learners:
         return None
     from gambler_ai.learners.adviser import Panel
 

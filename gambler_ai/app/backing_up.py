@@ -24,6 +24,7 @@ from gambler_ai.app.venue import EMBEDDED, exchange_file
 from gambler_ai.clock import Clock
 from gambler_ai.config import Settings, inherited
 from gambler_ai.errors import ConfigError, GamblerError, SchemaMismatch, StorageError
+from gambler_ai.exchange import moving as exchange_moving
 from gambler_ai.storage import inspect
 from gambler_ai.storage.backups import archive, marks, places, postgres, sqlite
 from gambler_ai.storage.backups.archive import Manifest, Progress
@@ -67,7 +68,8 @@ def backup(
         raise ConfigError("--keep is for a folder, and a file is named", hint="name the folder that the backups are in")
     name = place.file or places.name_for(stem, wall.now(), place.names())
     if name in place.names():
-        raise StorageError(f"{place.shown(name)} is there already", hint="name another file, or a folder")
+        raise _there(place, name)
+    places.clear(place, stem, wall.now())
     with workspace(settings.state_dir) as work:
         manifest, files = _copied(settings, work, wall, progress)
         packed = work / name
@@ -75,9 +77,24 @@ def backup(
         archive.unpack(packed, None, name)
         crashpoints.hit("backup.packed")
         size = packed.stat().st_size
-        place.put(packed, name)
-    dropped = places.prune(place, stem, keep, name) if keep is not None else []
+        while not place.put(packed, name):  # another backup was quicker
+            if place.file:
+                raise _there(place, name)
+            name = places.name_for(stem, wall.now(), place.names())
+        dropped = _pruned(settings, place, keep, name, work / manifest.database_part) if keep is not None else []
     return BackedUp(place.shown(name), size, manifest, tuple(dropped))
+
+
+def _pruned(settings: Settings, place: Place, keep: int, name: str, copy: Path) -> list[str]:
+    """What goes of this database's: for a file the copy that was just made is asked what it contains."""
+    is_file = inspect.file_of(settings.database) is not None
+    found = ReadOnly(f"sqlite:///{copy}") if is_file else Database(settings.database)
+    with closing(found) as database, database.read() as db:
+        return places.prune(place, stem_of(settings), keep, name, lambda manifest: marks.is_of(db, manifest))
+
+
+def _there(place: Place, name: str) -> StorageError:
+    return StorageError(f"{place.shown(name)} is there already", hint="name another file, or a folder")
 
 
 def stem_of(settings: Settings) -> str:
@@ -127,10 +144,11 @@ def _bare(source: Path, work: Path) -> Manifest:
         revision = revision_of(db, source.name)
         if revision is None:
             raise StorageError(f"{source} holds nothing yet", hint="name another file")
+        archive.refuse_token(token := marks.newest_token(db), source.name)
         taken_at = datetime.fromtimestamp(source.stat().st_mtime, UTC)
         known = Manifest(
             format=archive.FORMAT, kind=archive.SQLITE, program="no manifest", taken_at=taken_at, database=source.name,
-            server=inspect.server(database).name, revision=revision, token=marks.newest_token(db),
+            server=inspect.server(database).name, revision=revision, token=token,
             sessions=marks.heads(db),
         )  # fmt: skip
     return replace(known, parts=(archive.part_of(copy.name, copy),))
@@ -152,7 +170,7 @@ def _copied(settings: Settings, work: Path, wall: Clock, progress: Progress) -> 
             continue
         part = f"{archive.EXCHANGE}{head.id}.sqlite3"
         (work / archive.EXCHANGE).mkdir(mode=0o700, exist_ok=True)
-        sqlite.copy_live(account, work / part)
+        exchange_moving.copy(account, work / part)
         _refuse_damaged(account, work / part)
         files[part] = work / part
     return manifest, files

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gambler_ai.app.assembly import check_learning, plan_of
 from gambler_ai.app.checks import books, far, machine
 from gambler_ai.app.checks.far import Connect
 from gambler_ai.app.checks.machine import Machine
@@ -58,6 +59,7 @@ def _configuration(reading: Reading) -> Row:
     name, shown = "configuration", " and ".join(files) or "no file, none needed"
     try:
         check_together(reading.settings)
+        check_learning(plan_of(reading.settings).learning, reading.settings.strategy)
     except GamblerError as error:
         return failed(name, error)
     if reading.settings.checkpoint_interval > reading.settings.duration * 60:

@@ -19,7 +19,6 @@ from gambler_ai.ancestors.risk import PastRisk, taken_up
 from gambler_ai.ancestors.summary import described
 from gambler_ai.app.ancestry import FileReport, Reading, refuse_all
 from gambler_ai.app.asking import whoami
-from gambler_ai.app.carrying import risk_remembered
 from gambler_ai.app.home import make_private
 from gambler_ai.app.resuming import refuse_closed
 from gambler_ai.app.venue import ALPACA, open_alpaca
@@ -28,6 +27,7 @@ from gambler_ai.config import Settings
 from gambler_ai.core import events as ev
 from gambler_ai.core.components import StructComponent
 from gambler_ai.core.evolution import evolve
+from gambler_ai.core.risk_record import RiskRecord
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError
 from gambler_ai.storage import components, journal, lease, requests, sessions
@@ -35,6 +35,7 @@ from gambler_ai.storage.components import ComponentInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
 from gambler_ai.storage.sessions import SCRIPT, SessionInfo
+from gambler_ai.trading.carrying import Left, risk_left
 from gambler_ai.trading.recovery import restore
 
 #: What is kept of each kind -> the component that it is. "imported." keeps them apart from what we learn ourselves.
@@ -242,8 +243,8 @@ class _Bequest:
         found = [component.state for component in self._kept if component.name == RISK]
         if not found:
             return []
-        before = risk_remembered(self._database, self._target.account_id)
-        return [ev.RiskCarried(at, session_id, taken_up(before, found[0], at))]
+        before = risk_left(self._database, self._target.account_id) or Left("", RiskRecord(), "")
+        return Left(session_id, taken_up(before.record, found[0], at), before.halt).facts(at)
 
     def _to_ask(self, waiting: Sequence[ev.Request]) -> list[Held]:
         asked = {request.argument for request in waiting if request.kind == ev.ADOPT}

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,6 +43,7 @@ from gambler_ai.storage.export_file import (
 )
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.storage.tables import SCHEMA_HEAD
+from gambler_ai.storage.upgrade import named
 
 #: Nothing keeps two machines apart that do not share a database.
 ONE_OWNER = "go on with session {0} in one place only; once it is imported, here: gambler-ai sessions close {0}"
@@ -199,32 +200,12 @@ def _new_file(path: Path) -> Iterator[Path]:
         half = Path(name)
         try:
             yield half
-            _place(half, path)
+            if not named(half, path):
+                raise FileExistsError(errno.EEXIST, "it is there already")
         finally:
             half.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}", hint="name another file") from None
-
-
-def _place(half: Path, path: Path) -> None:
-    """Give a whole file its name; what has that name is not written over.
-
-    Raises:
-        FileExistsError.
-    """
-    try:
-        os.link(half, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, "it is there already") from None
-        half.rename(path)
-    half.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    with suppress(OSError):  # not every file system lets a folder be synced
-        os.fsync(folder)
-    os.close(folder)
 
 
 def _sync(file: BinaryIO) -> None:
@@ -283,7 +264,7 @@ def proved(file: ExportFile, folder: Path) -> dict[str, Path]:
     Raises:
         ConfigError: it is not what it says.
     """
-    importing.prove(file)
+    importing.prove(file, folder)
     copies = {}
     for number, moved in enumerate(file.manifest.sessions):
         if moved.exchange != (moved.broker == EMBEDDED):

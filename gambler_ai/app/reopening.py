@@ -9,13 +9,14 @@ from typing import Any
 
 from gambler_ai import crashpoints
 from gambler_ai.app.accepting import accepted, not_accepted
-from gambler_ai.app.assembly import build_runner, instruments_of, remembered
+from gambler_ai.app.assembly import build_runner, instruments_of, remembered, signals
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.notices import NothingToAccept
-from gambler_ai.app.resuming import refuse_closed
+from gambler_ai.app.resuming import learning_of, refuse_closed
 from gambler_ai.app.strategies import Onlooker
 from gambler_ai.app.venue import EMBEDDED, Venue, open_alpaca, open_embedded
 from gambler_ai.config import Settings
+from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError, RecoveryHalted, StorageError
 from gambler_ai.storage import lease, sessions
@@ -34,22 +35,26 @@ CLOCKS_APART = timedelta(minutes=5)
 def reopened(
     desk: Desk, info: SessionInfo, strategy: Strategy, *, accept: bool = False
 ) -> Iterator[tuple[Venue, Runner, Restored]]:
-    """A stored session on its broker with its lease; both are given back in the end.
+    """A stored session on its broker with its lease; both are given back in the end. From here on signals reach it.
 
     ``accept``: where its journal does not verify, its books are taken from the broker.
     """
     held, info, restored, venue = _take_over(desk, info, accept=accept)
     try:
-        desk.watcher.opening(venue, desk.database.name, restored.state.plan)
-        desk.watcher.resumed(info, restored)
-        # Who only looks after what is held needs none, and must not be kept from it by a symbol that is gone.
-        instruments = {} if isinstance(strategy, Onlooker) else instruments_of(venue, restored.state.plan)
-        memory = remembered(desk.database, restored.state, strategy)
-        runner = build_runner(
-            desk.database, held, venue, restored.state, instruments, strategy, head=restored.head,
-            created=info.checkpoints, reporter=desk.watcher, halt_file=desk.settings.halt_file, memory=memory,
-        )  # fmt: skip
-        yield venue, runner, restored
+        with signals(venue):
+            desk.watcher.opening(venue, desk.database.name, restored.state.plan)
+            desk.watcher.resumed(info, restored)
+            # Who only looks after what is held needs no instruments, and must not be kept from it by a symbol that is
+            # gone; nor learners: what closes meanwhile they learn at a resume.
+            looks, plan = isinstance(strategy, Onlooker), restored.state.plan
+            instruments = {} if looks else instruments_of(venue, plan)
+            learning = LearningRules() if looks else learning_of(desk, plan)
+            memory = remembered(desk.database, restored.state, strategy, learning)
+            runner = build_runner(
+                desk.database, held, venue, restored.state, instruments, strategy, head=restored.head,
+                created=info.checkpoints, reporter=desk.watcher, halt_file=desk.settings.halt_file, memory=memory,
+            )  # fmt: skip
+            yield venue, runner, restored
     finally:
         venue.on_close()
         held.close()

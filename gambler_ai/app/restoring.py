@@ -7,6 +7,7 @@ resume takes: the restored books, and an account that is as old or newer.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +27,10 @@ from gambler_ai.storage.backups.archive import Manifest, Progress
 from gambler_ai.storage.backups.workspace import workspace
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.inspect import ReadOnly
-from gambler_ai.storage.locks import HostLock, Lock, lock_of, locked_file, owners_beside
+from gambler_ai.storage.locks import HostLock, Lock, ServerLock, locked_file, owners_beside
 from gambler_ai.storage.migrate import revisions
 from gambler_ai.storage.tables import SCHEMA_HEAD
+from gambler_ai.storage.upgrade import copied
 
 STOP_FIRST = "stop it first (Ctrl+C, or kill -TERM), then restore"
 
@@ -44,10 +46,10 @@ class PutBack(Struct, frozen=True):
 
 
 class _Present(Struct, frozen=True):
-    """What is there now: its sessions, its accounts, its highest token."""
+    """What is there now: its sessions, its accounts (each with a session of it), its highest token."""
 
     sessions: int = 0
-    accounts: frozenset[str] = frozenset()
+    accounts: dict[str, str] = {}
     token: int = 0
 
 
@@ -102,8 +104,9 @@ def _refuse_full(present: _Present, name: str, *, replace: bool) -> None:
         )
 
 
-def _accounts(manifest: Manifest) -> frozenset[str]:
-    return frozenset(head.account_id for head in manifest.sessions)
+def _accounts(manifest: Manifest, present: _Present) -> dict[str, str]:
+    """Every account of what is there and of what comes -> a session of it, in an order that is always the same."""
+    return dict(sorted((present.accounts | {head.account_id: head.id for head in manifest.sessions}).items()))
 
 
 # -- SQLite ---------------------------------------------------------------------------------------
@@ -118,25 +121,46 @@ def _into_file(
     with ExitStack() as held:
         present = _present_file(settings, path, replace=replace)
         _refuse_full(present, str(path), replace=replace)
-        owners = owners_beside(path)
-        if owners:
-            raise SessionLeased(f"{path} is in use by {', '.join(owners)}", hint=STOP_FIRST)
-        _hold(held, [HostLock(path, account) for account in sorted(present.accounts | _accounts(manifest))], wall)
+        _refuse_used(path)
+        owned = _accounts(manifest, present)
+        locks = [HostLock(path, account) for account in owned]
+        _hold(held, locks, wall)
         accounts = _held_accounts(held, settings, work, manifest)
+        if present.accounts:
+            sqlite.fence(path, marks.FENCE, lambda: _refuse_taken(locks))
         now = wall.now()
         token = marks.token_after(manifest, present.token, now)
         new = work / manifest.database_part
-        sqlite.run(new, marks.statements(manifest, token, now))
-        return _placed(new, path, accounts, now), token
+        sqlite.run(new, marks.statements(manifest, token, now, owned))
+
+        def check() -> None:
+            _refuse_taken(locks)
+            _refuse_used(path)
+
+        return _placed(new, path, accounts, now, check), token
 
 
-def _placed(new: Path, path: Path, accounts: dict[Path, Path], now: datetime) -> list[str]:
-    """Everything to where it belongs, in the order that this file begins with. Returns what was kept."""
+def _refuse_used(path: Path) -> None:
+    """
+    Raises:
+        SessionLeased: somebody has an account of that database, be it one that we do not know.
+    """
+    owners = owners_beside(path)
+    if owners:
+        raise SessionLeased(f"{path} is in use by {', '.join(owners)}", hint=STOP_FIRST)
+
+
+def _placed(new: Path, path: Path, accounts: dict[Path, Path], now: datetime, check: Callable[[], None]) -> list[str]:
+    """Everything to where it belongs, in the order that this file begins with. Returns what was kept.
+
+    ``check`` raises if the accounts are not ours any more; right before the database is replaced.
+    """
+    check()
     missing = {source: target for source, target in accounts.items() if not target.exists()}
     there = {source: target for source, target in accounts.items() if target.exists()}
     kept = _accounts_placed(missing, now)
     beside = _beside(path, now)
-    if sqlite.put_in_place(new, path, beside):
+    if sqlite.put_in_place(new, path, beside, check):
         kept.append(str(beside))
     return kept + _accounts_placed(there, now)
 
@@ -168,11 +192,11 @@ def _present(database: Database) -> _Present:
         return _Present()
     with database.read() as db:
         heads = marks.heads(db)
-        accounts = frozenset(h.account_id for h in heads) | {h.account_id for h in inspect.holders(db)}
+        accounts = {h.account_id: h.session_id for h in inspect.holders(db)} | {h.account_id: h.id for h in heads}
         return _Present(len(heads), accounts, marks.newest_token(db))
 
 
-def _hold(held: ExitStack, locks: list[Lock], wall: Clock) -> None:
+def _hold(held: ExitStack, locks: Sequence[Lock], wall: Clock) -> None:
     """Have the lock of every account, so that nobody begins meanwhile.
 
     Raises:
@@ -183,6 +207,20 @@ def _hold(held: ExitStack, locks: list[Lock], wall: Clock) -> None:
         held.callback(lock.close)
         if not lock.take(owner, wall):
             raise SessionLeased(f"an account is traded by {lock.owner() or 'another runner'}", hint=STOP_FIRST)
+
+
+def _refuse_taken(locks: Sequence[Lock]) -> None:
+    """Look again: who took us for an owner that is silent may have been quicker, or a lock's file was deleted.
+
+    Raises:
+        SessionLeased: a lock is not ours any more.
+    """
+    for lock in locks:
+        if not lock.is_ours():
+            raise SessionLeased(
+                f"an account was taken by {lock.owner() or 'another runner'} during the restore",
+                hint=f"nothing was changed; {STOP_FIRST}",
+            )
 
 
 # -- Postgres -------------------------------------------------------------------------------------
@@ -196,8 +234,12 @@ def _into_server(
         database = held.enter_context(closing(Database(settings.database)))
         present = _present(database)
         _refuse_full(present, database.name, replace=replace)
-        _hold(held, [lock_of(database, account) for account in sorted(present.accounts | _accounts(manifest))], wall)
+        owned = _accounts(manifest, present)
+        locks = [ServerLock(database, account) for account in owned]
+        _hold(held, locks, wall)
         accounts = _held_accounts(held, settings, work, manifest)
+        if present.accounts:
+            postgres.fence(database, marks.FENCE, lambda: _refuse_taken(locks))
         programs, now = tools(), wall.now()
         with database.read() as db:
             schema, server = postgres.schema_of(db), postgres.server_version(db)
@@ -206,9 +248,11 @@ def _into_server(
         postgres.refuse_older(programs, "psql", server, "the server is")
         token = marks.token_after(manifest, present.token, now)
         scripts = [work / "before.sql", work / "dump.sql", work / "after.sql"]
-        postgres.write_script(scripts[0], before)
+        _refuse_taken(locks)
+        guard = postgres.guard(schema, [lock.proof() for lock in locks]) if before else []
+        postgres.write_script(scripts[0], guard + before)
         postgres.checked(programs, work / manifest.database_part, scripts[1])
-        postgres.write_script(scripts[2], marks.statements(manifest, token, now, schema))
+        postgres.write_script(scripts[2], marks.statements(manifest, token, now, owned, schema))
         postgres.apply(database, programs, scripts)
         beside = _accounts_placed(accounts, now)
     return ([f"schema {kept}"] if before else []) + beside, token
@@ -232,7 +276,7 @@ def _accounts_placed(accounts: dict[Path, Path], now: datetime) -> list[str]:
     for source, target in accounts.items():
         beside, near = _beside(target, now), target.with_name(f"{target.name}.restoring")
         near.unlink(missing_ok=True)  # of a kill
-        places.copied(source, near)  # it may be unpacked on another disk
+        copied(source, near)  # it may be unpacked on another disk
         if sqlite.put_in_place(near, target, beside):
             kept.append(str(beside))
     return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -12,6 +13,7 @@ from gambler_ai.app.desk import Desk
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
 from gambler_ai.core.learning import LearningRules
+from gambler_ai.core.risk_record import pause_end
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import sessions
@@ -89,22 +91,25 @@ def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
         if flag in desk.given
     }
     changed = {field: (str(a), str(b)) for field, (a, b) in pairs.items() if a != b}
-    return changed | _rule_changes(desk, stored) | _learning_changes(desk, asked.learning, stored)
+    return changed | _rule_changes(desk, stored) | _learning_changes(desk, stored)
 
 
-def _learning_changes(desk: Desk, asked: LearningRules, plan: Plan) -> dict[str, tuple[str, str]]:
-    """The same for what learners may do: flag by flag, checked as a whole.
+def learning_of(desk: Desk, plan: Plan) -> LearningRules:
+    """What learners may do from here on: what is stored, flag by flag as asked, checked as a whole.
 
     Raises:
-        ConfigError: what is asked for does not go with what is stored.
+        ConfigError: what is asked for does not go with what is stored, or what a learner needs is gone.
     """
-    stored = plan.learning
+    asked = plan_of(desk.settings).learning
     named = [field for flag, field in LEARNING.items() if flag in desk.given]
-    rules = structs.replace(stored, **{field: getattr(asked, field) for field in named})
-    if rules == stored:
-        return {}
+    rules = structs.replace(plan.learning, **{field: getattr(asked, field) for field in named})
     check_learning(rules, plan.strategy_name)
-    before, after = msgspec.to_builtins(stored), msgspec.to_builtins(rules)
+    return rules
+
+
+def _learning_changes(desk: Desk, plan: Plan) -> dict[str, tuple[str, str]]:
+    """The same for what learners may do."""
+    before, after = msgspec.to_builtins(plan.learning), msgspec.to_builtins(learning_of(desk, plan))
     return {f"learning.{f}": (_json(before[f]), _json(after[f])) for f in after if before[f] != after[f]}
 
 
@@ -121,6 +126,13 @@ def _is_wider(state: SessionState, changes: dict[str, tuple[str, str]]) -> bool:
     """Whether the drawdown that halted a session is within what is allowed from here on."""
     most = msgspec.json.decode(changes["risk.max_drawdown_pct"][1])
     return most is None or Decimal(most) > max(state.risk.worst_pct, state.plan.risk.max_drawdown_pct or 0)
+
+
+def _pause_kept(state: SessionState, now: datetime, changes: dict[str, tuple[str, str]]) -> list[ev.Fact]:
+    """A pause that runs is served as it began: another rule is for the losses to come, or makes it longer."""
+    until = pause_end(state.risk, state.plan.risk)
+    is_other = not changes.keys().isdisjoint(("risk.max_loss_streak", "risk.loss_pause_min"))
+    return [ev.PauseKept(now, until)] if is_other and until is not None and now < until else []
 
 
 def _json(value: object) -> str:
@@ -152,7 +164,7 @@ def resumption(desk: Desk, venue: Venue, restored: Restored, token: int, sha256:
     now = venue.clock.now()
     facts: list[ev.Fact] = [came_from(venue, restored)]
     if changes:
-        facts.append(ev.PlanChanged(now, changes))
+        facts += [ev.PlanChanged(now, changes), *_pause_kept(state, now, changes)]
     if "max_daily_loss" in changes and ev.DAILY_LOSS in state.halts:  # judged anew by the first reading
         facts.append(ev.TradingResumed(now, ev.DAILY_LOSS, "the limit was changed"))
     if "risk.max_drawdown_pct" in changes and ev.DRAWDOWN in state.halts and _is_wider(state, changes):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gambler_ai.core import exposure, risk, sizing
 from gambler_ai.core.model import ZERO
-from gambler_ai.core.risk_record import Result, RiskRecord
+from gambler_ai.core.risk_record import Result, pause_end
 from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage import limits, sessions
@@ -82,30 +82,30 @@ def risk_view(database: Database, session_id: str) -> RiskView:
     state = restore(database, info).state
     record = state.risk
     believed = record.wins + record.losses
+    at_stake = exposure.values(state, elsewhere)
     return RiskView(
         session=info.id, at=state.last_at, equity=record.equity, peak=record.peak, peak_at=record.peak_at,
         drawdown_pct=record.drawdown_pct, worst_pct=record.worst_pct, day=record.day, day_pnl=record.day_pnl,
         streak=record.streak, longest_wins=record.longest_wins, longest_losses=record.longest_losses,
         wins=record.wins, losses=record.losses, flats=record.flats, won=record.won, lost=record.lost,
         kelly=sizing.kelly(record) if believed else None, recent=record.recent,
-        paused_until=_pause(record, state.last_at), reset_at=record.reset_at, carried_from=record.carried_from,
-        halts=dict(state.halts), scale=sizing.scaled(record, state.plan.risk), limits=_usages(state, elsewhere),
-        stakes=_stakes(state, elsewhere), rules=state.plan.risk,
+        paused_until=_pause(state), reset_at=record.reset_at, carried_from=record.carried_from,
+        halts=dict(state.halts), scale=sizing.scaled(record, state.plan.risk),
+        limits=_usages(state, elsewhere, at_stake), stakes=_stakes(state, elsewhere, at_stake), rules=state.plan.risk,
     )  # fmt: skip
 
 
-def _pause(record: RiskRecord, at: datetime) -> datetime | None:
-    until = record.paused_until
-    return until if until is not None and at < until else None
+def _pause(state: SessionState) -> datetime | None:
+    until = pause_end(state.risk, state.plan.risk)
+    return until if until is not None and state.last_at < until else None
 
 
-def _stakes(state: SessionState, elsewhere: dict[str, Decimal]) -> list[Stake]:
-    found = exposure.values(state, elsewhere)
+def _stakes(state: SessionState, elsewhere: dict[str, Decimal], at_stake: dict[str, Decimal]) -> list[Stake]:
     return [
         Stake(
             symbol, state.plan.risk.sectors.get(symbol, ""), value, elsewhere.get(symbol, ZERO), _percent(state, value)
         )
-        for symbol, value in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        for symbol, value in sorted(at_stake.items(), key=lambda item: (-item[1], item[0]))
         if value
     ]
 
@@ -115,10 +115,9 @@ def _percent(state: SessionState, value: Decimal) -> Decimal:
     return (value / equity * 100).quantize(Decimal("0.01")) if equity > 0 else ZERO
 
 
-def _usages(state: SessionState, elsewhere: dict[str, Decimal]) -> list[Usage]:
+def _usages(state: SessionState, elsewhere: dict[str, Decimal], at_stake: dict[str, Decimal]) -> list[Usage]:
     """The limits that are set, in the order in which they are asked."""
     plan, rules = state.plan, state.plan.risk
-    at_stake = exposure.values(state, elsewhere)
     sectors = exposure.by_sector(at_stake, rules)
     lost = max(ZERO, risk.lost_today(state.account, state.initial_equity))
     largest = max(at_stake, key=lambda s: at_stake[s], default="")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from gambler_ai import crashpoints
 from gambler_ai.app import comparing
 from gambler_ai.app.asking import NEED_BROKER, Asked, meant, wait_for_answer, whoami
 from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of, remembered, signals
-from gambler_ai.app.carrying import risk_carried
 from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import arm, make_private
 from gambler_ai.app.notices import OtherAccount, StrategyChanged
@@ -24,6 +24,7 @@ from gambler_ai.config import Settings, check_together
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.evolution import evolve
+from gambler_ai.core.learning import CHOOSER
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import (
     ConfigError,
@@ -40,6 +41,7 @@ from gambler_ai.storage.damage import keep_if_damaged
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.strategies import Strategy
+from gambler_ai.trading.carrying import risk_carried
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.runner import DURATION, MARKET_CLOSED, Runner
@@ -107,6 +109,10 @@ class App:
             return
         if venue is None:
             venue = open_embedded(self._settings, session_id, fresh=True)
+        with signals(venue):
+            self._begin(venue, session_id, plan, strategy)
+
+    def _begin(self, venue: Venue, session_id: str, plan: Plan, strategy: Strategy) -> None:
         try:
             self._watcher.opening(venue, self.database.name, plan)
             runner = self._create(venue, session_id, plan, strategy)
@@ -116,7 +122,9 @@ class App:
         started = ev.RunStarted(venue.clock.now(), plan.duration_s, resumed=False, token=runner.token)
         try:
             carried = risk_carried(self.database, runner.state.account_id, session_id, venue.clock.now())
-            self._run(venue, runner, started, *carried, ev.ParametersSet(venue.clock.now(), parameters_of(plan)))
+            told = self._taught(runner, venue.clock.now())
+            parameters = ev.ParametersSet(venue.clock.now(), parameters_of(plan))
+            self._run(venue, runner, started, *carried, parameters, *told)
         finally:
             venue.on_close()
 
@@ -186,7 +194,8 @@ class App:
                 self._watcher.noted(StrategyChanged(runner.plan))
             carried = risk_carried(self.database, info.account_id, info.id, venue.clock.now())
             facts = resumption(self._desk, venue, restored, runner.token, loaded.sha256)
-            self._run(venue, runner, *facts, *carried)
+            told = self._taught(runner, venue.clock.now())
+            self._run(venue, runner, *facts, *carried, *told)
 
     def _find(self, session_id: str | None) -> SessionInfo:
         with self.database.read() as db:
@@ -195,10 +204,18 @@ class App:
                 raise sessions.nothing_to_resume(db)
         return info
 
+    def _taught(self, runner: Runner, at: datetime) -> list[ev.Fact]:
+        """What learners that know nothing yet take up of an import. Without any, nothing is loaded for it."""
+        if not {CHOOSER, *runner.plan.learning.learners} & runner.memory.keys():
+            return []
+        from gambler_ai.app.teaching import taught
+
+        return taught(self.database, runner.state.account_id, runner.memory, at)
+
     # -- running ----------------------------------------------------------------------------------
 
     def _run(self, venue: Venue, runner: Runner, *facts: ev.Fact) -> None:
-        with self._minded(venue, runner):
+        with _minded(runner):
             runner.begin(*facts)
             reason = runner.trade()
             runner.wind_down(reason)
@@ -206,16 +223,6 @@ class App:
         if reason == MARKET_CLOSED:
             assert runner.market is not None
             raise _closed(runner.market)
-
-    @contextmanager
-    def _minded(self, venue: Venue, runner: Runner) -> Iterator[None]:
-        """Signals reach the runner; an error lets go of the session as it is stored."""
-        try:
-            with signals(venue):
-                yield
-        except BaseException:
-            runner.abandon()
-            raise
 
     # -- what people ask of a session -------------------------------------------------------------
 
@@ -233,6 +240,10 @@ class App:
         refuse_closed(info)
         if kind == ev.RESOLVE:
             self._refuse_unknown_order(info, argument.partition(" ")[0])
+        if kind == ev.LEARNER_RESET:
+            from gambler_ai.app.learning_view import refuse_not_here
+
+            refuse_not_here(info, argument)
         with self.database.write() as db:
             request_id = requests.add(db, info, kind, argument, reason, whoami(), self._wall.now())
 
@@ -265,7 +276,7 @@ class App:
         """Run a session for as long as it takes to agree with its broker, and to do what is asked of it."""
         with reopened(self._desk, info, Onlooker()) as (venue, runner, restored):
             left_s = runner.state.remaining_s
-            with self._minded(venue, runner):
+            with _minded(runner):
                 started = ev.RunStarted(venue.clock.now(), left_s, resumed=True, token=runner.token)
                 carried = risk_carried(self.database, info.account_id, info.id, started.at)
                 runner.begin(came_from(venue, restored), started, *carried)
@@ -313,6 +324,16 @@ class App:
         refuse_closed(info)
         self._look_after(info, "reconciled")
         return True
+
+
+@contextmanager
+def _minded(runner: Runner) -> Iterator[None]:
+    """An error lets go of the session as it is stored."""
+    try:
+        yield
+    except BaseException:
+        runner.abandon()
+        raise
 
 
 def _closing(state: SessionState, why: str) -> list[ev.Fact]:

@@ -78,7 +78,7 @@ def _lines(file: Any, render: Any) -> list[tuple[str, str]]:
     if file.refused:
         return [(file.refused, render.BAD), *([(file.hint, render.QUIET)] if file.hint else [])]
     left_out = [(f"left out: {line}", render.WARN) for line in file.left_out]
-    return [*((line, "") for line in file.taken), *left_out]
+    return [*((line, "") for line in (*file.taken, *file.becomes)), *left_out]
 
 
 def show(account: str | None, database_url: str | None, config: Path | None, *, as_json: bool) -> None:

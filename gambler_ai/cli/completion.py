@@ -28,6 +28,14 @@ def session_ids(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return [(i.id, f"{i.status}, {','.join(i.plan.symbols)[:40]}") for i in found if i.id.startswith(incomplete)]
 
 
+def learner_names(incomplete: str) -> list[str]:
+    """Names of learners that begin with what was typed."""
+    from gambler_ai.core.learning import CHOOSER
+    from gambler_ai.learners import KNOWN
+
+    return [name for name in (*KNOWN, CHOOSER) if name.startswith(incomplete)]
+
+
 def _place(params: dict[str, Any]) -> str:
     from gambler_ai.cli.common import reading
 

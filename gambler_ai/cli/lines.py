@@ -16,7 +16,7 @@ from gambler_ai.app.venue import EMBEDDED, Venue
 from gambler_ai.cli import render, words
 from gambler_ai.cli.render import GOOD, QUIET, STRONG, WARN
 from gambler_ai.cli.report import PROTECTION_STYLES, catch_up_lines, print_report
-from gambler_ai.cli.show import strategy_line
+from gambler_ai.cli.show import learners_line, strategy_line
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
@@ -80,6 +80,8 @@ class LineWatcher:
         self._out.print(render.pair("Session", state.session_id, STRONG))
         self._out.print(render.pair("Symbols", ",".join(plan.symbols)))
         self._out.print(render.pair("Strategy", strategy_line(plan)))
+        if learning := learners_line(plan):
+            self._out.print(render.pair("Learners", learning))
         self._out.print(render.pair("Plan", _plan_line(plan)))
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None:
@@ -89,6 +91,8 @@ class LineWatcher:
         self._out.print(Text(f"Resumed session: {info.id}", STRONG))
         self._line("Started", render.day_time(info.started_at))
         self._line("Symbols", ",".join(state.plan.symbols))
+        if learning := learners_line(state.plan):
+            self._line("Learners", learning)
         self._out.print(f"Loaded {len(state.positions)} positions from database")
         if checkpoint is None:
             self._out.print(f"No checkpoint yet: restored from {restored.replayed} journal rows")

@@ -16,6 +16,7 @@ from gambler_ai.cli import (
     db,
     doctor,
     exchange,
+    learners,
     orders,
     reconcile,
     risk,
@@ -91,6 +92,7 @@ app.command("reconcile", rich_help_panel=SESSION)(reconcile.reconcile)
 app.add_typer(sessions.app, name="sessions", rich_help_panel=LOOK)
 app.add_typer(orders.app, name="orders", rich_help_panel=LOOK)
 app.add_typer(risk.app, name="risk", rich_help_panel=LOOK)
+app.add_typer(learners.app, name="learners", rich_help_panel=LOOK)
 app.add_typer(strategies.app, name="strategies", rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.add_typer(config.app, name="config", rich_help_panel=LOOK)

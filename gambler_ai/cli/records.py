@@ -275,6 +275,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.RequestTaken: ("asked", _asked),
     ev.PlanChanged: ("plan", _fields),
     ev.RiskCarried: ("risk_carried", _carried),
+    ev.PauseKept: ("pause_kept", _fields),
     ev.RiskReset: ("risk_reset", _fields),
     ev.DayOpened: ("day", _fields),
     ev.SplitApplied: ("split", _fields),
@@ -283,6 +284,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.OutcomeKnown: ("outcome", _outcome),
     ev.LearnerReset: ("learner_reset", _fields),
     ev.LibraryChanged: ("library_changed", _fields),
+    ev.LearnerTaught: ("learner_taught", _fields),
 }
 
 #: Every kind there is.

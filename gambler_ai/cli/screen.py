@@ -71,6 +71,7 @@ def _head(view: View, place: Place, now: datetime, pace: float, width: int) -> l
         title, pair("Broker", _tail_kept(render.printable(place.broker), width)),
         pair("Database", _tail_kept(place.database, width)), _market(view, place, now),
         _time_left(view, now, pace, width), _equity(view, width), _cash(view), _checkpoint(view, now), *_streams(view),
+        *([pair("Learners", view.learners)] if view.learners else []),
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from gambler_ai.cli import render
+from gambler_ai.core.learning import CHOOSER, Confidence, LearningRules
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.risk_rules import Sizing
 from gambler_ai.core.state import Plan
@@ -45,6 +46,8 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
     out.print(render.pair("Broker", f"{info.broker}, account {info.account_id}"))
     out.print(render.pair("Symbols", ",".join(info.plan.symbols)))
     out.print(render.pair("Strategy", strategy_line(info.plan)))
+    if learning := learners_line(info.plan):
+        out.print(render.pair("Learners", learning))
     out.print(render.pair("Market time", f"{render.day_time(info.started_at)} to {render.day_time(info.last_at)}"))
     out.print(render.pair("Capital", render.dollars(info.initial_capital)))
     out.print(render.pair("Realized", render.money(info.realized_pnl, sign=True), render.pnl_style(info.realized_pnl)))
@@ -67,6 +70,30 @@ def strategy_line(plan: Plan) -> str:
     return f"{named}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size}"
 
 
+def learners_line(plan: Plan) -> str:
+    """Which learners a session has and what they may do; "" when it has none."""
+    rules, found = plan.learning, []
+    if rules.learners:
+        found.append(f"{', '.join(rules.learners)} ({_may(rules)})")
+    if plan.strategy_name == CHOOSER:
+        found.append(f"{CHOOSER} (heard{'' if CHOOSER in rules.use else ' once it has beaten its rivals'})")
+    return "; ".join(found)
+
+
+def _may(rules: LearningRules) -> str:
+    if rules.min_confidence is None:
+        return "watching"
+    what = "denied" if rules.confidence is Confidence.GATE else "made smaller"
+    return f"entries below {rules.min_confidence} are {what}, {_by(rules)}"
+
+
+def _by(rules: LearningRules) -> str:
+    insisted = [name for name in rules.use if name != CHOOSER]
+    others = any(name not in insisted for name in rules.learners)
+    proven = ["those that beat their baselines"] if others else []
+    return f"by {' and by '.join([*insisted, *proven])}"
+
+
 def _size(plan: Plan) -> str:
     if plan.risk.sizing is Sizing.FIXED:
         return f"{render.dollars(plan.position_size)} a position"
@@ -74,7 +101,10 @@ def _size(plan: Plan) -> str:
 
 
 #: Kind -> what people call it.
-_ROWS = {"Marked": "marks", "AccountReported": "readings of the account", "closed_trades": "round trips"}
+_ROWS = {
+    "Marked": "marks", "AccountReported": "readings of the account", "order_facts": "facts of orders",
+    "closed_trades": "round trips",
+}  # fmt: skip
 
 
 def history_line(plan: Plan, rolled_up: list[RolledUp]) -> str:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, WARN
+from gambler_ai.cli.show import learners_line
 from gambler_ai.cli.words import Told
 from gambler_ai.core import degraded
 from gambler_ai.core.events import ALL
@@ -84,6 +85,7 @@ class View:
     rows: tuple[Row, ...]
     notices: tuple[Notice, ...]
     watched: Watched
+    learners: str = ""
 
     def stopping(self, reason: str) -> View:
         """The same while the session comes to its end."""
@@ -106,6 +108,7 @@ def view_of(state: SessionState, at: datetime, watched: Watched) -> View:
         budget_s=state.run_budget_s or state.plan.duration_s, account=state.account,
         initial_equity=state.initial_equity, realized=state.realized_pnl, closed_trades=state.closed_trades,
         rows=rows, notices=tuple(_notices(state, rows)), watched=watched,
+        learners=learners_line(state.plan),
     )  # fmt: skip
 
 

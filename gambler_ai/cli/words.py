@@ -88,7 +88,7 @@ def _sentence(text: str) -> str:
 def notice(found: Notice) -> str:
     """What a person should know before a session goes on."""
     if isinstance(found, StrategyChanged):
-        path = found.plan.strategy.rpartition(":")[0]
+        path = found.plan.strategy.rpartition(":")[0] or f"a file that {found.plan.strategy} chooses among"
         return f"{path} is not the code this session traded with so far; it goes on with the new"
     if isinstance(found, BooksAccepted):
         return (
@@ -242,6 +242,9 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.IntentResolved: lambda f: Told("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
     ev.RequestTaken: lambda f: Told("asked", f.symbol, f"{f.kind}: {f.answer}", STRONG),
     ev.RiskCarried: lambda f: Told("risk", "", f"remembered from session {f.session_id}{_peak(f)}", QUIET),
+    ev.PauseKept: lambda f: Told(
+        "risk", "", f"the pause after losses holds until {render.day_time(f.until)}, whatever the rules", WARN
+    ),
     ev.RiskReset: lambda f: Told("risk", "", f"the peak begins anew: {f.reason}", WARN),
     ev.PlanChanged: _plan_changed,
     ev.SplitApplied: _split,
@@ -249,6 +252,7 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.ComponentSetAside: _memory,
     ev.LearnerReset: lambda f: Told("learner", "", f"{f.name} begins anew: {f.reason}", WARN),
     ev.LibraryChanged: _library_changed,
+    ev.LearnerTaught: lambda f: Told("learner", "", f"{f.name} begins with what was imported of another bot", QUIET),
 }
 
 _ALWAYS = frozenset({

@@ -35,7 +35,7 @@ from gambler_ai.core.orders import (
     observed,
 )
 from gambler_ai.core.ports import Adviser, Strategy
-from gambler_ai.core.proposals import checked, failure
+from gambler_ai.core.proposals import asked, failure
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.core.watch import Watch
 
@@ -144,13 +144,12 @@ class Engine:
         self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh))
 
     def _proposals(self, view: MarketView) -> list[Proposal | MoveStop]:
-        """What the strategy wants. What it raises, or returns that is no proposal, denies this scan and no more."""
-        try:
-            return checked(self._strategy.propose(view), self.state.plan.symbols, view.at)
-        except (Exception, SystemExit) as error:
-            text = f"strategy {self._strategy.name}: {failure(error)}"
+        """What the strategy wants. What fails of it denies this scan and no more."""
+        found, failed = asked(self._strategy, view, self.state.plan.symbols)
+        for one in failed:
+            text = f"strategy {one.name}: {one.text}"
             self._emit(ev.Denied(view.at, ev.ALL, Side.BUY, risk.Code.STRATEGY_FAILED, text))
-            return []
+        return found
 
     def _advice(self, proposal: Proposal, view: MarketView) -> Advice | risk.Denial:
         """What learners make of it; without any it goes its way, with the strategy's own words."""
@@ -160,7 +159,9 @@ class Engine:
             advice = self._adviser.advise(proposal, view)
         except (Exception, SystemExit) as error:  # a library's: an entry less, and everything else goes on
             return risk.Denial(risk.Code.LEARNER_FAILED, failure(error))
-        return risk.Denial(risk.Code.LOW_CONFIDENCE, advice.denial) if advice.denial else advice
+        if not advice.denial:
+            return advice
+        return risk.Denial(risk.Code.LEARNER_FAILED if advice.failed else risk.Code.LOW_CONFIDENCE, advice.denial)
 
     def _review(self, proposal: Proposal, event: ev.BarsClosed, view: MarketView) -> None:
         if proposal.exit:
@@ -219,9 +220,9 @@ class Engine:
         self._order_seen(event.at, event.report)
 
     def _submit_refused(self, event: ev.SubmitRefused) -> None:
-        record = self.state.intents[event.client_order_id]
-        if record.status not in IN_FLIGHT:
-            return  # a person has said meanwhile what became of it
+        record = self.state.intents.get(event.client_order_id)
+        if record is None or record.status not in IN_FLIGHT:
+            return  # what became of it is known meanwhile, by a person or a reading; perhaps since long
         if event.duplicate:  # it landed: what it became is looked up
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason, exists=True))
         elif record.status is Status.UNKNOWN:  # the first one may have landed, and be why
@@ -230,7 +231,8 @@ class Engine:
             self._emit(ev.IntentRefused(event.at, event.client_order_id, event.reason))
 
     def _submit_unanswered(self, event: ev.SubmitUnanswered) -> None:
-        if self.state.intents[event.client_order_id].status in IN_FLIGHT:
+        record = self.state.intents.get(event.client_order_id)
+        if record is not None and record.status in IN_FLIGHT:
             self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason))
         self._tell(self._watch.limited(event.at, event.limited_until))
 

@@ -347,6 +347,12 @@ class RiskCarried(_Fact, frozen=True, tag=True):
     record: RiskRecord
 
 
+class PauseKept(_Fact, frozen=True, tag=True):
+    """The rules were changed while a pause after losses ran: it goes on to its end, as it began."""
+
+    until: datetime
+
+
 class RiskReset(_Fact, frozen=True, tag=True):
     """A person has the peak begun anew, and losses in a row forgotten."""
 
@@ -385,6 +391,15 @@ class LearnerReset(_Fact, frozen=True, tag=True):
     reason: str
 
 
+class LearnerTaught(_Fact, frozen=True, tag=True):
+    """One that knew nothing takes up what another bot had learned: values by row and name. ``source`` is the SHA-256
+    of what was imported, so that it is taken up once."""
+
+    name: str
+    values: dict[str, dict[str, float]]
+    source: str
+
+
 class LibraryChanged(_Fact, frozen=True, tag=True):
     """A component was stored by other versions of its libraries than read it now: name -> (before, now)."""
 
@@ -406,8 +421,8 @@ Fact = (
     | LookupMissed | IntentRefused | IntentVoided | IntentDisputed | OrderUpdated | FillReported | AccountReported
     | Marked | CancelPlanned | Adjusted | ForeignSeen | Denied | Reconciled | Degraded | Restored | HaltRequested
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
-    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | RiskReset
-    | ComponentSetAside | IntentRecalled | OutcomeKnown | LearnerReset | LibraryChanged
+    | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | PauseKept | RiskReset
+    | ComponentSetAside | IntentRecalled | OutcomeKnown | LearnerReset | LibraryChanged | LearnerTaught
 )  # fmt: skip
 
 

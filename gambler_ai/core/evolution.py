@@ -77,8 +77,8 @@ def _plan_changed(state: SessionState, fact: ev.PlanChanged, _: Changes) -> None
         for name, (_before, after) in fact.changes.items() if name.partition(".")[0] not in _RULES
     }  # fmt: skip
     for part, kind in _RULES.items():
-        moved = {name.partition(".")[2]: after for name, (_, after) in fact.changes.items() if name.startswith(part)}
-        rules = {name: msgspec.json.decode(after) for name, after in moved.items()}
+        moved = [(name, after) for name, (_, after) in fact.changes.items() if name.startswith(f"{part}.")]
+        rules = {name.partition(".")[2]: msgspec.json.decode(after) for name, after in moved}
         values[part] = msgspec.convert(msgspec.to_builtins(getattr(state.plan, part)) | rules, kind, strict=False)
     state.plan = replace(state.plan, **values)
 
@@ -281,7 +281,7 @@ def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio
         changes.closed.append(booking.closed)
         if before is not None and before.signal is not None:
             changes.outcomes.append(portfolio.outcome(booking.closed, before.signal))
-        state.risk = risk_record.closed(state.risk, booking.closed, state.plan.risk, booking.closed.exit_at)
+        state.risk = risk_record.closed(state.risk, booking.closed, booking.closed.exit_at)
 
 
 def _account_reported(state: SessionState, fact: ev.AccountReported, _: Changes) -> None:
@@ -370,6 +370,10 @@ def _risk_carried(state: SessionState, fact: ev.RiskCarried, _: Changes) -> None
     state.risk = risk_record.carried(fact.record, fact.session_id)
 
 
+def _pause_kept(state: SessionState, fact: ev.PauseKept, _: Changes) -> None:
+    state.risk = risk_record.kept(state.risk, fact.until)
+
+
 def _risk_reset(state: SessionState, fact: ev.RiskReset, _: Changes) -> None:
     state.risk = risk_record.reset(state.risk, fact.at)
 
@@ -448,7 +452,13 @@ def _forget(state: SessionState, record: IntentRecord) -> None:
         state.fill_ids.pop(order_id, None)
 
 
+#: Facts that are told, or teach a component; the session's state is as it was.
+_NO_STATE = (
+    ev.Denied, ev.Reconciled, ev.StateRestored, ev.Recovered, ev.ComponentSetAside, ev.OutcomeKnown, ev.LearnerReset,
+    ev.LibraryChanged, ev.LearnerTaught,
+)  # fmt: skip
 _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
+    **dict.fromkeys(_NO_STATE, _noted),
     ev.RunStarted: _run_started,
     ev.RunEnded: _run_ended,
     ev.RunPaused: _run_paused,
@@ -469,8 +479,6 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.CancelPlanned: _cancel_planned,
     ev.Adjusted: _adjusted,
     ev.ForeignSeen: _foreign_seen,
-    ev.Denied: _noted,
-    ev.Reconciled: _noted,
     ev.Degraded: _degraded,
     ev.Restored: _restored,
     ev.HaltRequested: _stop_requested,
@@ -485,12 +493,7 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.RequestTaken: _request_taken,
     ev.SplitApplied: _split,
     ev.ActionNoted: _action_noted,
-    ev.StateRestored: _noted,
-    ev.Recovered: _noted,
-    ev.ComponentSetAside: _noted,
     ev.RiskCarried: _risk_carried,
+    ev.PauseKept: _pause_kept,
     ev.RiskReset: _risk_reset,
-    ev.OutcomeKnown: _noted,
-    ev.LearnerReset: _noted,
-    ev.LibraryChanged: _noted,
 }

@@ -68,8 +68,12 @@ class Outcome(Struct, frozen=True):
 
 
 class Advice(Struct, frozen=True):
-    """What learners make of a proposal. ``share`` is the part of its size that is left to it; "" denies nothing."""
+    """What learners make of a proposal. ``share`` is the part of its size that is left to it; "" denies nothing.
+
+    ``failed``: it is denied since one of them could not be asked.
+    """
 
     signal: Signal
     share: Decimal = Decimal(1)
     denial: str = ""
+    failed: bool = False

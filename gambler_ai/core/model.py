@@ -213,6 +213,13 @@ class MoveStop(Struct, frozen=True):
     reason: str
 
 
+class Failed(Struct, frozen=True):
+    """Word of a strategy that one of those that it asks has failed: it is told, and what the others propose counts."""
+
+    name: str
+    text: str
+
+
 class Activity(Struct, frozen=True):
     """Something the broker did to the account that is no trade: a split, a dividend, a fee, in Alpaca's words.
 

@@ -40,7 +40,7 @@ def book(position: Position | None, fill: Fill, opening: Position, exit_reason: 
     surplus = fill.qty - out
     flipped = None
     if surplus:
-        bare = replace(opening, stop_price=None, target_price=None, reason="surplus of an exit")
+        bare = replace(opening, stop_price=None, target_price=None, signal=None, reason="surplus of an exit")
         flipped = _opened(bare, surplus * fill.side.sign, fill)
     return Booking(flipped, closed, realized)
 

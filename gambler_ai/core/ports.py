@@ -12,6 +12,7 @@ from gambler_ai.core.model import (
     Account,
     Activity,
     BarFrame,
+    Failed,
     Fill,
     Instrument,
     MarketView,
@@ -33,7 +34,7 @@ class Strategy(Protocol):
         """Closed bars it wants to see of each symbol."""
         ...
 
-    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop]: ...
+    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop | Failed]: ...
 
 
 class Adviser(Protocol):

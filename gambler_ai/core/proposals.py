@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gambler_ai.core.model import MoveStop, Proposal, Side, is_sane_price, round_price
+from gambler_ai.core.model import Failed, MarketView, MoveStop, Proposal, Side, is_sane_price, round_price
+from gambler_ai.core.ports import Strategy
 from gambler_ai.core.text import one_line
 
 #: A reason is a line in a table, not a document.
@@ -20,7 +21,19 @@ CONTEXT_MAX, WORD_MAX = 8, 100
 _OURS = __file__.removesuffix("core/proposals.py")
 
 
-def checked(proposals: Iterable[Any], symbols: Collection[str], at: datetime) -> list[Proposal | MoveStop]:
+def asked(
+    strategy: Strategy, view: MarketView, symbols: Collection[str]
+) -> tuple[list[Proposal | MoveStop], list[Failed]]:  # fmt: skip
+    """What a strategy wants, and what failed. If it raises, or returns what is no proposal, nothing of it counts."""
+    try:
+        found = checked(strategy.propose(view), symbols, view.at)
+    except (Exception, SystemExit) as error:
+        return [], [Failed(strategy.name, failure(error))]
+    wishes = [item for item in found if not isinstance(item, Failed)]
+    return wishes, [item for item in found if isinstance(item, Failed)]
+
+
+def checked(proposals: Iterable[Any], symbols: Collection[str], at: datetime) -> list[Proposal | MoveStop | Failed]:
     """What a strategy proposed at ``at``, if all of it makes sense.
 
     Raises:
@@ -28,10 +41,15 @@ def checked(proposals: Iterable[Any], symbols: Collection[str], at: datetime) ->
     """
     if isinstance(proposals, Proposal) or not isinstance(proposals, Iterable):
         raise ValueError(f"propose returned {proposals!r:.80}, not a list of Proposals")
-    return [
-        _checked_move(item, symbols) if isinstance(item, MoveStop) else _checked(item, symbols, at)
-        for item in proposals
-    ]
+    return [_checked_one(item, symbols, at) for item in proposals]
+
+
+def _checked_one(item: Any, symbols: Collection[str], at: datetime) -> Proposal | MoveStop | Failed:
+    if isinstance(item, MoveStop):
+        return _checked_move(item, symbols)
+    if isinstance(item, Failed):
+        return Failed(one_line(str(item.name), WORD_MAX), one_line(str(item.text), FAILURE_MAX))
+    return _checked(item, symbols, at)
 
 
 def _checked_move(move: MoveStop, symbols: Collection[str]) -> MoveStop:
@@ -84,12 +102,14 @@ def _checked(proposal: Any, symbols: Collection[str], at: datetime) -> Proposal:
         _check_price("limit_price", p.limit_price)
     if not isinstance(p.reason, str) or not isinstance(p.exit, bool):
         raise ValueError(f"reason {p.reason!r:.40} is not a str, or exit {p.exit!r:.40} is not a bool")
-    if not isinstance(p.share, Decimal) or not 0 < p.share <= 1:
+    if not (isinstance(p.share, Decimal) and p.share.is_finite() and 0 < p.share <= 1):
         raise ValueError(f"share of {p.share!r:.40} is not a Decimal above 0 and up to 1")
     _check_context(p.context)
-    # A subclass of str, another zone: what is journaled is ours alone.
+    # A subclass of str, another zone, a bar by its end or by the moment of the scan: what is journaled is ours alone,
+    # and a decision is found again only by the minute that a bar began with (`core.recalling`).
+    signal_at = p.signal_at.astimezone(UTC).replace(second=0, microsecond=0)
     return replace(
-        proposal, symbol=str(p.symbol), reason=one_line(p.reason, REASON_MAX), signal_at=p.signal_at.astimezone(UTC),
+        proposal, symbol=str(p.symbol), reason=one_line(p.reason, REASON_MAX), signal_at=signal_at,
         context={str(name): str(word) for name, word in p.context.items()},
     )  # fmt: skip
 

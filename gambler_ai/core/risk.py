@@ -25,6 +25,7 @@ from gambler_ai.core.model import (
 )
 from gambler_ai.core.orders import IN_FLIGHT, Purpose, Status
 from gambler_ai.core.protection import Protection, protections
+from gambler_ai.core.risk_record import pause_end
 from gambler_ai.core.state import SessionState
 
 if TYPE_CHECKING:
@@ -203,8 +204,9 @@ def _memory(state: SessionState, at: datetime) -> Denial | None:
     record = state.risk
     if deep := too_deep(state, record.drawdown_pct):  # by our own marks as well, before the broker says so
         return Denial(Code.DRAWDOWN, deep)
-    if record.paused_until is not None and at < record.paused_until:
-        text = f"{-record.streak} losses in a row; nothing is entered until {record.paused_until:%F %R} UTC"
+    until = pause_end(record, state.plan.risk)
+    if until is not None and at < until:
+        text = f"{max(0, -record.streak)} losses in a row; nothing is entered until {until:%F %R} UTC"
         return Denial(Code.LOSS_STREAK, text)
     return None
 

@@ -1,7 +1,8 @@
 """What the risk manager remembers: peak and drawdown, the day, streaks, the last trades, totals.
 
-Drawn from journal facts by `evolution.apply` alone, so a replay rebuilds it to the digit. The peak is raised by the
-broker's own statements of equity only: a price that turns out to be a fault moves no limit for good.
+Drawn from journal facts by `evolution.apply` alone, and from no rule: rules may change, and a replay still rebuilds it
+to the digit. The peak is raised by the broker's own statements of equity only: a price that turns out to be a fault
+moves no limit for good.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class RiskRecord(Struct, frozen=True):
     longest_wins: int = 0
     longest_losses: int = 0
     recent: tuple[Result, ...] = ()  # newest last
-    paused_until: datetime | None = None
+    lost_at: datetime | None = None  # when the last of the losses in a row ended
+    paused_until: datetime | None = None  # as other rules had it than those of now: of before, of another session
     reset_at: datetime | None = None
     carried_from: str = ""  # the session that it was taken over from
 
@@ -106,7 +108,7 @@ def opened(record: RiskRecord, day: str) -> RiskRecord:
     return record if day == record.day else replace(record, day=day, day_equity=record.equity)
 
 
-def closed(record: RiskRecord, trade: ClosedTrade, rules: RiskRules, at: datetime) -> RiskRecord:
+def closed(record: RiskRecord, trade: ClosedTrade, at: datetime) -> RiskRecord:
     """A round trip has ended. One whose profit nobody knows says nothing."""
     pnl = trade.pnl
     if pnl is None:
@@ -117,27 +119,55 @@ def closed(record: RiskRecord, trade: ClosedTrade, rules: RiskRules, at: datetim
     if pnl > 0:
         streak = max(record.streak, 0) + 1
         longest = max(record.longest_wins, streak)
-        return replace(after, wins=record.wins + 1, won=record.won + pnl, streak=streak, longest_wins=longest)
+        return replace(
+            after, wins=record.wins + 1, won=record.won + pnl, streak=streak, longest_wins=longest, lost_at=None,
+            paused_until=None,
+        )  # fmt: skip
     streak = min(record.streak, 0) - 1
-    after = replace(
+    return replace(
         after, losses=record.losses + 1, lost=record.lost - pnl, streak=streak,
         longest_losses=max(record.longest_losses, -streak),
+        lost_at=max(record.lost_at or at, at),  # of a loss that is told late, not the earlier end
     )  # fmt: skip
-    if rules.max_loss_streak is None or -streak < rules.max_loss_streak:
-        return after
-    until = at + timedelta(minutes=float(rules.loss_pause_min))  # of a loss that is told late, not the earlier end
-    return replace(after, paused_until=max(record.paused_until or until, until))
+
+
+def pause_end(record: RiskRecord, rules: RiskRules) -> datetime | None:
+    """Until when losses in a row keep from entering: by these rules, or by those that a pause began with; the later.
+
+    None: by neither. It may be over.
+    """
+    end = record.paused_until
+    enough = rules.max_loss_streak is not None and -record.streak >= rules.max_loss_streak
+    if record.lost_at is None or not enough:
+        return end
+    own = record.lost_at + timedelta(minutes=float(rules.loss_pause_min))
+    return own if end is None else max(own, end)
+
+
+def kept(record: RiskRecord, until: datetime | None) -> RiskRecord:
+    """A pause that runs until then goes on, whatever the rules from here on."""
+    if until is None or (record.paused_until is not None and record.paused_until >= until):
+        return record
+    return replace(record, paused_until=until)
+
+
+def of_before(record: RiskRecord) -> RiskRecord:
+    """A record that was stored before ``lost_at`` was remembered: it is among the last trades."""
+    if record.lost_at is not None or record.streak >= 0:
+        return record
+    lost = [result.at for result in record.recent if result.pnl < 0][record.streak :]
+    return replace(record, lost_at=max(lost)) if lost else record
 
 
 def reset(record: RiskRecord, at: datetime) -> RiskRecord:
     """A person has looked: the peak is where equity is, no streak counts, no pause holds. Totals stay."""
     equity = record.equity
     return replace(
-        record, peak=equity, peak_at=at if equity is not None else None, worst_pct=ZERO, streak=0, paused_until=None,
-        reset_at=at,
+        record, peak=equity, peak_at=at if equity is not None else None, worst_pct=ZERO, streak=0, lost_at=None,
+        paused_until=None, reset_at=at,
     )  # fmt: skip
 
 
 def carried(record: RiskRecord, session_id: str) -> RiskRecord:
     """What the next session of the account begins with: all but what only that session's own books explain."""
-    return replace(record, stated=None, stated_pnl=ZERO, carried_from=session_id)
+    return replace(of_before(record), stated=None, stated_pnl=ZERO, carried_from=session_id)

@@ -34,9 +34,9 @@ def wanted(state: SessionState, symbol: str, price: Decimal, frame: BarFrame | N
     elif rules.sizing is Sizing.ATR:
         room = _by_range(state, symbol, price, frame, most)
     elif rules.sizing is Sizing.KELLY and record.wins + record.losses >= rules.kelly_trades:
-        share = kelly(record) * rules.kelly_fraction
-        text = f"Kelly's fraction of {record.wins + record.losses} trades is {share:.4f}"
-        room = Room(min(most, max(ZERO, share) * state.account.equity), "kelly_fraction", text)
+        stake = kelly(record) * rules.kelly_fraction
+        text = f"Kelly's fraction of {record.wins + record.losses} trades is {stake:.4f}"
+        room = Room(min(most, max(ZERO, stake) * state.account.equity), "kelly_fraction", text)
     else:
         room = Room(plan.position_size, "position_size", f"{plan.position_size:,.2f} a position")
     kept = scaled(record, rules)

@@ -10,15 +10,16 @@ from typing import Any
 
 import msgspec
 
+from gambler_ai.core.risk_record import of_before
 from gambler_ai.core.state import SessionState
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import CheckpointCorrupt
 
 #: Raised when SessionState changes its shape; an upgrade step for each older one belongs in this file.
-STATE_VERSION = 5
+STATE_VERSION = 7
 #: Versions 1 to 4 had fewer fields (and 1 one whose meaning ended with its run): the decoder's defaults make them
-#: the newest.
-_READABLE = frozenset({1, 2, 3, 4, STATE_VERSION})
+#: version 5. That one knew of a pause after losses only when it ends; 6 had no signals and no rules of learning.
+_READABLE = frozenset({1, 2, 3, 4, 5, 6, STATE_VERSION})
 
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _decoder = msgspec.json.Decoder(SessionState)
@@ -46,6 +47,8 @@ def load(payload: bytes, version: int) -> SessionState:
         raise CheckpointCorrupt(f"a checkpoint does not decode: {one_line(str(error), 200)}") from error
     if may_hold_no_number(payload) and holds_no_number(state):
         raise CheckpointCorrupt("a checkpoint holds something that is no number where one belongs")
+    if version < 6:
+        state.risk = of_before(state.risk)
     return state
 
 

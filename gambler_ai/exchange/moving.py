@@ -26,7 +26,8 @@ def copy(path: Path, to: Path) -> None:
         with closing(_opened(path, "mode=ro")) as source, closing(sqlite3.connect(to, isolation_level=None)) as target:
             source.backup(target)
             target.execute("PRAGMA journal_mode=DELETE")
-            target.execute("UPDATE meta SET value='' WHERE name='secret_key'")
+            if target.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchone():  # else nothing is in it yet
+                target.execute("UPDATE meta SET value='' WHERE name='secret_key'")
             target.execute("VACUUM")  # what was there before is not left in a free page
     except (OSError, sqlite3.Error) as error:
         raise ExchangeFileError(f"{path} cannot be copied: {error}") from None

@@ -18,6 +18,7 @@ from gambler_ai.learners.base import Learner
 #: Name -> where its class is.
 KNOWN = {
     "attention": "gambler_ai.learners.attention:Attention",
+    "signal": "gambler_ai.learners.signal_model:SignalModel",
     "sequence": "gambler_ai.learners.sequence_model:SequenceModel",
 }
 
@@ -25,22 +26,22 @@ KNOWN = {
 def make(names: Iterable[str]) -> list[Learner[Any]]:
     """These learners as they are before they have learned anything.
 
+    One whose library is missing can be loaded and looked at all the same; it is `check` that refuses to trade with it.
+
     Raises:
-        ConfigError: one is not known, or what it needs is not installed.
+        ConfigError: one is not known.
     """
-    classes = [_class(name) for name in names]
-    for found in classes:
-        _check_installed(found)
-    return [found() for found in classes]
+    return [_class(name)() for name in names]
 
 
 def check(rules: LearningRules, strategy: str) -> None:
-    """Refuse rules that cannot work.
+    """Refuse rules that cannot work, and learners whose library is not installed.
 
     Raises:
         ConfigError: it says which, and what to do.
     """
-    make(rules.learners)
+    for name in rules.learners:
+        _check_installed(_class(name))
     used = [name for name in rules.use if name not in rules.learners and name != CHOOSER]
     if used:
         raise ConfigError(f"--use-learner {used[0]}: it does not learn here", hint=f"add it: --learners {used[0]}")
@@ -48,9 +49,10 @@ def check(rules: LearningRules, strategy: str) -> None:
         raise ConfigError("--use-learner chooser: nothing is chosen among", hint="trade --strategy chooser")
     if rules.min_confidence is not None and not rules.learners:
         raise ConfigError("--min-confidence: there is nobody to ask", hint=f"name some: --learners {','.join(KNOWN)}")
-    if rules.min_confidence is None and set(rules.use) - {CHOOSER}:
+    insisted = [name for name in rules.use if name != CHOOSER]
+    if rules.min_confidence is None and insisted:
         raise ConfigError(
-            f"--use-learner {rules.use[0]}: nothing says how sure it has to be", hint="say it: --min-confidence 0.5"
+            f"--use-learner {insisted[0]}: nothing says how sure it has to be", hint="say it: --min-confidence 0.5"
         )
 
 

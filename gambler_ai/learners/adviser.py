@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from gambler_ai.core.learning import Advice, Confidence, LearningRules, Signal
 from gambler_ai.core.model import MarketView, Proposal
+from gambler_ai.core.proposals import failure
 from gambler_ai.core.state import SessionState
 from gambler_ai.learners import features, window
 from gambler_ai.learners.base import Learner
@@ -46,7 +48,12 @@ class Panel:
         bars = (view.frame, proposal.symbol, proposal.side)
         looked = window.window(*bars) if any(learner.sees_window for learner in learners.values()) else b""
         seen = Signal(features.features(*bars), {}, looked, proposal.context)
-        scores = {name: _rounded(learner.score(seen)) for name, learner in learners.items()}
+        scores: dict[str, float | None] = {}
+        for name, learner in learners.items():
+            try:
+                scores[name] = _rounded(learner.score(seen))
+            except (Exception, SystemExit) as error:  # a library's; the name says whose
+                return Advice(seen, denial=f"{name}: {failure(error)}", failed=True)
         known = {name: score for name, score in scores.items() if score is not None}
         signal = Signal(seen.features, known, seen.window, seen.context)
         return self._weighed(signal, learners, scores)
@@ -60,18 +67,18 @@ class Panel:
         if rules.min_confidence is None:
             return Advice(signal)
         if gone:
-            return Advice(signal, denial=f"{gone[0]} has failed, and nothing is entered without its word")
+            return Advice(signal, denial=f"{gone[0]} has failed, and nothing is entered without its word", failed=True)
         heard = {
             name: score for name, score in scores.items()
             if score is not None and (name in rules.use or learners[name].beats)
         }  # fmt: skip
         name = min(heard, key=lambda name: heard[name], default="")
-        if not name or heard[name] >= rules.min_confidence:
-            return Advice(signal)
         least = rules.min_confidence
+        if not name or _exactly(heard[name]) >= least:
+            return Advice(signal)
         if rules.confidence is Confidence.GATE:
             return Advice(signal, denial=f"{name} gives it {heard[name]:.3f}, {least} wanted")
-        share = max(SHARE_STEP, (Decimal(str(heard[name])) / least).quantize(SHARE_STEP))
+        share = max(SHARE_STEP, (_exactly(heard[name]) / least).quantize(SHARE_STEP))
         return Advice(signal, min(share, Decimal(1)))
 
     def _learners(self) -> dict[str, Learner[Any]]:
@@ -79,5 +86,14 @@ class Panel:
         return {name: learner for name, learner in found if isinstance(learner, Learner)}
 
 
+def _exactly(score: float) -> Decimal:
+    """As it is written: 0.6 is not below 0.6."""
+    return Decimal(str(score))
+
+
 def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(min(1.0, max(0.0, score)), PLACES)
+    if score is None:
+        return None
+    if not math.isfinite(score):  # which min and max would make a 0 of
+        raise ValueError(f"a score of {score} is no number")
+    return round(min(1.0, max(0.0, score)), PLACES)

@@ -8,11 +8,12 @@ that a few that tell something are heard above many that tell nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gambler_ai.core.events import LearnerTaught
 from gambler_ai.core.learning import Outcome, Signal
 from gambler_ai.learners.base import Learner, Weight
 from gambler_ai.learners.features import NAMES
@@ -21,6 +22,8 @@ from gambler_ai.learners.features import NAMES
 LEAST = 20
 #: How much louder a score of 1 is than one of 0: e to the power of this.
 SHARPNESS = 4.0
+#: The row of what another bot had learned that holds its feature weights.
+WEIGHTS = "weights"
 #: No feature is taken to be further from its mean than so many deviations.
 FAR = 3.0
 
@@ -62,11 +65,14 @@ class Watched(Struct, frozen=True):
 
 
 class AttentionMemory(Struct, frozen=True):
-    """What was seen of each feature, and how many outcomes won."""
+    """What was seen of each feature, and how many outcomes won. ``prior`` is what another bot gave each feature, and
+    ``taught`` names it."""
 
     watched: dict[str, Watched] = {}
     count: int = 0
     wins: int = 0
+    prior: dict[str, float] = {}
+    taught: str = ""
 
 
 class Attention(Learner[AttentionMemory]):
@@ -75,9 +81,22 @@ class Attention(Learner[AttentionMemory]):
     name = "attention"
     what = "which features tell winners from losers, and a vote by those"
     memory = AttentionMemory
+    _memory = AttentionMemory()
 
     def _begin(self) -> None:
-        self._memory = AttentionMemory()
+        self._memory = AttentionMemory(taught=self._memory.taught)
+
+    @property
+    def taught(self) -> str:
+        """What its first weights came from."""
+        return self._memory.taught
+
+    def take_up(self, fact: LearnerTaught) -> None:
+        """Begin with another bot's weights, as shares that add up to 1."""
+        given = fact.values.get(WEIGHTS, {})
+        total = sum(given.values())
+        shares = {name: value / total for name, value in given.items()} if total > 0 else {}
+        self._memory = AttentionMemory(prior=shares, taught=fact.source)
 
     def score(self, signal: Signal) -> float | None:
         """The base rate, moved by the weighted vote on the scale of log odds."""
@@ -85,7 +104,7 @@ class Attention(Learner[AttentionMemory]):
         if memory.count < LEAST or not signal.features:
             return None
         base = (memory.wins + 1) / (memory.count + 2)
-        weights = softmax({name: memory.watched[name].score for name in signal.features if name in memory.watched})
+        weights = _weights(memory, [name for name in signal.features if name in memory.watched])
         vote = sum(
             weight * memory.watched[name].score * memory.watched[name].distance(signal.features[name])
             for name, weight in weights.items()
@@ -120,10 +139,24 @@ class Attention(Learner[AttentionMemory]):
 
     def weights(self) -> tuple[Weight, ...]:
         """Weight of each feature, with its correlation with winning."""
-        scores = {name: watched.score for name, watched in self._memory.watched.items()}
-        found = softmax(scores).items()
+        memory = self._memory
+        known = sorted(memory.watched.keys() | memory.prior.keys())
+        scores = {name: memory.watched.get(name, Watched()).score for name in known}
+        found = _weights(memory, known).items()
         ordered = sorted(found, key=lambda item: (-item[1], item[0]))
         return tuple(Weight(name, weight, f"{NAMES.get(name, '')} ({scores[name]:+.2f})") for name, weight in ordered)
+
+
+def _weights(memory: AttentionMemory, names: Sequence[str]) -> dict[str, float]:
+    """Shares by what was learned, times what was taken up; the say of that falls to a half by the first `LEAST`
+    outcomes, and fades from there on. A feature that was given nothing keeps half a mean share, so that it can rise."""
+    learned = softmax({name: memory.watched.get(name, Watched()).score for name in names})
+    if not memory.prior:
+        return learned
+    fades, mean = LEAST / (LEAST + memory.count), 1 / len(memory.prior)
+    sizes = {name: share * ((memory.prior.get(name, 0.0) + mean) / 2) ** fades for name, share in learned.items()}
+    total = sum(sizes.values())
+    return {name: size / total for name, size in sizes.items()}
 
 
 def softmax(scores: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from gambler_ai.core.components import MSGPACK, check_schema
-from gambler_ai.core.events import Fact, LearnerReset, OutcomeKnown
+from gambler_ai.core.events import Fact, LearnerReset, LearnerTaught, OutcomeKnown
 from gambler_ai.core.learning import Outcome, Signal
 from gambler_ai.core.snapshot import holds_no_number
 from gambler_ai.core.text import one_line
@@ -116,6 +116,14 @@ class Learner(ABC, Generic[S]):
     def _begin(self) -> None:
         """Know nothing."""
 
+    @property
+    def taught(self) -> str:
+        """What it has taken up of another bot (`LearnerTaught.source`), "" if nothing."""
+        return ""
+
+    def take_up(self, fact: LearnerTaught) -> None:
+        """Begin with what another bot had learned. It is not asked of one that has learned something."""
+
     def prepare(self) -> None:
         """Import and build now what the first score would need."""
 
@@ -141,6 +149,9 @@ class Learner(ABC, Generic[S]):
         elif isinstance(fact, LearnerReset) and fact.name == self.name:
             self.learned, self.yardstick = 0, Yardstick()
             self._begin()
+            self.revision += 1
+        elif isinstance(fact, LearnerTaught) and fact.name == self.name and not self.learned:
+            self.take_up(fact)
             self.revision += 1
 
     def _taught(self, outcome: Outcome, return_pct: float) -> None:

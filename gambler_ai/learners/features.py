@@ -66,7 +66,7 @@ def _of_bars(frame: BarFrame, column: int, sign: int) -> dict[str, float]:
         "along_mean": sign * (float(close[-5:].mean()) / float(close[-20:].mean()) - 1) * 100,
         "along_z": sign * _last(indicators.z_score(close, 20)),
         "along_rsi": sign * (_last(indicators.rsi(close, 14)) - 50),
-        "along_range": _along(sign, (last - bottom) / (top - bottom)) if top > bottom else 0.5,
+        "along_range": 0.5 if top == bottom else _along(sign, (last - bottom) / (top - bottom)),
         "volatility": float(moves.std()) * 100,
         "true_range": _last(indicators.atr(high, low, close, 14)) / last * 100,
         "efficiency": abs(last - float(close[-21, 0])) / way if way else 0.0,

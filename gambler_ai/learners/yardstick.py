@@ -6,8 +6,8 @@ Prequential: predict, then learn (A. P. Dawid, Present Position and Potential De
 
 A learner beats a baseline when the interval of the mean difference of their losses lies above zero. We look after each
 trade, and an ordinary interval looked at so often is left by chance sooner or later; this one holds at all times at
-once with 95 %: the predictable plug-in empirical Bernstein confidence sequence (I. Waudby-Smith and A. Ramdas, Estimating
-means of bounded random variables by betting, 2023, theorem 2).
+once with 95 %: the predictable plug-in empirical Bernstein confidence sequence (I. Waudby-Smith and A. Ramdas,
+Estimating means of bounded random variables by betting, 2023, theorem 2).
 """
 
 from __future__ import annotations
@@ -78,7 +78,10 @@ class Point(Struct, frozen=True, array_like=True):
 
 
 class Contest(Struct, frozen=True):
-    """A learner's losses, each 0 to 1, against those of rivals that predicted the same; sums by name."""
+    """A learner's losses, each 0 to 1, against those of rivals that predicted the same; sums by name.
+
+    ``first`` is the rival of the curve, by name: what is stored keeps no order.
+    """
 
     count: int = 0
     loss: float = 0.0
@@ -86,6 +89,7 @@ class Contest(Struct, frozen=True):
     gaps: dict[str, Gap] = {}
     curve: tuple[Point, ...] = ()
     stride: int = 1
+    first: str = ""
 
     def after(self, loss: float, rivals: Mapping[str, float]) -> Contest:
         """With one more prediction and its rivals'."""
@@ -93,9 +97,14 @@ class Contest(Struct, frozen=True):
             count=self.count + 1, loss=self.loss + loss,
             rivals={name: self.rivals.get(name, 0.0) + theirs for name, theirs in rivals.items()},
             gaps={name: self.gaps.get(name, Gap()).after(theirs - loss) for name, theirs in rivals.items()},
-            curve=self.curve, stride=self.stride,
+            curve=self.curve, stride=self.stride, first=self.first or next(iter(rivals)),
         )  # fmt: skip
         return found._charted()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its rivals, the one of the curve first."""
+        return tuple(sorted(self.rivals, key=lambda name: (name != self.first, name)))
 
     @property
     def beats(self) -> bool:
@@ -107,19 +116,20 @@ class Contest(Struct, frozen=True):
         """What it is worth, in a sentence."""
         if self.count < LEAST:
             return f"too early to say: {self.count} of {LEAST} judged predictions"
-        for name, gap in self.gaps.items():
+        for name in self.names:
+            gap = self.gaps[name]
             low, high = gap.interval
             if low <= 0:
                 how = "not shown to be better than" if high > 0 else "worse than"
                 return f"{how} {name}: {gap.mean:+.4f} of loss, between {low:+.4f} and {high:+.4f}"
         least = min(gap.interval[0] for gap in self.gaps.values())
-        return f"beats {' and '.join(self.gaps)}, by {least:+.4f} of loss at least"
+        return f"beats {' and '.join(self.names)}, by {least:+.4f} of loss at least"
 
     def _charted(self) -> Contest:
         """Every ``stride``-th state is a point; too many, and every second goes."""
         if self.count % self.stride:
             return self
-        rival = next(iter(self.rivals.values()))
+        rival = self.rivals[self.first]
         curve, stride = (*self.curve, Point(self.count, self.loss / self.count, rival / self.count)), self.stride
         if len(curve) > POINTS_MAX:
             curve, stride = curve[1::2], stride * 2

@@ -13,6 +13,7 @@ from typing import Any
 
 from gambler_ai.proving.exchange import Fill
 from gambler_ai.proving.processes import Surprise
+from gambler_ai.proving.unpacking import rolled_up
 
 SQLITE = "sqlite:///"
 
@@ -88,13 +89,13 @@ class Books:
         found = [row | {"rolled_up": False} for row in self.rows("SELECT * FROM journal")]
         for segment in self.rows("SELECT kind, payload FROM archive WHERE kind <> 'closed_trades'"):
             try:
-                rows = json.loads(zlib.decompress(segment["payload"]))
-                found += [
-                    {"seq": seq, "token": token, "hash": mark, "payload": payload, "kind": segment["kind"],
-                     "at": json.loads(payload)["at"], "rolled_up": True}
-                    for seq, token, mark, payload in rows
-                ]  # fmt: skip
-            except (zlib.error, ValueError, TypeError) as error:
+                for seq, token, mark, payload in rolled_up(json.loads(zlib.decompress(segment["payload"]))):
+                    fact = json.loads(payload)
+                    found.append({
+                        "seq": seq, "token": token, "hash": mark, "payload": payload, "kind": fact["type"],
+                        "at": fact["at"], "rolled_up": True,
+                    })  # fmt: skip
+            except (zlib.error, ValueError, TypeError, LookupError) as error:
                 raise Surprise(f"what was rolled up of {segment['kind']} cannot be read: {error}") from error
         return sorted(found, key=lambda row: int(row["seq"]))
 

@@ -24,6 +24,7 @@ from gambler_ai.proving.audit import Violation
 from gambler_ai.proving.remembering import Chain, follow
 from gambler_ai.simulation.books import Books
 from gambler_ai.simulation.dice import Dice
+from gambler_ai.simulation.lessons import Lessons
 from gambler_ai.storage import journal, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.recall import recall
@@ -63,6 +64,7 @@ class Auditor:
         self._peak = ZERO
         self._lost: list[datetime] = []  # when the losses in a row ended
         self._chain = Chain()
+        self._lessons: Lessons | None = None
         self.entries = self.voids = 0
         self._told_bare: dict[str, datetime] = {}
         self._bare_since: dict[str, datetime] = {}  # or since something was last done about it
@@ -105,10 +107,14 @@ class Auditor:
             if self._state is None:
                 self._state = empty_state(sessions.find(db, self._session_id))
             state = self._state
+            lessons = self._lessons = self._lessons or Lessons(state.plan)
             try:
                 for fact, head in journal.read(db, self._session_id, state.seq, self._head):
                     yield from self._before(state, fact)
-                    self._remember(fact, apply(state, fact))
+                    yield from lessons.before(fact)
+                    changes = apply(state, fact)
+                    self._remember(fact, changes)
+                    lessons.take(fact, changes)
                     self._chain = follow(self._chain, fact)
                     state.seq, self._head = state.seq + 1, head
             except CheckpointCorrupt as error:
@@ -123,6 +129,8 @@ class Auditor:
             yield Violation("restore", error.message)
             return
         yield from self._same_memory(restored)
+        if self._lessons is not None:
+            yield from self._lessons.same(self._database, restored)
         where = f"at row {self.state.seq} in"
         if found := _difference(restored, self.state):
             yield Violation("restore", f"checkpoint and journal differ from the journal alone {where} {found}")

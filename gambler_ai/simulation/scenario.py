@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.learning import Confidence, LearningRules
 from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import Plan
 from gambler_ai.crashpoints import POINTS
@@ -46,6 +47,8 @@ CALM_MAX, CALM_SHARE = 25.0, 0.4
 _ELSEWHERE = ("migration.", "import.", "export.")
 #: Executions that begin shortly before a close.
 LATE_SHARE = 0.2
+#: Executions in which somebody learns, and who.
+LEARNING_SHARE, LEARNERS = 0.4, ("attention",)
 #: New shares for one old.
 RATIOS = ("2", "3", "3:2", "1:10")
 #: Kinds that may begin at any instant; what happens to the account is drawn by itself.
@@ -123,6 +126,9 @@ class Scenario(Struct, frozen=True):
             f" {plan.risk.loss_pause_min} min, exposure {plan.risk.max_exposure_pct},"
             f" less by {plan.risk.loss_scale_pct}",
         ]
+        if plan.learning.learners:
+            rows += [f"learners {','.join(plan.learning.learners)}, of a say {plan.learning.use}: "
+                     f"{plan.learning.confidence} {plan.learning.min_confidence}"]  # fmt: skip
         rows += [f"broker at {f.after_s:g} s{f' for {f.lasts_s:g} s' * (f.lasts_s > 0)}: {f.row}" for f in self.broker]
         rows += [f"disk of process {n}: {fault}" for n, fault in enumerate(self.disk, 1) if fault is not None]
         rows += [f"process {n} dies at {c.point or f'request {c.request}'}" for n, c in enumerate(self.crashes, 1)]
@@ -220,12 +226,28 @@ def _plan(dice: np.random.Generator, symbols: tuple[str, ...], minutes: float, r
         history_limit=20,
         speed=rate, feed="iex", on_exit=str(dice.choice(["keep", "keep", "cancel", "flatten"])), when_closed="wait",
         limit_pct=Decimal(str(dice.choice(["-0.5", "0", "0.2", "1"]))) if dice.random() < 0.3 else None, **limits,
-        risk=_rules(np.random.default_rng(dice.bit_generator.seed_seq.spawn(1)[0])),  # type: ignore[attr-defined]
+        risk=_rules(_apart(dice)), learning=_learning(_apart(dice)),
     )  # fmt: skip
 
 
+def _apart(dice: np.random.Generator) -> np.random.Generator:
+    """Dice of their own: what else is drawn stays what it was."""
+    return np.random.default_rng(dice.bit_generator.seed_seq.spawn(1)[0])  # type: ignore[attr-defined]
+
+
+def _learning(dice: np.random.Generator) -> LearningRules:
+    """A learner in some, which only watches, or has a say. One that needs no extra: a seed is the same everywhere."""
+    if dice.random() >= LEARNING_SHARE:
+        return LearningRules()
+    if dice.random() < 0.5:
+        return LearningRules(LEARNERS)
+    use = LEARNERS if dice.random() < 0.7 else ()
+    least = Decimal(str(dice.choice(["0.3", "0.5", "0.6"])))
+    return LearningRules(LEARNERS, use, least, Confidence(str(dice.choice([*Confidence]))))
+
+
 def _rules(dice: np.random.Generator) -> RiskRules:
-    """Rules of size and rest, in some of them. By dice of their own: what else is drawn stays what it was."""
+    """Rules of size and rest, in some of them."""
     rules: dict[str, Any] = {}
     if dice.random() < 0.2:
         rules["max_loss_streak"] = int(dice.integers(1, 4))

@@ -34,6 +34,10 @@ MEMBERS_MAX = 500_000
 BYTES_FREE, BYTES_FOR_EACH = 64 * 2**20, 200
 #: One row as JSON; the longest are a few kilobytes.
 LINE_BYTES_MAX = 16 * 2**20
+#: One blob; what is in it is under zlib, and no larger without.
+BLOB_BYTES_MAX = 257 * 2**20
+#: A file is read twice: looked at, and brought in.
+_READ = 2
 
 _CHUNK = 2**20
 #: The same rows give the same bytes, whenever they are written.
@@ -170,9 +174,15 @@ class ExportFile:
             self.manifest = self._read_manifest()
             self._members = self._checked_members()
             self._unread = set(self._members)
+            self._named = 0
         except BaseException:
             self._zip.close()
             raise
+
+    @property
+    def _room(self) -> int:
+        """Bytes that a file of its size may unpack to."""
+        return BYTES_FREE + BYTES_FOR_EACH * self.path.stat().st_size
 
     def close(self) -> None:
         """Read nothing more."""
@@ -204,8 +214,19 @@ class ExportFile:
             raise self.unfit(f"{name} ends inside a line")
 
     def blob(self, sha256: str) -> bytes:
-        """The bytes that rows name so."""
-        return b"".join(self.chunks(blob_name(sha256)))
+        """The bytes that rows name so. One may be named by many rows, and each of them has it whole.
+
+        Raises:
+            ConfigError: it is not what the manifest says, or it is too much in all.
+        """
+        name = blob_name(sha256)
+        size = self._members[name].size if name in self._members else 0
+        self._named += size
+        if size > BLOB_BYTES_MAX or self._named > _READ * self._room:
+            raise self.unfit(
+                f"its rows name more bytes than a file of its size may hold: {self._room}, or {name} alone"
+            )
+        return b"".join(self.chunks(name))
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """A member piece by piece; at its end it is known whether they were the right ones.
@@ -264,9 +285,9 @@ class ExportFile:
         for info in infos:
             if why := _why_not(info, listed[info.filename]):
                 raise self.unfit(f"{info.filename[:120]!r} {why}")
-        whole, room = sum(m.size for m in listed.values()), BYTES_FREE + BYTES_FOR_EACH * self.path.stat().st_size
-        if whole > room or len(listed) > MEMBERS_MAX:
-            raise self.unfit(f"it would unpack to {whole} bytes, and a file of its size to {room} at most")
+        whole = sum(member.size for member in listed.values())
+        if whole > self._room or len(listed) > MEMBERS_MAX or min((m.size for m in listed.values()), default=0) < 0:
+            raise self.unfit(f"it would unpack to {whole} bytes, and a file of its size to {self._room} at most")
         return listed
 
 

@@ -1,6 +1,6 @@
 """Sessions out of a file into a database: what `exporting.py` wrote, after everything in it was looked at.
 
-The look is an import as well, into a database that is thrown away (`proved`): the constraints of the schema, the hashes
+The look is an import as well, into a database that is thrown away (`prove`): the constraints of the schema, the hashes
 of the journal and the sums of checkpoints and blobs are checked there by the code that trusts them later. What came
 through is written to the real one by the same function, in one transaction.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,14 +24,13 @@ from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.export_file import ExportFile, MovedSession, rows_name
 from gambler_ai.storage.exporting import written
+from gambler_ai.storage.lease import TOKEN_MAX
 from gambler_ai.storage.rows import UnfitRow
 
 #: The oldest schema of which there are files.
 OLDEST = "0004"
-#: A token beyond this was not reached by anybody who takes an account a thousand times a second.
-TOKEN_MAX = 10**12
-
-_ROWS_AT_ONCE = 500
+#: Of what is written in one go: rows, and bytes of text and blobs in them.
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 500, 16 * 2**20
 
 
 class Place(Struct, frozen=True):
@@ -58,15 +58,15 @@ def check_schema(file: ExportFile) -> bool:
     return True
 
 
-def prove(file: ExportFile) -> None:
-    """Put everything into a database in memory that nobody keeps, with all its constraints.
+def prove(file: ExportFile, folder: Path) -> None:
+    """Put everything into a database in ``folder`` that nobody keeps, with all its constraints.
 
     Raises:
         ConfigError: the file is not what it says; where and why.
         SchemaMismatch: it is from a newer program.
     """
     check_schema(file)
-    scratch = Database("sqlite://")
+    scratch = Database(f"sqlite:///{folder / 'proof.sqlite3'}")
     try:
         with scratch.write() as db:
             t.metadata.create_all(db)
@@ -161,11 +161,13 @@ def _new_blobs(db: Connection, some: list[dict[str, Any]]) -> list[dict[str, Any
 
 def _in_lots(found: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     some: list[dict[str, Any]] = []
+    size = 0
     for row in found:
         some.append(row)
-        if len(some) == _ROWS_AT_ONCE:
+        size += sum(len(value) for value in row.values() if isinstance(value, str | bytes))
+        if len(some) == _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
             yield some
-            some = []
+            some, size = [], 0
     yield some
 
 

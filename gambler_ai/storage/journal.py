@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from gambler_ai.core.text import one_line
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import archive, statements
 from gambler_ai.storage import tables as t
-from gambler_ai.storage.archive import FactRow
+from gambler_ai.storage.segments import FactRow
 from gambler_ai.storage.statements import Statement, fitting
 
 #: The hash before the first row.
@@ -85,9 +86,27 @@ def read(
 
 
 def hash_at(db: Connection, session_id: str, seq: int) -> str | None:
-    """The hash of a row, None if there is none."""
-    where = (t.journal.c.session_id == session_id, t.journal.c.seq == seq)
-    return db.execute(sa.select(t.journal.c.hash).where(*where)).scalar()
+    """The hash of a row, None if there is none.
+
+    Of one that was rolled up it is reckoned, from the nearest row before it whose whole hash is kept.
+
+    Raises:
+        CheckpointCorrupt: a row that was rolled up does not verify.
+    """
+    own, number = t.journal.c.session_id == session_id, t.journal.c.seq
+    query = sa.select(number, t.journal.c.hash).where(own, number <= seq).order_by(number.desc()).limit(1)
+    row = db.execute(query).first()
+    if row is not None and row.seq == seq:
+        return str(row.hash)
+    if seq < 1 or not archive.has_facts(db, session_id, seq - 1):
+        return None
+    known = [(row.seq, row.hash)] if row is not None else [(0, GENESIS)]
+    if (kept := archive.head_before(db, session_id, seq)) is not None:
+        known.append(kept)
+    after, head = max(known)
+    for _fact, found in read(db, session_id, after, head, seq):
+        after, head = after + 1, found
+    return head if after == seq else None
 
 
 def _rows_after(db: Connection, session_id: str, after_seq: int, last_seq: int | None) -> Iterator[Any]:
@@ -106,7 +125,7 @@ def _rows_after(db: Connection, session_id: str, after_seq: int, last_seq: int |
 
 def _is_of(row: Any, head: str) -> bool:
     """Whether ``head`` is a row's own hash; of one that was rolled up its beginning is known."""
-    return bool(row.mark == head[: archive.MARK] if isinstance(row, FactRow) else row.hash == head)
+    return bool(row.mark and head.startswith(row.mark) if isinstance(row, FactRow) else row.hash == head)
 
 
 def newest(
@@ -115,7 +134,7 @@ def newest(
 ) -> tuple[int, Fact] | None:  # fmt: skip
     """The newest fact of one of ``kinds`` that is as ``where`` wants it, with its row's number; None if there is none.
 
-    What was rolled up is older than any row of its kind that is left, and is not looked at.
+    ``kinds`` are rolled up together (`segments.FILES`) or not at all: what went is older than all that is left.
 
     Raises:
         CheckpointCorrupt: a row that was looked at is not a fact.
@@ -130,7 +149,8 @@ def newest(
             fact = _fact(row.payload, row.seq)
             if where(fact):
                 return int(row.seq), fact
-    return None
+    found = ((row.seq, _fact(row.payload, row.seq)) for row in archive.facts(db, session_id, kinds, after_seq))
+    return next(iter(deque((one for one in found if where(one[1])), maxlen=1)), None)
 
 
 def _fact(payload: str, seq: int) -> Fact:

@@ -39,6 +39,9 @@ RENEW_EVERY_S = 15.0
 #: Wall seconds that a request which changes something may take at most, from the last look at the lease to its end.
 SEND_MAX_S = 15.0
 
+#: A token beyond this was not reached by anybody who takes an account a thousand times a second.
+TOKEN_MAX = 10**12
+
 #: What owners of one machine's file compare their time by.
 _MACHINE = SystemClock()
 #: The database's own clock, now and as far ahead as a lease lasts; on SQLite as `tables.Utc` writes an instant.
@@ -164,7 +167,7 @@ def acquire(database: Database, account_id: str, session_id: str, owner: str, cl
         with database.write() as db:
             if not (is_free and lock.decides):
                 _refuse_alive(db, database, account_id, clock)
-            if not (lock.keep() if is_free else lock.seize(owner)):
+            if not (lock.keep() if is_free else _is_anybodys(db, account_id) and lock.seize(owner)):
                 raise _taken(account_id, lock.owner())
             token = _take_row(db, account_id, session_id, owner, clock.now(), began_s)
     except DatabaseOutage as error:
@@ -272,6 +275,12 @@ def _refuse_alive(db: Connection, database: Database, account_id: str, clock: Cl
     row = _row_of(db, account_id, lock=True)
     if row is not None and not row.released and not _is_over(db, row, database, clock):
         raise _taken(account_id, row.owner)
+
+
+def _is_anybodys(db: Connection, account_id: str) -> bool:
+    """Whether the row still names the owner that was silent; given back, it says nothing of who has the lock."""
+    row = _row_of(db, account_id)
+    return row is not None and not row.released
 
 
 def _take_row(db: Connection, account_id: str, session_id: str, owner: str, wall: datetime, now_s: float) -> int:

@@ -247,6 +247,10 @@ LOCK_TIMEOUT = "55P03"
 
 _SETTINGS = sa.text("SELECT set_config('application_name', :name, false), set_config('lock_timeout', '500ms', false)")
 _PID = sa.text("SELECT pg_backend_pid()")
+#: True as long as the lock with the two halves of that number is held by that process of the server.
+_PROOF = """EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND classid::bigint = {high:d} AND objid::bigint = {low:d} AND pid = {pid:d})"""
 _HOLDER = sa.text("""
 SELECT activity.application_name, activity.pid FROM pg_locks AS locks JOIN pg_stat_activity AS activity USING (pid)
 WHERE locks.locktype = 'advisory' AND locks.granted AND locks.objsubid = 1 AND activity.datname = current_database()
@@ -328,6 +332,12 @@ class ServerLock:
                 " the lock on the account would hold nothing",
                 hint="name the server itself in the URL, or set the pooler to session mode",
             )
+
+    def proof(self) -> str:
+        """An SQL condition for another connection's transaction: this lock is ours, still."""
+        assert self._connection is not None
+        with explained(self._database.name):
+            return _PROOF.format(**self._half_keys, pid=self._connection.execute(_PID).scalar())
 
     def is_taken(self) -> bool:
         return bool(self._holders())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing, suppress
 from datetime import datetime
@@ -142,6 +143,40 @@ def _free_name(path: Path, revision: str, wall: datetime) -> Path:
     stem = f"{path.name}.before-{revision}-{wall:%Y%m%d-%H%M%S}"
     names = (path.with_name(stem + (f"-{n}" if n else "")) for n in range(1_000))
     return next(name for name in names if not name.exists())
+
+
+def copied(source: Path, target: Path) -> None:
+    """A synced copy of a file, readable by its owner only."""
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as bytes_out, source.open("rb") as bytes_in:
+        shutil.copyfileobj(bytes_in, bytes_out)
+        bytes_out.flush()
+        os.fsync(bytes_out.fileno())
+
+
+def named(half: Path, path: Path) -> bool:
+    """Give a whole, synced file its name, with that name synced; false when something has it, which stays as it is.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    try:
+        os.link(half, path)
+        half.unlink()
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links: the name is taken first, by a file that holds nothing
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return False
+        try:
+            half.replace(path)
+        except OSError:
+            path.unlink()
+            raise
+    sync(path.parent)
+    return True
 
 
 def sync(path: Path) -> None:

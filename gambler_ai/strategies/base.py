@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from msgspec import Struct
 
 from gambler_ai.core.components import Component
-from gambler_ai.core.model import MarketView, MoveStop, Proposal
+from gambler_ai.core.model import Failed, MarketView, MoveStop, Proposal
+
+
+class Part(NamedTuple):
+    """A strategy that another one asks; ``sha256`` is of its file's bytes, else ""."""
+
+    name: str
+    sha256: str
 
 
 class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +43,10 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         a dot."""
         return ()
 
-    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop]:
+    def made_of(self) -> Sequence[Part]:
+        """The strategies that it asks, if it does: their components are its own, and it changes when they do."""
+        return ()
+
+    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop | Failed]:
         """What it would do now. Pure: the same view gives the same proposals."""
         return ()

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
@@ -20,7 +20,7 @@ from msgspec import Struct
 from gambler_ai.core.components import checked_name
 from gambler_ai.core.proposals import failure
 from gambler_ai.errors import ConfigError
-from gambler_ai.strategies.base import Strategy
+from gambler_ai.strategies.base import Part, Strategy
 from gambler_ai.strategies.parameters import Parameter, make, parameters, plain
 
 #: The group in which an installed package names its strategies.
@@ -29,6 +29,7 @@ BUILT_INS = {
     "momentum": "gambler_ai.strategies.momentum:Momentum",
     "mean_reversion": "gambler_ai.strategies.mean_reversion:MeanReversion",
     "breakout": "gambler_ai.strategies.breakout:Breakout",
+    "chooser": "gambler_ai.learners.chooser:Chooser",
 }
 #: More bars than this of each symbol are a mistake, not a history.
 HISTORY_MAX = 10_000
@@ -83,20 +84,30 @@ def prepare(found: Found, values: Mapping[str, Any]) -> Loaded:
         strategy = make(found.cls, values)
         stored = plain(strategy)
         history: Any = strategy.history  # an annotation is a promise of somebody else's code
-        _check_names(strategy, [component.name for component in strategy.components()])
+        parts = strategy.made_of()
+        _check_names(strategy, [part.name for part in parts], [component.name for component in strategy.components()])
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(f"strategy {found.spec} cannot be made: {failure(error)}") from None
     if not isinstance(history, int) or isinstance(history, bool) or not 1 <= history <= HISTORY_MAX:
         raise ConfigError(f"strategy {found.spec}: history must be 1 to {HISTORY_MAX:,} bars (got {history!r:.40})")
-    return Loaded(found.spec, strategy, stored, found.sha256)
+    return Loaded(found.spec, strategy, stored, _sha256(found, parts))
 
 
-def _check_names(strategy: Strategy, names: list[str]) -> None:
-    """A memory belongs to one strategy of an account, whichever sessions trade it."""
+def _sha256(found: Found, parts: Sequence[Part]) -> str:
+    """Of its file, and of the files of what it is made of: another one when any of them is changed."""
+    theirs = [f"{part.name} {part.sha256}" for part in parts if part.sha256]
+    if not theirs:
+        return found.sha256
+    return hashlib.sha256("\n".join([found.sha256, *theirs]).encode()).hexdigest()
+
+
+def _check_names(strategy: Strategy, parts: Collection[str], names: list[str]) -> None:
+    """A memory belongs to one strategy of an account, whichever sessions trade it, or ask it for another."""
+    owners = (strategy.name, *parts)
     for name in names:
-        if checked_name(name) != strategy.name and not name.startswith(f"{strategy.name}."):
+        if checked_name(name) not in owners and not name.startswith(tuple(f"{owner}." for owner in owners)):
             raise ConfigError(
                 f"strategy {strategy.name}: a component of it is called {name}",
                 hint=f"call it {strategy.name}, or {strategy.name}.SOMETHING",

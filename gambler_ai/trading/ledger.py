@@ -44,6 +44,7 @@ class Ledger:
         self._outage = outage
         self.memory = memory if memory is not None else Memory()
         self._whole: CheckpointInfo | None = None  # the newest whole checkpoint that we have written ourselves
+        self._hot: archive.Hot | None = None  # rows of the journal, counted when it was last rolled up
         self.pruned = 0
 
     @property
@@ -128,11 +129,13 @@ class Ledger:
         return True
 
     def _roll_up(self, limit: int) -> int:
+        hot, self._hot = self._hot, None  # of a commit that fails nobody knows what there is
         with self._lease.writing(self._database) as db:
-            moved = archive.roll_up(db, self._state.session_id, limit, self._lease.token)
-            if moved:
+            moved = archive.roll_up(db, self._state.session_id, limit, self._lease.token, hot)
+            if moved.rows:
                 crashpoints.hit("rollup.inside")
-        return moved
+        self._hot = moved.hot
+        return moved.rows
 
     def requests(self) -> list[Request]:
         """What people have asked of this session and nobody has taken, oldest first."""

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from gambler_ai.core.components import Component, dumped, evolve
-from gambler_ai.core.events import ComponentSetAside, Fact, LibraryChanged
+from gambler_ai.core.events import ComponentSetAside, Fact, LearnerReset, LibraryChanged
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import components as store
@@ -50,9 +50,12 @@ class Memory:
 
     def __init__(self) -> None:
         self._components: dict[str, Component] = {}
+        self._failed: dict[str, Component] = {}
         self._stored: dict[str, Stored] = {}
         self._told: list[ComponentSetAside] = []
         self._moved: list[LibraryChanged] = []
+        #: Those of them that score entries.
+        self.learners: tuple[str, ...] = ()
 
     @property
     def view(self) -> Mapping[str, Component]:
@@ -71,6 +74,7 @@ class Memory:
     def take(self, facts: Collection[Fact]) -> None:
         """Evolve by ``facts``, oldest first."""
         for fact in facts:
+            self.revive(fact)
             for component in list(self._components.values()):
                 self.evolve(component, fact)
 
@@ -78,6 +82,11 @@ class Memory:
         """Evolve one of them. One that raises is left out until the next start, which evolves it anew."""
         if component.name in self._components and (why := evolve(component, fact)):
             self._fail(component, fact.at, why)
+
+    def revive(self, fact: Fact) -> None:
+        """Let one that failed in again when a person has it begin anew: the way out for one that always fails."""
+        if isinstance(fact, LearnerReset) and fact.name in self._failed:
+            self._components[fact.name] = self._failed.pop(fact.name)
 
     def due(self, seq: int, at: datetime) -> list[Due]:
         """What is to be written so that all of it is stored as of the journal row ``seq``."""
@@ -138,7 +147,7 @@ class Memory:
         return Due(component, stored, blob if is_new or before.revision is None else None)
 
     def _fail(self, component: Component, at: datetime, reason: str) -> None:
-        del self._components[component.name]
+        self._failed[component.name] = self._components.pop(component.name)
         used = "what is stored of it stays; it is left out until the next start, which replays what happened since"
         self._told.append(ComponentSetAside(at, component.name, reason, used))
 

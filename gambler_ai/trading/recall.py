@@ -45,18 +45,26 @@ def recall(database: Database, state: SessionState, components: Collection[Compo
         SchemaMismatch: a newer program wrote it, or one too old.
         ConfigError: two have one name, or one cannot be brought up to its schema. Nothing was written.
     """
-    memory = Memory()
     if not components:
-        return memory
+        return Memory()
     with database.read() as db:
-        after: dict[str, int] = {}
-        for component in distinct(components):
-            found = taken(db, component, state)
-            memory.put(component, stored_of(component, found, state.session_id), found.aside)
-            if moved := _moved(component, found.info, state):
-                memory.tell_moved(moved)
-            after[component.name] = _evolve_elsewhere(db, memory, component, found, state)
-        _replay(db, memory, state, after)
+        return recalled(db, state, components)
+
+
+def recalled(db: Any, state: SessionState, components: Collection[Component]) -> Memory:
+    """The same within a transaction that is there already. Of ``state`` only its ids and how far it goes count.
+
+    Raises:
+        SchemaMismatch, ConfigError: as `recall`.
+    """
+    memory, after = Memory(), dict[str, int]()
+    for component in distinct(components):
+        found = taken(db, component, state)
+        memory.put(component, stored_of(component, found, state.session_id), found.aside)
+        if moved := _moved(component, found.info, state):
+            memory.tell_moved(moved)
+        after[component.name] = _evolve_elsewhere(db, memory, component, found, state)
+    _replay(db, memory, state, after)
     return memory
 
 
@@ -154,6 +162,7 @@ def _evolve_elsewhere(
         return info.seq
     try:
         for _seq, fact in _facts(db, info.session_id, info.seq):
+            memory.revive(fact)
             memory.evolve(component, fact)
     except CheckpointCorrupt as error:
         memory.tell(_short(component.name, error.message, state))
@@ -165,6 +174,7 @@ def _replay(db: Any, memory: Memory, state: SessionState, after: dict[str, int])
     first = min(after.values())
     try:
         for seq, fact in _facts(db, state.session_id, first, state.seq):
+            memory.revive(fact)
             for component in list(memory.view.values()):
                 if seq > after[component.name]:
                     memory.evolve(component, fact)

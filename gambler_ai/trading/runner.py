@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from gambler_ai import crashpoints
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import bars_passed, caught_up
+from gambler_ai.core.components import Component
 from gambler_ai.core.degraded import Condition, of_a_process
 from gambler_ai.core.engine import Decisions, Engine
 from gambler_ai.core.orders import IN_FLIGHT, Role, Status
@@ -93,6 +94,11 @@ class Runner:
     def token(self) -> int:
         """The fencing token this runner writes under."""
         return self._ledger.token
+
+    @property
+    def memory(self) -> Mapping[str, Component]:
+        """What remembers, by name, as of the state."""
+        return self._ledger.memory.view
 
     def begin(self, *facts: ev.Fact) -> None:
         """Record the start of this run, settle what was in flight and agree with the broker.

@@ -34,6 +34,7 @@ from gambler_ai.storage import checkpoints, components, journal, lease, sessions
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SCRIPT, SessionInfo
+from gambler_ai.trading.carrying import risk_carried
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.memory import Stored
 from gambler_ai.trading.recall import refuse_other_format, stored_of, taken
@@ -109,6 +110,8 @@ class StateManager:
     def resume_session(self, session_id: str | None = None) -> str:
         """Make a session active again: the one named, else the newest that is not completed.
 
+        A runner's session is handed what its account remembers of risk, unless it knows that already.
+
         Raises:
             SessionNotFound: there is none.
             SessionLeased: a runner holds it; the message names the owner.
@@ -129,7 +132,8 @@ class StateManager:
         )
         self._is_script = info.broker == SCRIPT
         self._left_as = info.status if info.status in ("finished", "completed") else "stopped"
-        self._record(RunStarted(self._now(), found.state.remaining_s, resumed=True, token=held.token))
+        carried = risk_carried(self._database, info.account_id, info.id, self._now())  # it is the last to write
+        self._record(RunStarted(self._now(), found.state.remaining_s, resumed=True, token=held.token), *carried)
         return info.id
 
     def end_session(self, status: str = "completed", reason: str = "ended by script") -> None:

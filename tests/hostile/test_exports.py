@@ -10,6 +10,7 @@ import os
 import sqlite3
 import stat
 import struct
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -275,6 +276,34 @@ def test_a_bomb_that_says_it_is_small(good: Members, target: Target):
     lie = target.file.read_bytes().replace(struct.pack("<L", size), struct.pack("<L", told))
     target.file.write_bytes(lie)
     target.refuses(EXCHANGE)
+
+
+def with_named(target: Target, good: Members, count: int, size: int) -> None:
+    """So many checkpoints of one blob, which is in the file once and small there."""
+    content = bytes(size)
+    name = hashlib.sha256(content).hexdigest()
+    rows = [lines(good, "checkpoints")[0] | {"number": n, "payload": name} for n in range(1, count + 1)]
+    [session] = session_of(good)
+    session["rows"]["checkpoints"] = count
+    target.write(with_lines(good, "checkpoints", rows) | {f"blobs/{name}": content}, sessions=[session])
+    assert target.file.stat().st_size < 2**20
+
+
+def test_rows_that_name_one_large_blob_are_not_in_memory_all_at_once(good: Members, target: Target):
+    count, size = 40, 2**21
+    with_named(target, good, count, size)
+    tracemalloc.start()
+    try:
+        target.refuses("checkpoint 1 does not verify")
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < count * size / 2
+
+
+def test_rows_that_name_more_than_the_file_may_hold(good: Members, target: Target):
+    with_named(target, good, 400, 2**21)
+    target.refuses("its rows name more bytes than a file of its size may hold")
 
 
 @pytest.mark.parametrize("name", [EXCHANGE, f"{ROWS}/requests.jsonl"])

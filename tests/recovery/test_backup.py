@@ -105,6 +105,20 @@ def test_a_restore_that_is_killed_is_all_or_nothing(make_world, point: str):
     bare.resume("--speed", "0").ok()
 
 
+@pytest.mark.nightly
+def test_nobody_starts_under_a_restore_however_long_it_takes(make_world):
+    """Its session was killed an hour ago; the restore is stopped right before it replaces the database."""
+    bare: World = make_world(exchange=False)
+    bare.trade(symbols="AAPL", duration=6, crash_at="fill.after_commit:1").was_killed()
+    taken = backup(bare)
+    bare.write("UPDATE lease SET until = '2008-10-07T14:00:00.000000+00:00', until_s = 0")
+    run = stopped(bare.start("db", "restore", str(taken), "--replace", crash_at="restore.before_rename:freeze"))
+    check_error(bare.resume("--speed", "0"), 4, "is traded by db restore, pid")
+    run.signal(signal.SIGCONT)
+    run.end().ok()
+    bare.resume("--speed", "0").ok()
+
+
 @pytest.mark.parametrize("point", ["copy.inside", "backup.packed", "backup.before_rename"])
 def test_a_backup_that_is_killed_leaves_none(make_world, point: str):
     bare: World = make_world(exchange=False)

@@ -147,6 +147,7 @@ def test_a_journal_that_was_changed_is_not_traded_on(world: World, change: str):
 def test_a_person_may_take_the_brokers_word_for_a_journal_that_was_changed(killed: World, change: str):
     """Books, stops and targets come from the orders of ours that the broker holds; what was stored is kept."""
     spoiled = killed.session()
+    peak = json.loads(killed.run("risk", "show", "--json").ok().out)["peak"]
     assert killed.write(change) >= 1
     assert killed.write("DELETE FROM checkpoints") == 13
     assert killed.resume().code == 6
@@ -154,6 +155,8 @@ def test_a_person_may_take_the_brokers_word_for_a_journal_that_was_changed(kille
     ended = killed.resume("--accept-broker-state").ok()
     assert "journal broken" in ended.out
     assert "portfolio value: $0" not in ended.out
+    (carried,) = killed.facts("RiskCarried")
+    assert (carried["session_id"], carried["record"]["peak"]) == (f"{spoiled['id']}-broken-1", peak)
     kept = killed.rows("SELECT * FROM sessions WHERE id <> ?", spoiled["id"])
     assert [(row["status"], row["id"]) for row in kept] == [("closed", f"{spoiled['id']}-broken-1")]
     stored = killed.rows("SELECT count(*) AS n FROM journal WHERE session_id = ?", kept[0]["id"])

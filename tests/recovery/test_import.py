@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import pickle
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
+from gambler_ai.learners.features import NAMES
 from tests.recovery.harness import World, audit, entries
 from tests.recovery.test_control import WIDE
 from tests.unit.ancestors.test_kinds import CONFIG
@@ -56,3 +61,33 @@ def test_what_is_held_is_not_bought_again_before_it_is_adopted(world: World):
     world.trade(duration=15).ok()
     assert ("AAPL", "buy") not in entries(world)
     assert world.there.positions()["AAPL"] == 10
+
+
+def learned(folder: Path) -> tuple[str, str]:
+    """A Q-table and feature weights of which learners here take something up."""
+    table = {"trend, quiet": {"momentum": 0.75, "somebody": 0.25}, "trending_low": {"momentum": 0.5}}
+    (folder / "q_table.pkl").write_bytes(pickle.dumps({"q_table": table, "epsilon": 0.2}))
+    np.save(folder / "weights.npy", np.arange(float(len(NAMES))))
+    return str(folder / "q_table.pkl"), str(folder / "weights.npy")
+
+
+def test_learners_begin_with_what_was_imported_and_a_killed_session_begins_with_it_once(world: World):
+    said = world.run("state", "import", *learned(world.folder)).ok()
+    assert "--strategy chooser begins with trend, quiet: of momentum, somebody" in said.out
+    asked = ("--strategy", "chooser", "--learners", "attention")
+    world.trade(*asked, duration=4, crash_at="start.after_commit:1").was_killed()
+    world.resume("--duration", "4").ok()
+    facts = {fact["name"]: fact["values"] for fact in world.facts("LearnerTaught")}
+    assert facts["chooser"] == {"trend, quiet": {"momentum": 0.75}}
+    assert facts["attention"] == {"weights": {name: float(n) for n, name in enumerate(NAMES)}}
+    assert len(world.facts("LearnerTaught")) == 2
+    assert len(world.rows("SELECT DISTINCT name FROM components WHERE name IN ('chooser', 'attention')")) == 2
+
+
+@pytest.mark.nightly
+def test_a_session_that_is_resumed_begins_with_what_was_imported_for_it(world: World):
+    world.trade("--strategy", "chooser", duration=4, crash_at="start.after_commit:1").was_killed()
+    world.run("state", "import", *learned(world.folder), "--session", world.session()["id"]).ok()
+    assert world.facts("LearnerTaught") == []
+    world.resume("--duration", "2").ok()
+    assert [fact["name"] for fact in world.facts("LearnerTaught")] == ["chooser"]

@@ -59,7 +59,14 @@ def test_a_pause_after_losses_outlives_a_kill(world: World):
     assert "loss_streak" in codes(world)
     begun = [fact["at"] for fact in world.facts("RunStarted")]
     assert not [f for f in world.facts("IntentPlanned") if f["intent"]["purpose"] == "entry" and f["at"] > begun[1]]
-    assert shown(world)["paused_until"]
+    until = shown(world)["paused_until"]
+    assert until
+    # Neither another length, nor a fresh session without the rule, makes it shorter.
+    world.resume("--duration", "1", "--risk", "loss_pause_min=1").ok()
+    assert [fact["until"] for fact in world.facts("PauseKept")] == [until]
+    world.trade("--new", duration=1).ok()
+    after = json.loads(world.run("risk", "show", newest(world), "--json").ok().out)
+    assert (after["rules"]["max_loss_streak"], after["paused_until"]) == (None, until)
 
 
 def test_an_older_session_that_is_resumed_knows_what_the_newer_one_lost(world: World):

@@ -221,7 +221,7 @@ def test_settings_name_a_strategy_and_its_parameters(make_world):
 def test_strategies_are_listed_shown_and_begun(make_world):
     bare: World = make_world(exchange=False)
     listed = json.loads(bare.run("strategies", "list", "--json").ok().out)
-    assert [row["name"] for row in listed] == ["momentum", "mean_reversion", "breakout"]
+    assert [row["name"] for row in listed] == ["momentum", "mean_reversion", "breakout", "chooser"]
     assert listed[0]["parameters"][1] == {
         "name": "lookback", "allowed": "a whole number from 1 to 500", "default": 5, "required": False,
         "minimum": 1, "maximum": 500,

@@ -81,6 +81,13 @@ PLANTED = (
         "        record.misses >= 1\n",
         120,
     ),
+    Planted(
+        "an outcome is told twice",
+        "core/engine.py",
+        "        for outcome in changes.outcomes:\n",
+        "        for outcome in (*changes.outcomes, *changes.outcomes):\n",
+        10,
+    ),
 )
 
 #: The same for the machine, which has the engine and no program around it.

@@ -47,6 +47,7 @@ class Recovery(RuleBasedStateMachine):
         self.now = AT
         self.journal: list[bytes] = []
         self.todo: list[ev.Fact] = []
+        self.bodies: dict[str, str] = {}  # as they were queued: the engine may have forgotten an order by then
         self.look_again = False
         self.engine = self._engine(self._empty())
         self._read(reconcile=True)
@@ -65,6 +66,7 @@ class Recovery(RuleBasedStateMachine):
         self.journal += [_encoder.encode(fact) for fact in decisions.facts]
         kinds = (ev.IntentPlanned, ev.ResendPlanned, ev.CancelPlanned)
         self.todo += [fact for fact in decisions.facts if isinstance(fact, kinds)]
+        self.bodies |= {coid: record.intent.body for coid, record in self.engine.state.intents.items()}
 
     def _step(self, event: ev.Input) -> None:
         self._commit(self.engine.step(event))
@@ -98,7 +100,7 @@ class Recovery(RuleBasedStateMachine):
         coid = fact.intent.client_order_id if isinstance(fact, ev.IntentPlanned) else fact.client_order_id  # type: ignore[union-attr]
         answer: Any = ev.SubmitUnanswered(self.now, coid, outcome)
         if outcome != "request lost":
-            order = self.broker.submit(self.engine.state.intents[coid].intent.body, self.now)
+            order = self.broker.submit(self.bodies[coid], self.now)
             if outcome == "answered":
                 answer = (
                     ev.SubmitAnswered(self.now, coid, order)
@@ -128,7 +130,7 @@ class Recovery(RuleBasedStateMachine):
                 self.broker.cancel(fact.order_id, self.now)
             else:
                 coid = fact.intent.client_order_id if isinstance(fact, ev.IntentPlanned) else fact.client_order_id  # type: ignore[union-attr]
-                self.broker.submit(self.engine.state.intents[coid].intent.body, self.now)
+                self.broker.submit(self.bodies[coid], self.now)
         self.todo.clear()
         state = self._replayed()
         self.engine = self._engine(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -20,10 +21,12 @@ RESTORE = "import gambler_ai.storage.lease, gambler_ai.storage.sessions, gambler
 TELL = "\nimport sys\nprint('loaded', *sys.modules)"
 
 
-def loaded_by(code: str) -> set[str]:
-    """The modules that a fresh interpreter holds after ``code``."""
-    done = subprocess.run([sys.executable, "-c", code + TELL], capture_output=True, text=True, check=True)
-    return set(done.stdout.rpartition("loaded ")[2].split())
+def loaded_by(code: str, **env: str) -> set[str]:
+    """The modules that a fresh interpreter holds after ``code``; ``env`` is all of its environment, if there is one."""
+    done = subprocess.run(
+        [sys.executable, "-c", code + TELL], capture_output=True, text=True, check=True, env=env or None
+    )  # fmt: skip
+    return set(f"\n{done.stdout}".rpartition("\nloaded ")[2].split())
 
 
 @pytest.mark.parametrize("args", [["--help"], ["run", "--help"], ["sessions", "--help"], ["--version"]], ids=" ".join)
@@ -37,3 +40,11 @@ def test_a_restore_imports_neither_arrays_nor_a_dialect_that_it_does_not_use():
     loaded = loaded_by(RESTORE)
     assert "sqlalchemy" in loaded
     assert loaded.isdisjoint({"numpy", "pandas", "alpaca", "alembic", "sqlalchemy.dialects.postgresql"})
+
+
+def test_a_whole_session_without_learners_imports_none_and_no_library_of_theirs(tmp_path):
+    args = ["--symbols", "AAPL", "--speed", "0", "--duration", "12"]
+    loaded = loaded_by(HELP.format(args=args), GAMBLER_HOME=str(tmp_path), PATH=os.environ["PATH"], HOME=str(tmp_path))
+    assert {"gambler_ai.core.learning", "gambler_ai.strategies.momentum", "gambler_ai.trading.runner"} <= loaded
+    assert {name for name in loaded if name.startswith("gambler_ai.learners")} == set()
+    assert loaded.isdisjoint({"sklearn", "scipy", "torch", "safetensors"})

@@ -19,7 +19,8 @@ from gambler_ai.cli.analysis.svg import chart, has_markers
 #: Figures that stand at the top, by their names.
 _HEADLINES = ("Change", "Total return", "Max drawdown", "Round trips", "Win rate", "Profit factor")
 
-_STYLE = """
+#: The sheet of every page: colours by meaning, in light, in dark and on paper.
+STYLE = """
 :root { color-scheme: light dark; --ink: #1c2127; --quiet: #5c6773; --paper: #ffffff; --card: #f5f7f9; --rule: #dfe4ea;
   --line: #2f6db3; --good: #1a7f4b; --bad: #c0392b; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e3e7ec; --quiet: #98a3af; --paper: #14181d; --card: #1c2229;
@@ -78,27 +79,33 @@ def page(report: Report) -> str:
     """The whole document."""
     found = groups(report.performance)
     (kind, subject), *rest = heading(report)
-    title = f"{kind} {_text(subject)}"
+    title = f"{kind} {text_of(subject)}"
     said = dict(rest)
-    broker = " &middot; ".join(_text(said[name]) for name in ("Broker", "Sessions") if name in said)
+    broker = " &middot; ".join(text_of(said[name]) for name in ("Broker", "Sessions") if name in said)
+    return document(title, STYLE, [
+        "<header>", f"<h1>{title} <span>{text_of(report.status)}</span></h1>",
+        f'<p class="facts">{text_of(said["Symbols"])} &middot; {text_of(said["Strategy"])}<br>',
+        f"{text_of(said['Market time'])}, New York &middot; {broker}</p>",
+        "</header>", "<main>", _cards(found), _chart(report), '<div class="groups">', *map(_group, found), "</div>",
+        *_trades(report), *_notes(report), "</main>",
+        f"<footer>gambler_ai {text_of(__version__)}, as stored at {text_of(render.day_time(report.info.last_at))} of"
+        " market time. Equity is the account's, as its broker states it. A dash: not to be said of this session."
+        "</footer>",
+    ])  # fmt: skip
+
+
+def document(title: str, style: str, body: Iterable[str]) -> str:
+    """A whole document that loads nothing and runs nothing; ``title`` and ``body`` are safe already."""
     return "\n".join([
         '<!DOCTYPE html>', '<html lang="en">', "<head>", '<meta charset="utf-8">',
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="referrer" content="no-referrer">',
-        f"<title>{title}</title>", f"<style>{_STYLE}</style>", "</head>", "<body>", "<header>",
-        f"<h1>{title} <span>{_text(report.status)}</span></h1>",
-        f'<p class="facts">{_text(said["Symbols"])} &middot; {_text(said["Strategy"])}<br>',
-        f"{_text(said['Market time'])}, New York &middot; {broker}</p>",
-        "</header>", "<main>", _cards(found), _chart(report), '<div class="groups">', *map(_group, found), "</div>",
-        *_trades(report), *_notes(report), "</main>",
-        f"<footer>gambler_ai {_text(__version__)}, as stored at {_text(render.day_time(report.info.last_at))} of market"
-        " time. Equity is the account's, as its broker states it. A dash: not to be said of this session.</footer>",
-        "</body>", "</html>", "",
+        f"<title>{title}</title>", f"<style>{style}</style>", "</head>", "<body>", *body, "</body>", "</html>", "",
     ])  # fmt: skip
 
 
-def _text(text: str) -> str:
+def text_of(text: str) -> str:
     """What comes from outside, for an element or an attribute: no markup, no control or direction characters."""
     return escape(render.printable(text))
 
@@ -110,8 +117,8 @@ def _class(style: str) -> str:
 def _cards(found: list[Group]) -> str:
     by_name = {figure.name: figure for group in found for figure in group.figures}
     cards = [
-        f'<div><dt>{_text(name)}</dt><dd class="{_class(by_name[name].style)}">{_text(by_name[name].value)}</dd></div>'
-        for name in _HEADLINES
+        f'<div><dt>{text_of(name)}</dt><dd class="{_class(figure.style)}">{text_of(figure.value)}</dd></div>'
+        for name, figure in ((name, by_name[name]) for name in _HEADLINES)
     ]
     return f'<dl class="cards">{"".join(cards)}</dl>'
 
@@ -130,14 +137,14 @@ def _chart(report: Report) -> str:
 
 def _group(group: Group) -> str:
     rows = "".join(map(_figure, group.figures))
-    return f"<table><caption>{_text(group.title)}</caption><tbody>{rows}</tbody></table>"
+    return f"<table><caption>{text_of(group.title)}</caption><tbody>{rows}</tbody></table>"
 
 
 def _figure(figure: Figure) -> str:
     return (
-        f'<tr><th scope="row">{_text(figure.name)}</th>'
-        f'<td class="number {_class(figure.style)}">{_text(figure.value)}</td>'
-        f'<td class="remark">{_text(figure.remark)}</td></tr>'
+        f'<tr><th scope="row">{text_of(figure.name)}</th>'
+        f'<td class="number {_class(figure.style)}">{text_of(figure.value)}</td>'
+        f'<td class="remark">{text_of(figure.remark)}</td></tr>'
     )
 
 
@@ -153,9 +160,10 @@ def _trades(report: Report) -> Iterable[str]:
     if not count:
         return ['<p class="notes">No round trip yet.</p>']
     more = "" if len(report.trades) == count else f", the newest {len(report.trades):,} of {count:,}"
-    heads = "".join(f'<th scope="col" class="{kind}">{_text(name)}</th>' for name, kind in _HEADINGS)
+    heads = "".join(f'<th scope="col" class="{kind}">{text_of(name)}</th>' for name, kind in _HEADINGS)
     return [
-        f'<div class="scroll"><table><caption>Round trips{_text(more)}</caption><thead><tr>{heads}</tr></thead><tbody>',
+        f'<div class="scroll"><table><caption>Round trips{text_of(more)}</caption>',
+        f"<thead><tr>{heads}</tr></thead><tbody>",
         *(_row(found) for found in report.trades), "</tbody></table></div>",
         '<p class="notes">MAE and MFE: how far the price went against the round trip and for it before it ended, in'
         " percent of the entry, as far as the journal's marks (about one a minute) show it. Leverage: what was bought"
@@ -172,7 +180,7 @@ def _row(found: RoundTrip) -> str:
         (render.money(t.pnl, sign=True), f"number {_class(_pnl_style(t.pnl))}"), (adverse, "number"),
         (favourable, "number"), (render.span(t.duration), "number"), (t.strategy, ""), (t.reason, ""),
     )  # fmt: skip
-    return "<tr>" + "".join(f'<td class="{kind}">{_text(text)}</td>' for text, kind in cells) + "</tr>"
+    return "<tr>" + "".join(f'<td class="{kind}">{text_of(text)}</td>' for text, kind in cells) + "</tr>"
 
 
 def _pnl_style(value: Decimal | None) -> str:
@@ -180,4 +188,4 @@ def _pnl_style(value: Decimal | None) -> str:
 
 
 def _notes(report: Report) -> list[str]:
-    return [f'<p class="notes">{_text(text)}</p>' for text in notes(report)]
+    return [f'<p class="notes">{text_of(text)}</p>' for text in notes(report)]

@@ -24,7 +24,7 @@ EQUITY_HEIGHT, DRAWDOWN_HEIGHT, TOP, GAP, AXIS = 250.0, 84.0, 10.0, 26.0, 22.0
 MARKERS_MAX = 80
 
 
-class _Panel(Struct, frozen=True):
+class Panel(Struct, frozen=True):
     """An area of a chart and the values from its bottom to its top."""
 
     top: float
@@ -33,6 +33,7 @@ class _Panel(Struct, frozen=True):
     high: float
 
     def y(self, value: float) -> float:
+        """Where ``value`` is, from the top of the chart."""
         span = self.high - self.low
         return self.top + self.height * ((self.high - value) / span if span else 0.5)
 
@@ -44,17 +45,17 @@ def chart(report: Report) -> str:
     time = Timeline(report.performance.runs, report.curve[0].at, report.curve[-1].at)
     values = [float(point.equity) for point in report.curve]
     low, high = _padded(min(values), max(values))
-    equity = _Panel(TOP, EQUITY_HEIGHT, low, high)
+    equity = Panel(TOP, EQUITY_HEIGHT, low, high)
     falls = [fall * 100 for _, fall in drawdowns(report.curve)]
-    below = _Panel(TOP + EQUITY_HEIGHT + GAP, DRAWDOWN_HEIGHT, min(*falls, -0.01) * 1.08, 0.0)
+    below = Panel(TOP + EQUITY_HEIGHT + GAP, DRAWDOWN_HEIGHT, min(*falls, -0.01) * 1.08, 0.0)
     places = [_x(time.place(point.at)) for point in report.curve]
     height = below.top + below.height + AXIS
     parts = [
         f'<svg viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-labelledby="chart-title chart-desc">',
         '<title id="chart-title">Equity and drawdown</title>',
         f'<desc id="chart-desc">{escape(description(report))}</desc>',
-        *_grid(equity, _nice(low, high, 5), lambda value: f"{value:,.0f}" if high - low >= 5 else f"{value:,.2f}"),
-        *_grid(below, _nice(below.low, 0.0, 4), lambda value: f"{value:g} %"),
+        *grid(equity, nice(low, high, 5), lambda value: f"{value:,.0f}" if high - low >= 5 else f"{value:,.2f}"),
+        *grid(below, nice(below.low, 0.0, 4), lambda value: f"{value:g} %"),
         *_time_axis(time, equity, below),
         *_area(places, values, equity, "equity"),
         *_area(places, falls, below, "drawdown", base=0.0),
@@ -90,7 +91,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _nice(low: float, high: float, count: int) -> list[float]:
+def nice(low: float, high: float, count: int) -> list[float]:
     """Round values between two, about ``count`` of them."""
     rough = (high - low) / count
     size = 10.0 ** floor(log10(rough))
@@ -99,7 +100,8 @@ def _nice(low: float, high: float, count: int) -> list[float]:
     return [index * step for index in range(first, int(high // step) + 1)]
 
 
-def _grid(panel: _Panel, marks: Sequence[float], write: Callable[[float], str]) -> list[str]:
+def grid(panel: Panel, marks: Sequence[float], write: Callable[[float], str]) -> list[str]:
+    """A line across at each of ``marks``, with its value at the left."""
     parts = []
     for value in marks:
         y = panel.y(value)
@@ -108,7 +110,7 @@ def _grid(panel: _Panel, marks: Sequence[float], write: Callable[[float], str]) 
     return parts
 
 
-def _time_axis(time: Timeline, equity: _Panel, below: _Panel) -> list[str]:
+def _time_axis(time: Timeline, equity: Panel, below: Panel) -> list[str]:
     bottom = below.top + below.height
     parts = []
     for place, text in time.marks(12):
@@ -127,7 +129,7 @@ def _time_axis(time: Timeline, equity: _Panel, below: _Panel) -> list[str]:
 
 
 def _area(
-    places: Sequence[float], values: Sequence[float], panel: _Panel, name: str, base: float | None = None
+    places: Sequence[float], values: Sequence[float], panel: Panel, name: str, base: float | None = None
 ) -> list[str]:
     """A line that holds each value until the next one, and the area between it and ``base``, else the bottom."""
     line = f"M{places[0]:.1f} {panel.y(values[0]):.1f}"
@@ -140,7 +142,7 @@ def _area(
     ]
 
 
-def _markers(report: Report, time: Timeline, panel: _Panel) -> list[str]:
+def _markers(report: Report, time: Timeline, panel: Panel) -> list[str]:
     """A triangle where a round trip ended: up for a profit, down for a loss, a square where it is neither."""
     parts: list[str] = []
     if not has_markers(report):

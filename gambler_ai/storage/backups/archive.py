@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import msgspec
 from msgspec import Struct
 
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import StorageError
+from gambler_ai.storage.lease import TOKEN_MAX
+from gambler_ai.storage.sessions import is_id
 
 FORMAT = 1
 SUFFIX = ".tar.gz"
@@ -34,8 +36,14 @@ DATABASE_PARTS = {SQLITE: "database.sqlite3", POSTGRES: "database.pgdump"}
 EXCHANGE = "exchange/"
 #: A manifest is a line for each session; what is larger is none.
 MANIFEST_MAX = 64 << 20
+#: Unpacked bytes that any file may have, and beyond that for each byte of the file: ours come to 20.
+BYTES_FREE, BYTES_FOR_EACH = 64 << 20, 200
+#: What a tar may have around a member, and at its end, of headers and padding.
+_AROUND = 64 << 10
 _CHUNK = 1 << 20
 _PART = re.compile(r"database\.(sqlite3|pgdump)|exchange/[A-Za-z0-9_-]{1,64}\.sqlite3")
+#: The last row that a journal has room for.
+SEQ_MAX = 2**63 - 1
 #: What a damaged file makes its readers raise.
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError)
 
@@ -124,8 +132,10 @@ def manifest_of(file: IO[bytes], name: str) -> Manifest:
     Raises:
         StorageError: it is no backup of ours, or of a newer program.
     """
-    with _damage(name), gzip.GzipFile(fileobj=file) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
-        return _manifest(tar, name)
+    with _damage(name), gzip.GzipFile(fileobj=file) as plain:
+        bounded = _Bounded(plain)
+        with _opened(bounded) as tar:
+            return _manifest(tar, bounded, name)
 
 
 def unpack(archive: Path, folder: Path | None, name: str, progress: Progress = nothing) -> Manifest:
@@ -135,16 +145,51 @@ def unpack(archive: Path, folder: Path | None, name: str, progress: Progress = n
         StorageError: it is no backup of ours, or it is damaged.
     """
     with _damage(name), gzip.open(archive) as plain:
-        with tarfile.open(fileobj=plain, mode="r|") as tar:
-            manifest = _taken_out(tar, folder, name, progress)
-        while plain.read(_CHUNK):  # to its end, where gzip's own sum is
+        bounded, room = _Bounded(plain), BYTES_FREE + BYTES_FOR_EACH * archive.stat().st_size
+        with _opened(bounded) as tar:
+            manifest = _taken_out(tar, bounded, room, folder, name, progress)
+        while bounded.read(_CHUNK):  # to its end, where gzip's own sum is
             pass
     return manifest
 
 
-def _taken_out(tar: tarfile.TarFile, folder: Path | None, name: str, progress: Progress) -> Manifest:
-    manifest, done = _manifest(tar, name), 0
-    for part, member in _members(manifest, tar, name):
+class _Bounded:
+    """What is unpacked, as far as it may go: whoever made the file chose what its headers ask for.
+
+    A few thousand bytes are unpacked to gigabytes, and a header of a tar is read into memory whole.
+    """
+
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self._file = file
+        self._left = _AROUND
+
+    def allow(self, size: int) -> None:
+        """From here on so many bytes, and what is around them. What was not used before is gone."""
+        self._left = size + _AROUND
+
+    def read(self, size: int) -> bytes:
+        """
+        Raises:
+            ValueError: there is more than there may be.
+        """
+        content = self._file.read(min(size, self._left + 1))
+        self._left -= len(content)
+        if self._left < 0:
+            raise ValueError("it unpacks to more than its manifest says")
+        return content
+
+
+def _opened(bounded: _Bounded) -> tarfile.TarFile:
+    return tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r|")  # it only reads
+
+
+def _taken_out(
+    tar: tarfile.TarFile, bounded: _Bounded, room: int, folder: Path | None, name: str, progress: Progress
+) -> Manifest:
+    manifest, done = _manifest(tar, bounded, name), 0
+    if min(part.size for part in manifest.parts) < 0 or manifest.size > room:
+        raise _damaged(name, f"it would unpack to {manifest.size} bytes, and a file of its size to {room} at most")
+    for part, member in _members(manifest, tar, bounded, name):
         source = tar.extractfile(member)
         assert source is not None
         if (_written(source, folder / part.name) if folder else _summed(source)) != part.sha256:
@@ -154,20 +199,31 @@ def _taken_out(tar: tarfile.TarFile, folder: Path | None, name: str, progress: P
     return manifest
 
 
-def _members(manifest: Manifest, tar: tarfile.TarFile, name: str) -> Iterator[tuple[Part, tarfile.TarInfo]]:
+def _members(
+    manifest: Manifest, tar: tarfile.TarFile, bounded: _Bounded, name: str
+) -> Iterator[tuple[Part, tarfile.TarInfo]]:
     for part in manifest.parts:
+        bounded.allow(0)
         member = tar.next()
-        if member is None or not member.isreg() or (member.name, member.size) != (part.name, part.size):
+        if member is None or not _is_plain(member) or (member.name, member.size) != (part.name, part.size):
             raise _damaged(name, f"{part.name} is not where its manifest says")
+        bounded.allow(part.size)
         yield part, member
+    bounded.allow(0)
     if tar.next() is not None:
         raise _damaged(name, "it holds more than its manifest says")
 
 
-def _manifest(tar: tarfile.TarFile, name: str) -> Manifest:
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    """A sparse one would be as large as it says, whatever is in the file."""
+    return member.isreg() and not member.issparse()
+
+
+def _manifest(tar: tarfile.TarFile, bounded: _Bounded, name: str) -> Manifest:
     member = tar.next()
-    if member is None or member.name != MANIFEST or not member.isreg() or member.size > MANIFEST_MAX:
+    if member is None or member.name != MANIFEST or not _is_plain(member) or member.size > MANIFEST_MAX:
         raise StorageError(f"{name} is no backup of gambler-ai", hint="name a file that `db backup` wrote")
+    bounded.allow(member.size)
     file = tar.extractfile(member)
     assert file is not None
     try:
@@ -183,7 +239,19 @@ def _manifest(tar: tarfile.TarFile, name: str) -> Manifest:
     names = [part.name for part in manifest.parts]
     if names[:1] != [manifest.database_part] or len(set(names)) < len(names) or not all(map(_PART.fullmatch, names)):
         raise _damaged(name, "its manifest names parts that no backup has")
+    if not all(is_id(head.id) and 0 <= head.seq <= SEQ_MAX for head in manifest.sessions):
+        raise _damaged(name, "its manifest names sessions that no database has")
+    refuse_token(manifest.token, name)
     return manifest
+
+
+def refuse_token(token: int, name: str) -> None:
+    """
+    Raises:
+        StorageError: nobody can have had such a token. Believed, it would leave none for those after it.
+    """
+    if not 0 <= token <= TOKEN_MAX:
+        raise _damaged(name, f"its token is {token}, and {TOKEN_MAX} is the highest there can be")
 
 
 @contextmanager

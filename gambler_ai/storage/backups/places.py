@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
@@ -16,12 +17,15 @@ from urllib.parse import unquote, urlsplit
 from gambler_ai import crashpoints, secrecy
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import ConfigError, StorageError
-from gambler_ai.storage.backups.archive import SUFFIX, manifest_of
-from gambler_ai.storage.upgrade import sync
+from gambler_ai.storage.backups.archive import SUFFIX, Manifest, manifest_of
+from gambler_ai.storage.upgrade import copied, named
 
-#: What is not whole yet; the next backup takes it away.
+#: What the name of a file ends with that is not whole yet.
 HALF = ".part"
+#: No backup takes as long: what a kill left is older.
+_HALF_FOR = timedelta(days=1)
 _NUMBERS = 1_000
+_STAMP, _NUMBER = r"\d{8}-\d{6}", r"\d{1,3}"
 
 
 class Place(Protocol):
@@ -35,8 +39,8 @@ class Place(Protocol):
 
     def names(self) -> list[str]: ...
 
-    def put(self, archive: Path, name: str) -> None:
-        """Bring a local file there, whole or not at all.
+    def put(self, archive: Path, name: str) -> bool:
+        """Bring a local file there, whole or not at all; false when something has that name, which stays as it is.
 
         Raises:
             StorageError: it cannot be written, or what arrived is not what was sent.
@@ -87,28 +91,45 @@ def name_for(stem: str, at: datetime, taken: list[str]) -> str:
 
 def kept(place: Place, stem: str) -> list[Kept]:
     """The backups of ``stem`` in a place, newest first, by their names."""
-    pattern = re.compile(rf"{re.escape(stem)}-(\d{{8}}-\d{{6}})(?:-(\d{{1,3}}))?{re.escape(SUFFIX)}")
+    pattern = re.compile(rf"{re.escape(stem)}-({_STAMP})(?:-({_NUMBER}))?{re.escape(SUFFIX)}")
     found = [Kept(m[1], int(m[2] or 1), m[0]) for name in place.names() if (m := pattern.fullmatch(name))]
     return sorted(found, reverse=True)
 
 
-def prune(place: Place, stem: str, keep: int, made: str = "") -> list[str]:
-    """Delete all but the newest ``keep`` backups of ``stem``; only what has a manifest of ours. Returns the names.
+def prune(place: Place, stem: str, keep: int, made: str, is_ours: Callable[[Manifest], bool]) -> list[str]:
+    """Delete all but the newest ``keep`` backups of ``stem`` that are ours. Returns the names.
 
-    ``made`` was just written and stays, whatever a clock that ran ahead has called others.
+    ``made`` was just written and stays, whatever a clock that ran ahead has called others. What another database
+    left under the same stem is neither counted nor deleted.
     """
-    gone = []
-    for old in kept(place, stem)[keep:]:
-        if old.name == made:
-            continue
-        try:
-            with place.head(old.name) as file:
-                manifest_of(file, place.shown(old.name))
-        except StorageError:
-            continue  # somebody else's, or damaged: not ours to delete
-        place.drop(old.name)
-        gone.append(old.name)
+    own = [old.name for old in kept(place, stem) if old.name == made or _is_ours(place, old.name, is_ours)]
+    gone = [name for name in own[keep:] if name != made]
+    for name in gone:
+        place.drop(name)
     return gone
+
+
+def _is_ours(place: Place, name: str, is_ours: Callable[[Manifest], bool]) -> bool:
+    try:
+        with place.head(name) as file:
+            return is_ours(manifest_of(file, place.shown(name)))
+    except StorageError:
+        return False  # somebody else's, or damaged: not ours to delete
+
+
+def clear(place: Place, stem: str, wall: datetime) -> None:
+    """Take away what backups of ``stem`` left half done that were killed more than a day ago, where we may."""
+    until = f"{wall - _HALF_FOR:%Y%m%d-%H%M%S}"
+    pattern = re.compile(rf"{re.escape(stem)}-({_STAMP})(-{_NUMBER})?{re.escape(SUFFIX)}(\.[0-9a-f]{{12}})?{HALF}")
+    for name in place.names():
+        if (found := pattern.fullmatch(name)) and found[1] < until:
+            with suppress(StorageError):
+                place.drop(name)
+
+
+def _half(name: str) -> str:
+    """A name for it until it is whole that no other backup has, be it of the same name."""
+    return f"{name}.{secrets.token_hex(6)}{HALF}"
 
 
 class LocalPlace:
@@ -125,15 +146,16 @@ class LocalPlace:
         with _told(self.shown()):
             return [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
 
-    def put(self, archive: Path, name: str) -> None:
-        target, half = self.folder / name, self.folder / f"{name}{HALF}"
-        with _told(str(target)):
+    def put(self, archive: Path, name: str) -> bool:
+        half = self.folder / _half(name)
+        with _told(str(self.folder / name)):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            half.unlink(missing_ok=True)  # of a kill
-            copied(archive, half)
-            crashpoints.hit("backup.before_rename")
-            half.rename(target)
-            sync(self.folder)
+            try:
+                copied(archive, half)
+                crashpoints.hit("backup.before_rename")
+                return named(half, self.folder / name)
+            finally:
+                half.unlink(missing_ok=True)
 
     def fetched(self, name: str, target: Path) -> None:
         with _told(self.shown(name)):
@@ -170,8 +192,8 @@ class RemotePlace:
                 return []
             return [str(path).rsplit("/", 1)[-1] for path in self._files.ls(self._folder, detail=False)]
 
-    def put(self, archive: Path, name: str) -> None:
-        half = self._at(f"{name}{HALF}")
+    def put(self, archive: Path, name: str) -> bool:
+        half = self._at(_half(name))
         with _told(self.shown(name)):
             self._files.makedirs(self._folder, exist_ok=True)
             self._files.put_file(str(archive), half)
@@ -180,7 +202,11 @@ class RemotePlace:
             if not same:
                 raise StorageError(f"{self.shown(name)}: what arrived is not what was sent", hint="try again")
             crashpoints.hit("backup.before_rename")
+            if self._files.exists(self._at(name)):  # few stores do this in one step
+                self._files.rm_file(half)
+                return False
             self._files.mv(half, self._at(name))
+            return True
 
     def fetched(self, name: str, target: Path) -> None:
         with _told(self.shown(name)), self._files.open(self._at(name), "rb") as source:
@@ -231,15 +257,6 @@ def _opened(url: str) -> tuple[Any, str]:
         said = secrecy.masked(one_line(str(error) or type(error).__name__, 300))
         raise StorageError(f"{scheme}://{urlsplit(url).hostname or ''} cannot be reached: {said}") from error
     return files, str(folder)
-
-
-def copied(source: Path, target: Path) -> None:
-    """A synced copy of a file, readable by its owner only."""
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as bytes_out, source.open("rb") as bytes_in:
-        shutil.copyfileobj(bytes_in, bytes_out)
-        bytes_out.flush()
-        os.fsync(bytes_out.fileno())
 
 
 @contextmanager

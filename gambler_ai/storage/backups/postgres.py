@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +16,17 @@ import sqlalchemy as sa
 
 from gambler_ai import crashpoints, secrecy
 from gambler_ai.core.text import one_line
-from gambler_ai.errors import ConfigError, StorageError
+from gambler_ai.errors import ConfigError, SessionLeased, StorageError
 from gambler_ai.storage.database import Database
 
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 #: Parts of a connection that are not for the tools, or not for arguments.
 _KEPT_BACK = frozenset({"password", "client_encoding", "application_name"})
 _SAID_MAX = 300
+#: Wall seconds that a restore waits for a runner's transaction.
+_WAIT_S = 10
+#: What the server says when somebody was quicker than a restore.
+TAKEN = "an account was taken by another runner during the restore"
 #: Lines of a dump's contents that make the schema itself, which is there.
 _OF_SCHEMA = re.compile(r"\d+; \d+ \d+ (SCHEMA|COMMENT|ACL) - ")
 
@@ -193,13 +197,39 @@ def clear(db: sa.Connection, kept: str) -> list[str]:
     ]  # fmt: skip
 
 
+def fence(database: Database, statement: str, check: Callable[[], None]) -> None:
+    """Run a statement on a database that is to be replaced. ``check`` is asked in its transaction."""
+    with database.write() as db:
+        db.execute(sa.text(statement))  # it has the rows of the leases from here on
+        check()
+
+
+def guard(schema: str, proofs: Sequence[str]) -> list[str]:
+    """The statements that go first: nobody takes an account from here to the commit, and nobody has since we looked.
+
+    ``proofs`` are conditions (`ServerLock.proof`) that our locks are still ours.
+    """
+    prefix = f'"{schema}".'
+    whole = " AND ".join([f"NOT EXISTS (SELECT 1 FROM {prefix}lease WHERE NOT released)", *proofs])  # noqa: S608
+    return [
+        f"SET LOCAL lock_timeout = '{_WAIT_S}s'", f"LOCK TABLE {prefix}lease IN ACCESS EXCLUSIVE MODE",
+        f"DO $guard$ BEGIN IF NOT ({whole}) THEN RAISE EXCEPTION '{TAKEN}'; END IF; END $guard$",
+    ]  # fmt: skip
+
+
 def apply(database: Database, tools: Tools, scripts: Sequence[Path]) -> None:
     """Run scripts in one transaction: all of them, or nothing.
 
     Raises:
+        SessionLeased: what `guard` holds does not hold; nothing was changed.
         StorageError: nothing was changed.
     """
     where, secrets = connection(database)
     crashpoints.hit("restore.before_rename")
-    tools.run(apply_command(tools.path("psql"), where, scripts), secrets)
+    try:
+        tools.run(apply_command(tools.path("psql"), where, scripts), secrets)
+    except StorageError as error:
+        if TAKEN not in error.message:
+            raise
+        raise SessionLeased(TAKEN, hint="nothing was changed; stop whoever trades it, then restore") from error
     crashpoints.hit("restore.after_rename")

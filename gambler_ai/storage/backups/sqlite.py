@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -12,12 +12,14 @@ from urllib.parse import quote
 from gambler_ai import crashpoints
 from gambler_ai.errors import StorageError
 from gambler_ai.storage.backups.archive import Progress, nothing
-from gambler_ai.storage.upgrade import sync
+from gambler_ai.storage.upgrade import copied, sync
 
 #: Pages of one step, after which the progress is told: 4 MB.
 STEP_PAGES = 1_000
 #: Complaints that are shown.
 COMPLAINTS_MAX = 3
+#: Wall seconds that are waited for whoever reads what is to be replaced.
+_FOLD_S = 1.0
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -65,10 +67,11 @@ def complaints(path: Path) -> list[str]:
     return found + [f"row {row} of {table} refers to a row of {parent} that is gone" for table, row, parent, _ in lost]
 
 
-def put_in_place(new: Path, path: Path, kept: Path) -> bool:
+def put_in_place(new: Path, path: Path, kept: Path, check: Callable[[], None] = lambda: None) -> bool:
     """``new`` becomes ``path`` in one step; what was there is ``kept`` under that name. True if there was something.
 
     Nobody may have the file open. Its log goes into it first: left beside the new one, it would be read into that.
+    At each instant a whole database has its name: the one that was there, then the new one. ``check`` is asked last.
 
     Raises:
         StorageError: it could not be done, and nothing was changed.
@@ -78,12 +81,17 @@ def put_in_place(new: Path, path: Path, kept: Path) -> bool:
         if was_there:
             _fold(path)
             _named_too(path, kept)
+        sync(path.parent)
+        crashpoints.hit("restore.before_rename")
+        try:
+            check()
+        except BaseException:
+            kept.unlink(missing_ok=True)
+            raise
         for suffix in _BESIDE:
             beside = path.with_name(path.name + suffix)
             if beside.exists():  # of a file that is damaged, or gone
                 beside.rename(kept.with_name(kept.name + suffix))
-        sync(path.parent)
-        crashpoints.hit("restore.before_rename")
         new.replace(path)
         crashpoints.hit("restore.after_rename")
         sync(path.parent)
@@ -110,12 +118,36 @@ def run(path: Path, statements: Iterable[str]) -> None:
         raise StorageError(f"{path} cannot be prepared: {error}", hint="see that there is room") from error
 
 
+def fence(path: Path, statement: str, check: Callable[[], None]) -> None:
+    """Run a statement on a database that is to be replaced; one that is damaged is left as it is.
+
+    ``check`` is asked in the transaction: while it lasts nobody else writes.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+
+    def checked() -> Iterator[str]:
+        check()
+        yield statement
+
+    try:
+        run(path, checked())
+    except StorageError:
+        if not complaints(path):
+            raise
+
+
 def _named_too(path: Path, kept: Path) -> None:
-    """A second name, so that the first is never without a file; not every file system has that."""
+    """A second name, or on a file system without links a copy, so that the first is never without a file."""
     try:
         os.link(path, kept)
     except OSError:
-        path.rename(kept)
+        half = kept.with_name(f"{kept.name}.part")
+        half.unlink(missing_ok=True)  # of a kill
+        copied(path, half)
+        crashpoints.hit("restore.copied")
+        half.rename(kept)
 
 
 def _fold(path: Path) -> None:
@@ -125,10 +157,14 @@ def _fold(path: Path) -> None:
         StorageError: somebody reads it. Renamed beside its file, the log would be lost to it after a kill.
     """
     try:
-        with closing(sqlite3.connect(path)) as db:
+        with closing(sqlite3.connect(path, timeout=_FOLD_S)) as db:
             found = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.DatabaseError:
-        return
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return
+        raise StorageError(
+            f"the log of {path} cannot be folded into it: {error}", hint="nothing was changed; see that there is room"
+        ) from error
     if found is not None and found[0]:
         raise StorageError(f"{path} is being read, so its log cannot be folded into it", hint="wait until that is over")
 

@@ -7,8 +7,8 @@ import shutil
 import sqlite3
 import stat
 import tarfile
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from gambler_ai.storage import lease, migrate, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.lease import Lease
-from gambler_ai.storage.locks import lock_of
+from gambler_ai.storage.locks import lock_of, locked_file
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.recovery import restore
 from tests.databases import BACKENDS, postgres_only, sqlite_only
@@ -175,6 +175,129 @@ def test_nothing_is_restored_under_an_owner_that_lives(settings, database):
     restoring.restore(settings, str(file), WALL, replace=True)
 
 
+class Interrupted(ManualClock):
+    """At each look at it somebody else acts."""
+
+    def __init__(self, act: Callable[[int], None]) -> None:
+        super().__init__(WALL.now())
+        self.act, self.looks = act, 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        self.act(self.looks)
+        return super().now()
+
+
+def silent(database: Database) -> None:
+    """Its runner was killed an hour ago."""
+    taken(database).close()
+    with database.write() as db:
+        db.execute(t.lease.update().values(until=AT, until_s=0.0))
+
+
+def test_whoever_starts_during_a_restore_is_refused_however_long_the_last_owner_was_silent(settings, database):
+    """The row names an owner that is dead; the lock is the restore's, and a start must not take that for silence."""
+    file = backup(settings)
+    silent(database)
+    refused = []
+
+    def start(look: int) -> None:
+        if look > 1:  # the first names the restore; with the second it has all it needs
+            with pytest.raises(SessionLeased, match="is traded by db restore, pid") as caught:
+                taken(database)
+            refused.append(caught.value)
+
+    restoring.restore(settings, str(file), Interrupted(start), replace=True)
+    assert refused
+    with closing(Database(settings.database)) as again:
+        taken(again).close()
+
+
+def test_a_restore_whose_lock_was_taken_puts_nothing_in_place(settings, database):
+    file = backup(settings)
+    traded(database)
+    silent(database)
+    before = seq(settings)
+    other = lock_of(database, ACCOUNT)
+
+    def seize(look: int) -> None:
+        if look == 2:
+            other.seize("pid 7 on there")
+
+    with pytest.raises(SessionLeased, match="was taken by pid 7 on there during the restore"):
+        restoring.restore(settings, str(file), Interrupted(seize), replace=True)
+    assert seq(settings) == before
+    assert not list(settings.state_dir.glob("*.replaced*"))
+    other.close()
+
+
+@sqlite_only
+def test_an_account_that_nobody_knew_of_before_is_looked_for_too(settings, database):
+    file = backup(settings)
+    before = seq(settings)
+    other = settings.state_dir / "gambler.sqlite3.abcdef012345.lock"
+    held = ExitStack()
+
+    def begin(look: int) -> None:
+        if look == 2:
+            other.write_text("pid 7 on there")
+            held.enter_context(locked_file(other, "it"))
+
+    with held, pytest.raises(SessionLeased, match="in use by pid 7 on there"):
+        restoring.restore(settings, str(file), Interrupted(begin), replace=True)
+    assert seq(settings) == before
+    assert not list(settings.state_dir.glob("*.replaced*"))
+
+
+@postgres_only
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database AS d ON d.oid = database"
+        " WHERE locktype = 'advisory' AND datname = current_database()",
+        "INSERT INTO lease SELECT 'acc-2', 1, session_id, owner, acquired_at, until, false, until_s FROM lease",
+    ],
+    ids=["our lock is gone", "another account was begun"],
+)
+def test_the_server_looks_once_more_in_the_transaction_that_replaces(settings, database, monkeypatch, tmp_path, deed):
+    """Between our last look and the server's: as `psql` starts."""
+    file = backup(settings)
+    traded(database)
+    before = seq(settings)
+    psql = tmp_path / "psql"
+    psql.write_text(
+        f'#!/bin/sh\nfor last; do :; done\n[ "$1" = --version ] || {installed()}/psql --quiet -c "{deed}" "$last"'
+        f' >/dev/null\nexec {installed()}/psql "$@"\n'
+    )
+    psql.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(SessionLeased, match="was taken by another runner during the restore"):
+        restoring.restore(settings, str(file), WALL, replace=True)
+    assert seq(settings) == before
+
+
+def test_the_token_of_an_account_that_the_backup_has_no_lease_of_goes_on_too(settings, database):
+    """Its first lease came after the backup; without a row the next would have the token of that one again."""
+    with database.write() as db:
+        db.execute(t.lease.delete())
+    file = backup(settings)
+    old = taken(database)
+    old.close()
+    with database.write() as db:  # of an account that only this database knows
+        db.execute(t.lease.insert(), {"account_id": "acc-2", "token": 5, "session_id": "s-2", "owner": "x",
+                                      "acquired_at": AT, "until": AT, "released": True})  # fmt: skip
+    done = restoring.restore(settings, str(file), WALL, replace=True)
+    with closing(Database(settings.database)) as again:
+        with again.read() as db:
+            rows = {row["account_id"]: row for row in db.execute(sa.select(t.lease)).mappings()}
+        assert {name: row["token"] for name, row in rows.items()} == {ACCOUNT: done.token, "acc-2": done.token}
+        assert all(row["released"] for row in rows.values())
+        assert rows[ACCOUNT]["acquired_at"] == WALL.now()
+        new = taken(again)
+        assert new.token > old.token
+        new.close()
+
+
 @sqlite_only
 def test_a_changed_byte_is_found_and_nothing_is_restored(settings, database):
     file = backup(settings)
@@ -201,6 +324,54 @@ def test_only_backups_of_ours_go_and_the_newest_stay(settings, database):
     second = backup(settings, keep=2, at=1)
     third = backup(settings, keep=2, at=2)
     assert set(folder.iterdir()) == {second, third, *others}
+
+
+def test_what_it_has_kept_before_goes(settings, database, tmp_path):
+    place = str(tmp_path / "folder")
+    backup(settings, place)
+    backup(settings, place, at=1)
+    traded(database)
+    newest = backup(settings, place, keep=1, at=2)
+    assert set((tmp_path / "folder").iterdir()) == {newest}
+
+
+@sqlite_only
+def test_of_two_databases_in_one_folder_each_keeps_its_own(settings, database, tmp_path):
+    """Of one name, and even with one session that each of them went on with."""
+    place, folder = str(tmp_path / "shared"), tmp_path / "shared"
+    first = backup(settings, place)
+    there = Settings.model_validate({"home": str(tmp_path / "there")})
+    restoring.restore(there, str(first), WALL)
+    with closing(Database(there.database)) as other:
+        traded(other, times=2)
+    theirs = backup(there, place, at=1)
+    assert theirs.name.rpartition("-")[0] == first.name.rpartition("-")[0]
+    traded(database)
+    second = backup(settings, place, keep=1, at=2)
+    assert set(folder.iterdir()) == {theirs, second}, "it went further than ours"
+    traded(database, times=3)
+    third = backup(settings, place, keep=1, at=3)
+    assert set(folder.iterdir()) == {theirs, third}, "ours went further, and another way"
+
+
+@sqlite_only
+def test_two_backups_at_once_have_two_names(settings, database, tmp_path):
+    """The other one has put its own where this one wanted to, while this one was being made."""
+    folder = tmp_path / "shared"
+    first = backup(settings, str(folder))
+    content = first.read_bytes()
+    first.unlink()
+
+    def other(_done: int, _total: int) -> None:
+        first.write_bytes(content)
+
+    second = Path(backing_up.backup(settings, str(folder), None, WALL, other).path)
+    assert second.name == first.name.replace(".tar.gz", "-2.tar.gz")
+    assert first.read_bytes() == content
+    named = folder / "named.tar.gz"
+    with pytest.raises(StorageError, match="is there already"):
+        backing_up.backup(settings, str(named), None, WALL, lambda _d, _t: named.write_bytes(b"theirs") and None)
+    assert named.read_bytes() == b"theirs"
 
 
 @sqlite_only
@@ -239,22 +410,48 @@ def test_looking_changes_nothing(settings, database):
     assert {p: p.read_bytes() for p in settings.state_dir.rglob("*") if p.is_file()} == before
 
 
+def keys(path: Path) -> tuple[str, str]:
+    with closing(Exchange.open(path, account=SESSION)) as exchange:
+        return exchange.secret_key, exchange.account_id
+
+
 @sqlite_only
 def test_the_exchanges_accounts_come_along_and_go_back(settings, database):
     account = settings.state_dir / DUMMY
     account.parent.mkdir()
-    Exchange.open(account, account=SESSION).close()
+    secret, _id = keys(account)
     made = backing_up.backup(settings, None, None, WALL)
     assert [part.name for part in made.manifest.parts] == ["database.sqlite3", DUMMY]
     with tarfile.open(made.path) as tar:
         assert tar.getnames() == ["manifest.json", "database.sqlite3", DUMMY]
+        file = tar.extractfile(DUMMY)
+        assert file is not None
+        content = file.read()
+    assert not [at for at in range(len(secret) - 7) if secret[at : at + 8].encode() in content], "a free page"
+    assert keys(account)[0] == secret, "it is as it was"
     database.close()
     shutil.rmtree(account.parent)
     done = restoring.restore(settings, made.path, WALL, replace=True)
     assert len(done.kept) == 1
-    Exchange.open(account, account=SESSION).close()
+    drawn = keys(account)
+    assert (len(drawn[0]), drawn[1]) == (len(secret), _id)
+    assert drawn[0] != secret
+    assert keys(account) == drawn, "what was drawn is kept"
     kept = restoring.restore(settings, made.path, ManualClock(WALL.now() + timedelta(hours=1)), replace=True).kept
     assert [Path(name).parent.name for name in kept] == ["gambler_ai", "exchange"]
+
+
+@sqlite_only
+def test_an_account_that_was_only_just_begun_is_no_reason_against_a_backup(settings, database):
+    """A kill right after its file was made leaves it empty; the resume goes on from there."""
+    account = settings.state_dir / DUMMY
+    account.parent.mkdir()
+    account.touch(0o600)
+    made = backing_up.backup(settings, None, None, WALL)
+    database.close()
+    account.unlink()
+    restoring.restore(settings, made.path, WALL, replace=True)
+    assert keys(account)[0]
 
 
 @sqlite_only

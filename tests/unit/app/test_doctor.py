@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from importlib import metadata
@@ -204,6 +205,16 @@ def test_settings_that_cannot_work_together_fail(look):
     rows = look(position_size=10_000, max_order_value=1)
     assert not_well(rows) == {"configuration": "fail"}
     assert code(rows) == 2
+
+
+def test_a_learner_whose_library_is_missing_fails(look, monkeypatch):
+    monkeypatch.setenv("GAMBLER_LEARNERS", "attention,signal")
+    assert not_well(look()) == {}
+    monkeypatch.setitem(sys.modules, "sklearn", None)  # as Python marks a module that is not to be had
+    row = look()["configuration"]
+    assert (row.status, row.code) == ("fail", 2)
+    assert row.found == "learner signal needs scikit-learn, which is not installed"
+    assert "gambler-ai[ml]" in row.fix
 
 
 def test_a_checkpoint_interval_beyond_the_session_is_said(look):

@@ -16,20 +16,23 @@ from gambler_ai.ancestors.history import History
 from gambler_ai.ancestors.learned import QTable, Weights
 from gambler_ai.ancestors.risk import PastRisk
 from gambler_ai.app.ancestry import Reading, read_files
-from gambler_ai.app.carrying import risk_carried
 from gambler_ai.app.inheriting import Outcome, Target, find_target, inherited, store
 from gambler_ai.clock import ManualClock
 from gambler_ai.config import load
 from gambler_ai.core import events as ev
+from gambler_ai.core.evolution import evolve
+from gambler_ai.core.risk_record import RiskRecord
+from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.errors import ConfigError, SessionLeased, SessionNotFound
-from gambler_ai.storage import components, lease, requests, sessions
+from gambler_ai.storage import components, journal, lease, requests, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
+from gambler_ai.trading.carrying import risk_carried
 from gambler_ai.trading.recovery import restore
 from gambler_ai.trading.state_manager import StateManager
 from tests.unit.ancestors.make_files import q_table
 from tests.unit.ancestors.test_kinds import CONFIG
-from tests.unit.fakes import AT
+from tests.unit.fakes import AT, make_plan, make_state
 
 FILES = Path(__file__).parents[1] / "ancestors" / "files" / "numpy1"
 NAMES = ("analytics_state.pkl", "risk_manager_state.pkl", "q_table.pkl", "attention_weights.npy")
@@ -154,6 +157,24 @@ def test_limits_of_the_next_session_know_the_other_bots_peak_and_streak(
     (fact,) = risk_carried(database, target.account_id, "20990101-000000-ffff", AT)
     assert isinstance(fact, ev.RiskCarried)
     assert (fact.record.peak, fact.record.streak, fact.record.worst_pct) == (Decimal("10400.0"), -2, Decimal("0.48"))
+
+
+def test_an_import_ends_no_pause_and_no_halt_of_the_account(database: Database, clock: ManualClock):
+    plan = make_plan(risk=RiskRules(max_loss_streak=1, loss_pause_min=Decimal(90)))
+    state = make_state(plan=plan)
+    lost = RiskRecord(peak=Decimal(9), losses=1, streak=-1, lost_at=AT)
+    facts: list[ev.Fact] = [ev.RiskCarried(AT, "s-0", lost), ev.TradingHalted(AT, ev.DRAWDOWN, "deep")]
+    with database.write() as db:
+        sessions.insert(db, state, broker="embedded", trading_url="", genesis=journal.GENESIS, wall=AT)
+        head = journal.append(db, state, facts, evolve(state, facts), journal.GENESIS, token=0)
+        sessions.update(db, state, head=head, checkpoints=0, wall=AT)
+    clock.move_to(AT + timedelta(seconds=5))
+    store(database, clock, Target(state.account_id), ancestors())
+    carried, halted = risk_carried(database, state.account_id, "20990101-000000-ffff", AT)
+    assert isinstance(carried, ev.RiskCarried)
+    assert (carried.record.peak, carried.record.streak) == (Decimal("10400.0"), -2)
+    assert carried.record.paused_until == AT + timedelta(minutes=90)
+    assert halted == ev.TradingHalted(AT, ev.DRAWDOWN, "deep")
 
 
 def test_the_memory_of_risk_is_carried_once(database: Database, clock: ManualClock, going_on: Target):

@@ -87,6 +87,12 @@ def test_sessions_are_offered(complete, stored, line):
     assert complete(f"{line}x").split() == []
 
 
+def test_learners_are_offered(complete):
+    for command in ("show", "reset"):
+        assert {"attention", "chooser"} <= set(complete(f"gambler-ai learners {command} ").split())
+        assert complete(f"gambler-ai learners {command} att").split() == ["attention"]
+
+
 def test_every_shell_is_answered_in_its_way(complete, stored):
     zsh = complete("gambler-ai --resume-session 20261121", "zsh")
     assert zsh.strip() == """_arguments '*: :(("20261121-a":"stopped, AAPL,MSFT"))'"""

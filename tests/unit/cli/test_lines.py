@@ -6,11 +6,15 @@ import pytest
 from rich.console import Console
 
 from gambler_ai.cli.lines import Detail, LineWatcher
+from gambler_ai.cli.show import learners_line
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
+from gambler_ai.core.learning import Confidence, LearningRules
 from gambler_ai.core.model import Side
 from gambler_ai.storage.checkpoints import CheckpointInfo
-from tests.unit.fakes import AT, MONEY, entry, make_state
+from gambler_ai.trading.recovery import Restored
+from tests.unit.cli.analysis.conftest import info_of
+from tests.unit.fakes import AT, MONEY, D, entry, make_plan, make_state
 
 LONG = "it was not there " * 12
 FACTS: list[ev.Fact] = [
@@ -57,3 +61,55 @@ def test_on_a_terminal_a_long_one_goes_on_below_its_own_column():
     assert all(len(line) <= 80 for line in lines)
     assert all(line[:column].isspace() and not line[column].isspace() for line in lines[start + 1 :])
     assert "".join(line[column:] for line in lines[start:]).replace(" ", "").endswith("noentriesuntilitworks")
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        (LearningRules(("attention",)), "attention (watching)"),
+        (
+            LearningRules(("attention", "signal"), (), D("0.55")),
+            "attention, signal (entries below 0.55 are denied, by those that beat their baselines)",
+        ),
+        (
+            LearningRules(("attention", "signal"), ("signal",), D("0.55"), Confidence.SCALE),
+            "attention, signal (entries below 0.55 are made smaller, by signal and by those that beat their baselines)",
+        ),
+        (
+            LearningRules(("attention",), ("attention", "chooser"), D("0.5")),
+            "attention (entries below 0.5 are denied, by attention)",
+        ),
+    ],
+)
+def test_a_session_with_learners_says_what_they_may_do(rules: LearningRules, says: str):
+    assert learners_line(make_plan(learning=rules)) == says
+    out = io.StringIO()
+    watcher = LineWatcher(
+        Console(file=out, width=200, color_system=None), lambda _session: [], resume_command="r", detail=Detail.FULL
+    )
+    state = make_state(plan=make_plan(learning=rules))
+    watcher.created(state)
+    watcher.resumed(info_of(), Restored(state, "", None, (), 0))
+    watcher.ended(state, created=1, pruned=0)
+    lines = out.getvalue().splitlines()
+    assert f"Learners    {says}" in lines
+    assert f"  Learners: {says}" in lines
+    assert f"Learners    {says}; what they know: gambler-ai learners list" in lines
+
+
+def test_a_strategy_that_learns_is_among_them():
+    plan = make_plan(strategy_name="chooser", learning=LearningRules(("attention",)))
+    assert learners_line(plan) == "attention (watching); chooser (heard once it has beaten its rivals)"
+    plan = make_plan(strategy_name="chooser", learning=LearningRules((), ("chooser",)))
+    assert learners_line(plan) == "chooser (heard)"
+
+
+def test_a_session_without_learners_says_nothing_of_them():
+    out = io.StringIO()
+    watcher = LineWatcher(
+        Console(file=out, width=200, color_system=None), lambda _session: [], resume_command="r", detail=Detail.FULL
+    )
+    watcher.created(make_state())
+    watcher.ended(make_state(), created=1, pruned=0)
+    assert "Strategy" in out.getvalue()
+    assert "earner" not in out.getvalue()

@@ -16,6 +16,7 @@ from gambler_ai.cli.json_lines import TEXT_MAX, Encoder, RecordWatcher, to_strea
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.evolution import evolve
+from gambler_ai.core.learning import Outcome, Signal
 from gambler_ai.core.model import Activity, ClosedTrade
 from gambler_ai.core.risk_record import RiskRecord
 from gambler_ai.core.state import SessionState
@@ -79,7 +80,8 @@ def example(kind: type) -> ev.Fact:
         "side": ENTRY.side, "price": D(1), "watch_until": CLOSE, "discrepancies": (), "changes": {}, "parameters": {},
         "marks": {}, "bars": {}, "budget_s": 1.0, "resumed": False, "token": 1, "new": 2, "old": 1,
         "activity_ids": (), "action": Activity("a-1", "DIV", "CDIV", "AAPL", D(10), D("2.40"), AT),
-        "record": RiskRecord(),
+        "record": RiskRecord(), "versions": {},
+        "outcome": Outcome("p-1", "AAPL", "long", AT, AT, D(1), 0.1, Signal({"volume": 0.5}, {"attention": 0.4})),
     }  # fmt: skip
     if kind in (ev.Adjusted, ev.Adopted, ev.SplitApplied):
         values["qty"] = D(1)

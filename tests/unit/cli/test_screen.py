@@ -9,10 +9,11 @@ from gambler_ai.cli import screen, words
 from gambler_ai.cli.view import Place, Watched, view_of
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import evolve
+from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.model import Side
 from gambler_ai.core.state import SessionState
 from gambler_ai.storage.checkpoints import CheckpointInfo
-from tests.unit.fakes import AT, MONEY, D, after, bracket_of, entry, fill_of, make_state
+from tests.unit.fakes import AT, MONEY, D, after, bracket_of, entry, fill_of, make_plan, make_state
 
 PLACE = Place("0.1.0", "embedded exchange, no account needed", "sqlite:////home/ann/.local/state/g/g.sqlite3", 60.0)
 SIZES = [(80, 23), (120, 39), (60, 16), (40, 8), (200, 60), (20, 3), (1, 1)]
@@ -172,3 +173,9 @@ def test_what_the_broker_says_cannot_steer_the_terminal():
     assert text.isprintable()
     denied = words.told(ev.Denied(AT, "AA\x1bPL", Side.BUY, "odd", "a\x1b[2Jb"))
     assert (denied[0].symbol, denied[0].text) == ("AA\\x1bPL", "buy: odd (a\\x1b[2Jb)")
+
+
+def test_learners_have_a_line_where_there_are_any():
+    state = make_state(plan=make_plan(learning=LearningRules(("attention",))))
+    assert line_of(draw(state), "Learners") == "Learners    attention (watching)"
+    assert not [line for line in draw(make_state()) if "earners" in line]

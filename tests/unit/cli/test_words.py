@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from gambler_ai.app.notices import StrategyChanged
 from gambler_ai.cli import words
 from gambler_ai.cli.render import BAD, GOOD, WARN
 from gambler_ai.cli.view import Watched, view_of
 from gambler_ai.core import control
 from gambler_ai.core import events as ev
-from tests.unit.fakes import AT, make_state
+from gambler_ai.core.learning import LearningRules
+from gambler_ai.core.model import Side
+from gambler_ai.core.risk import Code
+from tests.unit.fakes import AT, make_plan, make_state
 
 BEGUN = {
     "broker": ("broker: 503; no entries until it works", BAD, "broker works again"),
@@ -53,3 +57,28 @@ def test_a_request_that_was_refused_is_told_in_its_column_of_symbols():
     taken = control.take(make_state(), request, AT, None)
     (told,) = words.told(taken[-1])
     assert (told.word, told.symbol, told.text) == ("asked", "AAPL", "move-stop: refused: no position in AAPL")
+
+
+def test_a_denial_for_low_confidence_reads_as_a_sentence():
+    fact = ev.Denied(AT, "AAPL", Side.BUY, Code.LOW_CONFIDENCE, "attention gives it 0.412, 0.55 wanted")
+    (told,) = words.told(fact)
+    assert (told.symbol, told.text) == ("AAPL", "buy: low confidence (attention gives it 0.412, 0.55 wanted)")
+
+
+def test_a_reset_of_a_learner_says_who_forgets_and_why():
+    request = ev.Request("r-1", ev.LEARNER_RESET, "attention", "another market", "ann")
+    state = make_state(plan=make_plan(learning=LearningRules(("attention",))))
+    lines = [told for fact in control.take(state, request, AT, None) for told in words.told(fact)]
+    assert [(told.word, told.text) for told in lines] == [
+        ("learner", "attention begins anew: another market (ann)"),
+        ("asked", "learner-reset: attention has forgotten what it had learned"),
+    ]
+    assert all(words.is_needed(fact) for fact in control.take(state, request, AT, None))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [("/home/me/dips.py:Dips", "/home/me/dips.py is"), ("chooser", "a file that chooser chooses among is")],
+)
+def test_code_that_changed_is_named(strategy: str, said: str):
+    assert words.notice(StrategyChanged(make_plan(strategy=strategy))).startswith(f"{said} not the code")

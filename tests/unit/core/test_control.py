@@ -11,10 +11,25 @@ from msgspec.structs import replace
 from gambler_ai.core import control
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import evolve
+from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.model import Side
 from gambler_ai.core.orders import Status
 from gambler_ai.core.state import SessionState
-from tests.unit.fakes import AT, SHUT, D, Desk, bracket_of, entry, fill_of, held, kinds, leg, make_state, reading
+from tests.unit.fakes import (
+    AT,
+    SHUT,
+    D,
+    Desk,
+    bracket_of,
+    entry,
+    fill_of,
+    held,
+    kinds,
+    leg,
+    make_plan,
+    make_state,
+    reading,
+)
 
 COID = entry().client_order_id
 
@@ -293,6 +308,30 @@ def test_a_flatten_halts_whatever_is_being_closed_already(standing):
     evolve(state, [ev.ExitRequested(AT, standing, "the strategy")])
     facts = take(state, "flatten")
     assert kinds(facts) == ["TradingHalted", *(["ExitRequested"] if standing != "*" else []), "RequestTaken"]
+
+
+# -- learner-reset --------------------------------------------------------------------------------
+
+
+def learning(*names: str, strategy: str = "momentum") -> SessionState:
+    return make_state(plan=make_plan(learning=LearningRules(names), strategy_name=strategy))
+
+
+def test_a_learner_forgets_for_a_reason():
+    facts = take(learning("attention", "signal"), "learner-reset", "signal")
+    assert facts[0] == ev.LearnerReset(AT, "signal", "lunch (ann on desk)")
+    assert answer(facts) == "signal has forgotten what it had learned"
+
+
+def test_the_chooser_is_one_where_it_trades():
+    assert kinds(take(learning(strategy="chooser"), "learner-reset", "chooser")) == ["LearnerReset", "RequestTaken"]
+    check_refused(take(learning("attention"), "learner-reset", "chooser"), "no learner chooser", "it has attention")
+
+
+@pytest.mark.parametrize("name", ["signal", "", "risk", "*"])
+def test_one_that_a_session_does_not_have_is_refused(name):
+    check_refused(take(learning("attention"), "learner-reset", name), "has no learner", "it has attention")
+    check_refused(take(learning(), "learner-reset", name), "it has none")
 
 
 # -- move-stop and move-target --------------------------------------------------------------------

@@ -280,6 +280,18 @@ def test_what_may_have_landed_is_looked_up_and_found(event):
     assert desk.state.intents[COID].status is Status.FILLED
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.SubmitUnanswered(AT, "ga1-of-long-ago", "timeout"),
+        ev.SubmitRefused(AT, "ga1-of-long-ago", "must be unique", duplicate=True),
+    ],
+    ids=["unanswered", "duplicate"],
+)
+def test_an_answer_about_an_order_that_was_settled_and_forgotten_meanwhile_changes_nothing(event):
+    assert kinds(Desk().opened().step(event)) == []
+
+
 def unknown(desk: Desk) -> Desk:
     desk.opened()
     desk.entered()

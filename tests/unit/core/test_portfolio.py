@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gambler_ai.core import portfolio
+from gambler_ai.core.learning import Signal
 from gambler_ai.core.model import ZERO, ClosedTrade, Fill, Position, Side
 from tests.unit.fakes import AT, D, after
 
@@ -273,3 +274,45 @@ def test_a_surplus_is_a_multiple_of_the_equity_when_it_was_opened():
     assert booking.position is not None
     assert booking.closed.leverage == D(1)
     assert portfolio.close(booking.position, AT, "surplus").leverage == D(1)
+
+
+# -- what came of a signal ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fills", "pnl", "share"),
+    [
+        ((buy("10", "100"), sell("10", "104")), "40", 4.0),
+        ((buy("10", "100"), sell("10", "98")), "-20", -2.0),
+        ((sell("10", "100"), buy("10", "96")), "40", 4.0),
+        ((sell("10", "100"), buy("10", "103")), "-30", -3.0),
+        ((buy("10", "100"), buy("10", "110"), sell("20", "105")), "0", 0.0),
+        ((buy("10", "100"), sell("4", "90"), sell("6", "110")), "20", 2.0),
+        ((sell("3", "7"), buy("3", "7.07")), "-0.21", -1.0),
+    ],
+)
+def test_a_return_is_of_what_was_paid_whichever_side_was_held(fills, pnl, share):
+    _position, [closed], _realized = play(*fills)
+    found = portfolio.outcome(closed, Signal())
+    assert found.pnl == D(pnl)
+    assert found.return_pct == pytest.approx(share, abs=1e-9)
+    assert found.won is (D(pnl) > 0)
+    assert found.side == ("long" if fills[0].side is Side.BUY else "short")
+
+
+def test_without_a_price_nobody_knows_the_return():
+    position, _closed, _realized = play(buy("10", "100"))
+    assert position is not None
+    closed = portfolio.adjust(position, ZERO, None, AT, "gone").closed
+    assert closed is not None
+    found = portfolio.outcome(closed, Signal())
+    assert (found.pnl, found.return_pct, found.won) == (None, None, False)
+
+
+def test_what_an_exit_turned_into_has_no_signal():
+    booking = portfolio.book(None, buy("10", "100"), replace(OPENING, signal=Signal(context={"a": "b"})), "")
+    assert booking.position is not None
+    assert booking.position.signal == Signal(context={"a": "b"})
+    turned = portfolio.book(booking.position, sell("12", "99"), replace(OPENING, signal=Signal({"x": 1.0})), "stop")
+    assert turned.position is not None
+    assert (turned.position.qty, turned.position.signal) == (D(-2), None)

@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from gambler_ai.core.model import MoveStop, Proposal, Side
+from gambler_ai.core.orders import entry_decision_id
 from gambler_ai.core.proposals import FAILURE_MAX, checked, failure
 from tests.unit.fakes import AT, FIVE, D, wish
 
@@ -55,6 +56,23 @@ def test_what_is_no_list_is_refused(returned):
         ({"limit_price": D("Infinity")}, "limit_price of"),
         ({"limit_price": D("99.505")}, "has too many places; take round_price"),
         ({"limit_price": D("0.50005")}, "has too many places"),
+        ({"share": 0.5}, "share of 0.5 is not a Decimal"),
+        ({"share": D(0)}, "share of"),
+        ({"share": D("1.0001")}, "share of"),
+        ({"share": D("-0.5")}, "share of"),
+        ({"share": D("NaN")}, "share of"),
+        ({"share": None}, "share of None"),
+        ({"context": None}, "context of None is not a dict"),
+        ({"context": [("a", "b")]}, "is not a dict"),
+        ({"context": {str(i): "x" for i in range(9)}}, "not a dict of 8 words"),
+        ({"context": {"a": 1}}, "name and word are texts"),
+        ({"context": {1: "a"}}, "name and word are texts"),
+        ({"context": {"a": ""}}, "name and word are texts"),
+        ({"context": {"": "a"}}, "name and word are texts"),
+        ({"context": {"a": "x" * 101}}, "name and word are texts"),
+        ({"context": {"a\nb": "x"}}, "name and word are texts"),
+        ({"context": {"a": "\x1b[2J"}}, "name and word are texts"),
+        ({"context": {"a": "\ud800"}}, "name and word are texts"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
@@ -81,6 +99,25 @@ def test_what_is_stored_is_plain():
     assert proposal.signal_at.isoformat() == "2008-10-07T13:55:00+00:00"
     assert proposal.reason.startswith("a b [2J  xxx")
     assert len(proposal.reason) == 200
+
+
+def test_words_and_a_share_pass_as_plain_values():
+    class Word(str):
+        __slots__ = ()
+
+    [found] = checked([replace(wish(), share=D("0.25"), context={Word("regime"): Word("trend")})], SYMBOLS, AT)
+    assert isinstance(found, Proposal)
+    assert (found.share, found.context) == (D("0.25"), {"regime": "trend"})
+    assert {type(text) for pair in found.context.items() for text in pair} == {str}
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=59, microseconds=999_999), timedelta(microseconds=1), timedelta()])
+def test_a_signal_of_within_a_minute_is_of_the_bar_that_began_it(late):
+    """The decision's id has it, and is found again by whole minutes of UTC."""
+    odd = replace(wish(), signal_at=AT.astimezone(timezone(timedelta(hours=5, minutes=30))) - FIVE + late)
+    [proposal] = checked([odd], SYMBOLS, AT)
+    assert isinstance(proposal, Proposal)
+    assert entry_decision_id("x", "AAPL", proposal.side, proposal.signal_at).endswith("|2008-10-07T13:55:00+00:00")
 
 
 def raised(call: Callable[[], object]) -> BaseException:

@@ -115,6 +115,12 @@ DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
         )}, Code.DRAWDOWN, "5.00 % below the peak of 100.00, 5 % allowed",
     ),
     "losses in a row": (
+        {"state": make_state(
+            plan=make_plan(risk=RiskRules(max_loss_streak=3)),
+            risk=RiskRecord(streak=-3, lost_at=AT - timedelta(minutes=59)),
+        )}, Code.LOSS_STREAK, "3 losses in a row; nothing is entered until 2008-10-07 14:01 UTC",
+    ),
+    "losses in a row by the rules of before": (
         {"state": make_state(risk=RiskRecord(streak=-3, paused_until=AT + timedelta(minutes=1)))}, Code.LOSS_STREAK,
         "3 losses in a row; nothing is entered until 2008-10-07 14:01 UTC",
     ),
@@ -195,7 +201,9 @@ def test_it_is_denied_with_its_code_and_its_reason(case):
 
 
 def test_each_code_is_tried_here_or_in_the_engine():
-    assert {code for _, code, _ in DENIED.values()} == set(Code) - {Code.STRATEGY_FAILED, Code.BAD_STOP}
+    assert {code for _, code, _ in DENIED.values()} == set(Code) - {
+        Code.STRATEGY_FAILED, Code.BAD_STOP, Code.LOW_CONFIDENCE, Code.LEARNER_FAILED,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from random import Random
+from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
-from gambler_ai.core import risk_record
+from gambler_ai.core import risk_record, snapshot
 from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.model import Account, ClosedTrade
-from gambler_ai.core.risk_record import RECENT, RiskRecord
+from gambler_ai.core.risk_record import RECENT, Result, RiskRecord, pause_end
 from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import SessionState
 from tests.unit.fakes import AT, DAY, D, after, bracket_of, entry, fill_of, make_plan, make_state
 
-RULES = RiskRules()
+STORED = Path(__file__).parents[2] / "stored"
+TWICE = RiskRules(max_loss_streak=2, loss_pause_min=D(30))
 
 
 def money(equity: str) -> ev.AccountReported:
@@ -32,11 +36,15 @@ def trade(pnl: str | None, minute: int = 0) -> ClosedTrade:
     )  # fmt: skip
 
 
-def after_trades(*pnls: str | None, rules: RiskRules = RULES, record: RiskRecord | None = None) -> RiskRecord:
+def after_trades(*pnls: str | None, record: RiskRecord | None = None) -> RiskRecord:
     record = record or RiskRecord()
     for number, pnl in enumerate(pnls):
-        record = risk_record.closed(record, trade(pnl, number), rules, after(minutes=number))
+        record = risk_record.closed(record, trade(pnl, number), after(minutes=number))
     return record
+
+
+def paused(*pnls: str | None, rules: RiskRules = TWICE) -> datetime | None:
+    return pause_end(after_trades(*pnls), rules)
 
 
 def test_the_peak_is_the_highest_that_the_broker_stated_and_drawdown_is_measured_from_it():
@@ -108,31 +116,105 @@ def test_a_flat_trade_ends_no_streak_and_one_without_a_price_says_nothing():
 
 
 def test_losses_in_a_row_pause_from_the_last_one_on():
-    rules = RiskRules(max_loss_streak=2, loss_pause_min=D(30))
-    assert after_trades("-1", "5", "-1", rules=rules).paused_until is None
-    assert after_trades("-1", "5", "-1", "-1", rules=rules).paused_until == after(minutes=33)
-    assert after_trades("-1", "-1", "-1", rules=rules).paused_until == after(minutes=32)  # each one anew
+    assert paused("-1", "5", "-1") is None
+    assert paused("-1", "5", "-1", "-1") == after(minutes=33)
+    assert paused("-1", "-1", "-1") == after(minutes=32)  # each one anew
+    assert paused("-1", "-1", "0", None) == after(minutes=31)
+    assert paused("-1", "-1", rules=RiskRules()) is None
+
+
+def test_a_win_ends_the_pause_and_no_loss_before_it_counts_again():
+    assert paused("-1", "-1", "5") is None
+    assert paused("-1", "-1", "5", "-1") is None
+    before = replace(after_trades("-1", "-1"), paused_until=after(hours=9))
+    assert pause_end(after_trades("5", record=before), TWICE) is None
 
 
 def test_a_loss_that_is_told_late_makes_no_pause_shorter():
-    rules = RiskRules(max_loss_streak=1, loss_pause_min=D(30))
-    record = risk_record.closed(RiskRecord(), trade("-1"), rules, after(minutes=20))
-    assert risk_record.closed(record, trade("-1"), rules, AT).paused_until == after(minutes=50)
+    record = risk_record.closed(RiskRecord(), trade("-1"), after(minutes=20))
+    assert pause_end(risk_record.closed(record, trade("-1"), AT), TWICE) == after(minutes=50)
 
 
-def test_a_round_trip_of_the_session_is_counted_with_its_own_rules():
+def test_a_pause_is_as_long_as_the_longer_of_its_own_rules_and_the_present_ones():
+    record = after_trades("-1", "-1")  # until minute 31
+    began = risk_record.kept(record, pause_end(record, TWICE))
+    assert pause_end(began, RiskRules()) == after(minutes=31)
+    assert pause_end(began, RiskRules(max_loss_streak=2, loss_pause_min=D(5))) == after(minutes=31)
+    assert pause_end(began, RiskRules(max_loss_streak=2, loss_pause_min=D(60))) == after(minutes=61)
+    assert pause_end(began, RiskRules(max_loss_streak=1)) == after(minutes=61)
+    assert risk_record.kept(began, after(minutes=2)) == began
+    assert risk_record.kept(record, None) == record
+
+
+def lost_at(minutes: int) -> list[ev.Fact]:
+    """The stop of the position fills."""
+    parent, at = bracket_of(entry(), stop="filled"), after(minutes=minutes)
+    return [ev.OrderUpdated(at, parent), ev.FillReported(at, fill_of(parent.legs[1], "10", price="90", at=at))]
+
+
+def test_a_round_trip_of_the_session_is_counted():
     state, _ = with_position()
-    state.plan = make_plan(risk=RiskRules(max_loss_streak=1))
-    parent = bracket_of(entry(), stop="filled")
-    evolve(state, [ev.OrderUpdated(AT, parent), ev.FillReported(AT, fill_of(parent.legs[1], "10", price="90"))])
+    evolve(state, lost_at(5))
     assert (state.risk.losses, state.risk.lost, state.risk.streak) == (1, D(100), -1)
-    assert state.risk.paused_until == state.risk.recent[0].at + timedelta(hours=1)
+    assert state.risk.lost_at == state.risk.recent[0].at == after(minutes=5)
+
+
+@pytest.mark.parametrize(("then", "now"), [("90", "5"), ("5", "90")])
+def test_a_replay_with_the_rules_of_today_gives_the_record_that_lived(then: str, now: str):
+    """The session's row has the plan of its end; its first journal row was written under another."""
+    changed = ev.PlanChanged(after(minutes=20), {"risk.loss_pause_min": (f'"{then}"', f'"{now}"')})
+    kept = [ev.PauseKept(after(minutes=20), after(minutes=95))] if then == "90" else []
+    facts = [*lost_at(5), changed, *kept]
+    lived, again = with_position()[0], with_position()[0]
+    lived.plan = make_plan(risk=RiskRules(max_loss_streak=1, loss_pause_min=D(then)))
+    again.plan = make_plan(risk=RiskRules(max_loss_streak=1, loss_pause_min=D(now)))
+    evolve(lived, facts)
+    evolve(again, facts)
+    assert again.risk == lived.risk
+    assert again.plan == lived.plan
+    assert pause_end(lived.risk, lived.plan.risk) == after(minutes=95)
+
+
+# -- what was stored before the last loss was remembered ------------------------------------------
+
+
+def test_a_pause_in_a_checkpoint_of_before_runs_to_its_end():
+    """Version 5, stored a moment after a loss, with a pause of 90 minutes."""
+    state = snapshot.load((STORED / "state-version-5.json").read_bytes(), 5)
+    assert (state.risk.streak, state.risk.lost_at) == (-1, AT)
+    assert pause_end(state.risk, state.plan.risk) == after(minutes=90)
+    assert pause_end(state.risk, RiskRules()) == after(minutes=90)
+    assert pause_end(state.risk, RiskRules(max_loss_streak=1, loss_pause_min=D(120))) == after(minutes=120)
+    assert snapshot.load(snapshot.dump(state), snapshot.STATE_VERSION) == state
+
+
+def test_a_handing_over_of_before_is_read_with_its_pause():
+    stored = msgspec.to_builtins(after_trades("5", "-1", "-2", "0"))
+    del stored["lost_at"]
+    stored["paused_until"] = "2008-10-07T15:31:00Z"
+    fact: Any = {"type": "RiskCarried", "at": AT.isoformat(), "session_id": "s-0", "record": stored}
+    state = make_state()
+    apply(state, msgspec.convert(fact, ev.Fact, strict=False))
+    assert (state.risk.streak, state.risk.lost_at) == (-2, after(minutes=2))
+    assert state.risk.paused_until == after(minutes=91)
+
+
+def test_a_record_of_before_takes_no_loss_for_one_in_a_row_that_is_none():
+    before = [Result("AAPL", D(pnl), after(minutes=n)) for n, pnl in enumerate(("-1", "3", "-2"))]
+    record = RiskRecord(streak=-1, recent=tuple(before))
+    assert risk_record.of_before(record).lost_at == after(minutes=2)
+    assert risk_record.of_before(replace(record, streak=2)).lost_at is None
+    told_late = (replace(before[0], at=after(minutes=9)), *before[1:])
+    assert risk_record.of_before(replace(record, recent=told_late)).lost_at == after(minutes=2)
+    assert risk_record.of_before(replace(record, streak=-4, recent=())).lost_at is None
+    late = replace(record, streak=-2, recent=(replace(before[0], at=after(minutes=9)), before[2]))
+    assert risk_record.of_before(late).lost_at == after(minutes=9)
 
 
 def test_a_reset_begins_the_peak_anew_and_keeps_the_totals():
     state = make_state()
     evolve(state, [money("100000"), money("90000")])
-    state.risk = after_trades("-1", "-1", rules=RiskRules(max_loss_streak=2), record=state.risk)
+    state.risk = replace(after_trades("-1", "-1", record=state.risk), paused_until=after(hours=9))
     evolve(state, [ev.RiskReset(after(hours=1), "looked")])
     record = state.risk
     assert (record.peak, record.peak_at, record.drawdown_pct, record.worst_pct) == (
@@ -141,7 +223,7 @@ def test_a_reset_begins_the_peak_anew_and_keeps_the_totals():
         D(0),
         D(0),
     )
-    assert (record.streak, record.paused_until, record.reset_at) == (0, None, after(hours=1))
+    assert (record.streak, pause_end(record, TWICE), record.reset_at) == (0, None, after(hours=1))
     assert (record.losses, record.longest_losses, len(record.recent)) == (2, 2, 2)
 
 
@@ -154,11 +236,12 @@ def test_a_reset_before_anything_is_known_invents_no_peak():
 def test_the_next_session_begins_where_the_last_one_ended():
     old, new = make_state(), make_state(session_id="s-2")
     evolve(old, [money("110000"), ev.DayOpened(AT, DAY), money("99000")])
-    old.risk = after_trades("-1", "-1", rules=RiskRules(max_loss_streak=2), record=old.risk)
+    old.risk = after_trades("-1", "-1", record=old.risk)
     evolve(new, [ev.RiskCarried(AT, "s-1", old.risk), money("99000"), ev.DayOpened(AT, DAY)])
     record = new.risk
     assert (record.peak, record.drawdown_pct, record.worst_pct) == (D(110_000), D(10), D(10))
-    assert (record.streak, record.paused_until, record.day_pnl) == (-2, old.risk.paused_until, D(-11_000))
+    assert (record.streak, record.day_pnl) == (-2, D(-11_000))
+    assert pause_end(record, TWICE) == after(minutes=31)
     assert record.carried_from == "s-1"
 
 

@@ -203,3 +203,20 @@ def test_what_has_no_bars_is_not_known_and_what_never_moved_is_like_nothing():
     assert exposure.most_alike("AAPL", Side.BUY, {"MSFT": 1}, short, 10) == ("MSFT", None)
     assert exposure.most_alike("GONE", Side.BUY, {"MSFT": 1}, short, 10) == ("GONE", None)
     assert alike({"MSFT": 1}, MSFT=[50.0] * 11) == ("MSFT", 0.0)
+
+
+@pytest.mark.parametrize("rules", [RiskRules(), RiskRules(sizing=Sizing.EQUITY, size_pct=D(10))])
+@pytest.mark.parametrize("share", ["1", "0.5", "0.0001"])
+def test_a_share_takes_that_part_of_what_would_be_wanted(rules, share):
+    whole, part = wanted(rules), wanted(rules, share=share)
+    assert (part.dollars, part.rule) == (whole.dollars * D(share), whole.rule)
+
+
+def test_a_share_takes_its_part_of_kellys_stake_and_of_what_losses_leave():
+    record = RiskRecord(wins=60, losses=40, won=D(1200), lost=D(400), streak=-2)
+    rules = RiskRules(
+        sizing=Sizing.KELLY, kelly_trades=20, kelly_fraction=D("0.5"), size_pct=D(50), loss_scale_pct=D(20)
+    )  # fmt: skip
+    whole, part = (wanted(rules, share=share, risk=record) for share in ("1", "0.25"))
+    assert part.dollars == whole.dollars / 4
+    assert 0 < part.dollars < whole.dollars

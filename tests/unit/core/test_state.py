@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,13 +14,16 @@ from msgspec.structs import replace
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
 from gambler_ai.core.evolution import apply, evolve
+from gambler_ai.core.learning import Confidence, LearningRules, Signal
 from gambler_ai.core.model import Account, Side
 from gambler_ai.core.orders import Purpose, Role, Status
 from gambler_ai.core.risk_record import RiskRecord
+from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.state import FILL_OVERLAP, ORDER_OVERLAP, SETTLED_KEPT, Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt, IllegalTransition
 from tests.unit.fakes import AT, D, after, bracket_of, entry, fill_of, make_plan, make_state, protect, report_of
 
+STORED = Path(__file__).resolve().parents[2] / "stored"
 ENTRY = entry()
 COID = ENTRY.client_order_id
 
@@ -69,6 +73,23 @@ def test_a_changed_plan_has_numbers_of_the_right_kind():
     state, _ = evolved(ev.PlanChanged(AT, changes))
     assert (state.plan.keep_checkpoints, state.plan.duration_s, state.plan.speed) == (7, 60.0, 12.0)
     assert isinstance(state.plan.keep_checkpoints, int)
+
+
+def test_what_learners_may_do_is_changed_rule_by_rule_and_nothing_else():
+    before = make_plan(learning=LearningRules(("attention",)), risk=RiskRules(max_loss_streak=3))
+    state = make_state(plan=before)
+    changes = {
+        "learning.learners": ('["attention"]', '["attention","signal"]'), "learning.use": ("[]", '["signal"]'),
+        "learning.min_confidence": ("null", '"0.60"'), "learning.confidence": ('"gate"', '"scale"'),
+    }  # fmt: skip
+    apply(state, ev.PlanChanged(AT, changes))
+    rules = LearningRules(("attention", "signal"), ("signal",), D("0.60"), Confidence.SCALE)
+    assert state.plan == replace(before, learning=rules)
+    assert (str(state.plan.learning.min_confidence), type(state.plan.learning.confidence)) == ("0.60", Confidence)
+    apply(state, ev.PlanChanged(AT, {"risk.max_loss_streak": ("3", "4"), "speed": ("0.0", "2")}))
+    assert state.plan == replace(before, learning=rules, risk=RiskRules(max_loss_streak=4), speed=2.0)
+    apply(state, ev.PlanChanged(AT, {"learning.min_confidence": ('"0.60"', "null")}))
+    assert state.plan.learning == replace(rules, min_confidence=None)
 
 
 def test_small_facts_set_what_they_say():
@@ -440,6 +461,25 @@ def test_a_snapshot_is_the_same_bytes_whatever_the_order_of_its_keys():
 def test_a_snapshot_of_another_version_is_refused(version):
     with pytest.raises(CheckpointCorrupt, match=f"state version {version} "):
         snapshot.load(snapshot.dump(make_state()), version)
+
+
+def test_a_state_of_before_there_were_signals_is_read_and_has_none():
+    """A file of version 6, as the program of then wrote it: ten AAPL held, their bracket resting."""
+    state = snapshot.load((STORED / "state-version-6.json").read_bytes(), 6)
+    assert (state.plan.learning, state.contexts) == (LearningRules(), {})
+    assert state.positions["AAPL"].signal is None
+    assert state.intents[COID].intent.signal is None
+    again = snapshot.load(snapshot.dump(state), snapshot.STATE_VERSION)
+    assert again == state
+    apply(again, ev.FillReported(AT, fill_of(bracket_of(ENTRY).legs[1], "10", "98", 2)))
+    assert "AAPL" not in again.positions
+
+
+def test_a_version_that_knows_no_signals_does_not_read_one_that_has_them():
+    """It would drop them without a word, and the trades they began would teach nothing."""
+    state, _ = evolved(planned(signal=Signal({"along_1": 0.5})))
+    assert b'"along_1":0.5' in snapshot.dump(state)
+    assert snapshot.STATE_VERSION > 6
 
 
 GOOD = snapshot.dump(make_state())

@@ -61,7 +61,7 @@ def nothing_decides(seen: Window) -> float:
     return 0.45
 
 
-def stored(count: int = 3, **changes: Any) -> bytes:
+def stored(count: int = 3, /, **changes: Any) -> bytes:
     """The tensors of a network that has learned ``count`` outcomes; None leaves one out."""
     rng, kept = np.random.default_rng(count), min(count, sm.KEPT)
     found: dict[str, NDArray[Any] | None] = {}

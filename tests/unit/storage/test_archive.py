@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import zlib
+from base64 import b64decode
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +15,13 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import evolve
-from gambler_ai.core.model import ClosedTrade
+from gambler_ai.core.model import ClosedTrade, Side
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.errors import CheckpointCorrupt, SessionLeased, StorageError
 from gambler_ai.storage import archive, checkpoints, history, inspect, journal, rebuild, restarts, sessions, views
 from gambler_ai.storage import tables as t
+from gambler_ai.storage.backups import marks
+from gambler_ai.storage.backups.archive import Manifest, SessionHead
 from gambler_ai.storage.database import Database
 from tests.databases import sqlite_only
 from tests.unit.fakes import AT, MONEY, SESSION, D, after
@@ -30,6 +36,10 @@ def minute(number: int) -> list[ev.Fact]:
     found: list[ev.Fact] = [ev.Marked(at, {"AAPL": D(100 + number % 7), "MSFT": D(50)}, {"AAPL": at})]
     if number % 3:
         found.append(ev.AccountReported(at, replace(MONEY, equity=D(100_000 + number * number % 997))))
+    if number % 4 == 1:
+        found.append(ev.Denied(at, "AAPL", Side.BUY, "max_positions", f"position {number}"))
+    if number % 12 == 5:
+        found.append(ev.ExitRequested(at, "AAPL", f'they asked for it, "{number}"'))
     if number % 40 == 7:
         found.append(ev.DayOpened(at, f"day {number}"))
     return found
@@ -54,6 +64,8 @@ def long(database: Database, session: SessionState) -> SessionState:
             write(database, session, [ev.StateRestored(at, 1, 0), ev.RunStarted(at, 9e4, resumed=True, token=2)], token)
         for number in range(half, half + MINUTES // 2):
             write(database, session, minute(number), token, [trade(number)] if number % 2 else ())
+        if not half:  # the last that was heard of the first run
+            write(database, session, [ev.Denied(after(minutes=29.5), "AAPL", Side.BUY, "max_positions", "")], token)
         with database.write() as db:
             head = sessions.place(db, SESSION)[1]
             checkpoints.create(db, session, token, head, AT, token=token)
@@ -74,7 +86,7 @@ def roll_up(database: Database, limit: int = LIMIT) -> int:
     """Until nothing is left to do; returns how many rows went."""
     total = 0
     with database.write() as db:
-        while moved := archive.roll_up(db, SESSION, limit, 2):
+        while moved := archive.roll_up(db, SESSION, limit, 2).rows:
             total += moved
     return total
 
@@ -110,6 +122,10 @@ def told(database: Database) -> dict[str, Any]:
             "all": views.closed_trades(db, SESSION),
             "since": views.closed_trades(db, SESSION, 50, after(minutes=20)),
             "restarts": restarts.of_session(db, SESSION),
+            "newest of a kind": journal.newest(db, SESSION, ["ExitRequested"]),
+            "newest that fits": journal.newest(
+                db, SESSION, ["ExitRequested"], 10, lambda fact: fact.at < after(minutes=20)
+            ),
             "checkpoint": state,
         }
 
@@ -137,12 +153,13 @@ def test_at_most_about_the_limit_of_each_kind_is_left_and_what_is_rare_all_of_it
     assert left.pop("Marked") in range(LIMIT, LIMIT + 2)
     assert left.pop("AccountReported") in range(LIMIT, LIMIT + 2)
     assert left.pop("closed_trades") in range(LIMIT, LIMIT + 2)
+    assert left.pop("Denied") + left.pop("ExitRequested", 0) in range(2, 4)  # a tenth, of both together
     assert left == {"RunStarted": 2, "DayOpened": 3, "StateRestored": 1}
 
 
 def test_it_goes_in_pieces_of_a_tenth_of_the_limit_oldest_first(database, long):
     with database.write() as db:
-        assert archive.roll_up(db, SESSION, 50, 2) == 5
+        assert archive.roll_up(db, SESSION, 50, 2).rows == 5
         rows = db.execute(sa.select(t.archive)).mappings().all()
     assert [(row["kind"], row["first"], row["rows"], row["token"]) for row in rows] == [("Marked", 3, 5, 2)]
     assert (rows[0]["begin_at"], rows[0]["end_at"]) == (AT, after(minutes=4))
@@ -162,7 +179,7 @@ def test_large_rows_go_in_smaller_pieces(database, session):
         checkpoints.create(db, session, 1, sessions.place(db, SESSION)[1], AT, token=1)
         size = db.execute(sa.select(sa.func.max(sa.func.length(t.journal.c.payload)))).scalar_one()
         assert archive.SEGMENT_BYTES // size == 3
-        assert archive.roll_up(db, SESSION, 100, 1) == 4  # not ten: with the fourth it is full
+        assert archive.roll_up(db, SESSION, 100, 1).rows == 4  # not ten: with the fourth it is full
 
 
 def test_nothing_that_a_resume_reads_is_rolled_up(database, long):
@@ -195,6 +212,33 @@ def test_numbers_of_round_trips_go_on(database, long):
     assert (newest, len(pages), pages[-1]) == (MINUTES // 2 + 1, MINUTES // 2 + 1, trade(500))
 
 
+def test_a_backup_is_known_again_wherever_it_ends(database, long):
+    """Its last row may have been rolled up since. Another history has another hash there, or goes less far."""
+    hashes = dict(database_rows(database))
+    heads = [SessionHead(SESSION, "acc-1", "embedded", "running", seq, hashes[seq]) for seq in hashes]
+    heads.append(replace(heads[0], seq=0, journal_hash=journal.GENESIS))
+    assert roll_up(database) > LIMIT
+    assert len(database_rows(database)) < len(hashes)
+    with database.read() as db:
+        for head in heads:
+            assert marks.is_of(db, of(head))
+            assert not marks.is_of(db, of(head, replace(head, id="s-2")))
+            like = replace(head, journal_hash=f"{head.journal_hash[:8]}{'0' * 56}")
+            assert not marks.is_of(db, of(like)) or not head.seq
+        assert not marks.is_of(db, of(replace(heads[-2], seq=len(hashes) + 1)))
+        assert not marks.is_of(db, of())
+
+
+def of(*heads: SessionHead) -> Manifest:
+    return Manifest(format=1, kind="sqlite", program="", taken_at=AT, database="x", server="", revision="", token=1,
+                    sessions=heads)  # fmt: skip
+
+
+def database_rows(database: Database) -> list[tuple[int, str]]:
+    with database.read() as db:
+        return [(row.seq, row.hash) for row in db.execute(sa.select(t.journal.c.seq, t.journal.c.hash))]
+
+
 def test_what_is_kept_is_told_with_its_sums(database, long):
     roll_up(database)
     with database.read() as db:
@@ -214,8 +258,74 @@ def test_a_run_that_was_killed_ends_where_its_last_row_is_be_it_rolled_up(databa
     drop_the_older_checkpoint(database)
     roll_up(database, 10)
     with database.read() as db:
-        assert archive.newest_at(db, SESSION, 10**9, after(minutes=30)) == after(minutes=29)
+        assert archive.newest_at(db, SESSION, 10**9, after(minutes=30)) == after(minutes=29.5)
     assert told(database)["performance"].runs == before
+
+
+def test_what_was_counted_is_not_counted_again(database, long):
+    """A count is carried on from the row that it came to; what is below that row is not looked at."""
+    with database.write() as db:
+        moved = archive.roll_up(db, SESSION, LIMIT, 2)
+        assert moved.hot.seq == long.seq
+        assert moved.hot.rows["Marked"] == MINUTES + 1 - moved.rows
+        none_of_them = archive.Hot(long.seq, {})
+        assert archive.roll_up(db, SESSION, LIMIT, 2, none_of_them).hot.rows["Marked"] == 0
+    write(database, long, minute(MINUTES + 1), 2)
+    with database.write() as db:
+        again = archive.roll_up(db, SESSION, LIMIT, 2, moved.hot)
+    assert again.rows == 2
+    assert again.hot.rows["Marked"] == MINUTES + 2 - 2 * moved.rows == hot(database)["Marked"]
+
+
+@sqlite_only
+def test_looking_costs_what_came_since_and_not_what_there_is(database, long):
+    drop_the_older_checkpoint(database)
+    costs = {}
+    for many in (1, 30):
+        write(database, long, minute(99) * 100 * many, 2)
+        with database.write() as db:
+            counted = archive.roll_up(db, SESSION, 100_000, 2).hot
+            costs[many] = [steps(db, counted), steps(db, None)]
+    assert costs[30][1] > 10 * costs[1][1]
+    assert costs[30][0] < 2 * costs[1][0]
+
+
+def steps(db: Any, counted: archive.Hot | None) -> int:
+    """How much SQLite has to do for a look that finds nothing to move."""
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    connection = db.connection.dbapi_connection
+    connection.set_progress_handler(count, 10)
+    assert archive.roll_up(db, SESSION, 100_000, 2, counted).rows == 0
+    connection.set_progress_handler(None, 10)
+    return taken
+
+
+STORED = Path(__file__).parents[2] / "stored" / "archive-format-1.json"
+
+
+def test_segments_that_an_earlier_program_wrote_are_read_as_they_were(database, long):
+    before = told(database)
+    rows = [replaced | {"payload": b64decode(replaced["payload"])} for replaced in json.loads(STORED.read_text())]
+    for row in rows:
+        row |= {name: datetime.fromisoformat(row[name]) for name in ("begin_at", "end_at")}
+    facts = [row for row in rows if row["kind"] != "closed_trades"]
+    with database.write() as db:
+        db.execute(t.archive.insert(), rows)
+        for row in facts:
+            between = t.journal.c.seq.between(row["first"], row["last"])
+            gone = db.execute(t.journal.delete().where(between, t.journal.c.kind == row["kind"])).rowcount
+            assert gone == row["rows"]
+        db.execute(t.closed_trades.delete().where(t.closed_trades.c.number <= rows[-1]["last"]))
+    assert told(database) == before
+    assert {row["kind"] for row in rows} == {"Marked", "AccountReported", "closed_trades"}
+    assert roll_up(database)  # what is newer goes on in today's form
+    assert told(database) == before
 
 
 def _change(db: Any, **values: Any) -> None:
@@ -241,8 +351,10 @@ DAMAGE = {
     "marks are cut": lambda db: _change(db, of="Marked", payload=zlib.compress(b"[]")[:4]),
     "their sum": lambda db: _change(db, of="Marked", sha256="0" * 64),
     "their length": lambda db: _change(db, of="Marked", length=3),
-    "a price, with a sum that is right": lambda db: _change(db, of="Marked", **_swap(db, b"101", b"999")),
-    "a row's number, likewise": lambda db: _change(db, of="Marked", **_swap(db, b"[3,", b"[4,")),
+    "a price, with a sum that is right": lambda db: _change(db, of="Marked", **_swap(db, b'"n",0,100', b'"n",0,999')),
+    "a row's number, likewise": lambda db: _change(db, of="Marked", **_swap(db, b'"seq":[3,', b'"seq":[4,')),
+    "what holds its columns, likewise": lambda db: _change(db, of="Marked", **_swap(db, b'"tables"', b'"tablet"')),
+    "a quote, likewise": lambda db: _change(db, of="Marked", **_swap(db, b'{"head"', b'{head"')),
     "the money": lambda db: _change(db, of="AccountReported", sha256="0" * 64),
     "a segment is gone": lambda db: db.execute(t.archive.delete().where(t.archive.c.kind == "Marked")),
     "round trips": lambda db: _change(db, of="closed_trades", payload=b""),
@@ -266,12 +378,12 @@ def test_damage_to_what_was_rolled_up_is_found(database, long, damage):
 
 def test_a_row_that_was_changed_before_it_was_rolled_up_is_still_named(database, long):
     with database.write() as db:
-        query = sa.text("""UPDATE journal SET payload = replace(payload, '"10', '"90') WHERE seq = 11""")
+        query = sa.text("""UPDATE journal SET payload = replace(payload, '"10', '"90') WHERE seq = 12""")
         assert db.execute(query).rowcount == 1
-        (kind,) = db.execute(sa.select(t.journal.c.kind).where(t.journal.c.seq == 11)).one()
+        (kind,) = db.execute(sa.select(t.journal.c.kind).where(t.journal.c.seq == 12)).one()
     assert kind == "Marked"
     roll_up(database)
-    with database.read() as db, pytest.raises(CheckpointCorrupt, match="journal row 11 "):
+    with database.read() as db, pytest.raises(CheckpointCorrupt, match="journal row 12 "):
         inspect.check_chain(db, sessions.find(db, SESSION))
 
 
@@ -296,8 +408,8 @@ def test_of_two_sessions_only_one_is_rolled_up(database, long):
     with database.write() as db:
         info = sessions.find(db, SESSION)
         kept = rebuild.set_aside(db, info, "it was in the way")
-        assert archive.roll_up(db, SESSION, 1, 2) == 0
-        assert archive.roll_up(db, kept, LIMIT, 2) == 2
+        assert archive.roll_up(db, SESSION, 1, 2).rows == 0
+        assert archive.roll_up(db, kept, LIMIT, 2).rows == 2
         again = rebuild.set_aside(db, sessions.find(db, kept), "once more")
         assert [archive.count(db, name, "Marked") for name in (SESSION, kept, again)] == [0, 0, 2]
         inspect.check_chain(db, sessions.find(db, again))

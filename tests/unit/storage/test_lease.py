@@ -250,6 +250,26 @@ def test_an_owner_that_spoke_while_it_was_looked_at_keeps_its_account(database):
     held.close()
 
 
+def test_a_lock_is_not_seized_whose_row_was_given_back_while_it_was_looked_at(database):
+    """The silent owner's row says nothing any more of who has the lock: a restore that keeps everybody out, say."""
+    held = acquire(database, "pid 1")
+    age(database)
+
+    class GivesBack(ManualClock):
+        looks = 0
+
+        def monotonic(self) -> float:
+            self.looks += 1
+            if self.looks == (1 if database.path is None else 2):  # between the look and the transaction
+                with database.write() as db:
+                    held.release(db)
+            return super().monotonic()
+
+    with pytest.raises(SessionLeased, match="is traded by pid 1"):
+        lease.acquire(database, "acc-1", "s-1", "pid 2", GivesBack(AT))
+    held.close()
+
+
 @sqlite_only
 def test_setting_the_wall_clock_frees_no_lease_of_this_machine(database):
     held = acquire(database)

@@ -250,6 +250,23 @@ def test_a_fact_that_it_fails_on_is_told_at_the_next_start_too(database, ledger,
     assert "failed on DayOpened" in told.reason
 
 
+def test_a_reset_lets_one_that_failed_in_again_now_and_at_the_next_start(database, ledger, state, diary):
+    """It fails on the same fact at each start: without this nothing would ever bring it back."""
+    reset = ev.LearnerReset(AT, "diary", "it always fails")
+    write(ledger, state, STARTED, day("bad"), day("1"))
+    assert list(ledger.memory.view) == []
+    write(ledger, state, ev.LearnerReset(AT, "other", "not this one"), day("2"))
+    assert list(ledger.memory.view) == []
+    write(ledger, state, reset, day("3"))
+    assert ledger.memory.view == {"diary": diary}
+    assert diary.state == Days(("3",))
+    found, memory = recalled(database)
+    assert list(memory.view) == ["diary"]
+    assert found.state == Days(("3",))
+    write(ledger, state, day("4"), remember=True)
+    assert rows(database)[0].seq == 8
+
+
 # -- recalling ------------------------------------------------------------------------------------
 
 
@@ -342,3 +359,36 @@ def test_what_a_row_says_it_is_as_of_decides_what_is_applied(database, ledger, s
         db.execute(t.components.update().values(seq=0))
     found, _memory = recalled(database)
     assert found.state == Days(("1", "1", "2")), "as of row 0: all facts are after it"
+
+
+# -- libraries ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "moved"),
+    [
+        ({"numpy": "2.1.0", "torch": "2.9.0"}, {}),
+        ({"numpy": "2.1.7", "torch": "2.9.1"}, {}),
+        ({"numpy": "2.2.0", "torch": "2.9.0"}, {"numpy": ("2.1.0", "2.2.0")}),
+        ({"numpy": "3.1.0", "torch": "2.10.0"}, {"numpy": ("2.1.0", "3.1.0"), "torch": ("2.9.0", "2.10.0")}),
+        ({"numpy": "2.1.0", "msgspec": "99.0", "scipy": "1.0"}, {}),
+    ],
+)  # fmt: skip
+def test_another_release_of_a_library_is_told_and_the_memory_goes_on(database, ledger, state, diary, now, moved):
+    """The third part of a version mends; what only encodes changes no number; what was not there has no before."""
+    diary.libraries = {"numpy": "2.1.0", "torch": "2.9.0", "msgspec": "0.1"}
+    write(ledger, state, STARTED, day("1"), remember=True)
+    again = Diary()
+    again.libraries = now
+    memory = recall(database, make_state(seq=state.seq), [again])
+    assert again.state == Days(("1",))
+    told = memory.take_moved()
+    assert [(fact.name, fact.versions) for fact in told] == ([("diary", moved)] if moved else [])
+    assert all("goes on from the stored numbers" in fact.says for fact in told)
+    assert memory.take_moved() == [], "once"
+
+
+def test_a_first_run_has_nothing_to_say_of_libraries(database, state):
+    diary = Diary()
+    diary.libraries = {"numpy": "2.1.0"}
+    assert recall(database, state, [diary]).take_moved() == []

@@ -23,7 +23,7 @@ from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.outage import LOCK_TRIES, PATIENCE_S, Outage
 from gambler_ai.trading.recovery import restore
 from tests.databases import postgres_only, sqlite_only
-from tests.unit.fakes import AT, SESSION, after
+from tests.unit.fakes import AT, SESSION, D, after
 from tests.unit.trading.conftest import Notes
 
 
@@ -135,6 +135,20 @@ def test_a_checkpoint_alone_is_looked_for_too(database, ledger, state, stored):
     assert ledger.checkpoint().number == 1
     assert ledger.checkpoint().number == 2
     check_stored(database, ledger, 1, 2)
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["it had happened", "it had not"])
+def test_history_of_which_nobody_knows_whether_it_was_rolled_up_is_counted_anew(database, ledger, state, stored):
+    facts: list[ev.Fact] = [ev.Marked(after(minutes=minute), {"AAPL": D(100)}, {}) for minute in range(23)]
+    ledger.commit(Decisions(facts=facts, changes=evolve(state, facts)), checkpoint=True)
+    assert not ledger.roll_up(100)  # all of them are counted
+    broken(database, stored=stored)
+    while ledger.roll_up(20):
+        pass
+    with database.read() as db:
+        info = sessions.find(db, SESSION)
+        inspect.check_chain(db, info)
+        assert db.execute(sa.text("SELECT count(*) FROM journal WHERE kind = 'Marked'")).scalar() in (20, 21)
 
 
 def test_a_database_that_is_another_one_afterwards_is_not_written(database, ledger, state):

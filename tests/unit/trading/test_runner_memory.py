@@ -128,3 +128,21 @@ def test_what_fails_is_told_as_a_fact_and_the_session_goes_on(session_of):
     whole_run(session)
     assert session.notes.words.count("ComponentSetAside") == 1
     assert session.notes.words[-1].startswith("ended")
+
+
+def test_another_release_of_a_library_is_told_at_the_start_and_not_once_it_is_stored(session_of):
+    def by(version: str) -> StructComponent[Told]:
+        made = counting()
+        made.libraries = {"numpy": version}
+        return made
+
+    session = session_of(2, checkpoint_interval_s=RARELY_S)
+    session.components = [by("1.26.4")]
+    whole_run(session)
+    assert "LibraryChanged" not in session.notes.words
+    for count in (1, 1):
+        session.components = [by("2.1.0")]
+        session.state.status = "stopped"
+        runner = session.begun(resumed=True)
+        runner.end("stopped", "looked")
+        assert session.notes.words.count("LibraryChanged") == count

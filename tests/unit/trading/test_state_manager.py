@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from gambler_ai.clock import ManualClock
+from gambler_ai.core import events as ev
+from gambler_ai.core.evolution import evolve
+from gambler_ai.core.risk_record import RiskRecord
 from gambler_ai.errors import ConfigError, NoActiveSession, SessionLeased, SessionNotFound
-from gambler_ai.storage import sessions
+from gambler_ai.storage import journal, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
+from gambler_ai.trading.carrying import risk_carried
 from gambler_ai.trading.state_manager import StateManager
-from tests.unit.fakes import AT, after
+from tests.unit.fakes import ACCOUNT, AT, D, after, make_state
 
 
 @pytest.fixture
@@ -120,6 +124,28 @@ def test_it_ends_completed_or_stopped(manager, database):
     assert (found.status, found.end_reason) == ("completed", "enough")
     with pytest.raises(SessionNotFound, match="no session to resume"):
         manager.resume_session()
+
+
+def test_a_script_that_looks_after_an_older_session_forgets_nothing_of_the_account(database, clock, manager):
+    """It is the last to write, so the next session asks it what the account remembers."""
+    with database.write() as db:
+        for number, session_id in enumerate(("s-1", "s-2")):
+            state = make_state(session_id=session_id)
+            deep = RiskRecord(equity=D(90), peak=D(100 + number), worst_pct=D(10), streak=-number)
+            facts: list[ev.Fact] = [ev.RiskCarried(AT, "s-0", deep)]
+            if number:
+                facts.append(ev.TradingHalted(AT, ev.DRAWDOWN, "deep"))
+            wall = after(minutes=number)
+            sessions.insert(db, state, broker="embedded", trading_url="", genesis=journal.GENESIS, wall=wall)
+            head = journal.append(db, state, facts, evolve(state, facts), journal.GENESIS, token=0)
+            sessions.update(db, state, head=head, checkpoints=0, wall=wall)
+    clock.move_to(after(minutes=9))
+    manager.resume_session("s-1")
+    manager.end_session("stopped")
+    carried, halted = risk_carried(database, ACCOUNT, "s-3", AT)
+    assert isinstance(carried, ev.RiskCarried)
+    assert (carried.session_id, carried.record.peak, carried.record.streak) == ("s-1", D(101), -1)
+    assert halted == ev.TradingHalted(AT, ev.DRAWDOWN, "deep")
 
 
 def test_leaving_the_block_stops_the_session_and_gives_the_database_back(tmp_path, clock):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gambler_ai.cli.analysis.plot import SCALE, axis, plot
+from gambler_ai.cli.analysis.plot import SCALE, Series, axis, plot, plots
 
 
 def drawn(points: list[tuple[float, float]], width: int = SCALE + 4, height: int = 2, **more: object) -> list[str]:
@@ -32,6 +32,13 @@ def test_every_spike_is_seen_however_many_points_a_column_has():
 def test_a_scale_that_is_given_is_kept():
     lines = drawn([(0.0, -1.0), (1.0, -2.0)], height=2, bounds=(-4.0, 0.0))
     assert [line[:SCALE].strip(" │") for line in lines] == ["0", "-4"]
+
+
+def test_two_curves_stand_on_one_scale_and_the_first_has_the_cells_that_both_want():
+    first, second = Series([(0.0, 1.0), (1.0, 1.0)], "green"), Series([(0.0, 0.0), (0.5, 1.0)], "dim", dotted=True)
+    top, bottom = plots([first, second], SCALE + 4, 2, lambda value: f"{value:.0f}")
+    assert [top.plain, bottom.plain] == ["         1 │⠉⠉⡏⠉", "         0 │⡀ ⡇ "]  # of the second, columns 0 and 4
+    assert [str(line.spans[-1].style) for line in (top, bottom)] == ["green", "dim"]
 
 
 @given(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import stat
 import tarfile
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -145,3 +147,81 @@ def test_a_newer_format_names_the_program_that_wrote_it(tmp_path: Path):
     with pytest.raises(StorageError, match="format 2") as caught:
         unpack(path, None, "b")
     assert "gambler-ai 9.0" in caught.value.hint
+
+
+def refused(path: Path, says: str) -> None:
+    """By all who read it, and without the memory that it asks for."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(StorageError, match=says):
+            unpack(path, None, "b")
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 << 20
+
+
+def tar_of(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        for entry, content in members:
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def manifest_entry(parts: tuple[archive.Part, ...]) -> tuple[tarfile.TarInfo, bytes]:
+    return tarfile.TarInfo("manifest.json"), msgspec.json.encode(replace(MANIFEST, parts=parts))
+
+
+def header(kind: bytes, size: int = 16 << 20) -> tuple[tarfile.TarInfo, bytes]:
+    """A header that is nothing but long: a PAX one is a list of values, the other a name."""
+    entry = tarfile.TarInfo("x")
+    entry.type = kind
+    digits = str(size)
+    return entry, f"{digits} comment=".encode().ljust(size - 1, b"a") + b"\n"
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("where", ["before the manifest", "before a part", "at the end"])
+def test_a_header_is_not_read_that_is_longer_than_any_of_ours(tmp_path: Path, kind: bytes, where: str):
+    large = part("database.sqlite3", bytes(32 << 20)) if where == "before a part" else BOOKS
+    members = [manifest_entry((large,)), (tarfile.TarInfo("database.sqlite3"), b"books")]
+    members.insert(["before the manifest", "before a part", "at the end"].index(where), header(kind))
+    path = tar_of(tmp_path / "b.tar.gz", *members)
+    refused(path, "it unpacks to more than its manifest says")
+    if where == "before the manifest":
+        with path.open("rb") as file, pytest.raises(StorageError, match="it unpacks to more"):
+            manifest_of(file, "b")
+
+
+def test_what_follows_the_end_is_not_read_to_its_end(tmp_path: Path):
+    path = tar_of(tmp_path / "b.tar.gz", manifest_entry((BOOKS,)), (tarfile.TarInfo("database.sqlite3"), b"books"))
+    with path.open("ab") as file:
+        file.write(gzip.compress(bytes(32 << 20)))
+    refused(path, "it unpacks to more than its manifest says")
+
+
+def test_what_would_fill_the_disk_is_not_unpacked(tmp_path: Path):
+    size = archive.BYTES_FREE + (32 << 20)
+    path = tar_of(tmp_path / "b.tar.gz", manifest_entry((archive.Part("database.sqlite3", size, "0" * 64),)))
+    refused(path, f"it would unpack to {size} bytes")
+
+
+def test_a_file_with_holes_is_none_of_ours(tmp_path: Path):
+    """It is as large as it says, and its content is nowhere."""
+    entry = tarfile.TarInfo("database.sqlite3")
+    entry.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "0,5",
+                         "GNU.sparse.size": "5"}  # fmt: skip
+    refused(tar_of(tmp_path / "b.tar.gz", manifest_entry((BOOKS,)), (entry, b"books")), "is not where its manifest")
+
+
+@pytest.mark.parametrize("values", [{"seq": 2**63}, {"seq": -1}, {"id": "a\0b"}, {"id": "x" * 65}])
+def test_a_session_that_no_database_can_have_is_not_asked_for(tmp_path: Path, values: dict[str, object]):
+    strange = replace(MANIFEST, sessions=(replace(HEAD, **values),), parts=(BOOKS,))
+    refused(made(tmp_path, strange, [("database.sqlite3", b"books")]), "names sessions that no database has")
+
+
+@pytest.mark.parametrize("token", [-1, 10**12 + 1, 2**63 - 1])
+def test_a_token_that_nobody_can_have_had_is_not_believed(tmp_path: Path, token: int):
+    path = made(tmp_path, replace(MANIFEST, token=token, parts=(BOOKS,)), [("database.sqlite3", b"books")])
+    refused(path, f"its token is {token}")
