@@ -285,7 +285,7 @@ def test_the_guide_does_what_it_says(make_world):
     write(bare, test, "test_dips.py")
     tested = pytest_in(bare, "test_dips.py")
     assert "1 passed" in tested
-    [line] = re.findall(r"^scripts/run (--strategy .*)$", guide, re.MULTILINE)
+    [line] = re.findall(r"^scripts/run (--strategy dips.py .*)$", guide, re.MULTILINE)
     assert "down" in bare.run(*line.split()).ok().out
     (table,) = re.findall(r"```toml\n(strategy.*?)```", guide, re.DOTALL)
     (bare.folder / "gambler.toml").write_text(table)
