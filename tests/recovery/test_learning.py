@@ -55,6 +55,7 @@ def test_a_kill_between_a_fill_and_its_lesson_costs_neither(world: World):
     audit(world)
 
 
+@pytest.mark.nightly
 def test_a_say_that_is_given_at_a_resume_is_heard(world: World, tmp_path: Path):
     world.trade(*LEARNS, duration=2).ok()
     before = world.content()

@@ -4,6 +4,8 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from tests.recovery.harness import World, audit
 
 
@@ -69,6 +71,7 @@ def test_a_pause_after_losses_outlives_a_kill(world: World):
     assert (after["rules"]["max_loss_streak"], after["paused_until"]) == (None, until)
 
 
+@pytest.mark.nightly
 def test_an_older_session_that_is_resumed_knows_what_the_newer_one_lost(world: World):
     world.trade(duration=2).ok()
     first = world.session()["id"]
@@ -79,6 +82,7 @@ def test_an_older_session_that_is_resumed_knows_what_the_newer_one_lost(world: W
     assert json.loads(world.run("risk", "show", first, "--json").ok().out)["losses"] == 1
 
 
+@pytest.mark.nightly
 def test_who_only_touches_an_older_session_does_not_widen_the_accounts_limits(world: World):
     world.trade(duration=2).ok()
     first = world.session()["id"]

@@ -242,7 +242,11 @@ def test_strategies_are_listed_shown_and_begun(make_world):
     ("args", "traded"),
     [
         pytest.param(["breakout", "--set", "channel=10"], [("MSFT", "sell")], marks=pytest.mark.nightly),
-        (["mean_reversion", "--set", "rsi_max=35", "--set", "max_bars=4"], [("MSFT", "buy")]),
+        pytest.param(
+            ["mean_reversion", "--set", "rsi_max=35", "--set", "max_bars=4"],
+            [("MSFT", "buy")],
+            marks=pytest.mark.nightly,
+        ),
     ],
     ids=["breakout", "mean_reversion"],
 )
@@ -277,6 +281,7 @@ def test_a_wrong_name_is_one_line_and_nothing_is_overwritten(make_world, args: l
     assert (bare.folder / "mine.py").read_text() == dedent(SCRIPTED)
 
 
+@pytest.mark.nightly
 def test_the_guide_does_what_it_says(make_world):
     bare: World = make_world(exchange=False)
     guide = (ROOT / "docs/STRATEGIES.md").read_text()
