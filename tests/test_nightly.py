@@ -55,6 +55,8 @@ def test_counts_of_many_tests_are_added_up(tmp_path: Path):
     [
         (0, "3 passed, 1 skipped in 2 s", PASSED),
         (0, "SKIPPED [2] tests/x.py:9: strace is not installed\n2 skipped in 1 s", SKIPPED),
+        (5, "SKIPPED [1] tests/x.py:9: could not import 'torch'\n1 skipped in 1 s", SKIPPED),
+        (5, "no tests ran in 1 s", FAILED),
         (1, "FAILED tests/x.py::test - AssertionError\n1 failed", FAILED),
         (None, "", LATE),
     ],

@@ -11,6 +11,8 @@ from tests.allowance import IN_ALL
 
 PASSED, FAILED, SKIPPED, LATE = "passed", "FAILED", "not run", "TOO LATE"
 VIOLATIONS = "violations"
+#: What pytest ends with when a file skips as a whole, for a library that is not there.
+_NOTHING_LEFT = 5
 _SKIP = re.compile(r"^SKIPPED \[\d+\] (?:\S+: )?(.*)$", re.MULTILINE)
 _PASSES = re.compile(r"\b([1-9]\d*) passed\b")
 _FAILS = re.compile(r"\b([1-9]\d*) (?:failed|errors?)\b")
@@ -60,7 +62,7 @@ def verdict_of(code: int | None, said: str) -> tuple[str, str]:
     """Verdict and reason, from how a suite's command ended (None: it had to be ended) and what it said."""
     if code is None:
         return LATE, "it did not end in its time"
-    if code:
+    if code and not (code == _NOTHING_LEFT and _SKIP.search(said)):
         lines = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR", "SURVIVED", "error:"))]
         return FAILED, "; ".join(lines[:3]) or f"exit code {code}"
     if not _PASSES.search(said) and (reasons := sorted(set(_SKIP.findall(said)))):
