@@ -130,7 +130,7 @@ def learners_of(rules: LearningRules) -> list[Component]:
     """The learners that are named, as they are before they have learned. Without any, nothing of theirs is imported.
 
     Raises:
-        ConfigError: what one needs is not installed.
+        ConfigError: one is not known.
     """
     if not rules.learners:
         return []

@@ -30,9 +30,10 @@ def chosen(settings: Settings) -> tuple[Plan, Strategy]:
         ConfigError: it cannot be loaded, or a parameter is not allowed.
     """
     loaded = loader.load(settings.strategy, settings.parameters)
-    check_learning(plan_of(settings).learning, loaded.strategy.name)
+    asked = plan_of(settings)
+    check_learning(asked.learning, loaded.strategy.name)
     plan = replace(
-        plan_of(settings), strategy=loaded.spec, strategy_name=loaded.strategy.name,
+        asked, strategy=loaded.spec, strategy_name=loaded.strategy.name,
         strategy_parameters=loaded.parameters, strategy_sha256=loaded.sha256,
     )  # fmt: skip
     return plan, loaded.strategy

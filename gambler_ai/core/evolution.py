@@ -77,9 +77,10 @@ def _plan_changed(state: SessionState, fact: ev.PlanChanged, _: Changes) -> None
         for name, (_before, after) in fact.changes.items() if name.partition(".")[0] not in _RULES
     }  # fmt: skip
     for part, kind in _RULES.items():
-        moved = [(name, after) for name, (_, after) in fact.changes.items() if name.startswith(f"{part}.")]
-        rules = {name.partition(".")[2]: msgspec.json.decode(after) for name, after in moved}
-        values[part] = msgspec.convert(msgspec.to_builtins(getattr(state.plan, part)) | rules, kind, strict=False)
+        if moved := [(name, after) for name, (_, after) in fact.changes.items() if name.startswith(f"{part}.")]:
+            rules = {name.partition(".")[2]: msgspec.json.decode(after) for name, after in moved}
+            before = msgspec.to_builtins(getattr(state.plan, part))
+            values[part] = msgspec.convert(before | rules, kind, strict=False)
     state.plan = replace(state.plan, **values)
 
 

@@ -68,18 +68,22 @@ def test_it_is_whole_and_asks_nobody_for_anything(make_report):
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in found.attributes
 
 
+def assert_only_text(document: str) -> None:
+    """What is in `NASTY` is shown as it is written, and does nothing."""
+    assert "<script" not in document
+    assert "<img" not in document
+    assert not [name for name, _ in outline(document).attributes if name.startswith("on")]
+    assert "&lt;script&gt;" in document
+    assert "\x1b" not in document
+    assert "\u202e" not in document
+
+
 def test_what_comes_from_outside_is_only_text(make_report):
     plan = make_plan(symbols=(NASTY,), strategy=NASTY, strategy_parameters={NASTY: NASTY})
     closed = trade(symbol=NASTY, side=NASTY, reason=NASTY, strategy=NASTY, end=15)  # it is in the chart too
     text = page(make_report(trades=(closed,), id=NASTY, broker=NASTY, account_id=NASTY, plan=plan, status=NASTY))
-    found = outline(text)
-    assert "polygon" in found.seen
-    assert "<script" not in text
-    assert "<img" not in text
-    assert not [name for name, _ in found.attributes if name.startswith("on")]
-    assert "&lt;script&gt;" in text
-    assert "\x1b" not in text
-    assert "\u202e" not in text
+    assert "polygon" in outline(text).seen
+    assert_only_text(text)
 
 
 def test_it_says_what_the_terminal_says(make_report):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gambler_ai.cli.learning import figures, svg
 from gambler_ai.cli.learning.page import learner_page
 from gambler_ai.learners.base import Weight
-from tests.unit.cli.analysis.test_page import NASTY, cells, outline
+from tests.unit.cli.analysis.test_page import NASTY, assert_only_text, cells, outline
 from tests.unit.cli.learning.conftest import GRID, learning
 
 
@@ -39,14 +39,7 @@ def test_what_comes_from_outside_is_only_text(make_page):
     page = make_page(grid=grid, why=NASTY, hint=NASTY, says=NASTY, troubles=(NASTY,), what=NASTY, name=NASTY)
     rivals = tuple(replace(rival, name=NASTY) for rival in page.rivals)
     page = replace(page, weights=(Weight(NASTY, 0.5, NASTY),), facts={NASTY: NASTY}, rivals=rivals)
-    text = learner_page(learning(page, session=NASTY, account=NASTY, status=NASTY), page)
-    found = outline(text)
-    assert "<script" not in text
-    assert "<img" not in text
-    assert not [name for name, _ in found.attributes if name.startswith("on")]
-    assert "&lt;script&gt;" in text
-    assert "\x1b" not in text
-    assert "\u202e" not in text
+    assert_only_text(learner_page(learning(page, session=NASTY, account=NASTY, status=NASTY), page))
 
 
 def test_it_says_what_the_terminal_says(make_page):
