@@ -190,6 +190,7 @@ class Marked(_Fact, frozen=True, tag=True):
 
     marks: dict[str, Decimal]
     bars: dict[str, datetime]
+    iteration: int | None = None  # of a scan: its number
 
 
 class CancelPlanned(_Fact, frozen=True, tag=True):
@@ -226,6 +227,27 @@ class ActionNoted(_Fact, frozen=True, tag=True):
     """Something happened to a company that we hold: told once, our orders stay."""
 
     action: Activity
+
+
+class OptionSettled(_Fact, frozen=True, tag=True):
+    """So many contracts of ours (signed as they were held) ended by ``how``: exercised, assigned or expired.
+
+    ``shares`` (signed) then changed hands at ``price``, the strike. ``activity_ids`` are what told it, once.
+    """
+
+    symbol: str
+    qty: Decimal
+    how: str
+    shares: Decimal
+    price: Decimal
+    activity_ids: tuple[str, ...]
+
+
+class StructureEnded(_Fact, frozen=True, tag=True):
+    """Nothing of a structure is held, rests, or is on its way any more: it is a closed trade, or it never was one."""
+
+    structure_id: str
+    reason: str
 
 
 class ForeignSeen(_Fact, frozen=True, tag=True):
@@ -423,6 +445,7 @@ Fact = (
     | StopRequested | TradingHalted | TradingResumed | ExitRequested | ExitDone | Adopted | IntentResolved | DayOpened
     | RequestTaken | StateRestored | Recovered | SplitApplied | ActionNoted | RiskCarried | PauseKept | RiskReset
     | ComponentSetAside | IntentRecalled | OutcomeKnown | LearnerReset | LibraryChanged | LearnerTaught
+    | OptionSettled | StructureEnded
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from gambler_ai.core.model import BarFrame, Trade
 from gambler_ai.core.orders import OrderReport
 from gambler_ai.core.reports import BrokerReport
+from gambler_ai.core.structures import OptionQuote
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class BarsClosed:
     frame: BarFrame
     trades: Mapping[str, Trade]
     quarantined: Mapping[str, str] = field(default_factory=dict)
+    #: Contracts that were asked for: chains, and what is held. Those without a quote that can be one are not in it.
+    quotes: Mapping[str, OptionQuote] = field(default_factory=dict)
+    daily: BarFrame | None = None
 
 
 @dataclass(frozen=True)

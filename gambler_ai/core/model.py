@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from gambler_ai.core.contracts import Contract, multiplier_of, parse
 from gambler_ai.core.learning import Signal
+from gambler_ai.core.structures import Greeks, OptionQuote
 
 if TYPE_CHECKING:  # a restore needs no array, and importing numpy takes longer than the restore
     import numpy as np
@@ -53,12 +55,22 @@ class Side(StrEnum):
 
 
 class Instrument(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the broker says of a symbol."""
+    """What the broker says of a symbol: a share's, or a contract's by its OCC symbol."""
 
     symbol: str
     tradable: bool = True
     shortable: bool = True
     fractionable: bool = True
+
+    @property
+    def contract(self) -> Contract | None:
+        """Underlying, expiry, strike and right of an option; None of a share."""
+        return parse(self.symbol)
+
+    @property
+    def multiplier(self) -> int:
+        """Dollars that one dollar of its price is worth for a quantity of one."""
+        return multiplier_of(self.symbol)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +128,8 @@ class Account(Struct, frozen=True):
     buying_power: Decimal = ZERO
     currency: str = "USD"
     last_equity: Decimal | None = None  # at the last close
+    options_level: int | None = None  # 0 none, 1 covered, 2 long, 3 spreads; None if the broker does not say
+    options_buying_power: Decimal | None = None
 
 
 class Position(Struct, frozen=True):
@@ -144,6 +158,14 @@ class Position(Struct, frozen=True):
     entry_equity: Decimal | None = None
     #: What was known when its entry was decided, for those who learn from it.
     signal: Signal | None = None
+    #: The structure it is a leg of, "" for one that stands by itself; and a contract's greeks when it was opened.
+    structure_id: str = ""
+    greeks: Greeks | None = None
+
+    @property
+    def multiplier(self) -> int:
+        """100 of a contract, 1 of a share."""
+        return multiplier_of(self.symbol)
 
     @property
     def side(self) -> str:
@@ -155,11 +177,11 @@ class Position(Struct, frozen=True):
 
     def value(self, price: Decimal) -> Decimal:
         """Market value at ``price``; negative when short."""
-        return self.qty * price
+        return self.qty * price * self.multiplier
 
     def unrealized(self, price: Decimal) -> Decimal:
         """Profit or loss still open at ``price``."""
-        return self.qty * (price - self.avg_entry_price)
+        return self.qty * (price - self.avg_entry_price) * self.multiplier
 
 
 class ClosedTrade(Struct, frozen=True):
@@ -178,6 +200,8 @@ class ClosedTrade(Struct, frozen=True):
     strategy: str
     #: What was bought or sold short in all, in equities of the moment of entry; None if no equity was known.
     leverage: Decimal | None = None
+    #: 100 of a structure, which is one trade: its prices are net, its quantity units, its symbol the underlying.
+    multiplier: int = 1
 
     @property
     def duration(self) -> timedelta:
@@ -223,7 +247,8 @@ class Failed(Struct, frozen=True):
 class Activity(Struct, frozen=True):
     """Something the broker did to the account that is no trade: a split, a dividend, a fee, in Alpaca's words.
 
-    ``qty`` is signed as it stands there; None where the broker states none.
+    ``qty`` is signed as it stands there; None where the broker states none. ``group`` is what those share that belong
+    together: an exercise and the trade of its shares.
     """
 
     activity_id: str
@@ -233,6 +258,8 @@ class Activity(Struct, frozen=True):
     qty: Decimal | None
     amount: Decimal | None
     at: datetime
+    price: Decimal | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -252,6 +279,10 @@ class MarketView:
     memory: Mapping[str, Any] = field(default_factory=dict)
     contexts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     insisted: frozenset[str] = frozenset()
+    #: Contracts by symbol: the chains that the strategy asked for, and all that is held.
+    quotes: Mapping[str, OptionQuote] = field(default_factory=dict)
+    #: Daily bars of the underlyings up to the last close; None where nobody asked for them.
+    daily: BarFrame | None = None
 
 
 def round_price(price: Decimal) -> Decimal:

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from gambler_ai.core.learning import Signal
 from gambler_ai.core.model import ZERO, Side
+from gambler_ai.core.structures import Structure
 from gambler_ai.errors import IllegalTransition
 
 
@@ -126,6 +127,7 @@ class Purpose(StrEnum):
     PROTECT = "protect"  # stop and target for a position that has lost its own
     EXIT = "exit"  # out at market
     REPLACE = "replace"  # another price for a stop or target that rests
+    LEG = "leg"  # the next part of a structure that is opened one order after the other
 
 
 class OrderIntent(Struct, frozen=True):
@@ -150,6 +152,8 @@ class OrderIntent(Struct, frozen=True):
     market_day: str = ""  # of an entry: the day its limits count
     replaces: str = ""  # the broker's id of the order whose place it takes
     signal: Signal | None = None  # of an entry: what was known, for those who learn from it
+    structure_id: str = ""  # the structure that it opens, goes on opening, or closes
+    structure: Structure | None = None  # of the entry that opens one: the whole of it
 
     @property
     def body_sha256(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 
 from gambler_ai.core.events import MarketReport, PositionReport
@@ -21,6 +22,7 @@ from gambler_ai.core.model import (
     Trade,
 )
 from gambler_ai.core.orders import OrderReport
+from gambler_ai.core.structures import ChainQuery, OptionQuote, StructureProposal
 
 
 class Strategy(Protocol):
@@ -34,7 +36,16 @@ class Strategy(Protocol):
         """Closed bars it wants to see of each symbol."""
         ...
 
-    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop | Failed]: ...
+    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop | StructureProposal | Failed]: ...
+
+    def chains(self, underlyings: Collection[str], day: date) -> Sequence[ChainQuery]:
+        """Contracts it wants to see on a market day; nothing unless it trades options."""
+        ...
+
+    @property
+    def daily_history(self) -> int:
+        """Daily bars it wants to see of each symbol, up to the last close."""
+        ...
 
 
 class Adviser(Protocol):
@@ -133,4 +144,12 @@ class MarketData(Protocol):
 
     def trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
         """The last trade of each symbol that has one."""
+        ...
+
+    def chain(self, query: ChainQuery, spot: Decimal) -> dict[str, OptionQuote]:
+        """Quotes and greeks of the contracts that ``query`` names, with the underlying at ``spot``."""
+        ...
+
+    def option_quotes(self, symbols: Sequence[str]) -> dict[str, OptionQuote]:
+        """The same of these contracts; one without a quote is not in it."""
         ...

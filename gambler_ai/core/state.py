@@ -17,6 +17,7 @@ from gambler_ai.core.orders import (
 )
 from gambler_ai.core.risk_record import RiskRecord
 from gambler_ai.core.risk_rules import RiskRules
+from gambler_ai.core.structures import Structure
 
 #: How far back fills are asked for again; an activity already booked is recognised by its id.
 FILL_OVERLAP = timedelta(minutes=10)
@@ -55,6 +56,11 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     limit_pct: Decimal | None = None  # entries at a limit so many percent beyond the last trade; None at market
     history_limit: int = 10_000  # rows of a kind that are kept as they are; older ones are rolled up
     learning: LearningRules = LearningRules()
+    universe: str = "shares"  # or "options": structures on the plan's symbols
+    capital_per_trade: Decimal | None = None  # dollars that one structure may cost or lose
+    max_per_strategy: int | None = None  # structures of one strategy, and in one sector, at a time
+    max_per_sector: int | None = None
+    autosave_iterations: int | None = None  # a checkpoint every so many scans, beside the time-based ones
 
 
 class SessionState(Struct):
@@ -93,6 +99,8 @@ class SessionState(Struct):
     unpriced_closes: int = 0
     actions: list[str] = field(default_factory=list)  # corporate actions that were applied or told
     risk: RiskRecord = field(default_factory=RiskRecord)
+    structures: dict[str, Structure] = field(default_factory=dict)  # by structure_id
+    iteration: int = 0  # scans so far, in all runs of the session
 
     @property
     def pnl(self) -> Decimal:
@@ -166,6 +174,7 @@ class Changes(Struct):
     closed: list[ClosedTrade] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)  # of those that a stored signal began
     answers: dict[str, str] = field(default_factory=dict)  # request -> what came of it
+    structures: set[str] = field(default_factory=set)  # ids whose row is to be written, or is no more
 
     def merge(self, other: Changes) -> None:
         """Add what a later fact touched."""
@@ -176,3 +185,4 @@ class Changes(Struct):
         self.closed += other.closed
         self.outcomes += other.outcomes
         self.answers.update(other.answers)
+        self.structures |= other.structures

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import date
 from typing import Any, ClassVar, NamedTuple
 
 from msgspec import Struct
 
 from gambler_ai.core.components import Component
 from gambler_ai.core.model import Failed, MarketView, MoveStop, Proposal
+from gambler_ai.core.structures import ChainQuery, StructureProposal
 
 
 class Part(NamedTuple):
@@ -38,6 +40,15 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Closed bars it wants to see of each symbol; a property or a field."""
         return 1
 
+    @property
+    def daily_history(self) -> int:
+        """Daily bars it wants to see of each symbol, up to the last close."""
+        return 0
+
+    def chains(self, underlyings: Collection[str], day: date) -> Sequence[ChainQuery]:
+        """Contracts it wants to see on a market day; nothing unless it trades options."""
+        return ()
+
     def components(self) -> Sequence[Component]:
         """What it remembers, made anew; a view has them by name. A name is the strategy's own, or begins with it and
         a dot."""
@@ -47,6 +58,6 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The strategies that it asks, if it does: their components are its own, and it changes when they do."""
         return ()
 
-    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop | Failed]:
+    def propose(self, view: MarketView) -> Sequence[Proposal | MoveStop | StructureProposal | Failed]:
         """What it would do now. Pure: the same view gives the same proposals."""
         return ()
