@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import portfolio, risk_record
-from gambler_ai.core.model import CENT, ZERO, Position, stop_and_target
+from gambler_ai.core.contracts import underlying_of
+from gambler_ai.core.model import CENT, ZERO, Fill, Position, Side, stop_and_target
+from gambler_ai.core.options import books
 from gambler_ai.core.orders import IntentRecord, Order, OrderReport, Role, Status, observed, role_of
 from gambler_ai.core.state import Changes, SessionState
 
@@ -32,8 +34,12 @@ def order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes) 
     role = before.role if before is not None else role_of(record.intent.purpose, report)
     _put_order(state, changes, fact.at, report, owner, role, before.parent_id if before is not None else None)
     for leg in report.legs:
-        role = Role.TARGET if leg.type == "limit" else Role.STOP
+        if report.order_class != books.MLEG:  # whose legs do what it does
+            role = Role.TARGET if leg.type == "limit" else Role.STOP
         _put_order(state, changes, fact.at, leg, state.owner_of(leg) or owner, role, report.order_id)
+    if structure_id := record.intent.structure_id:
+        books.count_units(state, changes, report.order_id if report.legs else state.orders[report.order_id].parent_id)
+        books.resize(state, changes, structure_id)
     _take_levels(state, changes, report.symbol)
     note_settled(state, owner, fact.at)
 
@@ -111,7 +117,8 @@ def fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes) 
     intent = state.intents[order.intent_id].intent
     # A person may have taken an order that is not the one we asked for: our stop and target are not its own.
     entry = order.role is Role.ENTRY and (order.symbol, order.side) == (intent.symbol, intent.side)
-    opening = Position(
+    known = bool(intent.structure_id) and books.revive(state, intent.structure_id)
+    opening = books.opening(state, intent.structure_id, fill) if known else Position(
         symbol=fill.symbol, qty=ZERO, avg_entry_price=fill.price, entry_at=fill.at,
         position_id=intent.client_order_id, strategy=intent.strategy,
         stop_price=intent.stop_price if entry else None, target_price=intent.target_price if entry else None,
@@ -125,6 +132,11 @@ def fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes) 
     state.last_fill_at = max(state.last_fill_at or fill.at, fill.at)
     state.fills += 1
     changes.fills.append(fill)
+    if known:
+        qty, opens = fill.qty * fill.side.sign, order.role is Role.ENTRY
+        books.moved(state, changes, intent.structure_id, fill.at, fill.symbol, qty, fill.price, entry=opens)
+        books.count_units(state, changes, order.parent_id)
+        books.resize(state, changes, intent.structure_id)
     note_settled(state, order.intent_id, fact.at)
 
 
@@ -136,7 +148,7 @@ def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio
     else:
         state.positions[symbol] = booking.position
     state.realized_pnl += booking.realized
-    if booking.closed is not None:
+    if booking.closed is not None and not (before is not None and before.structure_id):  # a leg is no trade
         state.closed_trades += 1
         state.unpriced_closes += booking.closed.pnl is None
         changes.closed.append(booking.closed)
@@ -148,6 +160,31 @@ def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio
 def adjusted(state: SessionState, fact: ev.Adjusted, changes: Changes) -> None:
     position = state.positions[fact.symbol]
     _take(state, changes, fact.symbol, portfolio.adjust(position, fact.qty, fact.price, fact.at, fact.cause))
+    qty, price = fact.qty - position.qty, position.avg_entry_price if fact.price is None else fact.price
+    priced = fact.price is not None
+    books.moved(state, changes, position.structure_id, fact.at, fact.symbol, qty, price, priced=priced)
+
+
+def option_settled(state: SessionState, fact: ev.OptionSettled, changes: Changes) -> None:
+    """The contracts go at nothing; the shares come or go at the strike, and stay with the structure."""
+    contract = state.positions[fact.symbol]
+    structure_id, at = contract.structure_id, fact.at
+    left = contract.qty - fact.qty
+    _take(state, changes, fact.symbol, portfolio.adjust(contract, left, ZERO, at, fact.how))
+    if fact.shares:
+        symbol = underlying_of(fact.symbol)
+        fill = Fill(
+            activity_id=fact.activity_ids[0], order_id="", symbol=symbol, at=at, price=fact.price,
+            side=Side.BUY if fact.shares > 0 else Side.SELL, qty=abs(fact.shares),
+        )  # fmt: skip
+        opening = replace(
+            contract, symbol=symbol, qty=ZERO, entry_at=at, greeks=None, reason=f"{fact.how} at {fact.price:f}",
+            exit_qty=ZERO, exit_value=ZERO, exit_priced=True, realized=ZERO, decisions=0, decided_at=None, signal=None,
+        )  # fmt: skip
+        _take(state, changes, symbol, portfolio.book(state.positions.get(symbol), fill, opening, fact.how))
+        books.moved(state, changes, structure_id, at, symbol, fact.shares, fact.price, settled=True)
+    books.moved(state, changes, structure_id, at, fact.symbol, -fact.qty, ZERO, settled=True)
+    state.actions += fact.activity_ids
 
 
 def split(state: SessionState, fact: ev.SplitApplied, changes: Changes) -> None:
@@ -176,6 +213,7 @@ def adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
     state.positions[fact.symbol] = portfolio.adopt(held, opening, fact.qty, fact.price)
     state.foreign = {s: q for s, q in state.foreign.items() if s != fact.symbol}
     changes.symbols.add(fact.symbol)
+    books.moved(state, changes, held.structure_id if held else "", fact.at, fact.symbol, fact.qty, fact.price)
 
 
 def put_intent(state: SessionState, changes: Changes, record: IntentRecord) -> None:

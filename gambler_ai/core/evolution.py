@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from gambler_ai.core import booking, risk_record
 from gambler_ai.core import events as ev
 from gambler_ai.core.learning import LearningRules
+from gambler_ai.core.options import books
 from gambler_ai.core.orders import (
     IntentRecord,
     Purpose,
@@ -86,6 +87,9 @@ def _intent_planned(state: SessionState, fact: ev.IntentPlanned, changes: Change
     intent = fact.intent
     booking.put_intent(state, changes, IntentRecord(intent=intent, sent_at=fact.at))
     state.day_entries += intent.purpose is Purpose.ENTRY
+    if intent.structure_id:
+        books.planned(state, intent, fact.at, changes)
+        return
     position = state.positions.get(intent.symbol)
     if intent.purpose is not Purpose.ENTRY and position is not None:
         # Another price for what rests leaves it protected: no pause follows.
@@ -99,13 +103,15 @@ def _intent_recalled(state: SessionState, fact: ev.IntentRecalled, changes: Chan
     intent = fact.intent
     record = IntentRecord(intent=intent, status=Status.UNKNOWN, sent_at=intent.decided_at, exists=True)
     booking.put_intent(state, changes, record)
+    if intent.structure_id:
+        books.recalled(state, fact, changes)
     name = intent.decision_id.rpartition("|")[2]
     position = state.positions.get(intent.symbol)
     if intent.purpose is Purpose.ENTRY:
         state.day_entries += intent.market_day == state.day
         signal_at = datetime.fromisoformat(name)
         state.bars[intent.symbol] = max(signal_at, state.bars.get(intent.symbol, signal_at))
-    elif position is not None and position.position_id == intent.position_id:
+    elif position is not None and position.position_id == intent.position_id and not intent.structure_id:
         decisions = max(position.decisions, int(name) + 1)
         state.positions[intent.symbol] = replace(position, decisions=decisions, decided_at=intent.decided_at)
         changes.symbols.add(intent.symbol)
@@ -162,6 +168,7 @@ def _account_reported(state: SessionState, fact: ev.AccountReported, _: Changes)
 def _marked(state: SessionState, fact: ev.Marked, _: Changes) -> None:
     state.marks.update(fact.marks)
     state.bars.update(fact.bars)
+    state.iteration = state.iteration if fact.iteration is None else fact.iteration
     state.risk = risk_record.marked(state.risk, state.pnl)
     for intent_id, record in list(state.intents.items()):
         if record.watch_until is not None and record.watch_until < fact.at:
@@ -169,6 +176,10 @@ def _marked(state: SessionState, fact: ev.Marked, _: Changes) -> None:
             booking.note_settled(state, intent_id, fact.at)
         elif record.settled_at is not None and fact.at - record.settled_at >= SETTLED_KEPT:
             booking.forget(state, record)
+
+
+def _structure_ended(state: SessionState, fact: ev.StructureEnded, changes: Changes) -> None:
+    books.ended(state, fact, changes)
 
 
 def _cancel_planned(state: SessionState, fact: ev.CancelPlanned, changes: Changes) -> None:
@@ -282,6 +293,8 @@ _APPLY: dict[type, Callable[[SessionState, Any, Changes], None]] = {
     ev.Marked: _marked,
     ev.CancelPlanned: _cancel_planned,
     ev.Adjusted: booking.adjusted,
+    ev.OptionSettled: booking.option_settled,
+    ev.StructureEnded: _structure_ended,
     ev.ForeignSeen: _foreign_seen,
     ev.Degraded: _degraded,
     ev.Restored: _restored,
