@@ -64,7 +64,7 @@ def test_a_signal_becomes_an_intent_and_then_a_mark():
     assert (intent.qty, intent.stop_price, intent.target_price, intent.ref_price) == (D(100), D(98), D(104), D(100))
     assert (intent.valid_until, intent.decided_at, intent.attempt) == (AT + 2 * FIVE, AT, 0)
     assert json.loads(intent.body)["client_order_id"] == intent.client_order_id
-    assert only(ev.Marked, decisions) == ev.Marked(AT, {"AAPL": D(100)}, {"AAPL": AT - FIVE})
+    assert only(ev.Marked, decisions) == ev.Marked(AT, {"AAPL": D(100)}, {"AAPL": AT - FIVE}, 1)
 
 
 def test_a_bar_is_decided_on_once():
