@@ -83,7 +83,7 @@ class _Case:
         """Whether something of it is on its way. What a person has to look at is not waited for."""
         disputed = {r.intent.client_order_id for r in self.records if r.status is Status.DISPUTED}
         return any(not r.status.is_final for r in self.records if r.status is not Status.DISPUTED) or any(
-            o.is_live or o.booked_qty != o.filled_qty for o in self.orders if o.intent_id not in disputed
+            not o.is_settled for o in self.orders if o.intent_id not in disputed
         )
 
 
@@ -103,7 +103,7 @@ def _plan_one(case: _Case, market_open: bool, theirs: Mapping[str, Decimal]) -> 
         return [StructureEnded(case.at, case.structure.structure_id, _why_over(case))]
     if cancels := [*_entries(case), *_stuck(case)]:
         return list(cancels)
-    if case.moves or not market_open or _too_soon(case):
+    if case.moves or not case.held or not market_open or _too_soon(case):
         return []
     if not all(is_there(case.state.positions[symbol], theirs) for symbol in case.held):
         return []  # an order against what is gone would open it the other way
