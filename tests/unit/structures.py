@@ -59,8 +59,7 @@ def proposal(legs: Sequence[Leg] = STRADDLE, **changes: Any) -> StructureProposa
     contracts = [leg for leg in legs if leg.contract is not None]
     shares = sum((leg.weight * 100 for leg in legs if leg.contract is None), D(0))
     net = natural_price(contracts, quotes_of())
-    assert net is not None
-    net += shares
+    net = changes["entry_price"] if net is None else net + shares
     bounds = {STRADDLE: net * 100, CONDOR: (5 + net) * 100, COVERED: net * 100}
     made = StructureProposal(
         strategy="straddle", underlying="AAPL", legs=tuple(legs), signal_at=AT - FIVE, reason="it is quiet",
@@ -99,10 +98,12 @@ class Chooses:
         self.proposals = list(proposals)
         self.views: list[MarketView] = []
         self.raises: Exception | None = None
+        self.dates = False  # what it proposes is dated by the newest bar, as a strategy does it
 
     def propose(self, view: MarketView) -> list[Any]:
         self.views.append(view)
-        return self.proposals
+        newest = view.frame.newest_at(0)
+        return [replace(p, signal_at=newest) for p in self.proposals] if self.dates else self.proposals
 
     def chains(self, underlyings: Collection[str], day: date) -> list[ChainQuery]:
         if self.raises is not None:
@@ -224,7 +225,9 @@ class Pit:
                 self.facts += self.engine.step(ev.SubmitAnswered(self.at, fact.intent.client_order_id, report)).facts
         return decisions
 
-    def read(self, after_s: float = 1, *, market: ev.MarketReport = MARKET, account: Account = OPTIONS_MONEY) -> Decisions:
+    def read(
+        self, after_s: float = 1, *, market: ev.MarketReport = MARKET, account: Account = OPTIONS_MONEY
+    ) -> Decisions:
         """A whole reading of the floor, so many seconds later."""
         self.at += timedelta(seconds=after_s)
         floor = self.floor

@@ -78,6 +78,7 @@ def review(proposal: StructureProposal, state: SessionState, market: Market) -> 
         or _structures(proposal, state)
         or risk.memory(state, at)
         or _confidence(proposal, state)
+        or _decided(proposal, state)
         or _fresh(proposal, market)
     )
     return denial or _sized(proposal, state, market)
@@ -173,6 +174,14 @@ def _confidence(proposal: StructureProposal, state: SessionState) -> Denial | No
         return Denial(Code.LOW_CONFIDENCE, f"no probability of profit is stated, {least} wanted")
     if proposal.confidence < least:
         return Denial(Code.LOW_CONFIDENCE, f"profit with a probability of {proposal.confidence:.3f}, {least} wanted")
+    return None
+
+
+def _decided(proposal: StructureProposal, state: SessionState) -> Denial | None:
+    """A decision is named by its bar: one that was decided on would have the id of an order that went out."""
+    decided = state.bars.get(proposal.underlying)
+    if decided is not None and proposal.signal_at <= decided:
+        return Denial(Code.STALE_DATA, f"the bar of {proposal.signal_at:%F %R} UTC was decided on")
     return None
 
 

@@ -117,7 +117,7 @@ def test_the_strategy_sees_the_bars_the_trades_and_what_is_held():
 def test_frames_without_a_bar_mark_the_trades_only():
     desk = Desk().opened()
     empty = ev.BarsClosed(AT, frame_of({"AAPL": []}), trades_of(AAPL="7"))
-    assert only(ev.Marked, desk.step(empty)) == ev.Marked(AT, {"AAPL": D(7)}, {})
+    assert only(ev.Marked, desk.step(empty)) == ev.Marked(AT, {"AAPL": D(7)}, {}, 1)
     lame = ev.BarsClosed(AT, frame_of({"AAPL": [1.0], "MSFT": []}), {})
     assert only(ev.Marked, desk.step(lame)).bars == {"AAPL": AT - FIVE}
 

@@ -262,4 +262,3 @@ def _adds_up(pit: Pit, cash: Decimal) -> None:
     legs = sum((p.unrealized(state.marks[s]) for s, p in state.positions.items() if s in state.marks), D(0))
     assert state.pnl == state.realized_pnl + legs
     assert all(p.structure_id == "s" for p in state.positions.values())
-
