@@ -169,6 +169,7 @@ def test_one_that_expires_worthless_closes_at_nothing():
     for symbol in (CALL, PUT):
         pit.engine.record(settled(symbol, "5", "0", how="expired"))
     assert pit.state.realized_pnl == pit.structure.cash == -5 * 990
+    assert pit.structure.settled
 
 
 def test_what_left_without_a_price_makes_the_profit_unknown():

@@ -98,6 +98,17 @@ def test_a_leg_is_sent_once_whatever_happens_between():
     assert [i.client_order_id for i in pit.intents(Purpose.LEG)] == [leg.client_order_id] * 2
 
 
+def test_a_call_that_is_held_is_not_sold_again_by_books_that_forgot_it():
+    """As those of a backup may have."""
+    pit = covered()
+    pit.read()
+    pit.fill_all()
+    pit.read()
+    pit.state.structures = {k: replace(s, decisions=0) for k, s in pit.state.structures.items()}
+    pit.read(30)
+    assert len(pit.intents(Purpose.LEG)) == 1
+
+
 def test_shares_whose_call_cannot_be_sold_in_its_time_are_closed():
     pit = covered()
     pit.read()
@@ -436,6 +447,7 @@ def test_a_flip_by_two_exits_is_closed_with_its_structure():
     pit.floor.execute(order.legs[0], D(1), D(5), pit.at)
     pit.read()
     assert pit.state.positions[CALL].qty == -1
+    assert pit.of(ev.ExitRequested)[-1].symbol == pit.structure.structure_id
     pit.read(timedelta(seconds=31).total_seconds())
     last = pit.intents(Purpose.EXIT)[-1]
     assert (last.symbol, last.side, last.qty) == (CALL, Side.BUY, 1)
