@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import performance as perf
+from gambler_ai.core.contracts import multiplier_of
 from gambler_ai.core.excursions import Excursion, ExcursionFold
 from gambler_ai.core.model import NEW_YORK, ZERO, ClosedTrade, Side
 from gambler_ai.core.performance import EquityFigures, Point, Span, Thinner, TradeFigures
@@ -270,10 +271,10 @@ def _held(db: Connection, info: SessionInfo) -> Iterator[Span]:
 def _traded(db: Connection, session_id: str) -> tuple[Decimal, Decimal, int]:
     """Dollars bought, dollars sold, and how many fills. Added here: SQLite would add text as floats."""
     columns = t.fills.c
-    query = sa.select(columns.side, columns.qty, columns.price).where(columns.session_id == session_id)
+    query = sa.select(columns.symbol, columns.side, columns.qty, columns.price).where(columns.session_id == session_id)
     total, count = {Side.BUY: ZERO, Side.SELL: ZERO}, 0
     for row in _rows(db, query):
-        total[Side(row.side)] += row.qty * row.price
+        total[Side(row.side)] += row.qty * row.price * multiplier_of(row.symbol)
         count += 1
     return total[Side.BUY], total[Side.SELL], count
 

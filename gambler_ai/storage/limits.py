@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.engine import Connection
 
+from gambler_ai.core.contracts import MULTIPLIER, multiplier_of, underlying_of
 from gambler_ai.core.events import DAILY_LOSS, AccountReported, Fact, TradingHalted, TradingResumed
 from gambler_ai.core.model import ZERO
 from gambler_ai.core.orders import OrderIntent
@@ -28,14 +30,18 @@ _OPENING = ("planned", "unknown", "working", "partially_filled", "pending_cancel
 class Usage(Struct, frozen=True):
     """What other sessions of an account use: symbols they hold or are opening, entries they have sent by market day.
 
-    ``recent``: when those entries were decided that may still count for the minute.
+    A contract counts as its underlying, and a structure once. ``recent``: when those entries were decided that may
+    still count for the minute.
     """
 
     symbols: dict[str, str]
     entries: dict[str, int]
     recent: tuple[datetime, ...] = ()
-    #: Symbol -> dollars at stake there: positions at their entry, entries under way at their far end.
+    #: Symbol -> dollars at stake there: positions at their entry, entries under way at their far end, and what
+    #: structures may lose at most.
     values: dict[str, Decimal] = {}
+    #: Strategy and sector of each structure that has not ended.
+    structures: tuple[tuple[str, str], ...] = ()
 
 
 def elsewhere(db: Connection, account_id: str, session_id: str, at: datetime) -> Usage:
@@ -45,9 +51,11 @@ def elsewhere(db: Connection, account_id: str, session_id: str, at: datetime) ->
     theirs = _entries(account_id) & (t.intents.c.session_id != session_id)
     entries = sa.select(day, sa.func.count()).where(theirs).group_by(day)
     recent = sa.select(t.intents.c.decided_at).where(theirs, t.intents.c.decided_at > at - MINUTE)
+    open_ = [row for row in _open_structures(db, account_id) if row.session_id != session_id]
     return Usage(
         symbols, {row[0]: int(row[1]) for row in db.execute(entries) if row[0]},
-        tuple(db.execute(recent).scalars()), _values(db, account_id, session_id),
+        tuple(db.execute(recent).scalars()), _values(db, account_id, session_id, open_),
+        tuple((row.strategy, row.sector) for row in open_),
     )  # fmt: skip
 
 
@@ -68,6 +76,8 @@ def check(db: Connection, state: SessionState, entries: Collection[OrderIntent])
         _check_minute(db, state, max(intent.decided_at for intent in entries), plan.max_orders_per_minute)
     if entries and plan.max_positions is not None:
         _check_positions(db, state, plan.max_positions)
+    if any(intent.structure_id for intent in entries):
+        _check_structures(db, state, entries)
     if entries and plan.max_daily_loss is not None:
         _check_loss(db, state, plan.max_daily_loss)
 
@@ -111,36 +121,83 @@ def _is_of_loss(fact: Fact) -> bool:
 
 
 def _check_positions(db: Connection, state: SessionState, most: int) -> None:
-    """Symbols held or being opened, in every session of the account."""
+    """Symbols held or being opened, in every session of the account; a contract counts as its underlying."""
     symbols = {symbol for symbol, _owner in _symbols(db, state.account_id)}
     if len(symbols) > most:
         raise LimitBreached(f"position {len(symbols)}", "max_positions")
 
 
+def _check_structures(db: Connection, state: SessionState, entries: Collection[OrderIntent]) -> None:
+    """What each that is opened here may cost or lose; and how many there are of its strategy, and in its sector."""
+    plan, open_ = state.plan, _open_structures(db, state.account_id)
+    values = {intent.structure_id: intent.qty * intent.ref_price for intent in entries if intent.structure_id}
+    for row in (row for row in open_ if row.structure_id in values and row.session_id == state.session_id):
+        value = values[row.structure_id] if row.max_loss is None else row.max_loss * row.units
+        if plan.capital_per_trade is not None and value > plan.capital_per_trade:
+            raise LimitBreached(f"a structure of {value:,.2f} dollars in {row.underlying}", "capital_per_trade")
+        alike = sum(other.strategy == row.strategy for other in open_)
+        if plan.max_per_strategy is not None and alike > plan.max_per_strategy:
+            raise LimitBreached(f"structure {alike} of {row.strategy}", "max_per_strategy")
+        beside = sum(other.sector == row.sector for other in open_)
+        if plan.max_per_sector is not None and beside > plan.max_per_sector:
+            raise LimitBreached(f"structure {beside} in {row.sector}", "max_per_sector")
+
+
 def _symbols(db: Connection, account_id: str) -> list[tuple[str, str]]:
     """Symbols held or being opened, with their session. What a closed session held is nobody's any more."""
-    return [(row.symbol, row.session_id) for query in _under_way(account_id) for row in db.execute(query)]
+    found = (row for query in _under_way(account_id) for row in db.execute(query))
+    return [(underlying_of(row.symbol), row.session_id) for row in found]
 
 
-def _values(db: Connection, account_id: str, session_id: str) -> dict[str, Decimal]:
-    """Dollars at stake in each symbol, in other sessions of the account."""
-    found: dict[str, Decimal] = {}
-    held, opening = ([row for row in db.execute(q) if row.session_id != session_id] for q in _under_way(account_id))
+def _values(
+    db: Connection, account_id: str, session_id: str, structures: Collection[sa.Row[Any]]
+) -> dict[str, Decimal]:
+    """Dollars at stake in each symbol, in other sessions of the account, of which these are the open structures."""
+    found: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for row in structures:
+        found[row.underlying] += _at_stake(row)
+    counted = {row.structure_id for row in structures}
+    held, opening = (
+        [row for row in db.execute(q) if row.session_id != session_id and row.structure_id not in counted]
+        for q in _under_way(account_id)
+    )
     for row in held:
-        found[row.symbol] = found.get(row.symbol, ZERO) + abs(row.qty) * row.avg_entry_price
+        found[underlying_of(row.symbol)] += abs(row.qty) * row.avg_entry_price * multiplier_of(row.symbol)
     for row in opening:  # what it was planned at lies between its stop and its target
-        far = max(row.stop_price or ZERO, row.target_price or ZERO)
-        found[row.symbol] = found.get(row.symbol, ZERO) + row.qty * far
-    return found
+        found[row.symbol] += row.qty * max(row.stop_price or ZERO, row.target_price or ZERO)
+    return dict(found)
+
+
+def _at_stake(row: sa.Row[Any]) -> Decimal:
+    """What a structure may lose; where its legs do not bound that, the far end of its net prices."""
+    if row.max_loss is not None:
+        return Decimal(row.max_loss * row.units)
+    return (
+        max(abs(price or ZERO) for price in (row.entry_price, row.stop_price, row.target_price))
+        * row.units
+        * MULTIPLIER
+    )
+
+
+def _open_structures(db: Connection, account_id: str) -> list[sa.Row[Any]]:
+    """Those that have not ended, in the open sessions of an account."""
+    c = t.structures.c
+    columns = (c.session_id, c.structure_id, c.strategy, c.sector, c.underlying, c.units, c.entry_price, c.stop_price,
+               c.target_price, c.max_loss)  # fmt: skip
+    query = sa.select(*columns).join(t.sessions, t.sessions.c.id == c.session_id)
+    return list(db.execute(query.where(*_of_account(account_id), c.ended_at.is_(None))))
 
 
 def _under_way(account_id: str) -> tuple[sa.Select[Any], sa.Select[Any]]:
     """What the open sessions of an account hold, and their entries that may still open something."""
-    of_account = (t.sessions.c.account_id == account_id, t.sessions.c.status != CLOSED)
-    held = sa.select(t.positions).join(t.sessions, t.sessions.c.id == t.positions.c.session_id).where(*of_account)
+    held = sa.select(t.positions).join(t.sessions, t.sessions.c.id == t.positions.c.session_id)
     opening = (
         sa.select(t.intents)
         .join(t.sessions, t.sessions.c.id == t.intents.c.session_id)
-        .where(*of_account, t.intents.c.purpose == "entry", t.intents.c.status.in_(_OPENING))
+        .where(t.intents.c.purpose == "entry", t.intents.c.status.in_(_OPENING))
     )
-    return held, opening
+    return held.where(*_of_account(account_id)), opening.where(*_of_account(account_id))
+
+
+def _of_account(account_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return t.sessions.c.account_id == account_id, t.sessions.c.status != CLOSED
