@@ -146,12 +146,18 @@ def _hot_trades(db: Connection, session_id: str) -> Iterator[ClosedTrade]:
 def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -> list[Excursion | None]:
     """How far each of ``trades`` went against us and for us, from the marks in the journal between its two ends.
 
+    None for a structure: its prices are net, and its symbol's marks are the underlying's.
+
     Raises:
         CheckpointCorrupt: a row cannot be read; so do all that read the journal here.
     """
+    marked = [trade for trade in trades if trade.multiplier == 1]
+    found = iter(_excursions(db, session_id, marked) if marked else ())
+    return [next(found) if trade.multiplier == 1 else None for trade in trades]
+
+
+def _excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -> list[Excursion | None]:
     fold = ExcursionFold(trades)
-    if not trades:
-        return []
     begin, end = min(trade.entry_at for trade in trades), max(trade.exit_at for trade in trades)
     for row in _facts(db, session_id, ev.Marked, ev.SplitApplied, begin=begin, end=end):
         symbols = fold.symbols(row.at)

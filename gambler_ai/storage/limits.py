@@ -131,7 +131,7 @@ def _check_structures(db: Connection, state: SessionState, entries: Collection[O
     """What each that is opened here may cost or lose; and how many there are of its strategy, and in its sector."""
     plan, open_ = state.plan, _open_structures(db, state.account_id)
     values = {intent.structure_id: intent.qty * intent.ref_price for intent in entries if intent.structure_id}
-    for row in (row for row in open_ if row.structure_id in values and row.session_id == state.session_id):
+    for row in (row for row in open_ if row.structure_id in values):
         value = values[row.structure_id] if row.max_loss is None else row.max_loss * row.units
         if plan.capital_per_trade is not None and value > plan.capital_per_trade:
             raise LimitBreached(f"a structure of {value:,.2f} dollars in {row.underlying}", "capital_per_trade")
@@ -170,13 +170,9 @@ def _values(
 
 def _at_stake(row: sa.Row[Any]) -> Decimal:
     """What a structure may lose; where its legs do not bound that, the far end of its net prices."""
-    if row.max_loss is not None:
-        return Decimal(row.max_loss * row.units)
-    return (
-        max(abs(price or ZERO) for price in (row.entry_price, row.stop_price, row.target_price))
-        * row.units
-        * MULTIPLIER
-    )
+    prices = (row.entry_price, row.stop_price, row.target_price)
+    unit: Decimal = row.max_loss if row.max_loss is not None else max(abs(p or ZERO) for p in prices) * MULTIPLIER
+    return unit * int(row.units)
 
 
 def _open_structures(db: Connection, account_id: str) -> list[sa.Row[Any]]:
