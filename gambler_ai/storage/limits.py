@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.engine import Connection
@@ -17,7 +18,8 @@ from gambler_ai.core.events import DAILY_LOSS, AccountReported, Fact, TradingHal
 from gambler_ai.core.model import ZERO
 from gambler_ai.core.orders import OrderIntent
 from gambler_ai.core.risk import MINUTE, lost_today
-from gambler_ai.core.state import SessionState
+from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.structures import Leg
 from gambler_ai.errors import LimitBreached
 from gambler_ai.storage import journal
 from gambler_ai.storage import tables as t
@@ -40,8 +42,6 @@ class Usage(Struct, frozen=True):
     #: Symbol -> dollars at stake there: positions at their entry, entries under way at their far end, and what
     #: structures may lose at most.
     values: dict[str, Decimal] = {}
-    #: Strategy and sector of each structure that has not ended.
-    structures: tuple[tuple[str, str], ...] = ()
 
 
 def elsewhere(db: Connection, account_id: str, session_id: str, at: datetime) -> Usage:
@@ -51,11 +51,9 @@ def elsewhere(db: Connection, account_id: str, session_id: str, at: datetime) ->
     theirs = _entries(account_id) & (t.intents.c.session_id != session_id)
     entries = sa.select(day, sa.func.count()).where(theirs).group_by(day)
     recent = sa.select(t.intents.c.decided_at).where(theirs, t.intents.c.decided_at > at - MINUTE)
-    open_ = [row for row in _open_structures(db, account_id) if row.session_id != session_id]
     return Usage(
         symbols, {row[0]: int(row[1]) for row in db.execute(entries) if row[0]},
-        tuple(db.execute(recent).scalars()), _values(db, account_id, session_id, open_),
-        tuple((row.strategy, row.sector) for row in open_),
+        tuple(db.execute(recent).scalars()), _values(db, account_id, session_id),
     )  # fmt: skip
 
 
@@ -66,18 +64,20 @@ def check(db: Connection, state: SessionState, entries: Collection[OrderIntent])
         LimitBreached: they do; the caller's transaction must not commit.
     """
     plan = state.plan
+    open_ = _structures_of(db, state) if any(intent.structure_id for intent in entries) else {}
     for intent in entries:
-        value = intent.qty * intent.ref_price
+        row = open_.get(intent.structure_id)
+        value = intent.qty * intent.ref_price if row is None else _unit(row) * intent.qty / _ratio(row, intent)
         if plan.max_order_value is not None and value > plan.max_order_value:
             raise LimitBreached(f"an entry of {value:,.2f} dollars in {intent.symbol}", "max_order_value")
+        if row is not None:
+            _check_structure(open_.values(), row, value, plan)
     if entries and plan.max_orders_per_day is not None:
         _check_day(db, state, plan.max_orders_per_day)
     if entries and plan.max_orders_per_minute is not None:
         _check_minute(db, state, max(intent.decided_at for intent in entries), plan.max_orders_per_minute)
     if entries and plan.max_positions is not None:
         _check_positions(db, state, plan.max_positions)
-    if any(intent.structure_id for intent in entries):
-        _check_structures(db, state, entries)
     if entries and plan.max_daily_loss is not None:
         _check_loss(db, state, plan.max_daily_loss)
 
@@ -127,20 +127,16 @@ def _check_positions(db: Connection, state: SessionState, most: int) -> None:
         raise LimitBreached(f"position {len(symbols)}", "max_positions")
 
 
-def _check_structures(db: Connection, state: SessionState, entries: Collection[OrderIntent]) -> None:
-    """What each that is opened here may cost or lose; and how many there are of its strategy, and in its sector."""
-    plan, open_ = state.plan, _open_structures(db, state.account_id)
-    values = {intent.structure_id: intent.qty * intent.ref_price for intent in entries if intent.structure_id}
-    for row in (row for row in open_ if row.structure_id in values):
-        value = values[row.structure_id] if row.max_loss is None else row.max_loss * row.units
-        if plan.capital_per_trade is not None and value > plan.capital_per_trade:
-            raise LimitBreached(f"a structure of {value:,.2f} dollars in {row.underlying}", "capital_per_trade")
-        alike = sum(other.strategy == row.strategy for other in open_)
-        if plan.max_per_strategy is not None and alike > plan.max_per_strategy:
-            raise LimitBreached(f"structure {alike} of {row.strategy}", "max_per_strategy")
-        beside = sum(other.sector == row.sector for other in open_)
-        if plan.max_per_sector is not None and beside > plan.max_per_sector:
-            raise LimitBreached(f"structure {beside} in {row.sector}", "max_per_sector")
+def _check_structure(open_: Collection[sa.Row[Any]], row: sa.Row[Any], value: Decimal, plan: Plan) -> None:
+    """What it may cost or lose; how many there are of its strategy, and in its sector, in this session."""
+    if plan.capital_per_trade is not None and value > plan.capital_per_trade:
+        raise LimitBreached(f"a structure of {value:,.2f} dollars in {row.underlying}", "capital_per_trade")
+    alike = sum(other.strategy == row.strategy for other in open_)
+    if plan.max_per_strategy is not None and alike > plan.max_per_strategy:
+        raise LimitBreached(f"structure {alike} of {row.strategy}", "max_per_strategy")
+    beside = sum(other.sector == row.sector for other in open_)
+    if plan.max_per_sector is not None and beside > plan.max_per_sector:
+        raise LimitBreached(f"structure {beside} in {row.sector}", "max_per_sector")
 
 
 def _symbols(db: Connection, account_id: str) -> list[tuple[str, str]]:
@@ -149,13 +145,12 @@ def _symbols(db: Connection, account_id: str) -> list[tuple[str, str]]:
     return [(underlying_of(row.symbol), row.session_id) for row in found]
 
 
-def _values(
-    db: Connection, account_id: str, session_id: str, structures: Collection[sa.Row[Any]]
-) -> dict[str, Decimal]:
-    """Dollars at stake in each symbol, in other sessions of the account, of which these are the open structures."""
+def _values(db: Connection, account_id: str, session_id: str) -> dict[str, Decimal]:
+    """Dollars at stake in each symbol, in other sessions of the account; what is part of a structure counts with it."""
     found: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    structures = [row for row in _open_structures(db, account_id) if row.session_id != session_id]
     for row in structures:
-        found[row.underlying] += _at_stake(row)
+        found[row.underlying] += _unit(row) * row.units
     counted = {row.structure_id for row in structures}
     held, opening = (
         [row for row in db.execute(q) if row.session_id != session_id and row.structure_id not in counted]
@@ -164,22 +159,34 @@ def _values(
     for row in held:
         found[underlying_of(row.symbol)] += abs(row.qty) * row.avg_entry_price * multiplier_of(row.symbol)
     for row in opening:  # what it was planned at lies between its stop and its target
-        found[row.symbol] += row.qty * max(row.stop_price or ZERO, row.target_price or ZERO)
+        far = max(abs(row.stop_price or ZERO), abs(row.target_price or ZERO))
+        found[underlying_of(row.symbol)] += row.qty * far * multiplier_of(row.symbol)
     return dict(found)
 
 
-def _at_stake(row: sa.Row[Any]) -> Decimal:
-    """What a structure may lose; where its legs do not bound that, the far end of its net prices."""
-    prices = (row.entry_price, row.stop_price, row.target_price)
-    unit: Decimal = row.max_loss if row.max_loss is not None else max(abs(p or ZERO) for p in prices) * MULTIPLIER
-    return unit * int(row.units)
+def _unit(row: sa.Row[Any]) -> Decimal:
+    """Dollars that a unit of a structure may lose; where its legs do not bound that, what it costs or brings."""
+    return Decimal(abs(row.entry_price) * MULTIPLIER if row.max_loss is None else row.max_loss)
+
+
+def _ratio(row: sa.Row[Any], intent: OrderIntent) -> int:
+    """How many of what an entry buys make a unit: a leg's ratio, or one of what all legs are bought as."""
+    legs = msgspec.json.decode(row.legs, type=tuple[Leg, ...])
+    return next((abs(leg.ratio) for leg in legs if leg.symbol == intent.symbol), 1)
+
+
+def _structures_of(db: Connection, state: SessionState) -> dict[str, sa.Row[Any]]:
+    """The open structures of a session by their ids."""
+    rows = _open_structures(db, state.account_id)
+    return {row.structure_id: row for row in rows if row.session_id == state.session_id}
 
 
 def _open_structures(db: Connection, account_id: str) -> list[sa.Row[Any]]:
     """Those that have not ended, in the open sessions of an account."""
     c = t.structures.c
-    columns = (c.session_id, c.structure_id, c.strategy, c.sector, c.underlying, c.units, c.entry_price, c.stop_price,
-               c.target_price, c.max_loss)  # fmt: skip
+    columns = (
+        c.session_id, c.structure_id, c.strategy, c.sector, c.underlying, c.units, c.legs, c.entry_price, c.max_loss,
+    )  # fmt: skip
     query = sa.select(*columns).join(t.sessions, t.sessions.c.id == c.session_id)
     return list(db.execute(query.where(*_of_account(account_id), c.ended_at.is_(None))))
 
