@@ -20,7 +20,7 @@ from gambler_ai.core import protection as prot
 from gambler_ai.core.components import Component
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.learning import Advice, Signal
-from gambler_ai.core.model import BarFrame, Fill, Instrument, MarketView, MoveStop, Proposal, Side
+from gambler_ai.core.model import NEW_YORK, Fill, Instrument, MarketView, MoveStop, Proposal, Side
 from gambler_ai.core.orders import (
     FROM_ALPACA,
     IN_FLIGHT,
@@ -35,8 +35,9 @@ from gambler_ai.core.orders import (
     observed,
 )
 from gambler_ai.core.ports import Adviser, Strategy
-from gambler_ai.core.proposals import asked, failure
+from gambler_ai.core.proposals import asked, failure, fresh_bars
 from gambler_ai.core.state import Changes, SessionState
+from gambler_ai.core.structures import ChainQuery
 from gambler_ai.core.watch import Watch
 
 
@@ -94,6 +95,22 @@ class Engine:
         return max(self._strategy.history, self.state.plan.risk.bars, advised)
 
     @property
+    def daily_history(self) -> int:
+        """Daily bars that the strategy wants to see of each symbol."""
+        return self._strategy.daily_history
+
+    @property
+    def held_contracts(self) -> tuple[str, ...]:
+        """Contracts that are held."""
+        return tuple(symbol for symbol, held in self.state.positions.items() if held.multiplier > 1)
+
+    def chains(self, at: datetime) -> tuple[ChainQuery, ...]:
+        """Contracts that the strategy wants to see, of underlyings without a structure."""
+        taken = {structure.underlying for structure in self.state.structures.values()}
+        free = [symbol for symbol in self.state.plan.symbols if symbol not in taken]
+        return tuple(self._strategy.chains(free, at.astimezone(NEW_YORK).date()))
+
+    @property
     def market(self) -> ev.MarketReport | None:
         """The broker's clock as of the last reading."""
         return self._report.market if self._report is not None else None
@@ -127,7 +144,7 @@ class Engine:
 
     def _bars_closed(self, event: ev.BarsClosed) -> None:
         self._tell(self._watch.scanned(event, self.market))
-        fresh = _fresh_bars(event.frame, self.state.bars)
+        fresh = fresh_bars(event.frame, self.state.bars)
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
         entered = {symbol: position.entry_at for symbol, position in self.state.positions.items()}
         view = MarketView(
@@ -141,7 +158,7 @@ class Engine:
                 self._move_stop(proposal, event.at)
             else:
                 self._review(proposal, event, view)
-        self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh))
+        self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh, self.state.iteration + 1))
 
     def _proposals(self, view: MarketView) -> list[Proposal | MoveStop]:
         """What the strategy wants. What fails of it denies this scan and no more."""
@@ -482,15 +499,3 @@ _STEPS: dict[type, Callable[[Engine, Any], None]] = {
     ev.StreamChanged: Engine._stream_changed,
     ev.StreamSilent: Engine._stream_silent,
 }
-
-
-def _fresh_bars(frame: BarFrame, decided: Mapping[str, datetime]) -> dict[str, datetime]:
-    """The newest closed bar of each symbol that has not been decided on yet."""
-    fresh = {}
-    for column, symbol in enumerate(frame.symbols):
-        stamp = int(frame.times[-1, column]) if len(frame) else 0
-        if stamp:
-            newest = frame.newest_at(column)
-            if symbol not in decided or newest > decided[symbol]:
-                fresh[symbol] = newest
-    return fresh

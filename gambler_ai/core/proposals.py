@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
 
-from gambler_ai.core.model import Failed, MarketView, MoveStop, Proposal, Side, is_sane_price, round_price
+from gambler_ai.core.model import BarFrame, Failed, MarketView, MoveStop, Proposal, Side, is_sane_price, round_price
 from gambler_ai.core.ports import Strategy
 from gambler_ai.core.text import one_line
 
@@ -134,3 +134,14 @@ def _line(error: BaseException) -> int:
             theirs.append((name, step.tb_lineno))
         step = step.tb_next
     return next((line for name, line in reversed(theirs) if name == theirs[0][0]), 0)
+
+
+def fresh_bars(frame: BarFrame, decided: Mapping[str, datetime]) -> dict[str, datetime]:
+    """The newest closed bar of each symbol that has not been decided on yet."""
+    found = {}
+    for column, symbol in enumerate(frame.symbols):
+        if len(frame) and frame.times[-1, column]:
+            newest = frame.newest_at(column)
+            if symbol not in decided or newest > decided[symbol]:
+                found[symbol] = newest
+    return found
