@@ -6,7 +6,7 @@ an `IntentPlanned` or `ResendPlanned` may be sent, a `CancelPlanned` may be aske
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -106,9 +106,8 @@ class Engine:
 
     def chains(self, at: datetime) -> tuple[ChainQuery, ...]:
         """Contracts that the strategy wants to see, of underlyings without a structure."""
-        taken = {structure.underlying for structure in self.state.structures.values()}
-        free = [symbol for symbol in self.state.plan.symbols if symbol not in taken]
-        return tuple(self._strategy.chains(free, at.astimezone(NEW_YORK).date()))
+        free = set(self.state.plan.symbols) - {one.underlying for one in self.state.structures.values()}
+        return tuple(self._strategy.chains(sorted(free), at.astimezone(NEW_YORK).date()))
 
     @property
     def market(self) -> ev.MarketReport | None:
@@ -129,7 +128,7 @@ class Engine:
         if self._adviser is not None:
             self._adviser.prepare()
 
-    def _tell(self, facts: list[ev.Fact]) -> None:
+    def _tell(self, facts: Sequence[ev.Fact]) -> None:
         for fact in facts:
             self._emit(fact)
 
@@ -158,7 +157,7 @@ class Engine:
                 self._move_stop(proposal, event.at)
             else:
                 self._review(proposal, event, view)
-        self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh, self.state.iteration + 1))
+        self._emit(ev.Marked(event.at, {s: t.price for s, t in event.trades.items()}, fresh, self.state.iteration + 1))
 
     def _proposals(self, view: MarketView) -> list[Proposal | MoveStop]:
         """What the strategy wants. What fails of it denies this scan and no more."""
@@ -280,8 +279,7 @@ class Engine:
             self._emit(event)
 
     def _requested(self, event: ev.Requested) -> None:
-        for fact in control.take(self.state, event.request, event.at, self._report, self._limits.elsewhere):
-            self._emit(fact)
+        self._tell(control.take(self.state, event.request, event.at, self._report, self._limits.elsewhere))
         self._out.look_again = True
 
     def _halt_file(self, event: ev.HaltFileSeen) -> None:
@@ -335,8 +333,7 @@ class Engine:
             self._emit(ev.ExitDone(at, symbol))
 
     def _splits(self, at: datetime, report: ev.BrokerReport) -> None:
-        for split in corporate.splits(self.state, at, report):
-            self._emit(split)
+        self._tell(corporate.splits(self.state, at, report))
 
     def _orders_seen(self, at: datetime, report: ev.BrokerReport) -> None:
         """All that is ours in a reading, oldest first: an order before the one that took its place."""
