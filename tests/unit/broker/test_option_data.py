@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import PreparedRequest
 
-from gambler_ai.broker.option_data import SYMBOLS_MAX, option_quote, quotes_of
+from gambler_ai.broker.option_data import option_quote, quotes_of
 from gambler_ai.core.structures import ChainQuery, Greeks, OptionQuote
 from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused, ReadFailed
 from tests.unit.broker.conftest import Wire, data_on
@@ -60,7 +60,7 @@ def test_a_contract_that_nobody_asked_for_is_left_out(other):
 
 
 def test_contracts_are_asked_for_by_the_hundred():
-    symbols = [f"AAPL071221C{strike:05}000" for strike in range(100, 100 + SYMBOLS_MAX + 1)]
+    symbols = [f"AAPL071221C{strike:05}000" for strike in range(100, 201)]
 
     def reply(request: PreparedRequest) -> tuple[int, Any]:
         wire = Wire()
@@ -70,7 +70,7 @@ def test_contracts_are_asked_for_by_the_hundred():
 
     wire = Wire(reply)
     assert set(data_on(wire).option_quotes(symbols)) == set(symbols), "and what comes unasked is left out"
-    assert [len(query["symbols"].split(",")) for query in wire.queries()] == [SYMBOLS_MAX, 1]
+    assert [len(query["symbols"].split(",")) for query in wire.queries()] == [100, 1]
     assert wire.paths() == ["GET /v1beta1/options/snapshots"] * 2
     assert data_on(Wire()).option_quotes([]) == {}, "for nothing nothing is asked"
 
