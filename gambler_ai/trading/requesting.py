@@ -42,7 +42,7 @@ def scanning(engine: Engine, at: datetime) -> Scan:
     """The next scan; of a session in shares it asks for nothing about contracts."""
     plan, wanted = engine.state.plan, None
     if plan.universe == "options":
-        wanted = Wanted(engine.chains(at), engine.held_contracts, engine.daily_history)
+        wanted = Wanted(tuple(engine.chains(at)), engine.held_contracts, engine.daily_history)
     return Scan(plan.symbols, timedelta(seconds=plan.timeframe_s), engine.history, wanted)
 
 
