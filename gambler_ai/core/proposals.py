@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ REASON_MAX = 200
 FAILURE_MAX = 300
 #: So many words of so many letters may go with an order.
 CONTEXT_MAX, WORD_MAX = 8, 100
+T = TypeVar("T")
 _OURS = __file__.removesuffix("core/proposals.py")
 
 
@@ -25,12 +26,21 @@ def asked(
     strategy: Strategy, view: MarketView, symbols: Collection[str]
 ) -> tuple[list[Proposal | MoveStop], list[Failed]]:  # fmt: skip
     """What a strategy wants, and what failed. If it raises, or returns what is no proposal, nothing of it counts."""
-    try:
-        found = checked(strategy.propose(view), symbols, view.at)
-    except (Exception, SystemExit) as error:
-        return [], [Failed(strategy.name, failure(error))]
+    found, failed = tried(strategy, view, lambda wishes: checked(wishes, symbols, view.at))
+    if failed:
+        return [], failed
     wishes = [item for item in found if not isinstance(item, Failed)]
     return wishes, [item for item in found if isinstance(item, Failed)]
+
+
+def tried(
+    strategy: Strategy, view: MarketView, check: Callable[[Iterable[Any]], list[T]]
+) -> tuple[list[T], list[Failed]]:  # fmt: skip
+    """What a strategy proposed and ``check`` made of it; nothing, and why, if one of them raised."""
+    try:
+        return check(strategy.propose(view)), []
+    except (Exception, SystemExit) as error:
+        return [], [Failed(strategy.name, failure(error))]
 
 
 def checked(proposals: Iterable[Any], symbols: Collection[str], at: datetime) -> list[Proposal | MoveStop | Failed]:

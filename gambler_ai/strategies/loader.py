@@ -30,6 +30,12 @@ BUILT_INS = {
     "mean_reversion": "gambler_ai.strategies.mean_reversion:MeanReversion",
     "breakout": "gambler_ai.strategies.breakout:Breakout",
     "chooser": "gambler_ai.learners.chooser:Chooser",
+    "straddle": "gambler_ai.strategies.options.straddle:Straddle",
+    "strangle": "gambler_ai.strategies.options.straddle:Strangle",
+    "vertical": "gambler_ai.strategies.options.vertical:Vertical",
+    "iron_condor": "gambler_ai.strategies.options.iron_condor:IronCondor",
+    "covered_call": "gambler_ai.strategies.options.covered_call:CoveredCall",
+    "options_mix": "gambler_ai.strategies.options.mix:OptionsMix",
 }
 #: More bars than this of each symbol are a mistake, not a history.
 HISTORY_MAX = 10_000
@@ -63,6 +69,7 @@ class Description(Struct, frozen=True):
     summary: str = ""
     parameters: list[Parameter] = []
     error: str = ""
+    universe: str = "shares"
 
 
 def load(spec: str, values: Mapping[str, Any]) -> Loaded:
@@ -116,6 +123,21 @@ def _check_names(strategy: Strategy, parts: Collection[str], names: list[str]) -
             raise ConfigError(f"strategy {strategy.name}: two of its components are called {name}")
 
 
+def settings_of(given: Mapping[str, Any], names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Parameters by strategy, of NAME.PARAMETER; a name may have dots of its own.
+
+    Raises:
+        ValueError: a setting is nobody's.
+    """
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for key, value in given.items():
+        name, _, parameter = key.rpartition(".")
+        if name not in found:
+            raise ValueError(f"settings: {key!r:.60} is not NAME.PARAMETER of {', '.join(names)}")
+        found[name][parameter] = value
+    return found
+
+
 def find(spec: str) -> Found:
     """The class that ``spec`` names.
 
@@ -157,7 +179,7 @@ def describe(found: Found) -> Description:
     """
     summary = (found.cls.__doc__ or "").strip().partition("\n")[0].replace("``", "")
     name = found.spec if found.spec in BUILT_INS or ":" not in found.spec else found.cls.name
-    return Description(name, found.origin, summary, parameters(found.cls))
+    return Description(name, found.origin, summary, parameters(found.cls), universe=found.cls.universe)
 
 
 def listed() -> list[Description]:
