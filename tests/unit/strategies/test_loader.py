@@ -76,6 +76,12 @@ def test_built_ins_have_their_names():
     }  # fmt: skip
 
 
+def test_what_it_trades_is_listed():
+    universes = {found.name: found.universe for found in listed()}
+    assert universes["momentum"] == universes["chooser"] == "shares"
+    assert universes["iron_condor"] == universes["options_mix"] == "options"
+
+
 def test_a_name_that_is_none_comes_with_those_there_are():
     error = refused("momentun")
     assert "no strategy 'momentun'" in error.message
@@ -229,11 +235,11 @@ def test_an_installed_package_brings_strategies(folder, monkeypatch):
     assert (loaded.spec, loaded.strategy.history) == ("bold", 5)
     assert load("momentum", {}).strategy == Momentum()  # nobody takes a built-in's name
     rows = {row.name: row for row in listed()}
-    assert list(rows) == ["momentum", "mean_reversion", "breakout", "chooser", "bold", "lost"]
+    assert list(rows) == [*BUILT_INS, "bold", "lost"]
     assert (rows["bold"].origin, rows["bold"].summary) == ("package pack-b", "Buys what it is told to.")
     assert [p.name for p in rows["bold"].parameters] == ["what", "bars"]
     assert "there is no 'Nobody'" in rows["lost"].error  # and the others are listed all the same
-    assert "bold, breakout, chooser, lost" in refused("nobody").hint
+    assert "bold, breakout, chooser, covered_call" in refused("nobody").hint
 
 
 def test_a_name_that_two_packages_bring_is_refused(folder, monkeypatch):

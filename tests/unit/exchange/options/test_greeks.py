@@ -6,7 +6,7 @@ import math
 from itertools import product
 
 import pytest
-import QuantLib as ql
+from QuantLib import BlackCalculator, Option, PlainVanillaPayoff
 
 from gambler_ai.exchange.options.contracts import CALL, PUT
 from gambler_ai.exchange.options.pricing import DIVIDENDS, RATE, greeks, value
@@ -17,10 +17,10 @@ TOLERANCE = 1e-8
 GRID = list(product((CALL, PUT), (50.0, 90.0, 100.0, 115.0, 200.0), (1 / 365, 0.12, 1.0), (0.08, 0.35, 1.5)))
 
 
-def theirs(kind: str, strike: float, years: float, volatility: float) -> ql.BlackCalculator:
-    payoff = ql.PlainVanillaPayoff(ql.Option.Call if kind == CALL else ql.Option.Put, strike)
+def theirs(kind: str, strike: float, years: float, volatility: float) -> BlackCalculator:
+    payoff = PlainVanillaPayoff(Option.Call if kind == CALL else Option.Put, strike)
     forward = SPOT * math.exp((RATE - DIVIDENDS) * years)
-    return ql.BlackCalculator(payoff, forward, volatility * math.sqrt(years), math.exp(-RATE * years))
+    return BlackCalculator(payoff, forward, volatility * math.sqrt(years), math.exp(-RATE * years))
 
 
 @pytest.mark.parametrize(("kind", "strike", "years", "volatility"), GRID)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -63,7 +63,7 @@ def test_chains_are_asked_for_by_the_days_of_the_window():
 ])  # fmt: skip
 @pytest.mark.parametrize("day", [date(2024, 1, 3), date(2024, 7, 3)])
 def test_it_waits_after_the_open(day, clock, parameters, proposes):
-    at = datetime(day.year, day.month, day.day, *clock, tzinfo=NEW_YORK)
+    at = datetime.combine(day, time(*clock), NEW_YORK)
     view = view_of({"A": [100.0]}, quotes=chain_of("A", 100, at=at), at=at)
     assert bool(load("straddle", parameters).strategy.propose(view)) is proposes
 

@@ -1,4 +1,4 @@
-"""The strategies on the embedded exchange's own chain, in process: on its first day each of them has something to do."""
+"""The strategies on the embedded exchange's own chain, in process: on its first day each has something to do."""
 
 from __future__ import annotations
 

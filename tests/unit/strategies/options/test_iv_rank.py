@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def walk(count: int = CLOSES, seed: int = 3) -> np.ndarray:
 
 
 def plainly(closes: np.ndarray) -> list[float]:
-    moves = [math.log(b / a) for a, b in zip(closes, closes[1:], strict=False)]
+    moves = [math.log(b / a) for a, b in pairwise(closes)]
     return [statistics.stdev(moves[i : i + 20]) * math.sqrt(252) for i in range(len(moves) - 19)]
 
 

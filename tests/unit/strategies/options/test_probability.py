@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-import QuantLib as ql
+from QuantLib import BlackCalculator, InverseCumulativeNormal, Option, PlainVanillaPayoff
 
 from gambler_ai.core.contracts import Contract, Right
 from gambler_ai.core.structures import Leg
@@ -26,7 +26,7 @@ DAY = datetime(2024, 2, 16, tzinfo=UTC).date()
 #: Of a probability, where both are exact; and where the other one counts quantiles.
 EXACT, COUNTED = 1e-12, 1e-4
 QUANTILES = 20_000
-INVERSE = ql.InverseCumulativeNormal()
+INVERSE = InverseCumulativeNormal()
 NORMALS = np.asarray([INVERSE((n + 0.5) / QUANTILES) for n in range(QUANTILES)])
 
 
@@ -42,12 +42,14 @@ STRADDLE = (Leg(contract(Right.CALL, 100), 1), Leg(contract(Right.PUT, 100), 1))
 COVERED = (Leg("A", 100), Leg(contract(Right.CALL, 110), -1))
 
 
-def black(right: str, strike: float, deviation: float) -> ql.BlackCalculator:
-    kind = ql.Option.Call if right == Right.CALL else ql.Option.Put
-    return ql.BlackCalculator(ql.PlainVanillaPayoff(kind, strike), 100.0, deviation, 1.0)
+def black(right: str, strike: float, deviation: float) -> BlackCalculator:
+    kind = Option.Call if right == Right.CALL else Option.Put
+    return BlackCalculator(PlainVanillaPayoff(kind, strike), 100.0, deviation, 1.0)
 
 
-@pytest.mark.parametrize(("strike", "volatility", "days"), list(product((40, 90, 100, 110, 250), (0.1, 0.9), (1, 45, 400))))
+@pytest.mark.parametrize(
+    ("strike", "volatility", "days"), list(product((40, 90, 100, 110, 250), (0.1, 0.9), (1, 45, 400)))
+)
 def test_to_end_below_a_price_is_quantlibs_cash_probability(strike, volatility, days):
     years = days / 365
     below = probability_below(D(strike), spot=D(100), volatility=volatility, years=years)

@@ -89,7 +89,7 @@ def test_a_proposal_says_what_it_would_be(name):
     assert found.entry_price == natural + shares
     assert (found.strategy, found.underlying, found.signal_at) == (name, "A", view.frame.newest_at(0))
     assert found.greeks == {leg.symbol: CHAIN[leg.symbol].greeks for leg in contracts}
-    ends = [(expiry_value(found.legs, D(spot)) - found.entry_price) * 100 for spot in range(0, 400)]
+    ends = [(expiry_value(found.legs, D(spot)) - found.entry_price) * 100 for spot in range(400)]
     assert found.max_loss is not None
     assert -found.max_loss <= min(ends)
     assert found.max_profit is None or found.max_profit >= max(ends)
@@ -103,17 +103,18 @@ def test_a_proposal_says_what_it_would_be(name):
 def test_it_says_what_is_paid_or_brought(name, is_credit):
     found = one(name)
     assert (found.entry_price < 0) is is_credit
+    assert found.confidence is not None
     word = "credit" if is_credit else "debit"
     assert f"{word} {abs(found.entry_price):.2f}, {found.confidence * 100:.0f} % likely" in found.reason
 
 
 @pytest.mark.parametrize("name", ["straddle", "strangle", "vertical"])
 def test_stop_and_target_of_a_debit_are_shares_of_it(name):
-    direction = {"direction": "bull_call"} if name == "vertical" else {}
-    found = one(name, profit_share=0.25, loss_share=0.4, **direction)
+    direction: dict[str, object] = {"direction": "bull_call"} if name == "vertical" else {}
+    found = one(name, CHAIN, profit_share=0.25, loss_share=0.4, **direction)
     assert found.target_price == (found.entry_price * D("1.25")).quantize(D("0.01"))
     assert found.stop_price == (found.entry_price * D("0.6")).quantize(D("0.01"))
-    never = one(name, profit_share=None, loss_share=None, **direction)
+    never = one(name, CHAIN, profit_share=None, loss_share=None, **direction)
     assert (never.stop_price, never.target_price) == (None, None)
 
 
@@ -170,7 +171,7 @@ def test_without_its_quotes_nothing_is_proposed(name):
 
 @pytest.mark.parametrize("name", ["strangle", "vertical", "iron_condor", "covered_call"])
 def test_strikes_that_end_too_soon_are_too_thin(name):
-    narrow = {s: q for s, q in chain_of("A", 100, strikes=(97.5, 100, 102.5)).items()}
+    narrow = chain_of("A", 100, strikes=(97.5, 100, 102.5))
     assert proposed(name, narrow, delta=0.1) == []
 
 
