@@ -39,6 +39,8 @@ BUILT_INS = {
 }
 #: More bars than this of each symbol are a mistake, not a history.
 HISTORY_MAX = 10_000
+#: What a strategy may trade.
+UNIVERSES = ("shares", "options")
 SOURCE_MAX_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
@@ -91,6 +93,7 @@ def prepare(found: Found, values: Mapping[str, Any]) -> Loaded:
         strategy = make(found.cls, values)
         stored = plain(strategy)
         history: Any = strategy.history  # an annotation is a promise of somebody else's code
+        daily: Any = strategy.daily_history
         parts = strategy.made_of()
         _check_names(strategy, [part.name for part in parts], [component.name for component in strategy.components()])
     except ConfigError:
@@ -99,6 +102,8 @@ def prepare(found: Found, values: Mapping[str, Any]) -> Loaded:
         raise ConfigError(f"strategy {found.spec} cannot be made: {failure(error)}") from None
     if not isinstance(history, int) or isinstance(history, bool) or not 1 <= history <= HISTORY_MAX:
         raise ConfigError(f"strategy {found.spec}: history must be 1 to {HISTORY_MAX:,} bars (got {history!r:.40})")
+    if not isinstance(daily, int) or isinstance(daily, bool) or not 0 <= daily <= HISTORY_MAX:
+        raise ConfigError(f"strategy {found.spec}: daily_history must be 0 to {HISTORY_MAX:,} bars (got {daily!r:.40})")
     return Loaded(found.spec, strategy, stored, _sha256(found, parts))
 
 
@@ -308,6 +313,8 @@ def _usable(cls: type[Strategy], spec: str) -> type[Strategy]:
         raise ConfigError(f"strategy {spec}: {cls.__name__} has no propose(self, view)")
     if not cls.__struct_config__.frozen:
         raise ConfigError(f"strategy {spec}: {cls.__name__} must stay frozen: only its parameters outlive a restart")
+    if cls.universe not in UNIVERSES:
+        raise ConfigError(f"strategy {spec}: universe must be {' or '.join(UNIVERSES)} (got {cls.universe!r:.40})")
     name: Any = cls.name
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(f"strategy {spec}: name must be 1 to 40 letters, digits, dots, _ or - (got {name!r:.60})")
