@@ -94,11 +94,6 @@ class OptionsStrategy(Strategy, frozen=True, kw_only=True):
 
     # what a class of its own says
 
-    @property
-    def is_credit(self) -> bool:
-        """Whether it is paid for being opened."""
-        return False
-
     def legs(self, expiry: Expiry, spot: Decimal) -> Sequence[Leg]:
         """One unit of contracts of this expiry with the underlying at ``spot``; nothing where there is none."""
         return ()
@@ -146,7 +141,7 @@ class OptionsStrategy(Strategy, frozen=True, kw_only=True):
             return None
         rank = _rank(view, expiry.underlying, volatility) if self.looks_at_rank else None
         entry, value = _prices(legs, view.quotes, spot)
-        if entry is None or value is None or (entry < 0) is not self.is_credit or not self._is_ranked(rank):
+        if entry is None or value is None or not self._is_ranked(rank):
             return None
         ends = payoff(legs, entry)
         left = self.levels(entry, ends)
@@ -224,7 +219,7 @@ def _prices(
 
 
 def _can_win_and_lose(ends: Payoff) -> bool:
-    """Quotes by which one of them is impossible are wrong."""
+    """Quotes by which one of them is impossible, such as a wing dearer than what it protects, are wrong."""
     return (ends.max_profit is None or ends.max_profit > 0) and (ends.max_loss is None or ends.max_loss > 0)
 
 

@@ -25,10 +25,6 @@ class IronCondor(Winged, frozen=True, kw_only=True):
     delta: Delta = 0.25
     loss_multiple: LossMultiple | None = 2.0
 
-    @property
-    def is_credit(self) -> bool:
-        return True
-
     def legs(self, expiry: Expiry, spot: Decimal) -> Sequence[Leg]:
         sides: list[Leg] = []
         shorts: dict[Right, Decimal] = {}

@@ -41,6 +41,7 @@ class Vertical(Winged, frozen=True, kw_only=True):
 
     @property
     def is_credit(self) -> bool:
+        """Whether it is paid for being opened."""
         return _MADE_OF[self.direction][1] < 0
 
     def legs(self, expiry: Expiry, spot: Decimal) -> Sequence[Leg]:
