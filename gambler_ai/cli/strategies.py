@@ -109,7 +109,8 @@ def _print(description: Any) -> None:
     from gambler_ai.cli import render
 
     out = render.console()
-    out.print(Text.assemble((description.name, render.STRONG), (f"  {description.origin}", render.QUIET)))
+    where = f"  {description.origin}, {description.universe}"
+    out.print(Text.assemble((description.name, render.STRONG), (where, render.QUIET)))
     if description.error:
         out.print(Text(f"  {description.error}", render.BAD))
     if description.summary:
