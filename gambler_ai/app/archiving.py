@@ -86,7 +86,7 @@ def archive(database: Database, wall: Clock, reading: Reading) -> Archived:
 
 
 def _store(database: Database, wall: Clock, reading: Reading) -> tuple[str, tuple[str, ...], dict[str, str]]:
-    """Write what is new. Returns the session, its components ("" and () if another import was faster), what was known."""
+    """Write what is new. Returns the session and its components ("" and () if nothing is any more), and what was known."""
     now = wall.now()
     session_id = sessions.new_id(now)
     held = lease.acquire(database, ACCOUNT, session_id, lease.signature(now, "an import, "), wall)

@@ -50,7 +50,7 @@ def _facts(books: PastBooks) -> dict[str, str]:
         "Saved": f"{books.saved_at:%F %T} UTC{times}" if books.saved_at is not None else "",
         "Day": books.day, "Mode": books.mode, "Iteration": _number(books.iteration),
         "Cash": render.money(books.cash) if books.cash is not None else "",
-        "Initial cash": render.money(books.initial_cash) if books.initial_cash is not None else "",
+        "Capital": render.money(books.initial_cash) if books.initial_cash is not None else "",
         "Total value": render.money(books.total_value) if books.total_value is not None else "",
         "P&L": render.money(books.total_pnl, sign=True) if books.total_pnl is not None else "",
         "Currency": currency_of(books), "Trades": _trades_line(books),
