@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy.engine import Connection
 
 from gambler_ai.ancestors.fno import DAY, PORTFOLIO, SYSTEM, PastBooks
 from gambler_ai.app.ancestry import Reading
@@ -86,7 +85,7 @@ def archive(database: Database, wall: Clock, reading: Reading) -> Archived:
 
 
 def _store(database: Database, wall: Clock, reading: Reading) -> tuple[str, tuple[str, ...], dict[str, str]]:
-    """Write what is new. Returns the session and its components ("" and () if nothing is any more), and what was known."""
+    """Write what is new. Returns session and components ("" and () if another import was first), what was known."""
     now = wall.now()
     session_id = sessions.new_id(now)
     held = lease.acquire(database, ACCOUNT, session_id, lease.signature(now, "an import, "), wall)
@@ -103,7 +102,7 @@ def _store(database: Database, wall: Clock, reading: Reading) -> tuple[str, tupl
     return session_id if new else "", tuple(sorted(NAMES[kind] for kind in new)), known
 
 
-def _known(db: Connection, reading: Reading) -> dict[str, str]:
+def _known(db: Any, reading: Reading) -> dict[str, str]:
     """Kinds whose content is archived already -> in which session."""
     found: dict[str, str] = {}
     for one in reading.found:
@@ -116,7 +115,7 @@ def _known(db: Connection, reading: Reading) -> dict[str, str]:
 
 
 def _write(
-    db: Connection, session_id: str, token: int, wall: Clock, reading: Reading, new: Mapping[str, Any]
+    db: Any, session_id: str, token: int, wall: Clock, reading: Reading, new: Mapping[str, Any]
 ) -> None:  # fmt: skip
     now = wall.now()
     state = SessionState(session_id, ACCOUNT, _plan(list(new.values())), now, now)
@@ -136,7 +135,7 @@ def _write(
         )  # fmt: skip
 
 
-def kept(db: Connection, info: SessionInfo) -> list[Kept]:
+def kept(db: Any, info: SessionInfo) -> list[Kept]:
     """What an archived session holds, the fullest file first; nothing of one that is ours, or does not verify."""
     if not is_archived(info):
         return []

@@ -63,7 +63,7 @@ def write(found: Snapshot, out: str) -> list[Path]:
         ConfigError: one cannot be written, or something else is there; those before it are written.
     """
     folder = Path(out)
-    if not folder.is_dir() and not out.endswith(os.sep):
+    if not os.path.isdir(out) and not out.endswith(os.sep):  # Path.is_dir raises for a name that is too long
         _replace(folder, found.files[SYSTEM])
         return [folder]
     try:
