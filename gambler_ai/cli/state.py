@@ -41,7 +41,7 @@ def export_(
     out: Annotated[
         str | None,
         typer.Option(
-            "--out", help="With fno: a file for the system's state, or a directory for all three.", metavar="DIR|FILE"
+            "--out", help="With fno: a file for the system's state, or a directory for all three.", metavar="PATH"
         ),
     ] = None,
     session: Annotated[

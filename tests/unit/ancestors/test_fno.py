@@ -21,7 +21,7 @@ from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.model import Account, ClosedTrade, Position
 from gambler_ai.core.risk_rules import RiskRules
 from gambler_ai.core.structures import ExitRules, Leg, Structure
-from tests.unit.ancestors.fno import DAY, FILES, PORTFOLIO, POSITION, SYSTEM, changed
+from tests.unit.ancestors.fno import DAY, FILES, PORTFOLIO, SYSTEM, changed
 from tests.unit.fakes import AT, D, make_plan, make_state
 
 KOLKATA = ZoneInfo("Asia/Kolkata")

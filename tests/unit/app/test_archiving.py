@@ -109,6 +109,8 @@ def test_a_file_that_says_something_new_is_another_session(database: Database, c
     other = store_archive(database, clock, reading(tmp_path, {"a.json": SYSTEM}, "Asia/Kolkata"))
     assert other.stored == ("archived.system",)
     assert len(archiving.all_archived(database)) == 3
+    known = store_archive(database, clock, reading(tmp_path, {"a.json": SYSTEM}))
+    assert f"in session {first.session_id}" in known.next_steps[0], "an older one is known as well"
 
 
 def test_files_of_two_kinds_of_bots_are_given_apart(tmp_path: Path):
