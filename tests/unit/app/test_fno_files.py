@@ -18,6 +18,7 @@ from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.errors import ConfigError, SessionNotFound
 from gambler_ai.storage import lease, sessions
+from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
 from tests.unit.ancestors.fno import SYSTEM
 from tests.unit.app.moved import Home, commit, write_session
@@ -87,6 +88,9 @@ def test_an_archived_session_has_no_files_of_ours(moved: Home, running: Database
     with pytest.raises(ConfigError, match="is another bot's, archived"):
         snapshot(running, outcome.session_id)
     assert snapshot(running, None).session_id == SESSION
+    with running.write() as db:
+        db.execute(t.sessions.update().where(t.sessions.c.id == SESSION).values(status="completed"))
+    assert snapshot(running, None).session_id == SESSION, "the newest of ours, not the newest of all"
 
 
 # -- where they go --------------------------------------------------------------------------------
