@@ -23,6 +23,7 @@ def list_(database_url: DatabaseUrl = None, config: Config = None, as_json: Json
     """All sessions, newest first."""
     from rich.text import Text
 
+    from gambler_ai.app.archiving import is_archived
     from gambler_ai.cli import render
     from gambler_ai.storage import lease, sessions
 
@@ -41,6 +42,10 @@ def list_(database_url: DatabaseUrl = None, config: Config = None, as_json: Json
         ("checkpoints", "right"), ("closed", "right"), ("realized P&L", "right"),
     )  # fmt: skip
     for info in found:
+        if is_archived(info):
+            when = render.day_time(info.created_at)
+            rows.add_row(info.id, "archived", "-", ",".join(info.plan.symbols), when, "-", "-", "-")
+            continue
         rows.add_row(
             info.id, _status(info, held[info.account_id]), info.broker, ",".join(info.plan.symbols),
             render.day_time(info.last_at), str(info.checkpoints), str(info.closed_trades),

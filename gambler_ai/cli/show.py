@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.text import Text
 
+from gambler_ai.app import archiving
 from gambler_ai.cli import render
+from gambler_ai.cli.archived import print_archived
 from gambler_ai.core.learning import CHOOSER, Confidence, LearningRules
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.risk_rules import Sizing
@@ -36,12 +38,16 @@ def session_document(db: Any, info: SessionInfo) -> dict[str, Any]:
         "components": components.listed(db, info.id),
         "owner": views.lease_owner(db, info.account_id),
         "rolled_up": archive.rolled_up(db, info.id),
+        "archived": archiving.kept(db, info),
     }
 
 
 def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> None:
     """The same for a person."""
     out = render.console()
+    if archiving.is_archived(info):
+        print_archived(out, info, document["archived"])
+        return
     out.print(render.pair("Session", f"{info.id}  {status}", render.STRONG))
     out.print(render.pair("Broker", f"{info.broker}, account {info.account_id}"))
     out.print(render.pair("Symbols", ",".join(info.plan.symbols)))
