@@ -301,8 +301,8 @@ def test_what_is_no_model_of_ours_is_refused_and_nothing_is_taken(changes: Calla
 def test_a_person_has_it_forget_all():
     model = taught(SERIES[:10])
     model.apply(LearnerReset(AT, "signal", "begin anew"))
-    assert model.dump() == SignalModel().dump()
-    assert taught(SERIES[:10], model).dump() == taught(SERIES[:10]).dump()
+    assert model.pack() == SignalModel().pack()
+    assert taught(SERIES[:10], model).pack() == taught(SERIES[:10]).pack()
 
 
 # -- the library ----------------------------------------------------------------------------------
