@@ -123,6 +123,14 @@ def test_a_command_is_one_line_however_narrow_the_terminal(make_page):
     assert command in shown(page, width=60, terminal=True)
 
 
+def test_a_command_is_spelled_as_the_program_was_called(make_page, monkeypatch):
+    monkeypatch.setenv("GAMBLER_PROGRAM", "scripts/run")
+    page = make_page(hint="gambler-ai --resume-session s-1 --use-learner attention")
+    for text in (written(print_list, learning(page)), shown(page)):
+        assert "scripts/run --resume-session s-1 --use-learner attention" in text
+        assert "gambler-ai" not in text
+
+
 def test_a_long_name_moves_the_column_of_its_block(make_page):
     page = replace(make_page(), facts={"a signal of no distinction wins": "0.484"})
     lines = shown(page).splitlines()
