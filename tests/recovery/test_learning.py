@@ -1,5 +1,6 @@
 """Learners through the real program: flags of a resume take effect and are journaled, and a kill costs no lesson."""
 
+import json
 from pathlib import Path
 from typing import Any
 
