@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import sqlite_only
 from tests.recovery.harness import Ended, World, audit
 
 LEARNS = ("--learners", "attention")
@@ -97,6 +98,7 @@ def test_a_say_that_is_given_at_a_resume_is_heard(world: World, tmp_path: Path):
 
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
+@sqlite_only  # two markets with one account's name: in one database the second would carry on what the first knew
 def test_a_future_that_is_another_changes_nothing_of_a_session_until_then(make_world: Any, tmp_path: Path):
     """The real program on user's minute bars, which part ways in the middle of the day."""
     told = []
