@@ -159,7 +159,7 @@ def _fail(kind: str, message: str, hint: str, code: int) -> NoReturn:
     err = console(stderr=True)
     err.print(Text.assemble(("error: ", BAD), printable(message)))
     if hint:
-        err.print(Text(f"       {printable(hint)}", QUIET))
+        err.print(Text(f"       {printable(wiring.as_called(hint))}", QUIET))
     sys.exit(code)
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, STRONG, WARN
 from gambler_ai.cli.show import learners_line, trades_table
+from gambler_ai.cli.wiring import as_called
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.protection import Protection, protections
@@ -30,9 +31,10 @@ def print_report(out: Console, state: SessionState, trades: list[ClosedTrade]) -
         text = f"{render.money(change, sign=True):>14}  ({change / first * 100:+.2f} %)"
         out.print(render.pair("P&L", text, render.pnl_style(change)))
     if learning := learners_line(state.plan):
-        out.print(render.pair("Learners", f"{learning}; what they know: gambler-ai learners list"))
+        out.print(render.pair("Learners", as_called(f"{learning}; what they know: gambler-ai learners list")))
     for source, why in sorted(state.halts.items()):
-        out.print(render.pair("Halted", f"no entries: {source}: {why}; lifted by gambler-ai resume-trading", WARN))
+        lifted = as_called("lifted by gambler-ai resume-trading")
+        out.print(render.pair("Halted", f"no entries: {source}: {why}; {lifted}", WARN))
     out.print()
     out.print(Text(f"Closed trades: {state.closed_trades}", STRONG))
     if trades:

@@ -9,7 +9,7 @@ import typer
 
 from gambler_ai.cli.common import Config, DatabaseUrl, Json, print_json
 from gambler_ai.cli.completion import session_ids
-from gambler_ai.cli.wiring import open_database
+from gambler_ai.cli.wiring import as_called, open_database
 
 app = typer.Typer(help="Sessions and their checkpoints.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def list_(database_url: DatabaseUrl = None, config: Config = None, as_json: Json
         print_json([_session_json(info, held[info.account_id]) for info in found])
         return
     if not found:
-        typer.echo("No session yet. Start one: gambler-ai run --symbols AAPL,MSFT --duration 60")
+        typer.echo(as_called("No session yet. Start one: gambler-ai run --symbols AAPL,MSFT --duration 60"))
         return
     rows = render.table(
         ("session", "left"), ("status", "left"), ("broker", "left"), ("symbols", "left"), ("market time", "left"),

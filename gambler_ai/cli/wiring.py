@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gambler_ai.errors import ConfigError
+
+#: A command of ours in a text; "a version of gambler-ai" is none.
+_COMMAND = re.compile(r"(?<!of )\bgambler-ai(?= )")
 #: How the program was called, when it was not by its own name.
 CALLED_AS = ""
 #: Whether `run` was asked for objects, and whether the error that ends the program is among them already.
@@ -98,6 +103,24 @@ def tell_upgrade(said: str) -> None:
 
     if said:
         console(stderr=True).print(said)
+
+
+def program() -> str:
+    """How the program was called: a checkout has scripts/run, and no gambler-ai."""
+    from gambler_ai.config import load
+
+    return CALLED_AS or load({}).program
+
+
+def as_called(text: str) -> str:
+    """What is said to a person, with its commands as they can be pasted here."""
+    if not _COMMAND.search(text):
+        return text
+    try:
+        called = program()
+    except ConfigError:  # which may be the very error whose hint this is
+        return text
+    return _COMMAND.sub(lambda _found: called, text)
 
 
 def is_interactive() -> bool:

@@ -12,6 +12,7 @@ from rich.text import Text
 from gambler_ai.app.notices import BooksAccepted, NothingToAccept, Notice, StrategyChanged
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
+from gambler_ai.cli.wiring import as_called
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.corporate import effect
@@ -110,14 +111,14 @@ def notice(found: Notice) -> str:
     return (
         f"Session {session.id} is unfinished and belongs to account {session.account_id}; these keys open"
         f" {found.account_id}. A paper account that was reset is a new one. Be done with it:"
-        f" gambler-ai sessions close {session.id}"
+        f" {as_called(f'gambler-ai sessions close {session.id}')}"
     )
 
 
 def _unclaimed(symbol: str, qty: Decimal) -> str:
     return (
         f"{render.qty(qty)} {symbol} are held and none of these orders opened them: NAKED, no stop of ours, no entries"
-        f" in it; to take them over: gambler-ai reconcile --adopt {symbol}"
+        f" in it; to take them over: {as_called(f'gambler-ai reconcile --adopt {symbol}')}"
     )
 
 

@@ -170,7 +170,7 @@ class Engine:
     def _advice(self, proposal: Proposal, view: MarketView) -> Advice | risk.Denial:
         """What learners make of it; without any it goes its way, with the strategy's own words."""
         if self._adviser is None:
-            return Advice(Signal(context=proposal.context))
+            return Advice(Signal(context=proposal.context, decided_at=view.at) if proposal.context else Signal())
         try:
             advice = self._adviser.advise(proposal, view)
         except (Exception, SystemExit) as error:  # a library's: an entry less, and everything else goes on
