@@ -28,6 +28,8 @@ from gambler_ai.core.state import SessionState
 
 #: Why a position is left at market when its stop comes too late.
 CROSSED = "stop crossed while bare"
+#: How a leg of a structure stands: Alpaca has no bracket for options.
+BY_RULES = "only while the session runs, by the exit rules of its structure; no order rests for it"
 #: Session time an entry may stay partly filled: its stop wakes only when it is whole.
 ENTRY_DEADLINE = timedelta(seconds=60)
 #: Session time a cancel may be pending before the shares it holds count as bare (BEHAVIOUR 10.10).
@@ -37,7 +39,7 @@ REARM_PAUSE = timedelta(seconds=30)
 
 
 class Protection(StrEnum):
-    """PROTECTED by an order at the broker, GUARDED only while we run, or NAKED."""
+    """PROTECTED by an order at the broker, GUARDED only while we run (as all legs of structures), or NAKED."""
 
     PROTECTED = "PROTECTED"
     GUARDED = "GUARDED"
@@ -62,7 +64,10 @@ def plan(
     ``theirs`` is what the broker holds: a position it does not show whole gets no order until that is explained,
     for an order against shares that are gone opens a position the other way.
     """
-    cases = [c for c in _cases(state) if theirs is None or is_there(c.position, theirs)]
+    cases = [
+        c for c in _cases(state)
+        if not c.position.structure_id and (theirs is None or is_there(c.position, theirs))  # rules, and no orders
+    ]  # fmt: skip
     return [
         *_orphans(state, at),
         *_unwanted_entries(state, at),
@@ -100,6 +105,8 @@ def _cases(state: SessionState) -> list[_Case]:
 
 
 def _judge(case: _Case) -> tuple[Protection, str]:
+    if case.position.structure_id:
+        return Protection.GUARDED, BY_RULES
     held = abs(case.position.qty)
     covered = _stop_qty(case)
     if covered >= held:
@@ -170,7 +177,9 @@ def _overdue_entries(state: SessionState, at: datetime, market_open: bool) -> li
     """Entries of which nothing is filled when their signal has expired, or when the market has closed over them."""
     found = []
     for order in state.orders.values():
-        if order.is_live and order.role is Role.ENTRY and not order.filled_qty and not _is_disputed(state, order):
+        if not _rests_alone(state, order) or order.filled_qty or _is_disputed(state, order):
+            continue
+        if order.role is Role.ENTRY:
             until = state.intents[order.intent_id].intent.valid_until
             late = until is not None and at > until
             if (late or not market_open) and order.status is not Status.PENDING_CANCEL and _may_ask(order, at):
@@ -188,19 +197,21 @@ def entry_cancels(state: SessionState, at: datetime, why: str) -> list[CancelPla
     """Asking for a cancel of each entry that rests."""
     return [
         CancelPlanned(at, o.order_id, why) for o in state.orders.values()
-        if o.is_live and o.role is Role.ENTRY and o.status is not Status.PENDING_CANCEL and _may_ask(o, at)
+        if _rests_alone(state, o) and o.role is Role.ENTRY and o.status is not Status.PENDING_CANCEL
+        and _may_ask(o, at)
     ]  # fmt: skip
 
 
 def left(state: SessionState) -> list[str]:
-    """Symbols (or `ALL`) that were to be left and are: nothing held, nothing resting, nothing on its way."""
+    """Symbols and structures (or `ALL`) that were to be left and are: nothing held, resting, or on its way."""
     open_ = still_open(state) if state.exits else set()
     return [symbol for symbol in state.exits if not (open_ if symbol == ALL else symbol in open_)]
 
 
 def still_open(state: SessionState) -> set[str]:
-    """Symbols in which something is held, rests or is on its way."""
+    """Symbols in which something is held, rests or is on its way; and structures that have not ended."""
     open_ = set(state.positions) | state.filling() | {o.symbol for o in state.orders.values() if o.is_live}
+    open_ |= state.structures.keys()
     waits = (r for r in state.intents.values() if not r.status.is_final and r.status is not Status.DISPUTED)
     return open_ | {r.intent.symbol for r in waits}  # a disputed one is a person's to settle, and may take for ever
 
@@ -231,7 +242,7 @@ def _orphans(state: SessionState, at: datetime) -> list[CancelPlanned]:
         for o in state.orders.values()
         if o.is_live and o.role is not Role.ENTRY and o.status is not Status.PENDING_CANCEL
         and o.symbol not in state.positions and o.symbol not in filling
-        and not _parent_live(state, o) and _may_ask(o, at)
+        and not _parent_live(state, o) and _may_ask(o, at) and not state.intents[o.intent_id].intent.structure_id
     ]  # fmt: skip
 
 
@@ -325,6 +336,11 @@ def is_awake(state: SessionState, leg: Order) -> bool:
     """Legs of a bracket sleep until the entry is completely filled (BEHAVIOUR 3, bracket)."""
     parent = state.orders.get(leg.parent_id) if leg.parent_id else None
     return parent is None or parent.role is not Role.ENTRY or parent.status is Status.FILLED
+
+
+def _rests_alone(state: SessionState, order: Order) -> bool:
+    """Whether a cancel may be asked for of it: the legs of what fills together go with their parent."""
+    return order.is_live and not (order.role is Role.ENTRY and _parent_live(state, order))
 
 
 def _parent_live(state: SessionState, order: Order) -> bool:
