@@ -69,7 +69,7 @@ def _halt(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerRe
 
 def _resume_trading(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
     if ev.ALL in state.exits:
-        open_ = sorted(still_open(state) - state.structures.keys())
+        open_ = sorted(name for name in still_open(state) if not name.startswith(ID_PREFIX))
         return _nothing(f"everything is still being closed ({', '.join(open_) or 'to be read'})")
     others = "; ".join(f"{source}: {why}" for source, why in sorted(state.halts.items()) if source != ev.PERSON)
     still = f"; still halted by {others}" if others else ""
@@ -105,25 +105,25 @@ def _flatten_one(state: SessionState, name: str, at: datetime, report: ev.Broker
         return [], "is being closed already"
     if not asked:
         return _nothing(f"no position in {name}")
-    what = [
-        _as_whole(state, one) if one in state.structures else f"{state.positions[one].qty:f} {one}" for one in asked
-    ]
+    what = ", ".join(_as_whole(state, one) for one in asked)
     when = _when(report)
     if named and when:
         when = when.partition(";")[0] + "; until then no contract can be closed"
-    return [ev.ExitRequested(at, one, why) for one in asked], f"closing {', '.join(what)}{when}"
+    return [ev.ExitRequested(at, one, why) for one in asked], f"closing {what}{when}"
 
 
-def _as_whole(state: SessionState, structure_id: str) -> str:
-    structure = state.structures[structure_id]
-    return f"the structure on {structure.underlying} ({structure_id[:SHORT_ID]}, {_count(structure.units, 'unit')})"
+def _as_whole(state: SessionState, name: str) -> str:
+    structure = state.structures.get(name)
+    if structure is None:
+        return f"{state.positions[name].qty:f} {name}"
+    return f"the structure on {structure.underlying} ({name[:SHORT_ID]}, {_count(structure.units, 'unit')})"
 
 
 def _structures(state: SessionState, name: str) -> list[str]:
     """Those on an underlying; or whose id is ``name``, or begins with it, the `ga1-` of all left out or not."""
     found = [one for one, structure in state.structures.items() if name in (structure.underlying, one)]
     start = name.lower()
-    if found or len(start.removeprefix(ID_PREFIX)) < SHORT_ID_LEAST:
+    if found or name in state.positions or len(start.removeprefix(ID_PREFIX)) < SHORT_ID_LEAST:
         return found
     return [one for one in state.structures if one.startswith(start) or one.removeprefix(ID_PREFIX).startswith(start)]
 
@@ -142,9 +142,7 @@ def _adopt(state: SessionState, request: ev.Request, at: datetime, report: ev.Br
     """What the last reading shows beyond ours; never what an earlier one showed."""
     symbol = request.argument
     if parse(symbol) is not None:
-        return _nothing(
-            f"{symbol} is a contract: nothing would guard it by itself; close it at the broker, or watch it"
-        )
+        return _nothing(f"{symbol} is a contract, and nothing would guard it by itself; close it at the broker")
     if replacing.is_on_structure(state, symbol):
         return _nothing(f"a structure on {symbol} is held, and shares may come of it; ask again when it is closed")
     theirs = {p.symbol: p for p in report.positions} if report is not None else {}

@@ -39,7 +39,7 @@ REARM_PAUSE = timedelta(seconds=30)
 
 
 class Protection(StrEnum):
-    """PROTECTED by an order at the broker, GUARDED only while we run (as all legs of structures), or NAKED."""
+    """PROTECTED by an order at the broker, GUARDED only while we run, or NAKED."""
 
     PROTECTED = "PROTECTED"
     GUARDED = "GUARDED"
@@ -64,10 +64,7 @@ def plan(
     ``theirs`` is what the broker holds: a position it does not show whole gets no order until that is explained,
     for an order against shares that are gone opens a position the other way.
     """
-    cases = [
-        c for c in _cases(state)
-        if not c.position.structure_id and (theirs is None or is_there(c.position, theirs))  # rules, and no orders
-    ]  # fmt: skip
+    cases = [c for c in _cases(state) if theirs is None or is_there(c.position, theirs)]
     return [
         *_orphans(state, at),
         *_unwanted_entries(state, at),
@@ -177,9 +174,7 @@ def _overdue_entries(state: SessionState, at: datetime, market_open: bool) -> li
     """Entries of which nothing is filled when their signal has expired, or when the market has closed over them."""
     found = []
     for order in state.orders.values():
-        if not _rests_alone(state, order) or order.filled_qty or _is_disputed(state, order):
-            continue
-        if order.role is Role.ENTRY:
+        if order.is_live and order.role is Role.ENTRY and not order.filled_qty and not _is_disputed(state, order):
             until = state.intents[order.intent_id].intent.valid_until
             late = until is not None and at > until
             if (late or not market_open) and order.status is not Status.PENDING_CANCEL and _may_ask(order, at):
@@ -197,21 +192,19 @@ def entry_cancels(state: SessionState, at: datetime, why: str) -> list[CancelPla
     """Asking for a cancel of each entry that rests."""
     return [
         CancelPlanned(at, o.order_id, why) for o in state.orders.values()
-        if _rests_alone(state, o) and o.role is Role.ENTRY and o.status is not Status.PENDING_CANCEL
-        and _may_ask(o, at)
+        if o.is_live and o.role is Role.ENTRY and o.status is not Status.PENDING_CANCEL and _may_ask(o, at)
     ]  # fmt: skip
 
 
 def left(state: SessionState) -> list[str]:
-    """Symbols and structures (or `ALL`) that were to be left and are: nothing held, resting, or on its way."""
+    """Symbols (or `ALL`) that were to be left and are: nothing held, nothing resting, nothing on its way."""
     open_ = still_open(state) if state.exits else set()
     return [symbol for symbol in state.exits if not (open_ if symbol == ALL else symbol in open_)]
 
 
 def still_open(state: SessionState) -> set[str]:
-    """Symbols in which something is held, rests or is on its way; and structures that have not ended."""
+    """Symbols in which something is held, rests or is on its way."""
     open_ = set(state.positions) | state.filling() | {o.symbol for o in state.orders.values() if o.is_live}
-    open_ |= state.structures.keys()
     waits = (r for r in state.intents.values() if not r.status.is_final and r.status is not Status.DISPUTED)
     return open_ | {r.intent.symbol for r in waits}  # a disputed one is a person's to settle, and may take for ever
 
@@ -242,7 +235,7 @@ def _orphans(state: SessionState, at: datetime) -> list[CancelPlanned]:
         for o in state.orders.values()
         if o.is_live and o.role is not Role.ENTRY and o.status is not Status.PENDING_CANCEL
         and o.symbol not in state.positions and o.symbol not in filling
-        and not _parent_live(state, o) and _may_ask(o, at) and not state.intents[o.intent_id].intent.structure_id
+        and not _parent_live(state, o) and _may_ask(o, at)
     ]  # fmt: skip
 
 
@@ -336,11 +329,6 @@ def is_awake(state: SessionState, leg: Order) -> bool:
     """Legs of a bracket sleep until the entry is completely filled (BEHAVIOUR 3, bracket)."""
     parent = state.orders.get(leg.parent_id) if leg.parent_id else None
     return parent is None or parent.role is not Role.ENTRY or parent.status is Status.FILLED
-
-
-def _rests_alone(state: SessionState, order: Order) -> bool:
-    """Whether a cancel may be asked for of it: the legs of what fills together go with their parent."""
-    return order.is_live and not (order.role is Role.ENTRY and _parent_live(state, order))
 
 
 def _parent_live(state: SessionState, order: Order) -> bool:

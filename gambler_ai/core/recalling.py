@@ -136,8 +136,14 @@ def _made(
         body=_body(order, purpose, qty, stop, target),
         market_day=order.submitted_at.astimezone(NEW_YORK).date().isoformat() if is_entry else "",
         replaces=(order.replaces or "") if purpose is Purpose.REPLACE else "",
-        structure_id=position_id if state.plan.universe == OPTIONS else "", structure=structure,
+        structure_id=position_id if structure is not None or _is_structure(state, position_id) else "",
+        structure=structure,
     )  # fmt: skip
+
+
+def _is_structure(state: SessionState, position_id: str) -> bool:
+    intents = (record.intent.structure_id for record in state.intents.values())
+    return position_id in state.structures or position_id in intents
 
 
 def _structure(order: OrderReport, strategy: str) -> Structure:
