@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gambler_ai.core import control, corporate, missing, recalling, reconcile, replacing, risk
+from gambler_ai.core import control, corporate, missing, recalling, reconcile, replacing, risk, settlement
 from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
 from gambler_ai.core.components import Component
@@ -298,6 +298,7 @@ class Engine:
         for fill in reconcile.unbooked_fills(state, report):
             self._book(at, fill)
         self._splits(at, report)  # those that fills from before them had hidden
+        self._tell([*settlement.settled(state, at, report)])  # after the fills, before anything is compared
         for fact in missing.settle(state, at, report):
             self._emit(fact)
         for action in corporate.noted(state, at, report):

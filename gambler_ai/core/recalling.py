@@ -15,6 +15,7 @@ from gambler_ai.core.contracts import MULTIPLIER, underlying_of
 from gambler_ai.core.degraded import Condition
 from gambler_ai.core.missing import watched_until
 from gambler_ai.core.model import NEW_YORK, ZERO
+from gambler_ai.core.options.books import MLEG
 from gambler_ai.core.orders import (
     ID_PREFIX,
     OrderIntent,
@@ -31,7 +32,7 @@ from gambler_ai.core.orders import (
     stop_body,
     wire_body,
 )
-from gambler_ai.core.reconcile import MLEG, Kind
+from gambler_ai.core.reconcile import Kind
 from gambler_ai.core.state import SessionState
 from gambler_ai.core.structures import ExitRules, Leg, Structure
 

@@ -7,7 +7,7 @@ Legs of a structure are compared one by one like any position; whether what is l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -24,10 +24,11 @@ from gambler_ai.core.events import (
     PositionReport,
 )
 from gambler_ai.core.model import CENT, ZERO, Activity, Fill, Position
+from gambler_ai.core.options.books import MLEG, held
 from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderIntent, OrderReport, Purpose, Status, observed
 from gambler_ai.core.protection import Protection, protections, why_left
 from gambler_ai.core.state import SessionState
-from gambler_ai.core.structures import Structure
+from gambler_ai.core.structures import Structure, beyond_even
 
 
 class Kind(StrEnum):
@@ -58,8 +59,6 @@ UNEXPLAINED_PATIENCE = timedelta(minutes=5)
 GONE_PATIENCE = timedelta(minutes=1)
 #: Activities, in Alpaca's words now and before, by which shares come and go; cash explains no quantity (BEHAVIOUR 5).
 TAKES_SHARES = frozenset({"MA", "NC", "SC", "REORG", "SPIN", "SSO", "SPLIT", "SSP", "VOF", "OPCA"})
-#: Alpaca's word for an order of several contracts.
-MLEG = "mleg"
 #: Kinds after which a person has to look before anything is traded.
 HALTING = frozenset({Kind.OTHER_DATABASE, Kind.ACCOUNT_RESET})
 
@@ -181,8 +180,8 @@ def diff(state: SessionState, report: BrokerReport, known_ids: Collection[str]) 
         if symbol not in filling and symbol not in lag.moving:
             item = _position(state.positions.get(symbol), theirs.get(symbol), symbol, report)
             found += [_waiting(one) if symbol in lag.awaited else one for one in item]
-    held = [item for item in bare(state, market_open=report.market.is_open) if item.symbol in theirs]
-    return found + held + uneven(state, report)
+    naked = [item for item in bare(state, market_open=report.market.is_open) if item.symbol in theirs]
+    return found + naked + uneven(state, report)
 
 
 def _lagging(state: SessionState, report: BrokerReport) -> settlement.Lag:
@@ -198,14 +197,14 @@ def uneven(state: SessionState, report: BrokerReport) -> list[Discrepancy]:
     """Structures of which other parts are held than its ratios, with nothing of them on its way."""
     theirs, found = {p.symbol: p.qty for p in report.positions}, []
     for structure in state.structures.values():
-        held = {leg.symbol: _held(state, structure, leg.symbol) for leg in structure.legs}
-        units = {held[leg.symbol] / leg.ratio for leg in structure.legs}
-        if not structure.filled or len(units) == 1 or is_under_way(state, structure):
+        mine = held(state, structure.structure_id)
+        if not beyond_even(structure, mine) or is_under_way(state, structure):
             continue
         cause, action = _why_uneven(structure)
+        parts = sorted(mine.keys() | {leg.symbol for leg in structure.legs})
         found.append(Discrepancy(
-            kind=Kind.STRUCTURE_BROKEN, symbol=structure.underlying, ours=_parts(held),
-            broker=_parts({symbol: theirs.get(symbol, ZERO) for symbol in held}), cause=cause, action=action,
+            kind=Kind.STRUCTURE_BROKEN, symbol=structure.underlying, ours=_parts(parts, mine),
+            broker=_parts(parts, theirs), cause=cause, action=action,
             order_id=structure.structure_id,
         ))  # fmt: skip
     return found
@@ -220,13 +219,8 @@ def is_under_way(state: SessionState, structure: Structure) -> bool:
     )  # fmt: skip
 
 
-def _held(state: SessionState, structure: Structure, symbol: str) -> Decimal:
-    position = state.positions.get(symbol)
-    return position.qty if position is not None and position.structure_id == structure.structure_id else ZERO
-
-
-def _parts(held: Mapping[str, Decimal]) -> str:
-    return ", ".join(f"{qty:f} {symbol}" for symbol, qty in held.items())
+def _parts(symbols: Iterable[str], quantities: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{quantities.get(symbol, ZERO):f} {symbol}" for symbol in symbols)
 
 
 def _why_uneven(structure: Structure) -> tuple[str, str]:

@@ -86,6 +86,8 @@ def lagging(state: SessionState, report: BrokerReport, explained: Collection[str
             s: -delivered(_parsed(s), q) for s, q in beyond.items()
             if _parsed(s).underlying == underlying and (s in ended or s in moving)
         }  # fmt: skip
+        if not shares and min(come.values(), default=ZERO) < 0 < max(come.values(), default=ZERO):
+            awaited |= come.keys()  # what one brings the other takes: the shares cannot tell
         if not shares or not _lies_within(shares, [*come.values(), *go.values()]):
             continue
         moving.add(underlying)
