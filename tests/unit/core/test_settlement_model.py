@@ -59,6 +59,7 @@ class Endpoints(RuleBasedStateMachine):
         self._moves({symbol: D(ratio * units) for symbol, ratio in CONDOR.items()} | {"AAPL": D(foreign)})
         self.foreign = {"AAPL": D(foreign)} if foreign else {}
         self.seen["positions"] = 1
+        self.read(1)
 
     def _moves(self, moves: dict[str, Decimal]) -> None:
         for symbol, qty in moves.items():
@@ -154,10 +155,9 @@ class Endpoints(RuleBasedStateMachine):
             return
         self.seen = {name: self._most(name) for name in self.seen}
         self.read(3)
-        if not self.by_hand:
+        if not self.by_hand and not self.foreign:  # an account nets what two hold on either side
             assert not [f for f in self.desk.facts if isinstance(f, ev.Adjusted)], "what is late was taken for a loss"
-            seen = [f.qty for f in self.desk.facts if isinstance(f, ev.ForeignSeen)]
-            assert seen in ([], [self.foreign]), "what is ours was taken for another's"
+            assert not [f for f in self.desk.facts if isinstance(f, ev.ForeignSeen)], "what is ours was another's"
         self.at += timedelta(days=14)
         self.read(3)
         state = self.desk.state
@@ -179,5 +179,5 @@ class Endpoints(RuleBasedStateMachine):
             assert structure.cash == cash
 
 
-Endpoints.TestCase.settings = settings(max_examples=60, stateful_step_count=14, deadline=None)
+Endpoints.TestCase.settings = settings(max_examples=50, stateful_step_count=14, deadline=None)
 TestEndpoints = Endpoints.TestCase
