@@ -144,7 +144,9 @@ def covered(units: int = 1) -> SessionState:
 def activity(type_: str, symbol: str, qty: str | None, at: datetime, number: int = 1, **more: Any) -> Activity:
     """An option activity; ``more`` gives its amount, price or group."""
     given = {"amount": D(0)} | more
-    return Activity(f"nta-{type_}-{symbol}-{number}", type_, "", symbol, None if qty is None else D(qty), at=at, **given)
+    return Activity(
+        f"nta-{type_}-{symbol}-{number}", type_, "", symbol, None if qty is None else D(qty), at=at, **given
+    )
 
 
 def quantities(state: SessionState) -> dict[str, str]:

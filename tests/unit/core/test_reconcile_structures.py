@@ -176,4 +176,4 @@ def test_an_order_of_a_structure_that_is_done_is_not_missed_when_it_is_looked_up
 
 def test_legs_in_the_body_are_those_that_are_compared():
     assert {leg["ratio_qty"] for leg in json.loads(ENTRY.body)["legs"]} == {"1"}
-    assert AFTER - AT == timedelta(days=1)
+    assert timedelta(days=1) == AFTER - AT

@@ -14,7 +14,7 @@ from gambler_ai.core.model import Fill, Side
 from gambler_ai.core.orders import client_order_id
 from gambler_ai.core.reconcile import UNEXPLAINED_PATIENCE, Kind
 from gambler_ai.core.settlement import settled
-from tests.unit.fakes import AT, SHUT, D, Desk, after, reading, reported
+from tests.unit.fakes import AT, SHUT, D, Desk, reading, reported
 from tests.unit.spreads import (
     C100,
     C105,
