@@ -154,10 +154,6 @@ def quantities(state: SessionState) -> dict[str, str]:
     return {symbol: f"{position.qty:f}" for symbol, position in sorted(state.positions.items())}
 
 
-def shown(**quantities: str) -> list[ev.PositionReport]:
-    return positions(quantities)
-
-
 def positions(quantities: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[ev.PositionReport]:
     """Position rows, at the prices that everything here has."""
     return [

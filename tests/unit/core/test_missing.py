@@ -1,4 +1,4 @@
-"""Orders of structures that the broker does not know: sent again only while they still do what they were decided for."""
+"""Orders of structures that the broker does not know: sent again while they still do what they were decided for."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from gambler_ai.core.protection import (
     Protection,
     plan,
     protection,
+    protections,
     stop_and_target,
 )
 from gambler_ai.core.state import SessionState
