@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from gambler_ai.core import booking, risk_record
 from gambler_ai.core import events as ev
+from gambler_ai.core.contracts import underlying_of
 from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.options import books
 from gambler_ai.core.orders import (
@@ -110,7 +111,8 @@ def _intent_recalled(state: SessionState, fact: ev.IntentRecalled, changes: Chan
     if intent.purpose is Purpose.ENTRY:
         state.day_entries += intent.market_day == state.day
         signal_at = datetime.fromisoformat(name)
-        state.bars[intent.symbol] = max(signal_at, state.bars.get(intent.symbol, signal_at))
+        symbol = underlying_of(intent.symbol)
+        state.bars[symbol] = max(signal_at, state.bars.get(symbol, signal_at))
     elif position is not None and position.position_id == intent.position_id and not intent.structure_id:
         decisions = max(position.decisions, int(name) + 1)
         state.positions[intent.symbol] = replace(position, decisions=decisions, decided_at=intent.decided_at)

@@ -350,10 +350,13 @@ def _mleg(symbol: str, ratio: int, *, opening: bool) -> dict[str, str]:
     return {"symbol": symbol, "ratio_qty": str(abs(ratio)), "side": side.value, "position_intent": intent}
 
 
-def contract_body(intent_id: str, symbol: str, side: Side, qty: Decimal, *, opening: bool) -> str:
-    """One contract by itself, at market; options take `day` only (BEHAVIOUR 3, time in force)."""
+def contract_body(
+    intent_id: str, symbol: str, side: Side, qty: Decimal, *, opening: bool, limit: Decimal | None = None
+) -> str:
+    """One contract by itself; options take `day` only (BEHAVIOUR 3, time in force). At market, or at ``limit``."""
+    way = {"type": "market"} if limit is None else {"type": "limit", "limit_price": f"{limit:f}"}
     return wire_body({
-        "symbol": symbol, "qty": f"{qty:f}", "side": side.value, "type": "market", "time_in_force": "day",
+        "symbol": symbol, "qty": f"{qty:f}", "side": side.value, **way, "time_in_force": "day",
         "position_intent": _position_intent(side, opening=opening), "client_order_id": intent_id,
     })  # fmt: skip
 

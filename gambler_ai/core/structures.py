@@ -121,6 +121,11 @@ class Structure(Struct, frozen=True):
         return self.entry_price > 0
 
     @property
+    def at_risk(self) -> Decimal:
+        """Dollars that one unit can lose; what it costs, or brings, where no leg bounds that."""
+        return dollars_at_risk(self.max_loss, self.entry_price)
+
+    @property
     def first_expiry(self) -> date:
         """The earliest expiry of its contracts."""
         return min(c.expiry for leg in self.legs if (c := leg.contract) is not None)
@@ -170,6 +175,11 @@ def natural_price(legs: Iterable[Leg], quotes: Mapping[str, OptionQuote], *, ope
         buys = (leg.ratio > 0) is opening
         prices[leg.symbol] = None if quote is None else quote.ask if buys else quote.bid
     return net_price(legs, prices)
+
+
+def dollars_at_risk(max_loss: Decimal | None, entry_price: Decimal) -> Decimal:
+    """What one unit at a net price counts for: its greatest loss, its price where that is not bounded."""
+    return abs(entry_price) * MULTIPLIER if max_loss is None else max_loss
 
 
 def even_units(structure: Structure, held: Mapping[str, Decimal]) -> int:

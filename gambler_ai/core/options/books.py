@@ -60,7 +60,7 @@ def count_units(state: SessionState, changes: Changes, parent_id: str | None) ->
     if parent is None or parent.order_class != MLEG:
         return
     legs = [o for o in state.orders_of(state.intents[parent.intent_id]) if o.parent_id == parent.order_id]
-    if not legs:
+    if not legs or not all(leg.qty > 0 for leg in legs):  # a broker's word may be anything
         return
     booked = min(leg.booked_qty * parent.qty // leg.qty for leg in legs)
     if parent.status.is_final and all(leg.is_settled for leg in legs):
