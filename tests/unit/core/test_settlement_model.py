@@ -48,8 +48,9 @@ class Endpoints(RuleBasedStateMachine):
         self.seen = {"positions": 0, "actions": 0, "fills": 0, "ours": 0}
         self.ours: list[Fill] = []
 
-    @initialize(units=st.integers(1, 3), foreign=st.sampled_from([0, 0, 40, 100]))
-    def open(self, units: int, foreign: int) -> None:
+    @initialize(units=st.integers(1, 3), foreign=st.sampled_from([0, 0, 40, 100]), hands=st.booleans())
+    def open(self, units: int, foreign: int, *, hands: bool) -> None:
+        self.hands = hands  # a person closes some
         state, structure = bare_state(), structure_of(CONDOR, units, greeks={})
         intent = entry_of(structure)
         self.parent = report_of(intent, CONDOR)
@@ -90,7 +91,7 @@ class Endpoints(RuleBasedStateMachine):
         self.at += STEP
         self._end(symbol, D(-qty), "OPASN")
 
-    @precondition(lambda self: self._held() and self.at < DAYS)
+    @precondition(lambda self: self.hands and self._held() and self.at < DAYS)
     @rule(data=st.data())
     def closed_by_hand(self, data: st.DataObject) -> None:
         symbol = data.draw(st.sampled_from(self._held()))
@@ -112,11 +113,13 @@ class Endpoints(RuleBasedStateMachine):
             deep = (contract.right == "call") is worth
             self._end(symbol, qty, ("OPEXC" if qty > 0 else "OPASN") if deep else "OPEXP")
 
+    @precondition(lambda self: any(seen < self._most(name) for name, seen in self.seen.items()))
     @rule(data=st.data())
-    def publish(self, data: st.DataObject) -> None:
-        """One endpoint catches up by a part."""
-        name = data.draw(st.sampled_from(sorted(self.seen)))
-        self.seen[name] = data.draw(st.integers(self.seen[name], self._most(name)))
+    def catch_up(self, data: st.DataObject) -> None:
+        """One endpoint shows more, and all are read."""
+        name = data.draw(st.sampled_from([name for name, seen in self.seen.items() if seen < self._most(name)]))
+        self.seen[name] = data.draw(st.integers(self.seen[name] + 1, self._most(name)))
+        self.read(1)
 
     def _most(self, name: str) -> int:
         return {
