@@ -66,7 +66,7 @@ def out(symbol: str, side: Side, qty: int) -> OrderIntent:
 def test_an_exit_goes_out_again_while_it_takes_out_what_is_held_and_no_more(intent, shown, market, again):
     parts = {"positions": positions(shown)} | ({} if market is None else {"market": market})
     facts = asked(holding(VERTICAL, 2), intent, **parts)
-    assert facts == ["LookupMissed", "ResendPlanned"] if again else ["LookupMissed"]
+    assert facts == ["LookupMissed"] + ["ResendPlanned"] * again
 
 
 def test_an_entry_goes_out_again_while_its_signal_is_fresh():
