@@ -69,8 +69,14 @@ def catch_up_lines(report: CatchUp) -> list[tuple[str, str, str]]:
         (report.stops, "stop filled meanwhile", WARN), (report.exits, "stop crossed while bare: closing now", BAD),
         (report.rearmed, "stop and target set again", WARN),
         (report.given_up, "entry never arrived and is stale: given up", WARN),
+        (report.settled, "meanwhile", WARN), (report.left, "structure: closing now", BAD),
     ):  # fmt: skip
         lines += [("", f"{symbol}  {word}", style) for symbol in names]
+    if report.unguarded:
+        those = "1 structure was" if report.unguarded == 1 else f"{report.unguarded} structures were"
+        lines.append(
+            ("", f"{those} not guarded for {render.span(report.down)}: exit rules need a running session", BAD)
+        )
     return lines
 
 

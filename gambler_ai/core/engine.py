@@ -25,6 +25,7 @@ from gambler_ai.core.options import exits, planning, prices, review
 from gambler_ai.core.orders import IN_FLIGHT, OrderReport, Role, Status
 from gambler_ai.core.ports import Adviser, Strategy
 from gambler_ai.core.proposals import asked, chains, failure
+from gambler_ai.core.settlement import settled
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.core.structures import ChainQuery, StructureProposal
 from gambler_ai.core.watch import Watch
@@ -323,6 +324,7 @@ class Engine:
         for fill in reconcile.unbooked_fills(state, report):
             self._book(at, fill)
         self._splits(at, report)  # those that fills from before them had hidden
+        self._tell([*settled(state, at, report)])  # after the fills, before anything is compared
         for fact in missing.settle(state, at, report):
             self._emit(fact)
         for action in corporate.noted(state, at, report):

@@ -14,7 +14,7 @@ from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import Side
 from gambler_ai.core.options.planning import UNEVEN
 from gambler_ai.core.orders import Purpose, Status
-from gambler_ai.core.protection import Protection, protections
+from gambler_ai.core.protection import BY_RULES, Protection, protections
 from gambler_ai.core.state import SessionState
 from tests.unit.fakes import AT, SHUT, kinds
 from tests.unit.structures import CALL, CONDOR, COVERED, PUT, WINGS, Pit, legs_of, options_state, proposal
@@ -414,9 +414,7 @@ def test_what_was_exercised_is_closed_whole_shares_included():
 
 def test_legs_are_guarded_and_get_no_stop():
     pit = condor()
-    assert {(s, why) for _, s, why in protections(pit.state)} == {
-        (Protection.GUARDED, "its exit rules run while we do")
-    }
+    assert {(s, why) for _, s, why in protections(pit.state)} == {(Protection.GUARDED, BY_RULES)}
     for _ in range(3):
         pit.read(61)
     assert len(pit.intents()) == 1
