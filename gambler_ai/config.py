@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,8 +28,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from gambler_ai import secrecy
-from gambler_ai.core import strict_json
+from gambler_ai import config_files, secrecy
 from gambler_ai.core.learning import Confidence
 from gambler_ai.core.timeframe import timeframe_s
 from gambler_ai.errors import ConfigError
@@ -48,10 +46,6 @@ SECRETS_FILE = "secrets.toml"
 SECRETS_VARIABLE = "GAMBLER_SECRETS_FILE"
 #: What a secrets file holds -> the setting it is.
 SECRETS = {"alpaca_api_key": "api_key", "alpaca_api_secret": "api_secret"}
-#: A configuration is a page of text; what is larger is another file.
-CONFIG_MAX_BYTES = 1 << 16
-
-_DEEP_NAME = re.compile(r"""(?:(?:[\w-]{1,99}|"[^"\n]{0,99}"|'[^'\n]{0,99}')[ \t]*\.[ \t]*){16}""")
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}")
 
 
@@ -356,42 +350,9 @@ def _config_file(config: Path | None) -> Path | None:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        text = _regular_text(path)
-        values = strict_json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        kind = "JSON" if path.suffix == ".json" else "TOML"
-        raise ConfigError(f"{path} is not valid {kind}: {_why(error)}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} does not hold a table of settings")
+    values = config_files.table(path)
     _check_names(path, values)
     return values
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"byte {error.start} is not UTF-8"
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-
-
-def _regular_text(path: Path) -> str:
-    """A file's text, without the mark that some editors put in front. A pipe or a device has no end that we know.
-
-    Raises:
-        ConfigError: it is no file, or a large one.
-    """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ConfigError(f"configuration {path} is not a file", hint="it is a text of TOML or JSON in a file")
-        data = file.read(CONFIG_MAX_BYTES + 1)
-    if len(data) > CONFIG_MAX_BYTES:
-        raise ConfigError(f"{path} is larger than a configuration can be")
-    text = data.decode("utf-8-sig")
-    if _DEEP_NAME.search(text):  # tomllib takes a minute for one of ten thousand parts
-        raise ValueError("a name has too many parts")
-    return text
 
 
 def _check_names(path: Path, values: Mapping[str, Any]) -> None:
@@ -404,7 +365,7 @@ def _check_names(path: Path, values: Mapping[str, Any]) -> None:
                 hint=f"put it in the environment ({names[min(1, len(names) - 1)]}) or in {SECRETS_FILE}, mode 0600,"
                 " in the state directory",
             )
-    if _holds_password(str(values.get("database_url", ""))):
+    if config_files.holds_password(str(values.get("database_url", ""))):
         raise ConfigError(
             f"{path}: database_url holds a password, and no secret may be in a configuration file",
             hint="put the URL in the environment (GAMBLER_DATABASE_URL), or the password in ~/.pgpass",
@@ -413,14 +374,6 @@ def _check_names(path: Path, values: Mapping[str, Any]) -> None:
     unknown = sorted(set(values) - set(allowed))
     if unknown:
         raise ConfigError(f"{path}: no setting {unknown[0]!r}", hint=f"there are: {', '.join(sorted(allowed))}")
-
-
-def _holds_password(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "@" in url
-    return bool(parts.password) or "password=" in parts.query
 
 
 # -- the secrets file -----------------------------------------------------------------------------
@@ -440,7 +393,7 @@ def _read_secrets(path: Path) -> dict[str, SecretStr]:
     """
     form = 'it holds two lines: alpaca_api_key = "..." and alpaca_api_secret = "..."'
     try:
-        values = tomllib.loads(_private_text(path))
+        values = tomllib.loads(config_files.private_text(path))
     except OSError as error:
         raise ConfigError(f"secrets file {path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -451,27 +404,6 @@ def _read_secrets(path: Path) -> dict[str, SecretStr]:
         raise ConfigError(f"secrets file {path}: a key is a string in quotes", hint=form)
     secrecy.keep(values.values())
     return {SECRETS[name]: SecretStr(value) for name, value in values.items() if value}
-
-
-def _private_text(path: Path) -> str:
-    """Read through one descriptor, so that what is checked is what is read."""
-    if path.is_symlink():
-        raise ConfigError(f"secrets file {path} is a symbolic link", hint="put the file itself there")
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"secrets file {path} is not a file")
-        if found.st_uid != os.geteuid():
-            raise ConfigError(f"secrets file {path} belongs to another user", hint="make one of your own, mode 0600")
-        if found.st_mode & 0o077:
-            raise ConfigError(
-                f"secrets file {path} is open to others (mode {stat.S_IMODE(found.st_mode):04o})",
-                hint=f"chmod 600 {path}; others may have read the keys: make new ones",
-            )
-        if found.st_size > CONFIG_MAX_BYTES:
-            raise ConfigError(f"secrets file {path} is larger than it can be")
-        return file.read(CONFIG_MAX_BYTES).decode("utf-8")
 
 
 def _explained(error: ValidationError, given: Mapping[str, Any], values: Mapping[str, Any], name: str) -> ConfigError:
