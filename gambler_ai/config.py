@@ -66,6 +66,11 @@ def _symbols(value: Any) -> Any:
     return found
 
 
+def _underlyings(value: Any) -> Any:
+    """The same; nothing is the default, as in the example of a file."""
+    return _symbols(value) if value else ()
+
+
 def _timeframe(value: Any) -> Any:
     timeframe_s(str(value))
     return value
@@ -113,6 +118,8 @@ class Settings(BaseSettings):
         "MSFT",
         "GOOGL",
     )
+    universe: Literal["shares", "options"] | None = None  # None: what the strategy is for
+    underlyings: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_underlyings), Field(max_length=1000)] = ()
     duration: Minutes = 60.0
     interval: Seconds = 60.0
     checkpoint_interval: Seconds = 30.0
@@ -120,6 +127,7 @@ class Settings(BaseSettings):
     stop_loss_pct: Percent = Decimal(2)
     take_profit_pct: Percent = Decimal(4)
     position_size: Amount = Decimal(10_000)
+    capital_per_trade: Amount = Decimal(10_000)
     limit_pct: Annotated[Decimal, Field(ge=-20, le=5, allow_inf_nan=False)] | None = None
     strategy: Annotated[str, Field(min_length=1, max_length=400)] = "momentum"
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -129,6 +137,8 @@ class Settings(BaseSettings):
     min_confidence: Annotated[Decimal, Number, Field(gt=0, lt=1, allow_inf_nan=False)] | None = None
     confidence: Confidence = Confidence.GATE
     max_positions: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
+    max_per_strategy: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
+    max_per_sector: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
     max_order_value: Amount | None = None
     max_orders_per_day: Annotated[int, Number, Field(ge=1, le=1_000_000)] | None = None
     max_orders_per_minute: Annotated[int, Number, Field(ge=1, le=10_000)] | None = None
@@ -139,6 +149,7 @@ class Settings(BaseSettings):
     feed: Literal["iex", "sip"] = "iex"
     streams: Literal["auto", "on", "off"] = "auto"
     speed: Annotated[float, Number, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 60.0
+    autosave_iterations: Annotated[int, Number, Field(ge=1, le=1_000_000)] | None = None
     keep_checkpoints: Annotated[int, Number, Field(ge=1, le=1_000_000)] = 100
     history_limit: Annotated[int, Number, Field(ge=1, le=100_000_000)] = 10_000
     database_url: str = ""
@@ -169,6 +180,11 @@ class Settings(BaseSettings):
         return first, env_settings, InitSettingsSource(settings_cls, init_kwargs=values)
 
     @property
+    def traded(self) -> tuple[str, ...]:
+        """What a session trades, or has options on: one list with two names."""
+        return self.underlyings or self.symbols
+
+    @property
     def has_keys(self) -> bool:
         """Whether keys of an Alpaca account are set."""
         return bool(self.api_key.get_secret_value() and self.api_secret.get_secret_value())
@@ -191,6 +207,9 @@ class Settings(BaseSettings):
         base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
         return _expanded(base) / "gambler_ai"
 
+
+#: What an options session trades that names no strategy.
+OPTIONS_STRATEGY = "iron_condor"
 
 #: Never in a file that others may read; where they go instead is what `_read_config` says.
 _SECRET = frozenset({"api_key", "api_secret", "exchange_token"})
@@ -263,7 +282,23 @@ def _read_open(given: Mapping[str, Any], config: Path | None) -> Reading:
     except SettingsError as error:
         raise ConfigError(f"GAMBLER_PARAMETERS must be a JSON object: {error.__cause__}") from None
     sources = {name: _source(name, given, values, str(path)) for name in Settings.model_fields}
+    if settings.universe == "options" and sources["strategy"] == DEFAULT:
+        settings = settings.model_copy(update={"strategy": OPTIONS_STRATEGY})
+    if settings.underlyings and _is_outranked(sources["underlyings"], sources["symbols"], str(path)):
+        settings = settings.model_copy(update={"underlyings": ()})
     return Reading(settings, sources, path, None)
+
+
+def _is_outranked(underlyings: str, symbols: str, path: str) -> bool:
+    """Two names for one list: whether the other one was said where it counts for more."""
+    rank = {COMMAND_LINE: 0, path: 2, DEFAULT: 3}
+    ours, theirs = rank.get(underlyings, 1), rank.get(symbols, 1)
+    if ours == theirs:
+        raise ConfigError(
+            "--underlyings and --symbols are two names for one list, and both are given",
+            hint="leave one out: --underlyings is for options sessions, --symbols for all",
+        )
+    return theirs < ours
 
 
 def database_url() -> str:
@@ -303,17 +338,22 @@ def looked_for(config: Path | None = None) -> list[tuple[str, Path]]:
     ]
 
 
-def check_together(settings: Settings) -> None:
+def check_together(settings: Settings, universe: str | None = None) -> None:
     """Refuse settings that are right one by one and cannot work together; for a session that begins.
+
+    ``universe`` is what it trades, where more is known of that than the setting says.
 
     Raises:
         ConfigError: the first such combination.
     """
-    most, size = settings.max_order_value, settings.position_size
+    flag, size = "--position-size", settings.position_size
+    if (universe or settings.universe) == "options":
+        flag, size = "--capital-per-trade", settings.capital_per_trade
+    most = settings.max_order_value
     if most is not None and size > most:
         raise ConfigError(
-            f"--position-size {size} is above --max-order-value {most}: entries would be denied",
-            hint=f"make --position-size {most} or less, or --max-order-value {size} or more",
+            f"{flag} {size} is above --max-order-value {most}: entries would be denied",
+            hint=f"make {flag} {most} or less, or --max-order-value {size} or more",
         )
     if settings.broker == "embedded":
         return

@@ -29,6 +29,8 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     #: What its orders and positions are filed under; the class's name in lower case unless a class says otherwise.
     name: ClassVar[str] = "none"
+    #: What it trades: "shares", or "options" on them.
+    universe: ClassVar[str] = "shares"
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
