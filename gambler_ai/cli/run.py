@@ -52,14 +52,16 @@ def run(
     given = _said({
         "universe": universe, "underlyings": underlyings, "capital_per_trade": capital_per_trade,
         "max_per_strategy": max_per_strategy, "max_per_sector": max_per_sector, "symbols": symbols,
-        "autosave_iterations": autosave_iterations, "duration": duration, "interval": interval, "timeframe": timeframe, "limit_pct": limit_pct,
-        "stop_loss_pct": stop_loss_pct, "take_profit_pct": take_profit_pct, "position_size": position_size,
+        "autosave_iterations": autosave_iterations, "duration": duration, "interval": interval,
+        "timeframe": timeframe, "limit_pct": limit_pct, "stop_loss_pct": stop_loss_pct,
+        "take_profit_pct": take_profit_pct, "position_size": position_size,
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
-        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "history_limit": history_limit,
-        "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
-        "max_orders_per_minute": max_orders_per_minute, "max_daily_loss": max_daily_loss, "on_exit": on_exit,
-        "when_closed": when_closed, "strategy": strategy, "log_file": log_file, "learners": learners,
-        "use_learner": use_learner, "min_confidence": min_confidence, "confidence": confidence,
+        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url,
+        "history_limit": history_limit, "max_positions": max_positions, "max_order_value": max_order_value,
+        "max_orders_per_day": max_orders_per_day, "max_orders_per_minute": max_orders_per_minute,
+        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed, "strategy": strategy,
+        "log_file": log_file, "learners": learners, "use_learner": use_learner, "min_confidence": min_confidence,
+        "confidence": confidence,
         **_pairs(parameter, risk),
     })  # fmt: skip
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
