@@ -215,6 +215,7 @@ class App:
     # -- running ----------------------------------------------------------------------------------
 
     def _run(self, venue: Venue, runner: Runner, *facts: ev.Fact) -> None:
+        self._watcher.quoted(lambda: runner.quotes)
         with _minded(runner):
             runner.begin(*facts)
             reason = runner.trade()

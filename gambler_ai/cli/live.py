@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +21,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.structures import OptionQuote
 from gambler_ai.errors import StorageError
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
@@ -49,6 +50,7 @@ class LiveWatcher:
         self._repeats = 0
         self._view: View | None = None
         self._taken_s = 0.0
+        self._quotes: Callable[[], Mapping[str, OptionQuote]] = dict
         self._began: tuple[float, datetime] = (0.0, wall.now())
         self._region: Region | None = None
 
@@ -65,6 +67,9 @@ class LiveWatcher:
         self._count(info.id)
 
     def noted(self, notice: Notice) -> None: ...
+
+    def quoted(self, quotes: Callable[[], Mapping[str, OptionQuote]]) -> None:
+        self._quotes = quotes
 
     def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None: ...
 
@@ -137,7 +142,7 @@ class LiveWatcher:
         before, info = self._view, self._watched.checkpoint
         if info is not None and (before is None or before.watched.checkpoint != info):
             self._count(state.session_id)
-        self._watched = replace(self._watched, last=tuple(self._last))
+        self._watched = replace(self._watched, last=tuple(self._last), quotes=self._quotes())
         self._view = view_of(state, at, self._watched)
 
     def _count(self, session_id: str) -> None:

@@ -137,8 +137,12 @@ def _say_ready(database: str, *, as_json: bool) -> None:
     json_lines.to_stream(sys.stdout, json_lines.Encoder())(records.ready(database))
 
 
-def _ask(info: Any) -> bool:
-    """Whether to resume ``info``; Enter says yes."""
+def _ask(database: Any, info: Any) -> bool:
+    """Whether to resume ``info``, with what it would go on from; Enter says yes."""
+    from gambler_ai.cli.saved import saved, saved_lines
+
     why = info.end_reason or "killed"
     typer.echo(f"Session {info.id} ({', '.join(info.plan.symbols)}) was interrupted: {why}.")
+    for line in saved_lines(saved(database, info, info.status)):
+        typer.echo(line)
     return typer.confirm("Resume it?", default=True)

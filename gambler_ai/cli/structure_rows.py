@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import groupby
+from typing import Any
+
+from rich.text import Text
 
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, WARN
@@ -188,12 +191,28 @@ def trade_line(trade: ClosedTrade) -> str:
     if trade.multiplier == 1:
         entry, exit_ = render.price(trade.entry_price), render.price(trade.exit_price)
         return f"{trade.side} {render.qty(trade.qty)}: {entry} to {exit_}"
+    closed = None if trade.exit_price is None else -trade.exit_price
     return (
-        f"{trade.strategy} x{render.qty(trade.qty)}: {price_line(trade.entry_price)}, then worth"
-        f" {render.money(trade.exit_price)}"
+        f"{trade.strategy} x{render.qty(trade.qty)}: opened for a {price_line(trade.entry_price)}, closed for a"
+        f" {price_line(closed)}"
     )
 
 
 def position_legs(state: SessionState) -> set[str]:
     """Symbols of positions that are parts of a structure that is known, and are shown as such."""
     return {symbol for symbol, p in state.positions.items() if p.structure_id in state.structures}
+
+
+def structures_table(rows: Collection[StructureRow]) -> Any:
+    """A line each."""
+    found = render.table(
+        ("options", "left"), ("strategy", "left"), ("legs", "left"), ("units", "right"), ("entry", "right"),
+        ("value", "right"), ("P&L", "right"), ("of max", "right"), ("days", "right"), ("", "left"),
+    )  # fmt: skip
+    for row in rows:
+        found.add_row(
+            row.underlying, render.printable(row.name), row.legs, str(row.units), render.money(row.entry),
+            render.money(row.value), Text(render.money(row.gain, sign=True), render.pnl_style(row.gain)),
+            percent(row.share), str(row.days_left), Text(row.status, row.style),
+        )  # fmt: skip
+    return found

@@ -37,6 +37,7 @@ from gambler_ai.core.orders import (
 from gambler_ai.core.ports import Adviser, Strategy
 from gambler_ai.core.proposals import asked, failure
 from gambler_ai.core.state import Changes, SessionState
+from gambler_ai.core.structures import OptionQuote
 from gambler_ai.core.watch import Watch
 
 
@@ -66,6 +67,8 @@ class Engine:
         self._known_ids = known_ids
         self._memory = memory
         self._adviser = adviser
+        #: Contracts by symbol, as of the last scan; for those who look.
+        self.quotes: Mapping[str, OptionQuote] = {}
         self._report: ev.BrokerReport | None = None
         self._compared = False
         self._whole = True
@@ -126,6 +129,7 @@ class Engine:
     # -- prices -----------------------------------------------------------------------------------
 
     def _bars_closed(self, event: ev.BarsClosed) -> None:
+        self.quotes = event.quotes
         self._tell(self._watch.scanned(event, self.market))
         fresh = _fresh_bars(event.frame, self.state.bars)
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
