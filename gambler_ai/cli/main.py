@@ -25,6 +25,7 @@ from gambler_ai.cli import (
     simulate,
     state,
     strategies,
+    structures,
     verify,
     wiring,
 )
@@ -94,6 +95,7 @@ app.command("resume-trading", rich_help_panel=SESSION)(control.resume_trading)
 app.command("flatten", rich_help_panel=SESSION)(control.flatten)
 app.command("reconcile", rich_help_panel=SESSION)(reconcile.reconcile)
 app.add_typer(sessions.app, name="sessions", rich_help_panel=LOOK)
+app.add_typer(structures.app, name="structures", rich_help_panel=LOOK)
 app.add_typer(orders.app, name="orders", rich_help_panel=LOOK)
 app.add_typer(risk.app, name="risk", rich_help_panel=LOOK)
 app.add_typer(learners.app, name="learners", rich_help_panel=LOOK)

@@ -203,15 +203,16 @@ def position_legs(state: SessionState) -> set[str]:
     return {symbol for symbol, p in state.positions.items() if p.structure_id in state.structures}
 
 
-def structures_table(rows: Collection[StructureRow]) -> Any:
-    """A line each."""
+def structures_table(rows: Collection[StructureRow], *, ids: bool = False) -> Any:
+    """A line each, with their ``ids`` if they are to be named."""
     found = render.table(
+        *([("id", "left")] if ids else []),
         ("options", "left"), ("strategy", "left"), ("legs", "left"), ("units", "right"), ("entry", "right"),
         ("value", "right"), ("P&L", "right"), ("of max", "right"), ("days", "right"), ("", "left"),
     )  # fmt: skip
     for row in rows:
         found.add_row(
-            row.underlying, render.printable(row.name), row.legs, str(row.units), render.money(row.entry),
+            *([row.structure_id] if ids else []), row.underlying, render.printable(row.name), row.legs, str(row.units), render.money(row.entry),
             render.money(row.value), Text(render.money(row.gain, sign=True), render.pnl_style(row.gain)),
             percent(row.share), str(row.days_left), Text(row.status, row.style),
         )  # fmt: skip
