@@ -212,8 +212,9 @@ def structures_table(rows: Collection[StructureRow], *, ids: bool = False) -> An
     )  # fmt: skip
     for row in rows:
         found.add_row(
-            *([row.structure_id] if ids else []), row.underlying, render.printable(row.name), row.legs, str(row.units), render.money(row.entry),
-            render.money(row.value), Text(render.money(row.gain, sign=True), render.pnl_style(row.gain)),
-            percent(row.share), str(row.days_left), Text(row.status, row.style),
+            *([row.structure_id] if ids else []), row.underlying, render.printable(row.name), row.legs,
+            str(row.units), render.money(row.entry), render.money(row.value),
+            Text(render.money(row.gain, sign=True), render.pnl_style(row.gain)), percent(row.share),
+            str(row.days_left), Text(row.status, row.style),
         )  # fmt: skip
     return found

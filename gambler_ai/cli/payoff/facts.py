@@ -27,9 +27,8 @@ def facts(found: Payoff) -> list[Fact]:
     """All that is known of it besides the curves."""
     row, structure = found.row, found.structure
     worth = Fact("Now", render.money(row.gain, sign=True), render.pnl_style(row.gain), share_line(row.share))
-    rules = [
-        f"{name} {render.money(at)}" for name, at in (("stop", row.stop), ("target", row.target)) if at is not None
-    ]
+    ends = (("stop", row.stop), ("target", row.target))
+    rules = [f"{name} {render.money(price)}" for name, price in ends if price is not None]
     sure = [] if structure.confidence is None else [f"{structure.confidence * 100:.0f} % when it was decided"]
     return [
         Fact(
@@ -55,7 +54,7 @@ LEGS = (
 )  # fmt: skip
 
 
-def legs_table(found: Payoff, marks: dict[str, Decimal]) -> list[tuple[str, ...]]:
+def legs_table(found: Payoff, marks: dict[str, Decimal]) -> list[tuple[str, str, str, str, str, str]]:
     """Symbol, name, quantity of all units, mark, delta and volatility when it was decided."""
     rows = []
     for leg in found.structure.legs:

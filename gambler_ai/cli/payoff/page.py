@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from html import escape
+from itertools import pairwise
 
 from gambler_ai import __version__
 from gambler_ai.cli import render
@@ -79,7 +80,7 @@ def chart(found: Payoff) -> str:
 def parts_of(points: Points) -> list[tuple[str, Points]]:
     """The curve cut where it crosses zero, which are points of it: what wins and what loses."""
     found: list[tuple[str, Points]] = []
-    for a, b in zip(points, points[1:], strict=False):
+    for a, b in pairwise(points):
         kind = "win" if a[1] + b[1] > 0 else "lose"
         if found and found[-1][0] == kind:
             found[-1] = kind, (*found[-1][1], b)
