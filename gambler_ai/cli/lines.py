@@ -140,7 +140,8 @@ class LineWatcher:
     def started(self, state: SessionState) -> None:
         for row in structure_rows(state, state.last_at):
             name = f"  {row.underlying} {row.name} {row.legs} x{row.units}  "
-            self._out.print(Text.assemble(name, (row.status, row.style), (f"  {row.why}", QUIET)))
+            why = render.printable(f"  {row.why}")
+            self._out.print(Text.assemble(render.printable(name), (row.status, row.style), (why, QUIET)))
         legs = position_legs(state)
         for position, status, why in protections(state):
             if position.symbol in legs:

@@ -205,7 +205,7 @@ def _structures(rows: Sequence[StructureRow], width: int, room: int) -> list[Tex
         ),
         Column("days", 6, [(str(r.days_left), "") for r in shown]),
         Column("", 8, [(r.status, r.style) for r in shown], left=True),
-        Column("strategy", 2, [(r.name, QUIET) for r in shown], left=True),
+        Column("strategy", 2, [(render.printable(r.name), QUIET) for r in shown], left=True),
     ]
     lines = _table(columns, width)
     if len(shown) < len(rows):

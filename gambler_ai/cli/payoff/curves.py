@@ -71,14 +71,14 @@ def breakevens(structure: Structure) -> tuple[Decimal, ...]:
     strikes = _strikes(structure)
     last = strikes[-1]
     slope = profit(structure, last + 1) - profit(structure, last)
-    found = []
+    found = [price for price in strikes if profit(structure, price) == 0]
     for a, b in pairwise([Decimal(0), *strikes]):
         at_a, at_b = profit(structure, a), profit(structure, b)
-        if (at_a < 0) != (at_b < 0):
+        if at_a * at_b < 0:
             found.append(a + (b - a) * at_a / (at_a - at_b))
-    if slope and (beyond := last - profit(structure, last) / slope) > last:
-        found.append(beyond)
-    return tuple(dict.fromkeys(found))
+    if profit(structure, last) * slope < 0:
+        found.append(last - profit(structure, last) / slope)
+    return tuple(sorted(found))
 
 
 def bounds(structure: Structure) -> tuple[Decimal | None, Decimal | None]:

@@ -33,9 +33,10 @@ _KINDS = {render.GOOD: "good", render.BAD: "bad"}
 def page(found: Payoff, marks: dict[str, Decimal]) -> str:
     """The whole document."""
     said = facts(found)
+    units = f"{found.row.units} {'unit' if found.row.units == 1 else 'units'}"
     title = f"{text_of(found.row.underlying)} {text_of(found.row.name)} {text_of(found.row.legs)}"
     return document(title, STYLE + _STYLE, [
-        "<header>", f"<h1>{title} <span>{found.row.units} units</span></h1>",
+        "<header>", f"<h1>{title} <span>{units}</span></h1>",
         f'<p class="facts">{text_of(found.row.structure_id)}</p>', "</header>", "<main>", _cards(said),
         f'<h2>Profit over the price of {text_of(found.row.underlying)}</h2><div class="scroll">{chart(found)}</div>',
         _key(found), _lines([fact for fact in said[1:] if fact.name not in _CARDS]), _legs(found, marks), "</main>",

@@ -34,7 +34,10 @@ def print_payoff(out: Console, found: Payoff) -> None:
 
 def line_of(fact: Fact) -> Text:
     """A fact on a line."""
-    return pair(fact.name, Text.assemble((render.printable(fact.value), fact.style), (f"  {fact.remark}", QUIET)))
+    return pair(
+        fact.name,
+        Text.assemble((render.printable(fact.value), fact.style), (render.printable(f"  {fact.remark}"), QUIET)),
+    )
 
 
 def _plot(found: Payoff, width: int) -> Iterator[Text]:
