@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,6 @@ from gambler_ai.clock import Clock
 from gambler_ai.config import Settings
 from gambler_ai.core import events as ev
 from gambler_ai.core.state import Plan, SessionState
-from gambler_ai.core.structures import OptionQuote
 from gambler_ai.storage.database import Database
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored
@@ -30,10 +29,6 @@ class Watcher(Reporter, Protocol):
 
     def noted(self, notice: Notice) -> None:
         """Something that a person should know before the session goes on."""
-        ...
-
-    def quoted(self, quotes: Callable[[], Mapping[str, OptionQuote]]) -> None:
-        """Where the quotes of the last scan can be looked up, on the thread that calls a reporter."""
         ...
 
     def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:

@@ -215,7 +215,6 @@ class App:
     # -- running ----------------------------------------------------------------------------------
 
     def _run(self, venue: Venue, runner: Runner, *facts: ev.Fact) -> None:
-        self._watcher.quoted(lambda: runner.quotes)
         with _minded(runner):
             runner.begin(*facts)
             reason = runner.trade()

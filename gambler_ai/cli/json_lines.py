@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -17,7 +17,6 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.state import Plan, SessionState
-from gambler_ai.core.structures import OptionQuote
 from gambler_ai.secrecy import Mask, masked
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
@@ -88,9 +87,6 @@ class RecordWatcher:
 
     def noted(self, notice: Notice) -> None:
         self._tell(records.notice(notice))
-
-    def quoted(self, quotes: Callable[[], Mapping[str, OptionQuote]]) -> None:
-        """A quote is no event."""
 
     def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:
         self._tell(records.planned(found, facts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -26,7 +26,6 @@ from gambler_ai.core.engine import Decisions
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.protection import protections
 from gambler_ai.core.state import Plan, SessionState
-from gambler_ai.core.structures import OptionQuote
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored
@@ -118,9 +117,6 @@ class LineWatcher:
 
     def noted(self, notice: Notice) -> None:
         self._out.print(Text(render.printable(words.notice(notice)), WARN))
-
-    def quoted(self, quotes: Callable[[], Mapping[str, OptionQuote]]) -> None:
-        """Lines are for what happens; a quote is none."""
 
     def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None:
         if not found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +21,6 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.state import Plan, SessionState
-from gambler_ai.core.structures import OptionQuote
 from gambler_ai.errors import StorageError
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
@@ -50,7 +49,6 @@ class LiveWatcher:
         self._repeats = 0
         self._view: View | None = None
         self._taken_s = 0.0
-        self._quotes: Callable[[], Mapping[str, OptionQuote]] = dict
         self._began: tuple[float, datetime] = (0.0, wall.now())
         self._region: Region | None = None
 
@@ -68,9 +66,6 @@ class LiveWatcher:
 
     def noted(self, notice: Notice) -> None: ...
 
-    def quoted(self, quotes: Callable[[], Mapping[str, OptionQuote]]) -> None:
-        self._quotes = quotes
-
     def planned(self, found: Collection[ev.Discrepancy], facts: Collection[ev.Fact]) -> None: ...
 
     def caught_up(self, report: CatchUp) -> None: ...
@@ -84,6 +79,8 @@ class LiveWatcher:
         self._region.start()
 
     def took(self, decisions: Decisions, state: SessionState) -> None:
+        if decisions.quotes is not None:
+            self._watched = replace(self._watched, quotes=decisions.quotes)
         for fact in decisions.facts:
             if isinstance(fact, ev.RunStarted):
                 self._watched = replace(self._watched, opens=None)
@@ -142,7 +139,7 @@ class LiveWatcher:
         before, info = self._view, self._watched.checkpoint
         if info is not None and (before is None or before.watched.checkpoint != info):
             self._count(state.session_id)
-        self._watched = replace(self._watched, last=tuple(self._last), quotes=self._quotes())
+        self._watched = replace(self._watched, last=tuple(self._last))
         self._view = view_of(state, at, self._watched)
 
     def _count(self, session_id: str) -> None:

@@ -150,5 +150,7 @@ def _meant(state: SessionState, text: str) -> str:
     ]
     if len(found) == 1:
         return found[0]
-    what = "several structures begin with" if found else f"session {state.session_id} holds no structure"
-    raise ConfigError(f"{what} {text[:64]!r}", hint="see: gambler-ai structures list")
+    hint = "see: gambler-ai structures list"
+    if found:
+        raise ConfigError(f"several structures begin with {text[:64]!r}", hint=hint)
+    raise ConfigError(f"session {state.session_id} holds no structure {text[:64]!r}", hint=hint)

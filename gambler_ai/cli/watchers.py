@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from gambler_ai.app.desk import Watcher
@@ -12,7 +12,6 @@ from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.events import Discrepancy, Fact, MarketReport, StreamChanged
 from gambler_ai.core.state import Plan, SessionState
-from gambler_ai.core.structures import OptionQuote
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored
@@ -39,10 +38,6 @@ class Watchers:
     def noted(self, notice: Notice) -> None:
         for each in self._all:
             each.noted(notice)
-
-    def quoted(self, quotes: Callable[[], Mapping[str, OptionQuote]]) -> None:
-        for each in self._all:
-            each.quoted(quotes)
 
     def planned(self, found: Collection[Discrepancy], facts: Collection[Fact]) -> None:
         for each in self._all:

@@ -48,6 +48,7 @@ class Decisions(Struct):
     changes: Changes = field(default_factory=Changes)
     discrepancies: tuple[ev.Discrepancy, ...] = ()
     look_again: bool = False
+    quotes: Mapping[str, OptionQuote] | None = None  # of a scan: what it was told of contracts, for those who watch
 
 
 class Engine:
@@ -67,8 +68,6 @@ class Engine:
         self._known_ids = known_ids
         self._memory = memory
         self._adviser = adviser
-        #: Contracts by symbol, as of the last scan; for those who look.
-        self.quotes: Mapping[str, OptionQuote] = {}
         self._report: ev.BrokerReport | None = None
         self._compared = False
         self._whole = True
@@ -129,7 +128,7 @@ class Engine:
     # -- prices -----------------------------------------------------------------------------------
 
     def _bars_closed(self, event: ev.BarsClosed) -> None:
-        self.quotes = event.quotes
+        self._out.quotes = event.quotes
         self._tell(self._watch.scanned(event, self.market))
         fresh = _fresh_bars(event.frame, self.state.bars)
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}

@@ -16,7 +16,6 @@ from gambler_ai.core.orders import IN_FLIGHT, Role, Status
 from gambler_ai.core.reconcile import HALTING
 from gambler_ai.core.risk import entering
 from gambler_ai.core.state import Plan, SessionState
-from gambler_ai.core.structures import OptionQuote
 from gambler_ai.errors import BrokerError, BrokerUnreachable, GamblerError, RecoveryHalted
 from gambler_ai.trading.agenda import LAST_PIECES, NEXT_PIECE, ROLL_UP, Agenda
 from gambler_ai.trading.door import Door
@@ -90,11 +89,6 @@ class Runner:
     def market(self) -> ev.MarketReport | None:
         """The broker's clock as of the last reading."""
         return self._engine.market
-
-    @property
-    def quotes(self) -> Mapping[str, OptionQuote]:
-        """Contracts by symbol, as of the last scan; only this runner's thread may look."""
-        return self._engine.quotes
 
     @property
     def token(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace as replace_scan
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +35,7 @@ from tests.unit.cli.structures import (
     position,
     quotes,
 )
-from tests.unit.fakes import AT, D, after, entry
+from tests.unit.fakes import AT, D, Desk, after, bars_closed, entry, reported
 
 PLACE = Place("0.1.0", "embedded exchange", "sqlite:////g.sqlite3", 60.0)
 TRADE = ClosedTrade(
@@ -106,7 +107,7 @@ def test_greeks_are_those_of_the_quotes_and_are_summed_over_what_is_held():
     bought = condor(legs=(Leg(PUT_90, 1),), units=2)
     rows = structure_rows(holding(bought), AT, quotes())
     total, unknown = sum_of(rows)
-    assert (total.delta, total.theta, total.vega) == (pytest.approx(20), pytest.approx(-4), pytest.approx(10))
+    assert [total.delta, total.theta, total.vega] == pytest.approx([20, -4, 10])
     assert unknown == []
 
 
@@ -151,14 +152,22 @@ def test_one_that_is_not_its_whole_is_told_above(changes: dict[str, Any], name: 
     assert any(line.startswith(f"{name} ") and "AAPL" in line for line in drawn(holding(condor(**changes))))
 
 
-def test_the_live_view_looks_up_the_quotes_of_the_last_scan():
+def test_the_live_view_has_the_greeks_of_the_last_scan():
     console = RegionConsole(file=io.StringIO(), width=120, height=30, force_terminal=True, color_system=None)
     watcher = LiveWatcher(console, lambda _session: 0, ManualClock(AT))
-    watcher.quoted(quotes)
-    bought = condor(legs=(Leg(PUT_90, 1),), units=2)
-    watcher.started(holding(bought))
+    state = holding(condor(legs=(Leg(PUT_90, 1),), units=2))
+    watcher.took(Decisions(quotes=quotes()), state)
+    watcher.took(Decisions(), state)  # what is no scan takes none of them away
+    watcher.started(state)
     watcher.close(None)
     assert "+20.0" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_what_a_scan_was_told_of_contracts_stands_in_its_decisions():
+    scan = replace_scan(bars_closed(), quotes=quotes())
+    desk = Desk().opened()
+    assert desk.step(scan).quotes == quotes()
+    assert desk.step(reported()).quotes is None
 
 
 # -- lines and objects ----------------------------------------------------------------------------

@@ -26,7 +26,7 @@ HEAD = "a" * 64
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with sessions: one in options that was stopped, one whose journal is broken, one that holds nothing."""
+    """A database with sessions: one in options, one whose journal is broken, one that holds nothing."""
     folder = tmp_path_factory.mktemp("structures")
     database = Database(f"sqlite:///{folder / 'g.sqlite3'}")
     database.prepare()
