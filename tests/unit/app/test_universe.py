@@ -6,13 +6,19 @@ from typing import Any
 import pytest
 
 from gambler_ai.app.assembly import check_learning, plan_of
+from gambler_ai.app.desk import Desk
+from gambler_ai.app.resuming import changes_of, refuse_conflicts
 from gambler_ai.app.strategies import chosen
 from gambler_ai.app.universe import OPTIONS, SHARES, expected, refuse_given
 from gambler_ai.config import check_together, load
+from gambler_ai.core import events as ev
+from gambler_ai.core.evolution import evolve
 from gambler_ai.core.learning import Confidence, LearningRules
 from gambler_ai.core.state import Plan
 from gambler_ai.errors import ConfigError
-from tests.unit.fakes import D
+from gambler_ai.storage.sessions import SessionInfo
+from tests.unit.cli.analysis.conftest import info_of
+from tests.unit.fakes import AT, D, make_plan, make_state
 
 STRADDLE = """
 from typing import ClassVar
@@ -128,3 +134,60 @@ def test_what_is_expected_before_a_strategy_is_loaded(straddle: str):
 
 def test_the_plan_has_the_checkpoints_by_scans():
     assert plan_of(load({"autosave_iterations": 10})).autosave_iterations == 10
+
+
+# -- a session that is gone on with ---------------------------------------------------------------
+
+
+def asked(**given: Any) -> Desk:
+    """What a resume is given; nothing of it looks at watcher, database or clock."""
+    nobody: Any = None
+    return Desk(load(given), given, nobody, nobody, nobody)
+
+
+def stored(**changes: Any) -> SessionInfo:
+    """A session in options on AAPL and MSFT."""
+    given: dict[str, Any] = {"universe": OPTIONS, "capital_per_trade": D(2000), "max_per_strategy": 4}
+    return info_of(plan=make_plan(**given | changes))
+
+
+def test_a_resume_changes_limits_and_checkpoints_by_scans_and_says_from_what():
+    desk = asked(
+        capital_per_trade="3000", max_per_strategy=2, max_per_sector=1, autosave_iterations=10, min_confidence="0.7"
+    )
+    refuse_conflicts(desk, stored())
+    assert changes_of(desk, stored().plan) == {
+        "capital_per_trade": ("2000", "3000"), "max_per_strategy": ("4", "2"), "max_per_sector": ("None", "1"),
+        "autosave_iterations": ("None", "10"), "learning.min_confidence": ("null", '"0.7"'),
+    }  # fmt: skip
+
+
+def test_what_a_resume_changes_is_what_its_plan_says_from_there_on():
+    state = make_state(plan=stored().plan)
+    desk = asked(capital_per_trade="3000", autosave_iterations=10, min_confidence="0.7")
+    evolve(state, [ev.PlanChanged(AT, changes_of(desk, state.plan))])
+    assert (state.plan.capital_per_trade, state.plan.autosave_iterations) == (D(3000), 10)
+    assert state.plan.learning.min_confidence == D("0.7")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"universe": SHARES}, "--universe shares differs from what session s-1 trades"),
+        ({"underlyings": "IBM"}, "--underlyings IBM differs from what session s-1 trades"),
+        ({"symbols": "IBM"}, "--symbols IBM differs from what session s-1 trades"),
+        ({"stop_loss_pct": "2"}, "--stop-loss-pct has no meaning in a session that trades options"),
+    ],
+)
+def test_a_resume_changes_neither_universe_nor_underlyings(given: dict[str, str], message: str):
+    with pytest.raises(ConfigError, match=message):
+        refuse_conflicts(asked(**given), stored())
+
+
+def test_the_same_universe_and_the_same_underlyings_may_be_said_again():
+    refuse_conflicts(asked(universe=OPTIONS, underlyings="AAPL,MSFT"), stored())
+
+
+def test_a_session_in_shares_takes_no_limit_of_structures_on_a_resume():
+    with pytest.raises(ConfigError, match="--capital-per-trade has no meaning in a session that trades shares"):
+        refuse_conflicts(asked(capital_per_trade="3000"), info_of())
