@@ -96,6 +96,9 @@ class LineWatcher:
         self._out.print(Text(f"Resumed session: {info.id}", STRONG))
         self._line("Started", render.day_time(info.started_at))
         self._line(symbols_word(state.plan), ",".join(state.plan.symbols))
+        if state.plan.universe == OPTIONS:
+            self._line("Strategy", strategy_line(state.plan))
+            self._line("Limits", limits_line(state.plan))
         if learning := learners_line(state.plan):
             self._line("Learners", learning)
         self._out.print(f"Loaded {len(state.positions)} positions from database")

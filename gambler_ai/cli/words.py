@@ -217,7 +217,8 @@ def _action(fact: ev.ActionNoted) -> Told:
 def _fill(fact: ev.FillReported) -> Told:
     f = fact.fill
     verb = "bought" if f.side == "buy" else "sold"
-    return Told("fill", f.symbol, f"{verb} {render.qty(f.qty)} @ {render.price(f.price)}", "")
+    price = render.price(f.price) if parse(f.symbol) is None else render.money(f.price)
+    return Told("fill", f.symbol, f"{verb} {render.qty(f.qty)} @ {price}", "")
 
 
 def _denied(fact: ev.Denied) -> Told:

@@ -21,10 +21,12 @@ from gambler_ai.cli.view import Place, Watched, view_of
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
-from gambler_ai.core.model import ClosedTrade, Side
+from gambler_ai.core.model import ClosedTrade, Fill, Side
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.core.structures import Leg, Structure
+from gambler_ai.trading.recovery import Restored
+from tests.unit.cli.analysis.conftest import info_of
 from tests.unit.cli.structures import (
     CALL_110,
     CONDOR_LEGS,
@@ -203,6 +205,10 @@ def test_an_entry_says_what_is_opened_what_it_can_lose_and_that_only_this_progra
             ("leg", "MSFT", "55c 20 Dec 2008: sell 3 (because)"),
         ),
         (
+            ev.FillReported(AT, Fill("act-1", "o-1", PUT_90, Side.SELL, D(3), D("0.75"), AT)),
+            ("fill", "AAPL", "90p 20 Dec 2008: sold 3 @ 0.75"),
+        ),
+        (
             ev.ExitRequested(AT, "gam-condor", "at its target"),
             ("leave", "AAPL", "iron_condor 85/90p 110/115c 20 Dec: at its target"),
         ),
@@ -295,3 +301,16 @@ def test_objects_have_structures_beside_positions():
     assert ended == {
         "kind": "structure_ended", "at": "2008-10-07T14:00:00Z", "structure_id": "gam-condor", "reason": "target"
     }  # fmt: skip
+
+
+def test_a_resume_says_the_rules_in_force_and_what_it_goes_on_with():
+    out = io.StringIO()
+    console = Console(file=out, width=200, soft_wrap=True, color_system=None, highlight=False)
+    watcher = LineWatcher(console, lambda _: [], resume_command="run", detail=Detail.FULL)
+    state = holding(condor())
+    watcher.resumed(info_of(plan=state.plan), Restored(state, "", None, (), 0))
+    for line in (
+        "Strategy: iron_condor, $2,000.00 a structure", "Limits: at most 4 of a strategy",
+        "Active positions: 1 structure of 4 legs", "Cash: $100,000.00", "Iteration: 25",
+    ):  # fmt: skip
+        assert f"  {line}\n" in out.getvalue()
