@@ -14,30 +14,19 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gambler_ai.core import control, corporate, missing, recalling, reconcile, replacing, risk
+from gambler_ai.core import answers, control, corporate, entering, missing, recalling, reconcile, replacing, risk
 from gambler_ai.core import events as ev
 from gambler_ai.core import protection as prot
 from gambler_ai.core.components import Component
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.learning import Advice, Signal
-from gambler_ai.core.model import BarFrame, Fill, Instrument, MarketView, MoveStop, Proposal, Side
-from gambler_ai.core.orders import (
-    FROM_ALPACA,
-    IN_FLIGHT,
-    OrderIntent,
-    OrderReport,
-    Purpose,
-    Role,
-    Status,
-    bracket_body,
-    client_order_id,
-    entry_decision_id,
-    observed,
-)
+from gambler_ai.core.model import Failed, Fill, Instrument, MarketView, MoveStop, Proposal, Side, new_york_day
+from gambler_ai.core.options import exits, planning, prices, review
+from gambler_ai.core.orders import IN_FLIGHT, OrderReport, Role, Status
 from gambler_ai.core.ports import Adviser, Strategy
-from gambler_ai.core.proposals import asked, failure
+from gambler_ai.core.proposals import asked, chains, failure
 from gambler_ai.core.state import Changes, SessionState
-from gambler_ai.core.structures import OptionQuote
+from gambler_ai.core.structures import ChainQuery, OptionQuote, StructureProposal
 from gambler_ai.core.watch import Watch
 
 
@@ -74,6 +63,7 @@ class Engine:
         self._watch = Watch(state)
         self._suspects: dict[tuple[str, str, str, str], datetime] = {}  # differences of the last reading -> first seen
         self._told: frozenset[tuple[str, ...]] = frozenset()
+        self._failed: list[Failed] = []  # of what the strategy was asked since the last prices
         self._out = Decisions()
 
     def step(self, event: ev.Input) -> Decisions:
@@ -94,6 +84,22 @@ class Engine:
         """Closed bars that the strategy and the risk rules want to see of each symbol."""
         advised = self._adviser.bars if self._adviser is not None else 0
         return max(self._strategy.history, self.state.plan.risk.bars, advised)
+
+    @property
+    def daily_history(self) -> int:
+        """Daily bars that the strategy wants to see of each symbol."""
+        return self._strategy.daily_history
+
+    @property
+    def held_contracts(self) -> tuple[str, ...]:
+        """The contracts whose quotes each scan needs: those that are held, or will be."""
+        return prices.contracts(self.state)
+
+    def chains(self, at: datetime) -> list[ChainQuery]:
+        """The contracts that the strategy wants to see now, of underlyings without a structure. What fails of that
+        is told with the next prices."""
+        found, self._failed = chains(self._strategy, prices.without_structure(self.state), new_york_day(at))
+        return found
 
     @property
     def market(self) -> ev.MarketReport | None:
@@ -130,28 +136,37 @@ class Engine:
     def _bars_closed(self, event: ev.BarsClosed) -> None:
         self._out.quotes = event.quotes
         self._tell(self._watch.scanned(event, self.market))
-        fresh = _fresh_bars(event.frame, self.state.bars)
+        fresh, spots = event.frame.newer_than(self.state.bars), {t.symbol: t.price for t in event.trades.values()}
+        if self.market is not None and self.market.is_open:  # what is held comes first
+            self._leave_structures(exits.due(self.state, event.at, event.quotes, spots))
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
         entered = {symbol: position.entry_at for symbol, position in self.state.positions.items()}
         view = MarketView(
             event.at, event.frame, MappingProxyType(event.trades), MappingProxyType(held), MappingProxyType(entered),
             self._memory, self.state.contexts, frozenset(self.state.plan.learning.use),
+            MappingProxyType(event.quotes), event.daily,
         )  # fmt: skip
         for proposal in self._proposals(view):
+            if isinstance(proposal, StructureProposal):
+                if proposal.underlying in fresh:
+                    self._review_structure(proposal, event)
+                continue
             if proposal.symbol not in fresh:
                 continue
             if isinstance(proposal, MoveStop):
                 self._move_stop(proposal, event.at)
             else:
                 self._review(proposal, event, view)
-        self._emit(ev.Marked(event.at, {t.symbol: t.price for t in event.trades.values()}, fresh))
+        marks = spots | prices.marks(self.state, event.quotes)
+        self._emit(ev.Marked(event.at, marks, fresh, self.state.iteration + 1))
 
-    def _proposals(self, view: MarketView) -> list[Proposal | MoveStop]:
+    def _proposals(self, view: MarketView) -> list[Proposal | MoveStop | StructureProposal]:
         """What the strategy wants. What fails of it denies this scan and no more."""
         found, failed = asked(self._strategy, view, self.state.plan.symbols)
-        for one in failed:
+        for one in (*self._failed, *failed):
             text = f"strategy {one.name}: {one.text}"
             self._emit(ev.Denied(view.at, ev.ALL, Side.BUY, risk.Code.STRATEGY_FAILED, text))
+        self._failed = []
         return found
 
     def _advice(self, proposal: Proposal, view: MarketView) -> Advice | risk.Denial:
@@ -183,19 +198,19 @@ class Engine:
                 return
         assert isinstance(verdict, risk.Approved)
         assert isinstance(advice, Advice)
-        state, symbol, side = self.state, proposal.symbol, proposal.side
-        decision = entry_decision_id(self._strategy.name, symbol, side, proposal.signal_at)
-        coid = client_order_id(state.account_id, state.session_id, decision)
-        valid = proposal.signal_at + (1 + self._limits.stale_bars) * self._limits.bar_interval
-        self._emit(ev.IntentPlanned(event.at, OrderIntent(
-            client_order_id=coid, decision_id=decision, attempt=0, purpose=Purpose.ENTRY,
-            strategy=self._strategy.name, symbol=symbol, side=side, qty=verdict.qty,
-            ref_price=verdict.ref_price, stop_price=verdict.stop_price, target_price=verdict.target_price,
-            position_id=coid, reason=proposal.reason, decided_at=event.at, valid_until=valid,
-            body=bracket_body(
-                coid, symbol, side, verdict.qty, verdict.target_price, verdict.stop_price, verdict.limit_price
-            ), market_day=state.day, signal=advice.signal if advice.signal != Signal() else None,
-        )))  # fmt: skip
+        intent = entering.bracket(
+            proposal, verdict, advice.signal, self.state, self._strategy.name, event.at, self._limits
+        )
+        self._emit(ev.IntentPlanned(event.at, intent))
+
+    def _review_structure(self, proposal: StructureProposal, event: ev.BarsClosed) -> None:
+        trade = event.trades.get(proposal.underlying)
+        market = review.Market(event.at, self._limits, self.market, self._instruments, event.quotes, trade, event.frame)
+        verdict = review.review(proposal, self.state, market)
+        if isinstance(verdict, risk.Denial):
+            self._emit(ev.Denied(event.at, proposal.underlying, Side.BUY, verdict.code, verdict.context))
+        else:
+            self._emit(ev.IntentPlanned(event.at, review.entry(proposal, self.state, market, verdict)))
 
     def _move_stop(self, wish: MoveStop, at: datetime) -> None:
         """The strategy wants the stop of what it holds closer to the price. The same wish again is nothing."""
@@ -212,9 +227,24 @@ class Engine:
 
     def _leave(self, proposal: Proposal, at: datetime) -> None:
         """The strategy wants to be out; the next reading of the broker, which is asked for, begins it."""
+        on_it = [s for s in self.state.structures.values() if s.underlying == proposal.symbol and s.filled]
+        self._leave_structures(
+            [
+                ev.ExitRequested(at, s.structure_id, proposal.reason)
+                for s in on_it
+                if not planning.why_left(self.state, s)
+            ]
+        )
+        if on_it:
+            return
         held = self.state.positions.get(proposal.symbol)
         if held is not None and held.strategy == self._strategy.name and not prot.why_left(self.state, held.symbol):
             self._emit(ev.ExitRequested(at, held.symbol, proposal.reason))
+            self._out.look_again = True
+
+    def _leave_structures(self, facts: list[ev.ExitRequested]) -> None:
+        for fact in facts:
+            self._emit(fact)
             self._out.look_again = True
 
     # -- the broker's answers ---------------------------------------------------------------------
@@ -223,15 +253,9 @@ class Engine:
         self._order_seen(event.at, event.report)
 
     def _submit_refused(self, event: ev.SubmitRefused) -> None:
-        record = self.state.intents.get(event.client_order_id)
-        if record is None or record.status not in IN_FLIGHT:
-            return  # what became of it is known meanwhile, by a person or a reading; perhaps since long
-        if event.duplicate:  # it landed: what it became is looked up
-            self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason, exists=True))
-        elif record.status is Status.UNKNOWN:  # the first one may have landed, and be why
-            self._emit(ev.IntentUnknown(event.at, event.client_order_id, event.reason, refused=True))
-        else:
-            self._emit(ev.IntentRefused(event.at, event.client_order_id, event.reason))
+        fact = answers.refused(self.state, event)
+        if fact is not None:
+            self._emit(fact)
 
     def _submit_unanswered(self, event: ev.SubmitUnanswered) -> None:
         record = self.state.intents.get(event.client_order_id)
@@ -317,6 +341,10 @@ class Engine:
             self._out.look_again |= not event.reconcile
         for step in prot.plan(state, at, report.market.is_open, theirs):
             self._emit(step)
+        if report.market.is_open:
+            self._leave_structures(exits.overdue(state, at))
+        for done in planning.plan(state, at, report.market.is_open, theirs):
+            self._emit(done)
         for symbol in prot.left(state):
             self._emit(ev.ExitDone(at, symbol))
 
@@ -358,8 +386,8 @@ class Engine:
             kind=reconcile.Kind.EXIT_TWICE, symbol=fill.symbol, ours="0", broker=f"{held.qty:f}",
             cause="exits for more than was held were filled", action="closed at market", order_id=fill.order_id,
         ))  # fmt: skip
-        if not prot.why_left(self.state, fill.symbol):
-            self._emit(ev.ExitRequested(at, fill.symbol, "its exits were filled twice"))
+        if not prot.why_left(self.state, held.structure_id or fill.symbol):
+            self._emit(ev.ExitRequested(at, held.structure_id or fill.symbol, "its exits were filled twice"))
 
     def _day(self, at: datetime, report: ev.BrokerReport) -> bool:
         """Whether this is the first reading of a market day."""
@@ -394,33 +422,11 @@ class Engine:
             self._emit(ev.Marked(at, moved, {}))
 
     def _order_seen(self, at: datetime, report: OrderReport) -> None:
-        owner = self.state.owner_of(report)
-        record = self.state.intents.get(owner or "")
-        if record is None:
-            return
-        own, news = report.client_order_id == owner, reconcile.is_news(self.state, report)
-        if not (news or (own and record.status in _WAITING)):
-            return
-        if own and not record.resolved and not reconcile.is_as_asked(record, report):
-            if record.status is not Status.DISPUTED:
-                text = f"the broker holds {report.side} {report.qty:f} {report.symbol} under this id"
-                self._emit(ev.IntentDisputed(at, report.client_order_id, text))
-            return
-        known = self.state.orders.get(report.order_id)
-        _status, odd = observed(record.status, report.status, newer=known is not None and known.is_before(report))
-        if own and odd:
-            self._note(at, ev.Discrepancy(
-                kind=reconcile.Kind.ORDER_ODD, symbol=report.symbol, ours=record.status.value,
-                broker=report.status, cause=odd, action="the broker's word taken",
-                order_id=report.order_id,
-            ))  # fmt: skip
-        for item in (*reconcile.moved(self.state, report), *reconcile.revived(self.state, report)):
-            self._note(at, item)
-        self._emit(ev.OrderUpdated(at, report))
-        refused = FROM_ALPACA.get(report.status) is Status.REJECTED and not record.status.is_final
-        if own and refused and record.intent.purpose is Purpose.REPLACE:
-            text = "the broker took the replacement and then refused it; the order that rests stays"
-            self._emit(ev.IntentRefused(at, report.client_order_id, text))
+        for item in answers.seen(self.state, at, report):
+            if isinstance(item, ev.Discrepancy):
+                self._note(at, item)
+            else:
+                self._emit(item)
 
     def _reconcile(self, at: datetime, report: ev.BrokerReport) -> None:
         strangers = {o.client_order_id for o in report.orders if o.client_order_id not in self.state.intents}
@@ -467,7 +473,6 @@ class Engine:
 
 #: What is done about a bare position in a symbol with a split that is announced and does not show yet.
 _FROZEN = "NAKED: nothing is sent before its split shows"
-_WAITING = frozenset({Status.PLANNED, Status.UNKNOWN, Status.VOID, Status.DISPUTED})
 
 _STEPS: dict[type, Callable[[Engine, Any], None]] = {
     ev.BarsClosed: Engine._bars_closed,
@@ -485,15 +490,3 @@ _STEPS: dict[type, Callable[[Engine, Any], None]] = {
     ev.StreamChanged: Engine._stream_changed,
     ev.StreamSilent: Engine._stream_silent,
 }
-
-
-def _fresh_bars(frame: BarFrame, decided: Mapping[str, datetime]) -> dict[str, datetime]:
-    """The newest closed bar of each symbol that has not been decided on yet."""
-    fresh = {}
-    for column, symbol in enumerate(frame.symbols):
-        stamp = int(frame.times[-1, column]) if len(frame) else 0
-        if stamp:
-            newest = frame.newest_at(column)
-            if symbol not in decided or newest > decided[symbol]:
-                fresh[symbol] = newest
-    return fresh

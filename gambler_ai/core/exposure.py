@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 def values(state: SessionState, elsewhere: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Symbol -> dollars at stake, long or short alike: positions at their mark, entries under way at their price.
 
-    ``elsewhere``: the same of the account's other sessions.
+    A structure counts what it can lose, under its underlying. ``elsewhere``: the same of the account's other sessions.
     """
     found: defaultdict[str, Decimal] = defaultdict(lambda: ZERO, elsewhere)
+    for structure in state.structures.values():
+        found[structure.underlying] += structure.at_risk * structure.units
     for symbol, position in state.positions.items():
+        if position.structure_id in state.structures:
+            continue
         found[symbol] += abs(position.value(state.marks.get(symbol, position.avg_entry_price)))
     for record in under_way(state):
+        if record.intent.structure_id in state.structures:
+            continue
         found[record.intent.symbol] += _open_qty(state, record) * _price(record.intent)
     return dict(found)
 

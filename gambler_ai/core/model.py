@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,11 @@ class BarFrame:
     def newest_at(self, column: int) -> datetime:
         """The left edge of a symbol's newest bar: what a signal on that bar is dated."""
         return datetime.fromtimestamp(int(self.times[-1, column]), UTC)
+
+    def newer_than(self, known: Mapping[str, datetime]) -> dict[str, datetime]:
+        """The left edge of each symbol's newest bar, of those with a newer one than ``known``."""
+        there = {s: self.newest_at(c) for c, s in enumerate(self.symbols) if len(self) and self.times[-1, c]}
+        return {symbol: at for symbol, at in there.items() if symbol not in known or at > known[symbol]}
 
 
 class Trade(Struct, frozen=True):
@@ -283,6 +288,11 @@ class MarketView:
     quotes: Mapping[str, OptionQuote] = field(default_factory=dict)
     #: Daily bars of the underlyings up to the last close; None where nobody asked for them.
     daily: BarFrame | None = None
+
+
+def new_york_day(at: datetime) -> date:
+    """The date of ``at`` where the market is."""
+    return at.astimezone(NEW_YORK).date()
 
 
 def round_price(price: Decimal) -> Decimal:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b32encode
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -208,7 +209,7 @@ class OrderReport(Struct, frozen=True):
 
 def role_of(purpose: Purpose, report: OrderReport) -> Role:
     """What an intent's own order does: the parent of an OCO is its take-profit (BEHAVIOUR 3, oco)."""
-    if purpose is Purpose.ENTRY:
+    if purpose in (Purpose.ENTRY, Purpose.LEG):
         return Role.ENTRY
     if report.order_class == "oco":
         return Role.TARGET
@@ -329,6 +330,39 @@ def oco_body(intent_id: str, symbol: str, side: Side, qty: Decimal, target: Deci
         "order_class": "oco", "take_profit": {"limit_price": f"{target:f}"},
         "stop_loss": {"stop_price": f"{stop:f}"}, "client_order_id": intent_id,
     })  # fmt: skip
+
+
+def mleg_body(
+    intent_id: str, legs: Sequence[tuple[str, int]], qty: int, *, opening: bool, limit: Decimal | None = None
+) -> str:
+    """Several contracts that fill together, ``legs`` of signed ratios, day (BEHAVIOUR 3, mleg): to open a structure,
+    or to close it. At market, or at the net price ``limit`` or better: above zero a debit, below a credit."""
+    way = {"type": "market"} if limit is None else {"type": "limit", "limit_price": f"{limit:f}"}
+    return wire_body({
+        "qty": str(qty), **way, "time_in_force": "day", "order_class": "mleg", "client_order_id": intent_id,
+        "legs": [_mleg(symbol, ratio if opening else -ratio, opening=opening) for symbol, ratio in legs],
+    })  # fmt: skip
+
+
+def _mleg(symbol: str, ratio: int, *, opening: bool) -> dict[str, str]:
+    side = Side.BUY if ratio > 0 else Side.SELL
+    intent = _position_intent(side, opening=opening)
+    return {"symbol": symbol, "ratio_qty": str(abs(ratio)), "side": side.value, "position_intent": intent}
+
+
+def contract_body(
+    intent_id: str, symbol: str, side: Side, qty: Decimal, *, opening: bool, limit: Decimal | None = None
+) -> str:
+    """One contract by itself; options take `day` only (BEHAVIOUR 3, time in force). At market, or at ``limit``."""
+    way = {"type": "market"} if limit is None else {"type": "limit", "limit_price": f"{limit:f}"}
+    return wire_body({
+        "symbol": symbol, "qty": f"{qty:f}", "side": side.value, **way, "time_in_force": "day",
+        "position_intent": _position_intent(side, opening=opening), "client_order_id": intent_id,
+    })  # fmt: skip
+
+
+def _position_intent(side: Side, *, opening: bool) -> str:
+    return f"{side.value}_to_{'open' if opening else 'close'}"
 
 
 def market_body(intent_id: str, symbol: str, side: Side, qty: Decimal) -> str:

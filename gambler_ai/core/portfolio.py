@@ -110,12 +110,14 @@ def close(position: Position, at: datetime, reason: str) -> ClosedTrade:
         reason=reason,
         strategy=position.strategy,
         leverage=_leverage(position),
+        multiplier=position.multiplier,
     )
 
 
 def outcome(closed: ClosedTrade, signal: Signal) -> Outcome:
     """What came of the signal that began a round trip."""
-    share = None if closed.pnl is None else float(closed.pnl / (closed.qty * closed.entry_price) * 100)
+    paid = closed.qty * closed.entry_price * closed.multiplier
+    share = None if closed.pnl is None else float(closed.pnl / paid * 100)
     return Outcome(
         closed.position_id, closed.symbol, closed.side, closed.entry_at, closed.exit_at, closed.pnl, share, signal
     )
@@ -124,7 +126,7 @@ def outcome(closed: ClosedTrade, signal: Signal) -> Outcome:
 def _leverage(position: Position) -> Decimal | None:
     if not position.entry_equity or position.entry_equity < 0:
         return None
-    return (abs(position.entry_value) / position.entry_equity).quantize(_FOUR).normalize() + ZERO
+    return (abs(position.entry_value) * position.multiplier / position.entry_equity).quantize(_FOUR).normalize() + ZERO
 
 
 def _opened(opening: Position, signed: Decimal, fill: Fill) -> Position:
@@ -145,12 +147,17 @@ def _increased(position: Position, signed: Decimal, price: Decimal) -> Position:
 
 def _reduced(position: Position, out: Decimal, price: Decimal | None) -> Position:
     sign = 1 if position.qty > 0 else -1
-    gain = ZERO if price is None else (price - position.avg_entry_price) * out * sign
-    return replace(
+    gain = ZERO if price is None else (price - position.avg_entry_price) * out * sign * position.multiplier
+    after = replace(
         position, qty=position.qty - out * sign, exit_qty=position.exit_qty + out,
         exit_value=position.exit_value + (price or ZERO) * out,
         exit_priced=position.exit_priced and price is not None, realized=position.realized + gain,
     )  # fmt: skip
+    if after.qty or not after.structure_id or not after.exit_priced:
+        return after
+    # A leg brings what was paid and received for it, to the last place: its average is rounded.
+    exact = (after.exit_value * sign - after.entry_value) * after.multiplier
+    return replace(after, realized=exact)
 
 
 #: Nine places, the finest Alpaca deals in (BEHAVIOUR 3, fractional).

@@ -9,6 +9,7 @@ from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
 from gambler_ai.core import model
+from gambler_ai.core.contracts import underlying_of
 from gambler_ai.core.events import ALL, CancelPlanned, IntentPlanned
 from gambler_ai.core.model import ZERO, Position, is_sane_price
 from gambler_ai.core.orders import (
@@ -62,7 +63,8 @@ def plan(
     ``theirs`` is what the broker holds: a position it does not show whole gets no order until that is explained,
     for an order against shares that are gone opens a position the other way.
     """
-    cases = [c for c in _cases(state) if theirs is None or is_there(c.position, theirs)]
+    alone = [c for c in _cases(state) if not c.position.structure_id]  # a structure has exit rules, and no stop
+    cases = [c for c in alone if theirs is None or is_there(c.position, theirs)]
     return [
         *_orphans(state, at),
         *_unwanted_entries(state, at),
@@ -100,6 +102,8 @@ def _cases(state: SessionState) -> list[_Case]:
 
 
 def _judge(case: _Case) -> tuple[Protection, str]:
+    if case.position.structure_id:
+        return Protection.GUARDED, "its exit rules run while we do"
     held = abs(case.position.qty)
     covered = _stop_qty(case)
     if covered >= held:
@@ -125,7 +129,7 @@ def _plan_one(case: _Case, at: datetime, market_open: bool) -> list[CancelPlanne
     entry = _entry_live(case)
     if entry is not None:
         overdue = at - (entry.partial_since or entry.submitted_at) >= ENTRY_DEADLINE
-        if overdue and _may_ask(entry, at):
+        if overdue and may_ask(entry, at):
             return [CancelPlanned(at, entry.order_id, "entry still partly filled at its deadline")]
         return []
     if _exit_on_its_way(case, at):
@@ -158,7 +162,7 @@ def _resting(case: _Case) -> list[Order]:
 
 
 def _cancels(orders: list[Order], at: datetime, why: str) -> list[CancelPlanned | IntentPlanned]:
-    return [CancelPlanned(at, o.order_id, why) for o in orders if _may_ask(o, at)]
+    return [CancelPlanned(at, o.order_id, why) for o in orders if may_ask(o, at)]
 
 
 def _unwanted_entries(state: SessionState, at: datetime) -> list[CancelPlanned]:
@@ -172,8 +176,10 @@ def _overdue_entries(state: SessionState, at: datetime, market_open: bool) -> li
     for order in state.orders.values():
         if order.is_live and order.role is Role.ENTRY and not order.filled_qty and not _is_disputed(state, order):
             until = state.intents[order.intent_id].intent.valid_until
+            if order.parent_id is not None:
+                continue  # a leg goes with its parent
             late = until is not None and at > until
-            if (late or not market_open) and order.status is not Status.PENDING_CANCEL and _may_ask(order, at):
+            if (late or not market_open) and order.status is not Status.PENDING_CANCEL and may_ask(order, at):
                 why = "its signal has expired" if late else "the market has closed over it"
                 found.append(CancelPlanned(at, order.order_id, f"entry not filled: {why}"))
     return found
@@ -188,7 +194,8 @@ def entry_cancels(state: SessionState, at: datetime, why: str) -> list[CancelPla
     """Asking for a cancel of each entry that rests."""
     return [
         CancelPlanned(at, o.order_id, why) for o in state.orders.values()
-        if o.is_live and o.role is Role.ENTRY and o.status is not Status.PENDING_CANCEL and _may_ask(o, at)
+        if o.is_live and o.role is Role.ENTRY and o.parent_id is None
+        and o.status is not Status.PENDING_CANCEL and may_ask(o, at)
     ]  # fmt: skip
 
 
@@ -199,10 +206,14 @@ def left(state: SessionState) -> list[str]:
 
 
 def still_open(state: SessionState) -> set[str]:
-    """Symbols in which something is held, rests or is on its way."""
+    """Symbols in which something is held, rests or is on its way; underlyings and ids of such structures as well."""
     open_ = set(state.positions) | state.filling() | {o.symbol for o in state.orders.values() if o.is_live}
-    waits = (r for r in state.intents.values() if not r.status.is_final and r.status is not Status.DISPUTED)
-    return open_ | {r.intent.symbol for r in waits}  # a disputed one is a person's to settle, and may take for ever
+    # A disputed one is a person's to settle, and may take for ever.
+    waits = [r.intent for r in state.intents.values() if not r.status.is_final and r.status is not Status.DISPUTED]
+    open_ |= {intent.symbol for intent in waits}
+    ids = {p.structure_id for p in state.positions.values()} | {intent.structure_id for intent in waits}
+    ids |= {state.intents[o.intent_id].intent.structure_id for o in state.orders.values() if not o.is_settled}
+    return {underlying_of(symbol) for symbol in open_} | open_ | ids - {""}
 
 
 def _too_soon(state: SessionState, position: Position, at: datetime) -> bool:
@@ -218,7 +229,7 @@ def _pause(state: SessionState, position: Position) -> timedelta:
     return REARM_PAUSE * int(2 ** min(max(refused - 1, 0), 5))
 
 
-def _may_ask(order: Order, at: datetime) -> bool:
+def may_ask(order: Order, at: datetime) -> bool:
     """A cancel that came to nothing, or was never sent, is asked for again after a pause."""
     return order.cancel_requested_at is None or at - order.cancel_requested_at >= REARM_PAUSE
 
@@ -231,7 +242,7 @@ def _orphans(state: SessionState, at: datetime) -> list[CancelPlanned]:
         for o in state.orders.values()
         if o.is_live and o.role is not Role.ENTRY and o.status is not Status.PENDING_CANCEL
         and o.symbol not in state.positions and o.symbol not in filling
-        and not _parent_live(state, o) and _may_ask(o, at)
+        and not _parent_live(state, o) and may_ask(o, at) and not state.intents[o.intent_id].intent.structure_id
     ]  # fmt: skip
 
 

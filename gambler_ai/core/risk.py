@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gambler_ai.core import degraded, exposure, sizing
+from gambler_ai.core.contracts import underlying_of
 from gambler_ai.core.events import ALL, MarketReport
 from gambler_ai.core.model import (
     ZERO,
@@ -68,10 +69,13 @@ class Code(StrEnum):
     NO_ROOM = "no_room"
     LOW_CONFIDENCE = "low_confidence"
     LEARNER_FAILED = "learner_failed"
+    NO_OPTIONS_LEVEL = "no_options_level"
+    MAX_PER_STRATEGY = "max_per_strategy"
+    MAX_PER_SECTOR = "max_per_sector"
 
 
 #: What leaves no room for a share -> why that is denied; else the way of sizing has none.
-_NO_SHARE = {"buying_power": Code.NO_BUYING_POWER, "position_size": Code.NO_BUYING_POWER} | dict.fromkeys(
+NO_SHARE = {"buying_power": Code.NO_BUYING_POWER, "position_size": Code.NO_BUYING_POWER} | dict.fromkeys(
     ("max_trade_pct", "max_symbol_pct", "max_sector_pct", "max_exposure_pct"), Code.NO_ROOM
 )
 
@@ -116,10 +120,10 @@ def review(
 ) -> Approved | Denial:  # fmt: skip
     """Approve ``proposal`` with a size, stop and target, or say why not. ``frame`` has the rules' ``bars``, or more."""
     denial = (
-        _gate(proposal.symbol, state, at, limits, market)
+        gate(proposal.symbol, state, at, limits, market)
         or _symbol(proposal, state, limits, instruments)
-        or _counts(state, at, limits)
-        or _memory(state, at)
+        or counts(state, at, limits)
+        or memory(state, at)
         or _alike(proposal, state, frame)
     )
     if denial is not None:
@@ -134,9 +138,10 @@ def review(
     return _sized(proposal, state, trade.price, limits, frame)
 
 
-def _gate(
+def gate(
     symbol: str, state: SessionState, at: datetime, limits: RiskLimits, market: MarketReport | None
 ) -> Denial | None:
+    """What keeps out any entry in ``symbol``: halts, what does not work, the hour, something bare."""
     if state.stopping:
         return Denial(Code.HALTED, state.stopping)
     if state.halts:
@@ -169,6 +174,9 @@ def _symbol(
         return Denial(Code.NOT_SHORTABLE, f"{symbol} cannot be sold short")
     if symbol in state.positions:
         return Denial(Code.POSITION_OPEN, f"{state.positions[symbol].qty:f} held")
+    for structure in state.structures.values():
+        if structure.underlying == symbol:
+            return Denial(Code.POSITION_OPEN, f"{structure.strategy} on it is open")
     if symbol in limits.taken:
         return Denial(Code.SYMBOL_BLOCKED, f"session {limits.taken[symbol]} has an entry in it under way")
     if symbol in state.foreign:
@@ -182,9 +190,12 @@ def _symbol(
     return None
 
 
-def _counts(state: SessionState, at: datetime, limits: RiskLimits) -> Denial | None:
+def counts(state: SessionState, at: datetime, limits: RiskLimits) -> Denial | None:
+    """What has been sent and is held already; a structure is one, whatever its legs."""
     plan = state.plan
-    held = len(state.positions.keys() | entering(state) | limits.elsewhere.keys())
+    open_ = {structure.underlying for structure in state.structures.values()}
+    open_ |= {underlying_of(s) for s in state.positions.keys() | entering(state) | limits.elsewhere.keys()}
+    held = len(open_)
     if plan.max_positions is not None and held >= plan.max_positions:
         return Denial(Code.MAX_POSITIONS, f"{held} held or being opened, {plan.max_positions} allowed")
     sent = limits.entries_elsewhere.get(state.day, 0) + state.day_entries
@@ -199,7 +210,7 @@ def _counts(state: SessionState, at: datetime, limits: RiskLimits) -> Denial | N
     return None
 
 
-def _memory(state: SessionState, at: datetime) -> Denial | None:
+def memory(state: SessionState, at: datetime) -> Denial | None:
     """What was lost before this scan."""
     record = state.risk
     if deep := too_deep(state, record.drawdown_pct):  # by our own marks as well, before the broker says so
@@ -270,7 +281,7 @@ def _sized(
     room = _room(proposal, state, price, limits, frame)
     qty = (max(room.dollars, ZERO) / cost).to_integral_value(rounding=ROUND_DOWN)
     if qty < 1:
-        code = _NO_SHARE.get(room.rule, Code.NO_SIZE)
+        code = NO_SHARE.get(room.rule, Code.NO_SIZE)
         return Denial(code, f"{max(room.dollars, ZERO):.2f} buys no whole share at {price} ({room.says})")
     if plan.max_order_value is not None and qty * price > plan.max_order_value:
         return Denial(Code.MAX_ORDER_VALUE, f"{qty * price:,.2f} dollars, {plan.max_order_value:,.2f} allowed")

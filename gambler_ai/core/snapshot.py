@@ -16,10 +16,11 @@ from gambler_ai.core.text import one_line
 from gambler_ai.errors import CheckpointCorrupt
 
 #: Raised when SessionState changes its shape; an upgrade step for each older one belongs in this file.
-STATE_VERSION = 7
+STATE_VERSION = 8
 #: Versions 1 to 4 had fewer fields (and 1 one whose meaning ended with its run): the decoder's defaults make them
-#: version 5. That one knew of a pause after losses only when it ends; 6 had no signals and no rules of learning.
-_READABLE = frozenset({1, 2, 3, 4, 5, 6, STATE_VERSION})
+#: version 5. That one knew of a pause after losses only when it ends; 6 had no signals and no rules of learning, 7 no
+#: structures.
+_READABLE = frozenset({1, 2, 3, 4, 5, 6, 7, STATE_VERSION})
 
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _decoder = msgspec.json.Decoder(SessionState)

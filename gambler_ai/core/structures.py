@@ -112,11 +112,18 @@ class Structure(Struct, frozen=True):
     decided_at: datetime | None = None
     #: Since when what is held is not its ratio.
     uneven_since: datetime | None = None
+    entry_cash: Decimal = Decimal(0)  # the part of ``cash`` that the fills of its entry brought
+    unpriced: bool = False  # something of it went at a price that nobody knows
 
     @property
     def is_debit(self) -> bool:
         """Whether it was paid for."""
         return self.entry_price > 0
+
+    @property
+    def at_risk(self) -> Decimal:
+        """Dollars that one unit can lose; what it costs, or brings, where no leg bounds that."""
+        return dollars_at_risk(self.max_loss, self.entry_price)
 
     @property
     def first_expiry(self) -> date:
@@ -168,6 +175,27 @@ def natural_price(legs: Iterable[Leg], quotes: Mapping[str, OptionQuote], *, ope
         buys = (leg.ratio > 0) is opening
         prices[leg.symbol] = None if quote is None else quote.ask if buys else quote.bid
     return net_price(legs, prices)
+
+
+def dollars_at_risk(max_loss: Decimal | None, entry_price: Decimal) -> Decimal:
+    """What one unit at a net price counts for: its greatest loss, its price where that is not bounded."""
+    return abs(entry_price) * MULTIPLIER if max_loss is None else max_loss
+
+
+def even_units(structure: Structure, held: Mapping[str, Decimal]) -> int:
+    """How many whole units ``held`` (symbol -> signed quantity) makes; 0 where a leg of it is missing."""
+    return max(0, min(int(held.get(leg.symbol, Decimal(0)) / leg.ratio) for leg in structure.legs))
+
+
+def beyond_even(structure: Structure, held: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """What of ``held`` belongs to no whole unit, by symbol and signed; nothing when all is even."""
+    units = even_units(structure, held)
+    left = {symbol: qty - units * _ratio(structure, symbol) for symbol, qty in held.items()}
+    return {symbol: qty for symbol, qty in left.items() if qty}
+
+
+def _ratio(structure: Structure, symbol: str) -> int:
+    return next((leg.ratio for leg in structure.legs if leg.symbol == symbol), 0)
 
 
 def expiry_value(legs: Iterable[Leg], spot: Decimal) -> Decimal:

@@ -19,6 +19,7 @@ from gambler_ai.core.components import Component
 from gambler_ai.core.learning import CHOOSER
 from gambler_ai.core.model import BarFrame, Failed, MarketView, MoveStop, Proposal
 from gambler_ai.core.proposals import CONTEXT_MAX, asked
+from gambler_ai.core.structures import StructureProposal
 from gambler_ai.learners import regimes
 from gambler_ai.learners.choices import PREDICTED, REGIME, STRATEGY, Choices, ChooserMemory
 from gambler_ai.strategies import loader
@@ -206,12 +207,15 @@ def _newest(frame: BarFrame, bars: int) -> BarFrame:
 def _asked(member: Member, view: MarketView) -> tuple[list[Wish], list[Failed]]:
     """What it proposes, and how it failed; its words must leave room for ours."""
     found, failed = asked(member.loaded.strategy, view, view.frame.symbols)
-    for wish in found:
+    if any(isinstance(wish, StructureProposal) for wish in found):
+        return [], [*failed, Failed(member.name, "a chooser takes no structures of options")]
+    wishes = [wish for wish in found if not isinstance(wish, StructureProposal)]
+    for wish in wishes:
         words = wish.context if isinstance(wish, Proposal) else {}
         if words.keys() & _OURS or len(words) > CONTEXT_MAX - len(_OURS):
             text = f"context {words!r:.80}: a chooser takes {CONTEXT_MAX - len(_OURS)} words, and gives {_OURS_LISTED}"
             return [], [*failed, Failed(member.name, text)]
-    return found, failed
+    return wishes, failed
 
 
 def _heard(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.engine import Engine
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
 from gambler_ai.core.state import SessionState
 from gambler_ai.trading.executor import Read, Replace, Request, Scan, Submit
+from gambler_ai.trading.option_reader import Wanted
 
 #: An activity may be dated by its day only, and in another zone than ours.
 ACTIONS_OVERLAP = timedelta(days=2)
@@ -34,6 +36,14 @@ def reading(
         orders=tuple(o.order_id for o in state.orders.values() if not o.is_settled),
         actions_since=_actions_since(state) if reconcile else None,
     )  # fmt: skip
+
+
+def scanning(engine: Engine, at: datetime) -> Scan:
+    """The next scan; of a session in shares it asks for nothing about contracts."""
+    plan, wanted = engine.state.plan, None
+    if plan.universe == "options":
+        wanted = Wanted(tuple(engine.chains(at)), engine.held_contracts, engine.daily_history)
+    return Scan(plan.symbols, timedelta(seconds=plan.timeframe_s), engine.history, wanted)
 
 
 def expected(state: SessionState) -> list[str]:

@@ -150,7 +150,7 @@ BUGS = {
         "intent.after_commit", "import",
     ),
     "forgets which bar it decided on": Bug(
-        "core/engine.py", "for t in event.trades.values()}, fresh))", "for t in event.trades.values()}, {}))",
+        "core/engine.py", "ev.Marked(event.at, marks, fresh,", "ev.Marked(event.at, marks, {},",
         "intent.after_commit", "limit",
     ),
     "forgets what was planned when it was killed": Bug(

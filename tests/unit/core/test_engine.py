@@ -64,7 +64,7 @@ def test_a_signal_becomes_an_intent_and_then_a_mark():
     assert (intent.qty, intent.stop_price, intent.target_price, intent.ref_price) == (D(100), D(98), D(104), D(100))
     assert (intent.valid_until, intent.decided_at, intent.attempt) == (AT + 2 * FIVE, AT, 0)
     assert json.loads(intent.body)["client_order_id"] == intent.client_order_id
-    assert only(ev.Marked, decisions) == ev.Marked(AT, {"AAPL": D(100)}, {"AAPL": AT - FIVE})
+    assert only(ev.Marked, decisions) == ev.Marked(AT, {"AAPL": D(100)}, {"AAPL": AT - FIVE}, 1)
 
 
 def test_a_bar_is_decided_on_once():
@@ -117,7 +117,7 @@ def test_the_strategy_sees_the_bars_the_trades_and_what_is_held():
 def test_frames_without_a_bar_mark_the_trades_only():
     desk = Desk().opened()
     empty = ev.BarsClosed(AT, frame_of({"AAPL": []}), trades_of(AAPL="7"))
-    assert only(ev.Marked, desk.step(empty)) == ev.Marked(AT, {"AAPL": D(7)}, {})
+    assert only(ev.Marked, desk.step(empty)) == ev.Marked(AT, {"AAPL": D(7)}, {}, 1)
     lame = ev.BarsClosed(AT, frame_of({"AAPL": [1.0], "MSFT": []}), {})
     assert only(ev.Marked, desk.step(lame)).bars == {"AAPL": AT - FIVE}
 

@@ -203,6 +203,7 @@ def test_it_is_denied_with_its_code_and_its_reason(case):
 def test_each_code_is_tried_here_or_in_the_engine():
     assert {code for _, code, _ in DENIED.values()} == set(Code) - {
         Code.STRATEGY_FAILED, Code.BAD_STOP, Code.LOW_CONFIDENCE, Code.LEARNER_FAILED,
+        Code.NO_OPTIONS_LEVEL, Code.MAX_PER_STRATEGY, Code.MAX_PER_SECTOR,  # `options/test_review.py`
     }  # fmt: skip
 
 

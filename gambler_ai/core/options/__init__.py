@@ -1,0 +1,1 @@
+"""Structures of options: how they are reviewed, entered, watched, closed and booked. Pure, as all of the kernel."""
