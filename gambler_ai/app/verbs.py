@@ -100,8 +100,8 @@ class App:
             TryAgainLater: the market is closed.
             ConfigError: settings that cannot work together.
         """
-        check_together(self._settings)
-        plan, strategy = chosen(self._settings)
+        plan, strategy = chosen(self._settings, self._desk.given)
+        check_together(self._settings, plan.universe)
         session_id = sessions.new_id(self._wall.now())
         venue = open_alpaca(self._settings) if self.kind == ALPACA else None
         interrupted = None if new else self._interrupted(venue)

@@ -44,9 +44,11 @@ def make_app(given: dict[str, Any], config: Path | None = None, *, to_stderr: bo
 @contextmanager
 def watched_app(
     given: dict[str, Any], config: Path | None, *, plain: bool, as_json: bool, quiet: bool,
-    confirm: Callable[[Any], bool],
+    confirm: Callable[[Any, Any], bool],
 ) -> Iterator[Any]:  # fmt: skip
-    """An App that is watched as the command line and the settings say; ``confirm`` is asked only on a terminal.
+    """An App that is watched as the command line and the settings say.
+
+    ``confirm`` is asked of a database and a session in it, and only on a terminal.
 
     Raises:
         ConfigError: what was asked for excludes itself, or the log file cannot be written.
@@ -66,7 +68,10 @@ def watched_app(
     )
     with watching(settings, output, books, _resume_command(given, config, settings.program)) as watcher:
         ERROR_TOLD = as_json  # from here on, by the watcher
-        app = App(settings, _of_the_plan(given), watcher, confirm if is_interactive() and not as_json else None)
+        asks = is_interactive() and not as_json
+        app = App(
+            settings, _of_the_plan(given), watcher, (lambda info: confirm(app.database, info)) if asks else None
+        )  # fmt: skip
         tell_upgrade(app.upgraded)
         yield app
 

@@ -27,7 +27,7 @@ from gambler_ai.core.ports import Adviser, Strategy
 from gambler_ai.core.proposals import asked, chains, failure
 from gambler_ai.core.settlement import settled
 from gambler_ai.core.state import Changes, SessionState
-from gambler_ai.core.structures import ChainQuery, StructureProposal
+from gambler_ai.core.structures import ChainQuery, OptionQuote, StructureProposal
 from gambler_ai.core.watch import Watch
 
 
@@ -38,6 +38,7 @@ class Decisions(Struct):
     changes: Changes = field(default_factory=Changes)
     discrepancies: tuple[ev.Discrepancy, ...] = ()
     look_again: bool = False
+    quotes: Mapping[str, OptionQuote] | None = None  # of a scan: what it was told of contracts, for those who watch
 
 
 class Engine:
@@ -134,6 +135,7 @@ class Engine:
     # -- prices -----------------------------------------------------------------------------------
 
     def _bars_closed(self, event: ev.BarsClosed) -> None:
+        self._out.quotes = event.quotes
         self._tell(self._watch.scanned(event, self.market))
         fresh, spots = event.frame.newer_than(self.state.bars), {t.symbol: t.price for t in event.trades.values()}
         if self.market is not None and self.market.is_open:  # what is held comes first
