@@ -1,5 +1,6 @@
 """What learners cost: a tick with each of them, against the same tick without; and a year of outcomes.
 
+The chooser, which is a strategy, is held against one of those that it chooses among.
 Each learner that is registered and installed joins by itself; what needs an extra that is not there is left out.
 """
 
@@ -25,12 +26,16 @@ from gambler_ai.app.assembly import learners_of
 from gambler_ai.core import events as ev
 from gambler_ai.core.components import Component
 from gambler_ai.core.engine import Engine
-from gambler_ai.core.learning import LearningRules, Outcome
+from gambler_ai.core.learning import CHOOSER, LearningRules, Outcome
 from gambler_ai.core.model import Account, BarFrame, Instrument, MarketView, Proposal, Side, Trade, round_price
 from gambler_ai.core.risk import RiskLimits
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import ConfigError
 from gambler_ai.learners.adviser import Panel
+from gambler_ai.learners.choices import PREDICTED, REGIME, STRATEGY
+from gambler_ai.learners.regimes import REGIMES
+from gambler_ai.strategies import loader
+from gambler_ai.strategies.base import Strategy
 from gambler_ai.strategies.momentum import Momentum
 
 SIZES = (10, 500)
@@ -54,6 +59,7 @@ def ticks(_folder: Path, rounds: int) -> Iterator[Row]:
                 continue
             teach(name, made[0], TAUGHT)
             yield _tick(name, made[0], frame, max(5, rounds // 3))
+        yield _choosing(frame, max(5, rounds // 3))
 
 
 def _tick(name: str, learner: Component, frame: BarFrame, rounds: int) -> Row:
@@ -75,14 +81,35 @@ def _tick(name: str, learner: Component, frame: BarFrame, rounds: int) -> Row:
     return medians(what, [t * US for t in took], [t * US for t in least], "us", note=text)
 
 
-def _ready(frame: BarFrame, memory: Mapping[str, Component]) -> tuple[Engine, ev.BarsClosed]:
-    """An engine that has read its broker, and a scan."""
-    state = _state(frame.symbols, LearningRules(tuple(memory)))
+def _choosing(frame: BarFrame, rounds: int) -> Row:
+    """By lot, as it does until it has beaten its rivals; against one of those that it chooses among."""
+    took, least = interleave(lambda: _scan(frame, _chooser()), lambda: _scan(frame, Momentum()), rounds)
+    what = f"tick: chooser of three, {len(frame.symbols):,} symbols, over momentum alone"
+    return medians(what, [t * US for t in took], [t * US for t in least], "us")
+
+
+def _scan(frame: BarFrame, strategy: Strategy) -> Step:
+    memory = {component.name: component for component in strategy.components()}
+    if CHOOSER in memory:
+        teach(CHOOSER, memory[CHOOSER], TAUGHT)
+    engine, event = _ready(frame, memory, strategy)
+    return lambda: engine.step(event)
+
+
+def _chooser() -> Strategy:
+    return loader.load(CHOOSER, {}).strategy
+
+
+def _ready(
+    frame: BarFrame, memory: Mapping[str, Component], strategy: Strategy | None = None
+) -> tuple[Engine, ev.BarsClosed]:
+    """An engine that has read its broker, and a scan. ``memory`` is of learners, or of ``strategy``."""
+    state = _state(frame.symbols, LearningRules(() if strategy else tuple(memory)))
     known = {symbol: Instrument(symbol) for symbol in frame.symbols}
-    adviser = Panel(state, memory) if memory else None
+    adviser = Panel(state, memory) if memory and strategy is None else None
     engine = Engine(
-        state, Momentum(), RiskLimits(bar_interval=FIVE), known, lambda _ids: set(), MappingProxyType(dict(memory)),
-        adviser,
+        state, strategy or Momentum(), RiskLimits(bar_interval=FIVE), known, lambda _ids: set(),
+        MappingProxyType(dict(memory)), adviser,
     )  # fmt: skip
     clock = ev.MarketReport(AT, is_open=True, next_open=AT + timedelta(days=1), next_close=AT + timedelta(hours=6))
     engine.step(ev.BrokerReported(AT, ev.BrokerReport(clock, state.account, (), (), (), {}, {}, ()), reconcile=False))
@@ -110,7 +137,7 @@ def _state(symbols: tuple[str, ...], rules: LearningRules) -> SessionState:
 def growth(_folder: Path, rounds: int) -> Iterator[Row]:
     """A year's outcomes, told and stored one by one as a session does: pace and memory at the end, and early."""
     days = max(3 * MONTH, min(rounds, DAYS))
-    for name in learners.KNOWN:
+    for name in (*learners.KNOWN, CHOOSER):
         try:
             [learner] = _one(name)
         except ConfigError as error:
@@ -158,11 +185,14 @@ def lessons(name: str, count: int) -> Sequence[ev.OutcomeKnown]:
     dice, found = np.random.default_rng(count), []
     frame = market(10)[0].frame
     panel = Panel(_state(frame.symbols, LearningRules((name,))), {learner.name: learner for learner in _one(name)})
+    places = [(regime, strategy) for regime in REGIMES for strategy in ("momentum", "mean_reversion", "breakout")]
     for number in range(count):
         symbol = frame.symbols[number % 10]
         seen = _earlier(frame, number // 10)
         side = Side.BUY if dice.random() < 0.5 else Side.SELL
-        proposal = Proposal(symbol, side, seen.newest_at(number % 10), "")
+        regime, strategy = places[number % len(places)]
+        words = {STRATEGY: strategy, REGIME: regime, PREDICTED: "0.500000 0.490000 0.510000"} if name == CHOOSER else {}
+        proposal = Proposal(symbol, side, seen.newest_at(number % 10), "", context=words)
         signal = panel.advise(proposal, MarketView(AT, seen, {}, {})).signal
         scored = replace(signal, scores={name: round(float(dice.random()), 6)})
         pnl = round(float(dice.normal(0, 10)), 2)
@@ -177,6 +207,8 @@ def _one(name: str) -> list[Component]:
     Raises:
         ConfigError: what it needs is not installed.
     """
+    if name == CHOOSER:
+        return list(_chooser().components())[:1]
     rules = LearningRules((name,))
     learners.check(rules, "momentum")
     return learners_of(rules)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,8 +28,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from gambler_ai import secrecy
-from gambler_ai.core import strict_json
+from gambler_ai import config_files, secrecy
 from gambler_ai.core.learning import Confidence
 from gambler_ai.core.timeframe import timeframe_s
 from gambler_ai.errors import ConfigError
@@ -48,10 +46,6 @@ SECRETS_FILE = "secrets.toml"
 SECRETS_VARIABLE = "GAMBLER_SECRETS_FILE"
 #: What a secrets file holds -> the setting it is.
 SECRETS = {"alpaca_api_key": "api_key", "alpaca_api_secret": "api_secret"}
-#: A configuration is a page of text; what is larger is another file.
-CONFIG_MAX_BYTES = 1 << 16
-
-_DEEP_NAME = re.compile(r"""(?:(?:[\w-]{1,99}|"[^"\n]{0,99}"|'[^'\n]{0,99}')[ \t]*\.[ \t]*){16}""")
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}")
 
 
@@ -70,6 +64,11 @@ def _symbols(value: Any) -> Any:
     if bad or not found:
         raise ValueError(f"{bad[0]!r} is not a symbol; write AAPL,MSFT" if bad else "give at least one symbol")
     return found
+
+
+def _underlyings(value: Any) -> Any:
+    """The same; nothing is the default, as in the example of a file."""
+    return _symbols(value) if value else ()
 
 
 def _timeframe(value: Any) -> Any:
@@ -119,6 +118,8 @@ class Settings(BaseSettings):
         "MSFT",
         "GOOGL",
     )
+    universe: Literal["shares", "options"] | None = None  # None: what the strategy is for
+    underlyings: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_underlyings), Field(max_length=1000)] = ()
     duration: Minutes = 60.0
     interval: Seconds = 60.0
     checkpoint_interval: Seconds = 30.0
@@ -126,6 +127,7 @@ class Settings(BaseSettings):
     stop_loss_pct: Percent = Decimal(2)
     take_profit_pct: Percent = Decimal(4)
     position_size: Amount = Decimal(10_000)
+    capital_per_trade: Amount = Decimal(10_000)
     limit_pct: Annotated[Decimal, Field(ge=-20, le=5, allow_inf_nan=False)] | None = None
     strategy: Annotated[str, Field(min_length=1, max_length=400)] = "momentum"
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -135,6 +137,8 @@ class Settings(BaseSettings):
     min_confidence: Annotated[Decimal, Number, Field(gt=0, lt=1, allow_inf_nan=False)] | None = None
     confidence: Confidence = Confidence.GATE
     max_positions: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
+    max_per_strategy: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
+    max_per_sector: Annotated[int, Number, Field(ge=1, le=100_000)] | None = None
     max_order_value: Amount | None = None
     max_orders_per_day: Annotated[int, Number, Field(ge=1, le=1_000_000)] | None = None
     max_orders_per_minute: Annotated[int, Number, Field(ge=1, le=10_000)] | None = None
@@ -145,6 +149,7 @@ class Settings(BaseSettings):
     feed: Literal["iex", "sip"] = "iex"
     streams: Literal["auto", "on", "off"] = "auto"
     speed: Annotated[float, Number, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 60.0
+    autosave_iterations: Annotated[int, Number, Field(ge=1, le=1_000_000)] | None = None
     keep_checkpoints: Annotated[int, Number, Field(ge=1, le=1_000_000)] = 100
     history_limit: Annotated[int, Number, Field(ge=1, le=100_000_000)] = 10_000
     database_url: str = ""
@@ -175,6 +180,11 @@ class Settings(BaseSettings):
         return first, env_settings, InitSettingsSource(settings_cls, init_kwargs=values)
 
     @property
+    def traded(self) -> tuple[str, ...]:
+        """What a session trades, or has options on: one list with two names."""
+        return self.underlyings or self.symbols
+
+    @property
     def has_keys(self) -> bool:
         """Whether keys of an Alpaca account are set."""
         return bool(self.api_key.get_secret_value() and self.api_secret.get_secret_value())
@@ -197,6 +207,9 @@ class Settings(BaseSettings):
         base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
         return _expanded(base) / "gambler_ai"
 
+
+#: What an options session trades that names no strategy.
+OPTIONS_STRATEGY = "iron_condor"
 
 #: Never in a file that others may read; where they go instead is what `_read_config` says.
 _SECRET = frozenset({"api_key", "api_secret", "exchange_token"})
@@ -269,7 +282,23 @@ def _read_open(given: Mapping[str, Any], config: Path | None) -> Reading:
     except SettingsError as error:
         raise ConfigError(f"GAMBLER_PARAMETERS must be a JSON object: {error.__cause__}") from None
     sources = {name: _source(name, given, values, str(path)) for name in Settings.model_fields}
+    if settings.universe == "options" and sources["strategy"] == DEFAULT:
+        settings = settings.model_copy(update={"strategy": OPTIONS_STRATEGY})
+    if settings.underlyings and _is_outranked(sources["underlyings"], sources["symbols"], str(path)):
+        settings = settings.model_copy(update={"underlyings": ()})
     return Reading(settings, sources, path, None)
+
+
+def _is_outranked(underlyings: str, symbols: str, path: str) -> bool:
+    """Two names for one list: whether the other one was said where it counts for more."""
+    rank = {COMMAND_LINE: 0, path: 2, DEFAULT: 3}
+    ours, theirs = rank.get(underlyings, 1), rank.get(symbols, 1)
+    if ours == theirs:
+        raise ConfigError(
+            "--underlyings and --symbols are two names for one list, and both are given",
+            hint="leave one out: --underlyings is for options sessions, --symbols for all",
+        )
+    return theirs < ours
 
 
 def database_url() -> str:
@@ -309,17 +338,22 @@ def looked_for(config: Path | None = None) -> list[tuple[str, Path]]:
     ]
 
 
-def check_together(settings: Settings) -> None:
+def check_together(settings: Settings, universe: str | None = None) -> None:
     """Refuse settings that are right one by one and cannot work together; for a session that begins.
+
+    ``universe`` is what it trades, where more is known of that than the setting says.
 
     Raises:
         ConfigError: the first such combination.
     """
-    most, size = settings.max_order_value, settings.position_size
+    flag, size = "--position-size", settings.position_size
+    if (universe or settings.universe) == "options":
+        flag, size = "--capital-per-trade", settings.capital_per_trade
+    most = settings.max_order_value
     if most is not None and size > most:
         raise ConfigError(
-            f"--position-size {size} is above --max-order-value {most}: entries would be denied",
-            hint=f"make --position-size {most} or less, or --max-order-value {size} or more",
+            f"{flag} {size} is above --max-order-value {most}: entries would be denied",
+            hint=f"make {flag} {most} or less, or --max-order-value {size} or more",
         )
     if settings.broker == "embedded":
         return
@@ -356,42 +390,9 @@ def _config_file(config: Path | None) -> Path | None:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        text = _regular_text(path)
-        values = strict_json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        kind = "JSON" if path.suffix == ".json" else "TOML"
-        raise ConfigError(f"{path} is not valid {kind}: {_why(error)}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} does not hold a table of settings")
+    values = config_files.table(path)
     _check_names(path, values)
     return values
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"byte {error.start} is not UTF-8"
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-
-
-def _regular_text(path: Path) -> str:
-    """A file's text, without the mark that some editors put in front. A pipe or a device has no end that we know.
-
-    Raises:
-        ConfigError: it is no file, or a large one.
-    """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ConfigError(f"configuration {path} is not a file", hint="it is a text of TOML or JSON in a file")
-        data = file.read(CONFIG_MAX_BYTES + 1)
-    if len(data) > CONFIG_MAX_BYTES:
-        raise ConfigError(f"{path} is larger than a configuration can be")
-    text = data.decode("utf-8-sig")
-    if _DEEP_NAME.search(text):  # tomllib takes a minute for one of ten thousand parts
-        raise ValueError("a name has too many parts")
-    return text
 
 
 def _check_names(path: Path, values: Mapping[str, Any]) -> None:
@@ -404,7 +405,7 @@ def _check_names(path: Path, values: Mapping[str, Any]) -> None:
                 hint=f"put it in the environment ({names[min(1, len(names) - 1)]}) or in {SECRETS_FILE}, mode 0600,"
                 " in the state directory",
             )
-    if _holds_password(str(values.get("database_url", ""))):
+    if config_files.holds_password(str(values.get("database_url", ""))):
         raise ConfigError(
             f"{path}: database_url holds a password, and no secret may be in a configuration file",
             hint="put the URL in the environment (GAMBLER_DATABASE_URL), or the password in ~/.pgpass",
@@ -413,14 +414,6 @@ def _check_names(path: Path, values: Mapping[str, Any]) -> None:
     unknown = sorted(set(values) - set(allowed))
     if unknown:
         raise ConfigError(f"{path}: no setting {unknown[0]!r}", hint=f"there are: {', '.join(sorted(allowed))}")
-
-
-def _holds_password(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "@" in url
-    return bool(parts.password) or "password=" in parts.query
 
 
 # -- the secrets file -----------------------------------------------------------------------------
@@ -440,7 +433,7 @@ def _read_secrets(path: Path) -> dict[str, SecretStr]:
     """
     form = 'it holds two lines: alpaca_api_key = "..." and alpaca_api_secret = "..."'
     try:
-        values = tomllib.loads(_private_text(path))
+        values = tomllib.loads(config_files.private_text(path))
     except OSError as error:
         raise ConfigError(f"secrets file {path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -451,27 +444,6 @@ def _read_secrets(path: Path) -> dict[str, SecretStr]:
         raise ConfigError(f"secrets file {path}: a key is a string in quotes", hint=form)
     secrecy.keep(values.values())
     return {SECRETS[name]: SecretStr(value) for name, value in values.items() if value}
-
-
-def _private_text(path: Path) -> str:
-    """Read through one descriptor, so that what is checked is what is read."""
-    if path.is_symlink():
-        raise ConfigError(f"secrets file {path} is a symbolic link", hint="put the file itself there")
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"secrets file {path} is not a file")
-        if found.st_uid != os.geteuid():
-            raise ConfigError(f"secrets file {path} belongs to another user", hint="make one of your own, mode 0600")
-        if found.st_mode & 0o077:
-            raise ConfigError(
-                f"secrets file {path} is open to others (mode {stat.S_IMODE(found.st_mode):04o})",
-                hint=f"chmod 600 {path}; others may have read the keys: make new ones",
-            )
-        if found.st_size > CONFIG_MAX_BYTES:
-            raise ConfigError(f"secrets file {path} is larger than it can be")
-        return file.read(CONFIG_MAX_BYTES).decode("utf-8")
 
 
 def _explained(error: ValidationError, given: Mapping[str, Any], values: Mapping[str, Any], name: str) -> ConfigError:

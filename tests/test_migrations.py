@@ -95,7 +95,8 @@ def test_they_are_the_same_to_the_letter(database: Database) -> None:
     for name, sql in theirs.items():
         assert parts(ours[name]) == parts(sql), name
     assert "WHERE" in theirs["index uq_intents_open_entry"].upper()
-    assert {"trigger journal_fenced", "trigger checkpoints_fenced", "trigger intents_fenced"} <= set(theirs)
+    fenced = ("journal", "checkpoints", "intents", "components", "archive", "structures")
+    assert {f"trigger {table}_fenced" for table in fenced} <= set(theirs)
 
 
 def test_the_program_wants_the_newest_migration_and_there_is_only_one() -> None:

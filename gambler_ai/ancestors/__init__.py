@@ -1,7 +1,8 @@
 """Files of the bots that people come from: read without running anything in them, and checked before use.
 
 `unpickling.py` reads pickles, `arrays.py` NumPy's arrays, `plain.py` bounds what comes out; `kinds.py` says what a file
-is, `history.py`, `risk.py`, `learned.py` and `lesson.py` what is in it. No I/O: bytes in, values out.
+is, `history.py`, `risk.py`, `learned.py`, `lesson.py` and `fno.py` what is in it; `fno_writing.py` writes what `fno.py`
+reads. No I/O: bytes in, values out.
 """
 
 from gambler_ai.ancestors.kinds import FILE_MAX, Found, Memory, recognise

@@ -7,8 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from gambler_ai.ancestors import history, learned, lesson, risk, unpickling
+from gambler_ai.ancestors import fno, history, learned, lesson, risk, unpickling
 from gambler_ai.ancestors.arrays import is_npy, read_npy
+from gambler_ai.ancestors.fno import PastBooks
 from gambler_ai.ancestors.history import History
 from gambler_ai.ancestors.learned import QTable, Weights
 from gambler_ai.ancestors.lesson import BotConfig, BotState
@@ -20,7 +21,7 @@ from gambler_ai.core import strict_json
 #: Bytes; all of an ancestor's files together have less.
 FILE_MAX = 64 << 20
 
-Memory = History | PastRisk | QTable | Weights | BotState | BotConfig
+Memory = History | PastRisk | QTable | Weights | BotState | BotConfig | PastBooks
 
 #: First bytes of what is recognised and not taken -> what it is, and what to do.
 _OTHERS = {
@@ -41,7 +42,10 @@ _OTHERS = {
     b"\xfd7zXZ": ("compressed by xz", "unpack it first"),
     b"SQLite format 3": ("a SQLite database", "name it with --database-url"),
 }
-_HINT = "taken are lesson 23's state.json and config.json, analytics, risk manager and Q-table pickles, and .npy"
+_HINT = (
+    "taken are lesson 23's state.json and config.json, analytics, risk manager and Q-table pickles, .npy, and"
+    f" {fno.SYSTEM}, {fno.PORTFOLIO} and {fno.DAY} of an F&O system"
+)
 
 
 class Found(Struct, frozen=True):
@@ -74,16 +78,18 @@ def recognise(data: bytes, zone: tzinfo) -> Found:
 
 def _of_json(data: bytes, zone: tzinfo) -> Found:
     try:
-        tree = strict_json.loads(data.decode("utf-8-sig"))
+        tree = strict_json.loads(data.decode("utf-8-sig"), exact=True)
     except ValueError as error:
         reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise Refused(f"it is not JSON: {reason}") from None
     tree = walked(tree)
+    if kind := fno.kind_of(tree):
+        return Found(kind, *fno.parse(tree, zone))
     if lesson.is_state(tree):
         return Found("state.json", *lesson.parse_state(tree, zone))
     if lesson.is_config(tree):
         return Found("config.json", *lesson.parse_config(tree))
-    raise Refused("it is JSON, and neither lesson 23's state nor its configuration", hint=_HINT)
+    raise Refused("it is JSON, and neither lesson 23's state nor its configuration nor an F&O system's", hint=_HINT)
 
 
 def _of_pickle(tree: Any, zone: tzinfo) -> Found:

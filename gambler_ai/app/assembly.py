@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import structs, to_builtins
 
+from gambler_ai.app.universe import OPTIONS, SHARES, refuse_learners
 from gambler_ai.app.venue import Venue
 from gambler_ai.clock import Clock, SystemClock
 from gambler_ai.config import Settings
@@ -49,10 +50,14 @@ SAME_SIGNAL_S = 0.1
 INTERRUPTED = 130
 
 
-def plan_of(settings: Settings) -> Plan:
-    """The plan of a fresh session; its strategy as it is named, not yet loaded."""
+def plan_of(settings: Settings, universe: str = "") -> Plan:
+    """The plan of a fresh session; its strategy as it is named, not yet loaded.
+
+    ``universe`` is what it trades, where that is known from elsewhere than the settings.
+    """
+    trades = universe or settings.universe or SHARES
     return Plan(
-        symbols=settings.symbols, duration_s=settings.duration * 60, interval_s=settings.interval,
+        symbols=settings.traded, universe=trades, duration_s=settings.duration * 60, interval_s=settings.interval,
         checkpoint_interval_s=settings.checkpoint_interval, timeframe_s=timeframe_s(settings.timeframe),
         strategy=settings.strategy, stop_loss_pct=settings.stop_loss_pct,
         take_profit_pct=settings.take_profit_pct, position_size=settings.position_size,
@@ -61,6 +66,9 @@ def plan_of(settings: Settings) -> Plan:
         max_order_value=settings.max_order_value, max_orders_per_day=settings.max_orders_per_day,
         max_orders_per_minute=settings.max_orders_per_minute, max_daily_loss=settings.max_daily_loss,
         limit_pct=settings.limit_pct, risk=rules_of(settings.risk), history_limit=settings.history_limit,
+        capital_per_trade=settings.capital_per_trade if trades == OPTIONS else None,
+        max_per_strategy=settings.max_per_strategy, max_per_sector=settings.max_per_sector,
+        autosave_iterations=settings.autosave_iterations,
         learning=LearningRules(settings.learners, settings.use_learner, settings.min_confidence, settings.confidence),
     )  # fmt: skip
 
@@ -75,13 +83,17 @@ def rules_of(given: Mapping[str, Any]) -> RiskRules:
     return structs.replace(rules, sectors={symbol.upper(): name for symbol, name in rules.sectors.items()})
 
 
-def check_learning(rules: LearningRules, strategy: str) -> None:
+def check_learning(rules: LearningRules, strategy: str, universe: str = SHARES) -> None:
     """Refuse learners that are not known, or rules for them that cannot work together.
+
+    In an options session a least confidence needs no learner: a structure has a probability of profit of its own.
 
     Raises:
         ConfigError: the first such.
     """
-    if rules != LearningRules():
+    if universe == OPTIONS:
+        refuse_learners(rules)
+    elif rules != LearningRules():
         from gambler_ai import learners
 
         learners.check(rules, strategy)

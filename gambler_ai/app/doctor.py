@@ -11,6 +11,7 @@ from gambler_ai.app.checks import books, far, machine
 from gambler_ai.app.checks.far import Connect
 from gambler_ai.app.checks.machine import Machine
 from gambler_ai.app.checks.row import Row, failed, ok, skip, warn
+from gambler_ai.app.universe import expected
 from gambler_ai.clock import Clock, SystemClock
 from gambler_ai.config import Reading, Settings, check_together
 from gambler_ai.errors import GamblerError
@@ -58,8 +59,9 @@ def _configuration(reading: Reading) -> Row:
     files = [str(path) for path in (reading.config_file, reading.secrets_file) if path is not None]
     name, shown = "configuration", " and ".join(files) or "no file, none needed"
     try:
-        check_together(reading.settings)
-        check_learning(plan_of(reading.settings).learning, reading.settings.strategy)
+        universe = expected(reading.settings)
+        check_together(reading.settings, universe)
+        check_learning(plan_of(reading.settings, universe).learning, reading.settings.strategy, universe)
     except GamblerError as error:
         return failed(name, error)
     if reading.settings.checkpoint_interval > reading.settings.duration * 60:

@@ -17,6 +17,7 @@ from gambler_ai.ancestors.learned import QTable, Weights
 from gambler_ai.ancestors.lesson import BotConfig, BotState, Held
 from gambler_ai.ancestors.risk import PastRisk, taken_up
 from gambler_ai.ancestors.summary import described
+from gambler_ai.app import archiving
 from gambler_ai.app.ancestry import FileReport, Reading, refuse_all
 from gambler_ai.app.asking import whoami
 from gambler_ai.app.home import make_private
@@ -81,10 +82,18 @@ def take(settings: Settings, reading: Reading, session_id: str | None, account_i
         StorageError: it could not be written; nothing was.
     """
     wall = SystemClock()
+    is_archive = archiving.check_alone(reading)
+    if is_archive and (session_id is not None or account_id is not None):
+        raise ConfigError(
+            "what an F&O system held is archived in a session of its own: it is for no session and no account",
+            hint="leave --session and --account out",
+        )
     make_private(settings.state_dir)
     database = Database(settings.database)
     try:
         upgraded = database.prepare()
+        if is_archive:
+            return replace(store_archive(database, wall, reading), upgraded=upgraded)
         needed = any(type(found.memory) in _COMPONENTS for found in reading.found)
         target = find_target(database, settings, session_id, account_id, needed=needed)
         return replace(store(database, wall, target, reading), upgraded=upgraded)
@@ -107,7 +116,7 @@ def find_target(
     if session_id is not None and account_id is not None:
         raise ConfigError("give --session or --account, not both")
     if account_id is not None:
-        if not _ACCOUNT.fullmatch(account_id):
+        if not _ACCOUNT.fullmatch(account_id) or account_id == archiving.ACCOUNT:
             raise ConfigError(f"{account_id[:80]!r} is no account's id", hint="gambler-ai doctor shows it")
         return Target(account_id)
     with database.read() as db:
@@ -132,6 +141,21 @@ def _account_of_broker(settings: Settings) -> str:
         return venue.broker.account_id()
     finally:
         venue.on_close()
+
+
+def store_archive(database: Database, wall: Clock, reading: Reading) -> Outcome:
+    """Keep what an F&O system's files hold as an archived session, all of it or nothing, and once.
+
+    Raises:
+        ConfigError: a file is refused.
+        SessionLeased: another import is at work.
+        StorageError: it could not be written; nothing was.
+    """
+    if reading.refused:
+        raise refuse_all(reading)
+    done = archiving.archive(database, wall, reading)
+    steps = archiving.next_steps(done)
+    return Outcome(reading.reports, archiving.ACCOUNT, done.session_id, done.stored, next_steps=steps)
 
 
 def store(database: Database, wall: Clock, target: Target, reading: Reading) -> Outcome:

@@ -317,18 +317,23 @@ def _standing(
         return Standing.FAILED, failure, f"gambler-ai learners reset {name} --reason TEXT has it begin anew"
     insisted = name in rules.use
     if name == CHOOSER:
-        hint = "" if insisted or row.beats else _resume(info, f"--use-learner {name}")
+        hint = "" if insisted or row.beats else _resume(info, _insisting(info, name))
         why = f"--use-learner {name} insists" if insisted and not row.beats else row.says
         return (Standing.HEARD if insisted or row.beats else Standing.WATCHING), why, hint
     if rules.min_confidence is None:
         return Standing.WATCHING, "nothing is asked of it: --min-confidence is not set", _how_to_hear(info, row)
     if insisted or row.beats:
         return Standing.HEARD, row.says if row.beats else f"--use-learner {name} insists", ""
-    return Standing.WATCHING, row.says, _resume(info, f"--use-learner {name}")
+    return Standing.WATCHING, row.says, _resume(info, _insisting(info, name))
 
 
 def _how_to_hear(info: SessionInfo, row: LearnerRow) -> str:
-    return _resume(info, "--min-confidence 0.5" + ("" if row.beats else f" --use-learner {row.name}"))
+    return _resume(info, "--min-confidence 0.5" + ("" if row.beats else f" {_insisting(info, row.name)}"))
+
+
+def _insisting(info: SessionInfo, name: str) -> str:
+    """The flags that have one more learner heard: what a resume is given takes the place of what was."""
+    return " ".join(f"--use-learner {one}" for one in dict.fromkeys((*info.plan.learning.use, name)))
 
 
 def _resume(info: SessionInfo, flags: str) -> str:

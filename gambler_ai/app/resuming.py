@@ -10,6 +10,7 @@ from msgspec import structs
 
 from gambler_ai.app.assembly import check_learning, plan_of, rules_of
 from gambler_ai.app.desk import Desk
+from gambler_ai.app.universe import refuse_given, refuse_sizing
 from gambler_ai.app.venue import Venue
 from gambler_ai.core import events as ev
 from gambler_ai.core.learning import LearningRules
@@ -28,7 +29,9 @@ OPERATIONAL = {
     "when_closed": "when_closed",
     "max_positions": "max_positions", "max_order_value": "max_order_value",
     "max_orders_per_day": "max_orders_per_day", "max_daily_loss": "max_daily_loss",
-    "max_orders_per_minute": "max_orders_per_minute",
+    "max_orders_per_minute": "max_orders_per_minute", "capital_per_trade": "capital_per_trade",
+    "max_per_strategy": "max_per_strategy", "max_per_sector": "max_per_sector",
+    "autosave_iterations": "autosave_iterations",
 }  # fmt: skip
 
 
@@ -41,6 +44,10 @@ LEARNING = {
 }
 
 
+#: Flags that have another name in the plan.
+_FIELDS = {"timeframe": "timeframe_s", "underlyings": "symbols"}
+
+
 def refuse_conflicts(desk: Desk, info: SessionInfo) -> None:
     """Refuse flags that would change what a session trades.
 
@@ -48,13 +55,14 @@ def refuse_conflicts(desk: Desk, info: SessionInfo) -> None:
         ConfigError: it names each of them, and in brackets what the session has.
     """
     asked, stored = plan_of(desk.settings), info.plan
+    refuse_given(desk.given, stored.universe)
     anew = "leave the flag out to resume, or start another session with --new"
     broker = desk.given.get("broker", "auto")
     if broker not in ("auto", info.broker):
         raise ConfigError(f"--broker {broker} differs from where session {info.id} trades ({info.broker})", hint=anew)
     differ = []
     for flag, value in desk.given.items():
-        field = "timeframe_s" if flag == "timeframe" else flag
+        field = _FIELDS.get(flag, flag)
         if flag in OPERATIONAL or flag in ("strategy", "risk") or not hasattr(stored, field):
             continue
         if getattr(asked, field) != getattr(stored, field):
@@ -84,7 +92,7 @@ def status_after(info: SessionInfo) -> str:
 
 def changes_of(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
     """What the command line changes of a stored plan: field -> (before, after)."""
-    asked = plan_of(desk.settings)
+    asked = plan_of(desk.settings, stored.universe)
     pairs = {
         field: (getattr(stored, field), getattr(asked, field))
         for flag, field in OPERATIONAL.items()
@@ -103,7 +111,7 @@ def learning_of(desk: Desk, plan: Plan) -> LearningRules:
     asked = plan_of(desk.settings).learning
     named = [field for flag, field in LEARNING.items() if flag in desk.given]
     rules = structs.replace(plan.learning, **{field: getattr(asked, field) for field in named})
-    check_learning(rules, plan.strategy_name)
+    check_learning(rules, plan.strategy_name, plan.universe)
     return rules
 
 
@@ -117,6 +125,7 @@ def _rule_changes(desk: Desk, stored: Plan) -> dict[str, tuple[str, str]]:
     """The same for rules of risk: only those that were named, on top of what is stored."""
     before = parameters.plain(stored.risk)
     rules = rules_of(before | desk.given.get("risk", {}))
+    refuse_sizing(rules, stored.universe)
     after = parameters.plain(rules)
     moved = [name for name in after if getattr(rules, name) != getattr(stored.risk, name)]
     return {f"risk.{name}": (_json(before[name]), _json(after[name])) for name in moved}

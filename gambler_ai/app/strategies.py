@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gambler_ai.app.assembly import check_learning, plan_of
+from gambler_ai.app.universe import chosen_universe, refuse_sizing, refuse_strangers
 from gambler_ai.config import Settings
 from gambler_ai.core.state import Plan
 from gambler_ai.errors import ConfigError
@@ -23,15 +24,18 @@ class Onlooker(Strategy, frozen=True):
     history: int = 100  # bars that are counted, to tell what passed meanwhile
 
 
-def chosen(settings: Settings) -> tuple[Plan, Strategy]:
-    """The plan of a fresh session, and the strategy it names.
+def chosen(settings: Settings, given: Mapping[str, Any]) -> tuple[Plan, Strategy]:
+    """The plan of a fresh session, and the strategy it names; ``given`` is what the command line said.
 
     Raises:
-        ConfigError: it cannot be loaded, or a parameter is not allowed.
+        ConfigError: it cannot be loaded, a parameter is not allowed, or a setting has no meaning in what it trades.
     """
     loaded = loader.load(settings.strategy, settings.parameters)
-    asked = plan_of(settings)
-    check_learning(asked.learning, loaded.strategy.name)
+    universe = chosen_universe(settings.universe, settings.strategy, loaded.strategy.universe)
+    refuse_strangers(settings, given, universe)
+    asked = plan_of(settings, universe)
+    refuse_sizing(asked.risk, universe)
+    check_learning(asked.learning, loaded.strategy.name, universe)
     plan = replace(
         asked, strategy=loaded.spec, strategy_name=loaded.strategy.name,
         strategy_parameters=loaded.parameters, strategy_sha256=loaded.sha256,

@@ -15,6 +15,7 @@ from gambler_ai.app.assembly import build_runner, instruments_of, parameters_of,
 from gambler_ai.app.desk import Desk, Watcher
 from gambler_ai.app.home import arm, make_private
 from gambler_ai.app.notices import OtherAccount, StrategyChanged
+from gambler_ai.app.option_access import refuse_without_access
 from gambler_ai.app.reopening import reopened
 from gambler_ai.app.resuming import came_from, refuse_closed, refuse_conflicts, resumption, status_after
 from gambler_ai.app.strategies import Onlooker, chosen, stored_strategy
@@ -99,8 +100,8 @@ class App:
             TryAgainLater: the market is closed.
             ConfigError: settings that cannot work together.
         """
-        check_together(self._settings)
-        plan, strategy = chosen(self._settings)
+        plan, strategy = chosen(self._settings, self._desk.given)
+        check_together(self._settings, plan.universe)
         session_id = sessions.new_id(self._wall.now())
         venue = open_alpaca(self._settings) if self.kind == ALPACA else None
         interrupted = None if new else self._interrupted(venue)
@@ -134,6 +135,8 @@ class App:
         market = venue.broker.market()
         if not market.is_open and plan.when_closed == "exit":
             raise _closed(market)
+        if plan.universe == "options":
+            refuse_without_access(venue.broker, plan, strategy, market.at)
         held = lease.acquire(self.database, account_id, session_id, lease.signature(self._wall.now()), self._wall)
         try:
             now = venue.clock.now()

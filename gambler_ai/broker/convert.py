@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from gambler_ai.broker.hours import in_regular_hours
 from gambler_ai.core.bars import as_told
+from gambler_ai.core.contracts import parse, underlying_of
 from gambler_ai.core.events import MarketReport, PositionReport
 from gambler_ai.core.model import (
     AHEAD,
@@ -35,8 +37,12 @@ LABEL_MAX, NUMBER_MAX = 32, 64
 DIGITS_MAX = 18
 #: What is reckoned with instants stays far from where a calendar ends.
 YEARS = range(1900, 2200)
-#: A bracket has two; a multi-leg option order, which is none of ours, four.
+#: A bracket has two; a multi-leg option order four.
 LEGS_MAX = 8
+#: Alpaca's class of an order of several contracts.
+MLEG = "mleg"
+#: Levels of options trading are told as 0 to 3; more may come.
+LEVELS = range(10)
 
 
 _FILL_SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL}
@@ -91,8 +97,15 @@ def account(body: Json) -> Account:
     return Account(
         cash=number(body["cash"]), equity=equity, portfolio_value=maybe(body.get("portfolio_value")) or equity,
         buying_power=number(body["buying_power"]), currency=_label(body.get("currency") or "USD"),
-        last_equity=maybe(body.get("last_equity")),
+        last_equity=maybe(body.get("last_equity")), options_level=_options_level(body),
+        options_buying_power=maybe(body.get("options_buying_power")),
     )  # fmt: skip
+
+
+def _options_level(body: Json) -> int | None:
+    """The lower of what was approved and what the owner allows; None if neither is told as a level."""
+    told = [body.get("options_approved_level"), body.get("options_trading_level")]
+    return min((int(level) for level in told if type(level) is int and level in LEVELS), default=None)
 
 
 def market(body: Json) -> MarketReport:
@@ -113,19 +126,49 @@ def instrument(body: Json) -> Instrument:
 
 
 def order(body: Json) -> OrderReport:
-    """An order entity, its legs within."""
+    """An order entity, its legs within.
+
+    The parent of a multi-leg order names no symbol and no side (BEHAVIOUR 3, mleg): it has the underlying of its
+    first leg, and buys if its legs open. Its prices are net: below zero is a credit.
+    """
+    several = is_mleg_parent(body)
+    legs = tuple(_order(leg, _label(leg["symbol"]), Side(leg["side"])) for leg in _legs(body))
+    if not several:
+        return structs.replace(_order(body, _label(body["symbol"]), Side(body["side"])), legs=legs)
+    if not legs:
+        raise ValueError("an order of several legs without them")
+    opens = all(str(leg.get("position_intent")).endswith("_to_open") for leg in _legs(body))
+    side = Side.BUY if opens else Side.SELL
+    return structs.replace(_order(body, underlying_of(legs[0].symbol), side, price=maybe), legs=legs)
+
+
+def is_mleg_parent(body: Json) -> bool:
+    """Whether an order is one of several contracts, and not a leg of it."""
+    return body.get("order_class") == MLEG and not body.get("symbol")
+
+
+def _order(body: Json, symbol: str, side: Side, price: Callable[[Any], Decimal | None] | None = None) -> OrderReport:
+    """An order without its legs; ``price`` reads what is above zero for any other than an order of several legs."""
+    price = price or _price
     submitted = instant(body.get("submitted_at") or body["created_at"])
     return OrderReport(
         order_id=word(body["id"]), client_order_id=word(body["client_order_id"]),
-        symbol=_label(body["symbol"]), side=Side(body["side"]), qty=_amount(body["qty"]),
-        filled_qty=_amount(body["filled_qty"]), filled_avg_price=maybe(body["filled_avg_price"]),
-        type=_label(body["type"]), order_class=_label(body.get("order_class") or "simple"),
-        time_in_force=_label(body["time_in_force"]), limit_price=maybe(body.get("limit_price")),
-        stop_price=maybe(body.get("stop_price")), status=_label(body["status"]), submitted_at=submitted,
+        symbol=symbol, side=side, qty=_amount(body["qty"]),
+        filled_qty=_amount(body["filled_qty"]), filled_avg_price=price(body["filled_avg_price"]),
+        type=_label(body["type"] or ""), order_class=_label(body.get("order_class") or "simple"),
+        time_in_force=_label(body["time_in_force"]), limit_price=price(body.get("limit_price")),
+        stop_price=price(body.get("stop_price")), status=_label(body["status"]), submitted_at=submitted,
         updated_at=instant(body["updated_at"]) if body.get("updated_at") else submitted,
         replaced_by=_maybe_word(body.get("replaced_by")), replaces=_maybe_word(body.get("replaces")),
-        legs=tuple(order(leg) for leg in _legs(body)),
     )  # fmt: skip
+
+
+def _price(value: Any) -> Decimal | None:
+    """A price of one instrument: not below zero."""
+    result = maybe(value)
+    if result is not None and result < 0:
+        raise ValueError(f"a price of {result}")
+    return result
 
 
 def _legs(body: Json) -> Sequence[Json]:
@@ -136,12 +179,12 @@ def _legs(body: Json) -> Sequence[Json]:
 
 
 def fill(body: Json) -> Fill:
-    """A FILL activity."""
-    qty, price = number(body["qty"]), number(body["price"])
-    if qty <= 0 or not is_sane_price(price):
+    """A FILL activity. A contract that is worth nothing may be got rid of for nothing; a share never is."""
+    symbol, qty, price = _label(body["symbol"]), number(body["qty"]), number(body["price"])
+    if qty <= 0 or not (is_sane_price(price) or (price == 0 and parse(symbol) is not None)):
         raise ValueError(f"a fill of {qty} at {price}")
     return Fill(
-        activity_id=word(body["id"]), order_id=word(body["order_id"]), symbol=_label(body["symbol"]),
+        activity_id=word(body["id"]), order_id=word(body["order_id"]), symbol=symbol,
         side=_FILL_SIDES[body["side"]], qty=qty, price=price,
         at=instant(body["transaction_time"]),
     )  # fmt: skip
@@ -150,11 +193,13 @@ def fill(body: Json) -> Fill:
 def activity(body: Json) -> Activity:
     """An activity that is no trade. Its ``date`` is all that some of them say of when it was (BEHAVIOUR 5)."""
     at = body.get("created_at") or body["date"]
+    price = maybe(body.get("price"))
     return Activity(
-        activity_id=word(body["id"]), type=str(body["activity_type"])[:16].upper(),
-        sub_type=str(body.get("activity_sub_type") or "")[:16], symbol=str(body.get("symbol") or "")[:32],
+        activity_id=word(body["id"]), type=one_line(str(body["activity_type"]), 16).upper(),
+        sub_type=one_line(str(body.get("activity_sub_type") or ""), 16), symbol=_label(body.get("symbol") or ""),
         qty=maybe(body.get("qty")), amount=maybe(body.get("net_amount")),
         at=instant(f"{at}T00:00:00Z" if len(str(at)) == len("2020-08-31") else str(at)),
+        price=None if price is None else _sane(price), group=_maybe_word(body.get("group_id")) or "",
     )  # fmt: skip
 
 

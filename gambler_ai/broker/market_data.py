@@ -1,10 +1,12 @@
-"""Bars and last trades over alpaca-py's StockHistoricalDataClient: `core.ports.MarketData`."""
+"""Prices: `core.ports.MarketData`. Shares over alpaca-py's StockHistoricalDataClient; contracts, see `option_data`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 from alpaca.data.enums import DataFeed
@@ -15,39 +17,23 @@ from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 from gambler_ai.broker import convert
 from gambler_ai.broker.fence import DATA_HOST, FencedSession, check_url, fence, reading
 from gambler_ai.broker.pace import TokenBucket
-from gambler_ai.broker.reply import BadReply
+from gambler_ai.broker.pages import Paged
 from gambler_ai.core.model import BarFrame, Trade
+from gambler_ai.core.structures import ChainQuery, OptionQuote
 from gambler_ai.errors import BrokerAuthError, BrokerRefused
+
+if TYPE_CHECKING:  # a session of shares needs nothing of it
+    from gambler_ai.broker.option_data import OptionData
 
 T = TypeVar("T")
 
-#: Pages, and bytes, of one answer: a page that always names a next one must come to an end.
-PAGES_MAX = 1_000
-ANSWER_BYTES_MAX = 256 << 20
 
-
-class _Client(StockHistoricalDataClient):
-    """alpaca-py reads page after page for as long as there is a next one; this one counts."""
-
-    _pages = 0
-    _bytes_before = 0
-
-    def begin(self) -> None:
-        """Of an answer."""
-        self._pages, self._bytes_before = 0, self._bytes()
-
-    def get(self, path: str, data: Any = None, **options: Any) -> Any:
-        self._pages += 1
-        if self._pages > PAGES_MAX or self._bytes() - self._bytes_before > ANSWER_BYTES_MAX:
-            raise BadReply("its list of prices does not end")
-        return super().get(path, data, **options)
-
-    def _bytes(self) -> int:
-        return int(getattr(self._session, "received_bytes", 0))
+class _Client(Paged, StockHistoricalDataClient):
+    """The host of prices as it answers for shares."""
 
 
 class AlpacaMarketData:
-    """Stock prices at ``url`` from ``feed``. One instance, one thread."""
+    """Prices of shares at ``url`` from ``feed``, and of contracts. One instance, one thread."""
 
     def __init__(
         self, key: str, secret: str, url: str, feed: str, session: requests.Session | None = None,
@@ -55,9 +41,12 @@ class AlpacaMarketData:
     ) -> None:  # fmt: skip
         url = url if session is not None else check_url(url, DATA_HOST)
         client = _Client(key, secret, raw_data=True, url_override=url)
-        fence(client, session or FencedSession(bucket))
+        session = session or FencedSession(bucket)
+        fence(client, session)
         self._client: Any = client  # its return types are unions of raw and model
         self._feed = DataFeed(feed)
+        self._open_options = partial(_option_data, key, secret, url, session)
+        self._options: OptionData | None = None  # opened when it is first asked for something
 
     def bars(self, symbols: Sequence[str], interval: timedelta, start: datetime, end: datetime, keep: int) -> BarFrame:
         request = StockBarsRequest(
@@ -77,18 +66,43 @@ class AlpacaMarketData:
 
         return self._read(read)
 
+    def chain(self, query: ChainQuery, spot: Decimal) -> dict[str, OptionQuote]:
+        return pricing(lambda: self._contracts.chain(query, spot), "indicative")
+
+    def option_quotes(self, symbols: Sequence[str]) -> dict[str, OptionQuote]:
+        return pricing(lambda: self._contracts.quotes(symbols), "indicative")
+
+    @property
+    def _contracts(self) -> OptionData:
+        if self._options is None:
+            self._options = self._open_options()
+        return self._options
+
     def _read(self, call: Callable[[], T]) -> T:
-        """Keys that the account answers to may still have no plan for this feed: then that is what is said."""
-        try:
-            return reading(call, prices=True)
-        except BrokerRefused as error:
-            if error.status != 403 and "subscription" not in error.message:
-                raise
-            feed = self._feed.value
-            hint = "your data plan has no sip: --feed iex, or a plan with it" if feed == "sip" else "see your data plan"
-            raise BrokerAuthError(
-                f"the broker gives these keys no prices of feed={feed}: {error.message}", hint=hint
-            ) from None
+        return pricing(call, self._feed.value)
+
+
+def _option_data(key: str, secret: str, url: str, session: requests.Session) -> OptionData:
+    from gambler_ai.broker.option_data import OptionData
+
+    return OptionData(key, secret, url, session)
+
+
+def pricing(call: Callable[[], T], feed: str) -> T:
+    """Read prices. Keys that the account answers to may still have no plan for this feed: then that is what is said.
+
+    Raises:
+        BrokerError: as `fence.reading`.
+    """
+    try:
+        return reading(call, prices=True)
+    except BrokerRefused as error:
+        if error.status != 403 and "subscription" not in error.message:
+            raise
+        hint = "your data plan has no sip: --feed iex, or a plan with it" if feed == "sip" else "see your data plan"
+        raise BrokerAuthError(
+            f"the broker gives these keys no prices of feed={feed}: {error.message}", hint=hint
+        ) from None
 
 
 def timeframe(interval: timedelta) -> TimeFrame:

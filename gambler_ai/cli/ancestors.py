@@ -20,6 +20,7 @@ def import_files(
         ConfigError: a file is refused, or it cannot be told whom they are for.
     """
     from gambler_ai.app.ancestry import new_config, proposed_of, read_files, refuse_all
+    from gambler_ai.app.archiving import check_alone
     from gambler_ai.app.inheriting import Outcome, take
     from gambler_ai.config import load
 
@@ -30,6 +31,7 @@ def import_files(
         _tell(Outcome(reading.reports), proposal, as_json=as_json)
         if reading.refused:
             raise refuse_all(reading)
+        check_alone(reading)
         return
     with new_config(write_config, proposal):
         outcome = take(settings, reading, session, account)
@@ -67,11 +69,19 @@ def _tell(outcome: Any, proposal: str, *, as_json: bool) -> None:
             table.add_row(Text(render.printable(name)), kind, Text(render.printable(text), style))
     out.print(table)
     if outcome.stored:
-        out.print(Text(f"kept for account {outcome.account_id}, session {outcome.session_id}", render.GOOD))
+        out.print(Text(_kept(outcome), render.GOOD))
     for step in outcome.next_steps:
-        out.print(Text(f"next: {step}"))
+        out.print(Text(render.printable(f"next: {step}")))
     if proposal:
         out.print(Text(f"\n{proposal}", render.QUIET))
+
+
+def _kept(outcome: Any) -> str:
+    from gambler_ai.app.archiving import ACCOUNT
+
+    if outcome.account_id == ACCOUNT:
+        return f"archived as session {outcome.session_id}"
+    return f"kept for account {outcome.account_id}, session {outcome.session_id}"
 
 
 def _lines(file: Any, render: Any) -> list[tuple[str, str]]:
@@ -86,21 +96,28 @@ def show(account: str | None, database_url: str | None, config: Path | None, *, 
     import msgspec
 
     from gambler_ai.ancestors.summary import taken
+    from gambler_ai.app.archiving import ACCOUNT, NAMES, all_archived
     from gambler_ai.app.inheriting import all_inherited
     from gambler_ai.cli import render
     from gambler_ai.cli.wiring import open_database
 
-    found = all_inherited(open_database(database_url, config), account)
+    database = open_database(database_url, config)
+    found = all_inherited(database, account)
+    books = all_archived(database) if account in (None, ACCOUNT) else []
     if as_json:
-        print_json([{"account_id": i.account_id, "session_id": i.session_id, "name": i.name,
-                     "imported_at": i.created_at, "memory": msgspec.to_builtins(m)} for i, m in found])  # fmt: skip
+        rows = [(i.account_id, i.session_id, i.name, i.created_at, m) for i, m in found]
+        rows += [(i.account_id, i.id, NAMES[k.kind], i.created_at, k.books) for i, kept in books for k in kept]
+        print_json([{"account_id": a, "session_id": s, "name": n, "imported_at": at, "memory": msgspec.to_builtins(m)}
+                    for a, s, n, at, m in rows])  # fmt: skip
         return
-    if not found:
+    if not found and not books:
         typer.echo("Nothing was imported of another bot.")
         return
     table = render.table(("account", "left"), ("what", "left"), ("imported", "left"), ("", "left"))
-    for info, memory in found:
+    kept = [(i.account_id, i.name, i.created_at, memory) for i, memory in found]
+    kept += [(i.id, k.kind, i.created_at, k.books) for i, files in books for k in files]
+    for whose, name, at, memory in kept:
         for number, line in enumerate(taken(memory)):
-            first = (info.account_id, info.name, f"{info.created_at:%F %R} UTC") if number == 0 else ("", "", "")
+            first = (whose, name, f"{at:%F %R} UTC") if number == 0 else ("", "", "")
             table.add_row(*first, line)
     render.console().print(table)

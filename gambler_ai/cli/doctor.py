@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gambler_ai.cli import wiring
 from gambler_ai.cli.common import Config, DatabaseUrl, Json, print_json, reading
 
 
@@ -45,7 +46,7 @@ def show(row: Any) -> None:
     out = render.console()
     out.print(Text.assemble((f"{row.status:<6}", style), (f"{row.name:<19}", render.QUIET), row.found))
     if row.fix:
-        out.print(Text(f"{'':<25}{row.fix}", render.STRONG if row.status == "fail" else ""))
+        out.print(Text(f"{'':<25}{wiring.as_called(row.fix)}", render.STRONG if row.status == "fail" else ""))
 
 
 def summary(rows: list[Any]) -> None:

@@ -12,11 +12,13 @@ from rich.text import Text
 
 from gambler_ai import __version__
 from gambler_ai.app.notices import Notice
+from gambler_ai.app.universe import OPTIONS
 from gambler_ai.app.venue import EMBEDDED, Venue
 from gambler_ai.cli import render, words
 from gambler_ai.cli.render import GOOD, QUIET, STRONG, WARN
 from gambler_ai.cli.report import PROTECTION_STYLES, catch_up_lines, print_report
-from gambler_ai.cli.show import learners_line, strategy_line
+from gambler_ai.cli.show import held_line, learners_line, limits_line, strategy_line, symbols_word
+from gambler_ai.cli.structure_rows import GUARDED, position_legs, structure_rows, trade_line
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
@@ -78,11 +80,14 @@ class LineWatcher:
             return
         plan = state.plan
         self._out.print(render.pair("Session", state.session_id, STRONG))
-        self._out.print(render.pair("Symbols", ",".join(plan.symbols)))
+        self._out.print(render.pair(symbols_word(plan), ",".join(plan.symbols)))
         self._out.print(render.pair("Strategy", strategy_line(plan)))
         if learning := learners_line(plan):
             self._out.print(render.pair("Learners", learning))
         self._out.print(render.pair("Plan", _plan_line(plan)))
+        if plan.universe == OPTIONS:
+            self._out.print(render.pair("Limits", limits_line(plan)))
+            self._out.print(render.pair("GUARDED", f"each structure is {GUARDED}", WARN))
 
     def resumed(self, info: SessionInfo, restored: Restored) -> None:
         state, checkpoint = restored.state, restored.checkpoint
@@ -90,7 +95,10 @@ class LineWatcher:
             self._out.print(Text(f"Checkpoint {line}; the one before it is used", WARN))
         self._out.print(Text(f"Resumed session: {info.id}", STRONG))
         self._line("Started", render.day_time(info.started_at))
-        self._line("Symbols", ",".join(state.plan.symbols))
+        self._line(symbols_word(state.plan), ",".join(state.plan.symbols))
+        if state.plan.universe == OPTIONS:
+            self._line("Strategy", strategy_line(state.plan))
+            self._line("Limits", limits_line(state.plan))
         if learning := learners_line(state.plan):
             self._line("Learners", learning)
         self._out.print(f"Loaded {len(state.positions)} positions from database")
@@ -101,7 +109,9 @@ class LineWatcher:
             self._out.print(
                 f"Restored from checkpoint created at {when}, and {restored.replayed} journal rows after it"
             )
-        self._line("Active positions", str(len(state.positions)))
+        self._line("Active positions", held_line(state))
+        self._line("Cash", render.dollars(state.account.cash))
+        self._line("Iteration", f"{state.iteration:,}")
         self._line("Closed trades", str(state.closed_trades))
         if checkpoint is not None:
             self._line("Checkpoint", f"#{checkpoint.number}, {render.day_time(checkpoint.at)}")
@@ -127,7 +137,14 @@ class LineWatcher:
     # -- while it runs ----------------------------------------------------------------------------
 
     def started(self, state: SessionState) -> None:
+        for row in structure_rows(state, state.last_at):
+            name = f"  {row.underlying} {row.name} {row.legs} x{row.units}  "
+            why = render.printable(f"  {row.why}")
+            self._out.print(Text.assemble(render.printable(name), (row.status, row.style), (why, QUIET)))
+        legs = position_legs(state)
         for position, status, why in protections(state):
+            if position.symbol in legs:
+                continue
             text = f"{position.symbol} {render.qty(position.qty)} @ {render.price(position.avg_entry_price)}"
             self._out.print(
                 Text.assemble(f"  {text}  ", (status.value, PROTECTION_STYLES[status]), (f"  {why}", QUIET))
@@ -212,7 +229,7 @@ class LineWatcher:
     def _say_closed(self, t: ClosedTrade) -> None:
         text = Text.assemble(
             (f"{render.clock_time(t.exit_at)}  ", QUIET), (f"{'closed':<9}", STRONG), f"{t.symbol:<6}",
-            f"{t.side} {render.qty(t.qty)}: {render.price(t.entry_price)} to {render.price(t.exit_price)}  ",
+            f"{trade_line(t)}  ",
             (render.money(t.pnl, sign=True), render.pnl_style(t.pnl)),
             f"  {t.reason}, held {render.span(t.duration)}",
         )  # fmt: skip
@@ -230,6 +247,8 @@ def _agreement(differences: int) -> Text:
 
 def _plan_line(plan: Plan) -> str:
     length = render.span(timedelta(seconds=plan.duration_s))
+    scans = f" and every {plan.autosave_iterations} scans" if plan.autosave_iterations else ""
     return (
         f"{length} of market time, scan every {plan.interval_s:g} s, checkpoint every {plan.checkpoint_interval_s:g} s"
+        f"{scans}"
     )

@@ -79,6 +79,8 @@ class LiveWatcher:
         self._region.start()
 
     def took(self, decisions: Decisions, state: SessionState) -> None:
+        if decisions.quotes is not None:
+            self._watched = replace(self._watched, quotes=decisions.quotes)
         for fact in decisions.facts:
             if isinstance(fact, ev.RunStarted):
                 self._watched = replace(self._watched, opens=None)

@@ -25,6 +25,7 @@ from gambler_ai.cli import (
     simulate,
     state,
     strategies,
+    structures,
     verify,
     wiring,
 )
@@ -38,6 +39,8 @@ SESSION, LOOK, PROVE, KEEP = "Run and control", "Look", "Prove", "Look after"
 #: Of one traceback; its end says the most.
 CRASH_CHARACTERS_MAX = 100_000
 
+#: In front of everything: what there is to go on with.
+SHOW_SESSIONS = "--show-sessions"
 #: Options of the program itself; any other option in front belongs to `run`.
 _ROOT_OPTIONS = frozenset({"--help", "-h", "--version", "--install-completion", "--show-completion"})
 
@@ -48,7 +51,9 @@ class Root(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first = args[0].partition("=")[0] if args else ""
         bare = not args and not ctx.resilient_parsing  # a shell that completes the first word has not said it yet
-        if bare or (first.startswith("-") and first not in _ROOT_OPTIONS):
+        if first.startswith("-") and SHOW_SESSIONS in args:
+            args = ["sessions", "list", "--saved", *(arg for arg in args if arg != SHOW_SESSIONS)]
+        elif bare or (first.startswith("-") and first not in _ROOT_OPTIONS):
             args = ["run", *args]
         _tidy(self, ctx)
         wiring.AS_JSON = args[:1] == ["run"] and "--json" in args
@@ -90,6 +95,7 @@ app.command("resume-trading", rich_help_panel=SESSION)(control.resume_trading)
 app.command("flatten", rich_help_panel=SESSION)(control.flatten)
 app.command("reconcile", rich_help_panel=SESSION)(reconcile.reconcile)
 app.add_typer(sessions.app, name="sessions", rich_help_panel=LOOK)
+app.add_typer(structures.app, name="structures", rich_help_panel=LOOK)
 app.add_typer(orders.app, name="orders", rich_help_panel=LOOK)
 app.add_typer(risk.app, name="risk", rich_help_panel=LOOK)
 app.add_typer(learners.app, name="learners", rich_help_panel=LOOK)
@@ -117,6 +123,9 @@ def _version(wanted: bool) -> None:
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+    show_sessions: Annotated[
+        bool, typer.Option(SHOW_SESSIONS, help="Show what each stored session would go on from: sessions list --saved.")
     ] = False,
 ) -> None:
     """Paper trading on Alpaca, or on an exchange of its own, that can be killed at any instant."""
@@ -159,7 +168,7 @@ def _fail(kind: str, message: str, hint: str, code: int) -> NoReturn:
     err = console(stderr=True)
     err.print(Text.assemble(("error: ", BAD), printable(message)))
     if hint:
-        err.print(Text(f"       {printable(hint)}", QUIET))
+        err.print(Text(f"       {printable(wiring.as_called(hint))}", QUIET))
     sys.exit(code)
 
 

@@ -25,6 +25,25 @@ Symbols = Annotated[
     str | None,
     _option("--symbols", "What to trade, e.g. AAPL,MSFT. Default AAPL,MSFT,GOOGL.", TRADING, metavar="LIST"),
 ]
+Universe = Annotated[
+    str | None,
+    _option(
+        "--universe",
+        "shares, or options: structures on the symbols. With options and no strategy: iron_condor. Default what the"
+        " strategy is for.",
+        TRADING,
+        metavar="WHAT",
+    ),
+]
+Underlyings = Annotated[
+    str | None,
+    _option(
+        "--underlyings",
+        "In options sessions another name for --symbols: the shares that options are traded on.",
+        TRADING,
+        metavar="LIST",
+    ),
+]
 Duration = Annotated[
     float | None,
     _option("--duration", "How long to trade, in session time. Default 60.", TRADING, metavar="MINUTES"),
@@ -48,6 +67,15 @@ TakeProfitPct = Annotated[
 PositionSize = Annotated[
     str | None,
     _option("--position-size", "What one position may cost. Default 10000.", TRADING, metavar="DOLLARS"),
+]
+CapitalPerTrade = Annotated[
+    str | None,
+    _option(
+        "--capital-per-trade",
+        "In options sessions: what one structure may cost or lose. Default 10000.",
+        TRADING,
+        metavar="DOLLARS",
+    ),
 ]
 LimitPct = Annotated[
     str | None,
@@ -76,6 +104,24 @@ MaxPositions = Annotated[
     _option(
         "--max-positions",
         "No entry beyond so many positions, over all sessions of the account.",
+        LIMITS,
+        metavar="COUNT",
+    ),
+]
+MaxPerStrategy = Annotated[
+    int | None,
+    _option(
+        "--max-per-strategy",
+        "In options sessions: no more structures of one strategy at a time.",
+        LIMITS,
+        metavar="COUNT",
+    ),
+]
+MaxPerSector = Annotated[
+    int | None,
+    _option(
+        "--max-per-sector",
+        "In options sessions: no more structures in one sector at a time; --risk sectors=... names them.",
         LIMITS,
         metavar="COUNT",
     ),
@@ -128,7 +174,8 @@ MinConfidence = Annotated[
     str | None,
     _option(
         "--min-confidence",
-        "How likely an entry has to win, 0 to 1, for learners that have beaten their baselines.",
+        "How likely an entry has to win, 0 to 1: for learners that have beaten their baselines; in options sessions"
+        " the least probability of profit.",
         LEARNING,
         metavar="PART",
     ),
@@ -172,6 +219,15 @@ WhenClosed = Annotated[
 CheckpointInterval = Annotated[
     float | None,
     _option("--checkpoint-interval", "Session time between two checkpoints. Default 30.", RESUME, metavar="SECONDS"),
+]
+AutosaveIterations = Annotated[
+    int | None,
+    _option(
+        "--autosave-iterations",
+        "A checkpoint after every so many scans as well; nothing is lost without.",
+        RESUME,
+        metavar="COUNT",
+    ),
 ]
 KeepCheckpoints = Annotated[
     int | None,

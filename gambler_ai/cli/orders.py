@@ -10,7 +10,7 @@ import typer
 from gambler_ai.cli.common import Json, print_json
 from gambler_ai.cli.control import Reason, SessionId, ask
 from gambler_ai.cli.options import Config, DatabaseUrl
-from gambler_ai.cli.wiring import open_database
+from gambler_ai.cli.wiring import as_called, open_database
 
 app = typer.Typer(help="Orders of a session.", no_args_is_help=True)
 
@@ -51,9 +51,8 @@ def list_(
     out.print(intents_table(found))
     unclear = [row for row in found if row.status in ("disputed", "void", "unknown")]
     if unclear:
-        out.print(
-            f"A person may say what became of one: gambler-ai orders resolve {unclear[0].client_order_id} --as gone"
-        )
+        command = as_called(f"gambler-ai orders resolve {unclear[0].client_order_id} --as gone")
+        out.print(f"A person may say what became of one: {command}")
 
 
 Symbol = Annotated[str, typer.Argument(help="A symbol the session holds.", metavar="SYMBOL")]

@@ -14,6 +14,7 @@ import msgspec
 from gambler_ai import __version__
 from gambler_ai.app.notices import BooksAccepted, NothingToAccept, Notice, StrategyChanged
 from gambler_ai.app.venue import Venue
+from gambler_ai.cli.structure_rows import structure_rows
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.catchup import CatchUp
@@ -62,6 +63,7 @@ def resumed(info: SessionInfo, restored: Restored) -> Record:
         "kind": "resumed", "at": _plain(state.last_at), "account": state.account_id, "plan": _plain(state.plan),
         "started_at": _plain(info.started_at), "checkpoint": checkpoint and _checkpoint(checkpoint),
         "broken_checkpoints": restored.broken, "replayed": restored.replayed, "positions": _positions(state),
+        "structures": _structures(state), "iteration": state.iteration,
         "closed_trades": state.closed_trades, "remaining_s": state.remaining_s or state.plan.duration_s,
     }  # fmt: skip
 
@@ -102,7 +104,7 @@ def caught_up(report: CatchUp) -> Record:
 def started(state: SessionState) -> Record:
     return {
         "kind": "started", "at": _plain(state.last_at), "remaining_s": state.remaining_s,
-        "positions": _positions(state), "foreign": _plain(state.foreign),
+        "positions": _positions(state), "structures": _structures(state), "foreign": _plain(state.foreign),
     }  # fmt: skip
 
 
@@ -130,7 +132,8 @@ def ended(state: SessionState, *, made: int, pruned: int) -> Record:
         "kind": "ended", "at": _plain(state.last_at), "status": state.status, "reason": state.end_reason,
         "initial_equity": _plain(first), "equity": str(last), "pnl": None if first is None else str(last - first),
         "realized_pnl": str(state.realized_pnl), "closed_trades": state.closed_trades, "fills": state.fills,
-        "positions": _positions(state), "checkpoints_created": made, "checkpoints_pruned": pruned,
+        "positions": _positions(state), "structures": _structures(state), "checkpoints_created": made,
+        "checkpoints_pruned": pruned,
     }  # fmt: skip
 
 
@@ -196,6 +199,26 @@ def _account(fact: ev.AccountReported, _state: SessionState | None) -> Record:
 
 def _asked(fact: ev.RequestTaken, _state: SessionState | None) -> Record:
     return {"request_id": fact.request_id, "request": fact.kind, "answer": fact.answer}
+
+
+def _leave(fact: ev.ExitRequested, state: SessionState | None) -> Record:
+    """A structure is left under the share that it is on."""
+    structure = state.structures.get(fact.symbol) if state is not None else None
+    if structure is None:
+        return _fields(fact, state)
+    return _fields(fact, state) | {"symbol": structure.underlying, "structure_id": fact.symbol}
+
+
+def _structures(state: SessionState) -> list[Record]:
+    return [
+        {
+            "structure_id": row.structure_id, "strategy": row.name, "underlying": row.underlying,
+            "legs": _plain(state.structures[row.structure_id].legs), "units": row.units, "entry_price": str(row.entry),
+            "value": _plain(row.value), "pnl": _plain(row.gain), "stop_price": _plain(row.stop),
+            "target_price": _plain(row.target), "days_left": row.days_left, "status": row.status, "why": row.why,
+        }
+        for row in structure_rows(state, state.last_at)
+    ]  # fmt: skip
 
 
 def _action(fact: ev.ActionNoted, _state: SessionState | None) -> Record:
@@ -270,7 +293,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.Restored: ("restored", _condition),
     ev.TradingHalted: ("halted", _fields),
     ev.TradingResumed: ("trading_resumed", _fields),
-    ev.ExitRequested: ("leave", _fields),
+    ev.ExitRequested: ("leave", _leave),
     ev.ExitDone: ("left", _fields),
     ev.RequestTaken: ("asked", _asked),
     ev.PlanChanged: ("plan", _fields),
@@ -280,6 +303,8 @@ _KINDS: dict[type, tuple[str, Callable[[Any, SessionState | None], Record]]] = {
     ev.DayOpened: ("day", _fields),
     ev.SplitApplied: ("split", _fields),
     ev.ActionNoted: ("company", _action),
+    ev.OptionSettled: ("settled", _fields),
+    ev.StructureEnded: ("structure_ended", _fields),
     ev.ComponentSetAside: ("memory", _memory),
     ev.OutcomeKnown: ("outcome", _outcome),
     ev.LearnerReset: ("learner_reset", _fields),

@@ -36,6 +36,8 @@ TEXTS = {
 HIDDEN = frozenset({"program"})
 #: What an example shows for settings without a default.
 EXAMPLES: dict[str, Any] = {
+    "universe": "options", "max_per_strategy": 3, "max_per_sector": 2,
+    "autosave_iterations": 10,
     "min_confidence": 0.55, "max_positions": 5, "max_order_value": 12_000, "max_orders_per_day": 40,
     "max_daily_loss": 1_000, "max_orders_per_minute": 10, "limit_pct": -0.1,
     "database_url": "sqlite:////var/lib/gambler_ai/gambler.sqlite3", "home": "/var/lib/gambler_ai",

@@ -9,7 +9,9 @@ from rich.text import Text
 
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, STRONG, WARN
-from gambler_ai.cli.show import learners_line, trades_table
+from gambler_ai.cli.show import held_line, learners_line, trades_table
+from gambler_ai.cli.structure_rows import position_legs, structure_rows, structures_table
+from gambler_ai.cli.wiring import as_called
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.protection import Protection, protections
@@ -29,25 +31,35 @@ def print_report(out: Console, state: SessionState, trades: list[ClosedTrade]) -
         change = last - first
         text = f"{render.money(change, sign=True):>14}  ({change / first * 100:+.2f} %)"
         out.print(render.pair("P&L", text, render.pnl_style(change)))
+    out.print(render.pair("Cash", f"{render.dollars(state.account.cash):>14}"))
     if learning := learners_line(state.plan):
-        out.print(render.pair("Learners", f"{learning}; what they know: gambler-ai learners list"))
+        out.print(render.pair("Learners", as_called(f"{learning}; what they know: gambler-ai learners list")))
     for source, why in sorted(state.halts.items()):
-        out.print(render.pair("Halted", f"no entries: {source}: {why}; lifted by gambler-ai resume-trading", WARN))
+        lifted = as_called("lifted by gambler-ai resume-trading")
+        out.print(render.pair("Halted", f"no entries: {source}: {why}; {lifted}", WARN))
     out.print()
     out.print(Text(f"Closed trades: {state.closed_trades}", STRONG))
     if trades:
         out.print(trades_table(trades))
-    out.print(Text(f"Open positions: {len(state.positions)}", STRONG))
-    if state.positions:
-        _print_open(out, state)
+    legs = position_legs(state)
+    if rows := structure_rows(state, state.last_at):
+        out.print(Text(f"Open structures: {held_line(state)}", STRONG))
+        out.print(structures_table(rows))
+        out.print(Text("GUARDED only while this program runs: nobody watches these until you resume", WARN))
+    if len(legs) < len(state.positions) or not rows:
+        out.print(Text(f"Open positions: {len(state.positions) - len(legs)}", STRONG))
+    if len(legs) < len(state.positions):
+        _print_open(out, state, legs)
 
 
-def _print_open(out: Console, state: SessionState) -> None:
+def _print_open(out: Console, state: SessionState, legs: set[str]) -> None:
     rows = render.table(
         ("symbol", "left"), ("qty", "right"), ("entry", "right"), ("mark", "right"), ("P&L", "right"),
         ("stop", "right"), ("target", "right"), ("", "left"),
     )  # fmt: skip
     for p, status, _why in protections(state):
+        if p.symbol in legs:
+            continue
         mark = state.marks.get(p.symbol, p.avg_entry_price)
         gain = p.unrealized(mark)
         rows.add_row(
@@ -67,8 +79,14 @@ def catch_up_lines(report: CatchUp) -> list[tuple[str, str, str]]:
         (report.stops, "stop filled meanwhile", WARN), (report.exits, "stop crossed while bare: closing now", BAD),
         (report.rearmed, "stop and target set again", WARN),
         (report.given_up, "entry never arrived and is stale: given up", WARN),
+        (report.settled, "meanwhile", WARN), (report.left, "structure: closing now", BAD),
     ):  # fmt: skip
         lines += [("", f"{symbol}  {word}", style) for symbol in names]
+    if report.unguarded:
+        those = "1 structure was" if report.unguarded == 1 else f"{report.unguarded} structures were"
+        lines.append(
+            ("", f"{those} not guarded for {render.span(report.down)}: exit rules need a running session", BAD)
+        )
     return lines
 
 

@@ -13,15 +13,14 @@ from gambler_ai.cli.wiring import NOT_OF_A_PLAN, watched_app
 
 def run(
     symbols: options.Symbols = None,
-    duration: options.Duration = None,
-    interval: options.Interval = None,
+    universe: options.Universe = None, underlyings: options.Underlyings = None,
+    duration: options.Duration = None, interval: options.Interval = None,
     timeframe: options.Timeframe = None,
     stop_loss_pct: options.StopLossPct = None, take_profit_pct: options.TakeProfitPct = None,
-    position_size: options.PositionSize = None,
-    limit_pct: options.LimitPct = None,
-    strategy: options.Strategy = None,
-    parameter: options.Parameter = None,
+    position_size: options.PositionSize = None, capital_per_trade: options.CapitalPerTrade = None,
+    limit_pct: options.LimitPct = None, strategy: options.Strategy = None, parameter: options.Parameter = None,
     max_positions: options.MaxPositions = None,
+    max_per_strategy: options.MaxPerStrategy = None, max_per_sector: options.MaxPerSector = None,
     max_order_value: options.MaxOrderValue = None,
     max_orders_per_day: options.MaxOrdersPerDay = None,
     max_orders_per_minute: options.MaxOrdersPerMinute = None,
@@ -31,19 +30,16 @@ def run(
     min_confidence: options.MinConfidence = None, confidence: options.Confidence = None,
     on_exit: options.OnExit = None, when_closed: options.WhenClosed = None,
     checkpoint_interval: options.CheckpointInterval = None,
-    keep_checkpoints: options.KeepCheckpoints = None,
+    autosave_iterations: options.AutosaveIterations = None, keep_checkpoints: options.KeepCheckpoints = None,
     history_limit: options.HistoryLimit = None,
     resume: options.Resume = False,
     resume_session: options.ResumeSession = None,
     accept_broker_state: options.AcceptBrokerState = False,
     resume_or_start: options.ResumeOrStart = False,
     reconcile_only: options.ReconcileOnly = False,
-    dry_run: options.DryRun = False,
-    new: options.New = False,
+    dry_run: options.DryRun = False, new: options.New = False,
     broker: options.Broker = None,
-    feed: options.Feed = None,
-    streams: options.Streams = None,
-    speed: options.Speed = None,
+    feed: options.Feed = None, streams: options.Streams = None, speed: options.Speed = None,
     database_url: options.DatabaseUrl = None,
     config: options.Config = None,
     init_db: options.InitDb = False,
@@ -52,14 +48,18 @@ def run(
 ) -> None:  # fmt: skip
     """Start a paper-trading session, or go on with one. This is what happens without a command."""
     given = _said({
-        "symbols": symbols, "duration": duration, "interval": interval, "timeframe": timeframe, "limit_pct": limit_pct,
-        "stop_loss_pct": stop_loss_pct, "take_profit_pct": take_profit_pct, "position_size": position_size,
+        "universe": universe, "underlyings": underlyings, "capital_per_trade": capital_per_trade,
+        "max_per_strategy": max_per_strategy, "max_per_sector": max_per_sector, "symbols": symbols,
+        "autosave_iterations": autosave_iterations, "duration": duration, "interval": interval,
+        "timeframe": timeframe, "limit_pct": limit_pct, "stop_loss_pct": stop_loss_pct,
+        "take_profit_pct": take_profit_pct, "position_size": position_size,
         "checkpoint_interval": checkpoint_interval, "keep_checkpoints": keep_checkpoints, "broker": broker,
-        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url, "history_limit": history_limit,
-        "max_positions": max_positions, "max_order_value": max_order_value, "max_orders_per_day": max_orders_per_day,
-        "max_orders_per_minute": max_orders_per_minute, "max_daily_loss": max_daily_loss, "on_exit": on_exit,
-        "when_closed": when_closed, "strategy": strategy, "log_file": log_file, "learners": learners,
-        "use_learner": use_learner, "min_confidence": min_confidence, "confidence": confidence,
+        "feed": feed, "streams": streams, "speed": speed, "database_url": database_url,
+        "history_limit": history_limit, "max_positions": max_positions, "max_order_value": max_order_value,
+        "max_orders_per_day": max_orders_per_day, "max_orders_per_minute": max_orders_per_minute,
+        "max_daily_loss": max_daily_loss, "on_exit": on_exit, "when_closed": when_closed, "strategy": strategy,
+        "log_file": log_file, "learners": learners, "use_learner": use_learner, "min_confidence": min_confidence,
+        "confidence": confidence,
         **_pairs(parameter, risk),
     })  # fmt: skip
     modes = [resume, resume_session is not None and not reconcile_only, reconcile_only, new, resume_or_start]
@@ -135,8 +135,12 @@ def _say_ready(database: str, *, as_json: bool) -> None:
     json_lines.to_stream(sys.stdout, json_lines.Encoder())(records.ready(database))
 
 
-def _ask(info: Any) -> bool:
-    """Whether to resume ``info``; Enter says yes."""
+def _ask(database: Any, info: Any) -> bool:
+    """Whether to resume ``info``, with what it would go on from; Enter says yes."""
+    from gambler_ai.cli.saved import saved, saved_lines
+
     why = info.end_reason or "killed"
     typer.echo(f"Session {info.id} ({', '.join(info.plan.symbols)}) was interrupted: {why}.")
+    for line in saved_lines(saved(database, info, info.status)):
+        typer.echo(line)
     return typer.confirm("Resume it?", default=True)

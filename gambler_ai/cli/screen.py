@@ -13,6 +13,7 @@ from rich.text import Text
 from gambler_ai.cli import render, words
 from gambler_ai.cli.render import GOOD, QUIET, STRONG, WARN, pair
 from gambler_ai.cli.report import PROTECTION_STYLES
+from gambler_ai.cli.structure_rows import StructureRow, greek, percent, sum_of
 from gambler_ai.cli.view import Notice, Place, Row, View
 
 #: Lines of notices; of decisions where there is room for more, and what many positions leave of them.
@@ -51,10 +52,13 @@ def draw(view: View, place: Place, now: datetime, pace: float, width: int, heigh
     notices = _notices(view.notices)
     left = room - 1 - len(head) - len(notices)
     kept = DECISIONS_MIN if view.watched.last else 2
-    positions = _positions(view.rows, width, max(2, left - 2 - kept))
-    left -= 1 + len(positions)
+    held = _structures(view.structures, width, max(3, left - 2 - kept - min(len(view.rows), 3)))
+    if view.rows or not held:
+        held += [Text()] if held else []
+        held += _positions(view.rows, width, max(2, left - 2 - kept - len(held)))
+    left -= 1 + len(held)
     decisions = _decisions(view, min(DECISIONS_MAX, left - 1)) if left > 2 else []
-    lines = [Text("─" * width, QUIET), *head, *notices, Text(), *positions]
+    lines = [Text("─" * width, QUIET), *head, *notices, Text(), *held]
     if decisions:
         lines += [Text(), *decisions]
     for line in lines:
@@ -179,6 +183,44 @@ def _positions(rows: Sequence[Row], width: int, room: int) -> list[Text]:
     if len(shown) < len(rows):
         lines.append(_more(len(rows) - len(shown)))
     return lines
+
+
+def _structures(rows: Sequence[StructureRow], width: int, room: int) -> list[Text]:
+    """The same of structures, and the greeks of them all below."""
+    if not rows:
+        return []
+    fits = len(rows) + 2 <= room
+    shown = rows if fits else rows[: max(1, room - 3)]
+    columns = [
+        Column("options", 9, [(r.underlying, "") for r in shown], left=True),
+        Column("legs", 8, [(r.legs, "") for r in shown], left=True),
+        Column("units", 5, [(str(r.units), "") for r in shown]),
+        Column("entry", 3, [(render.money(r.entry), "") for r in shown]),
+        Column("value", 4, [(render.money(r.value), "") for r in shown]),
+        Column("P&L", 7, [(render.money(r.gain, sign=True), render.pnl_style(r.gain)) for r in shown]),
+        Column("of max", 4, [(percent(r.share), render.pnl_style(r.share)) for r in shown]),
+        *(
+            Column(name, 1, [(greek(getattr(r.greeks, name, None)), "") for r in shown])
+            for name in ("delta", "theta", "vega")
+        ),
+        Column("days", 6, [(str(r.days_left), "") for r in shown]),
+        Column("", 8, [(r.status, r.style) for r in shown], left=True),
+        Column("strategy", 2, [(render.printable(r.name), QUIET) for r in shown], left=True),
+    ]
+    lines = _table(columns, width)
+    if len(shown) < len(rows):
+        lines.append(_more(len(rows) - len(shown)))
+    return [*lines, _greeks(rows)]
+
+
+def _greeks(rows: Sequence[StructureRow]) -> Text:
+    total, unknown = sum_of(rows)
+    line = pair("Greeks", "")
+    for name, unit in (("delta", " shares"), ("theta", " a day"), ("vega", " a point")):
+        line.append(f"{name} ", QUIET)
+        line.append(greek(getattr(total, name)))
+        line.append(f"{unit}   ", QUIET)
+    return line.append(f"without {', '.join(unknown)}: no quote" if unknown else "", WARN)
 
 
 def _table(columns: list[Column], width: int) -> list[Text]:

@@ -9,7 +9,7 @@ import typer
 
 from gambler_ai.cli.common import Config, DatabaseUrl, Json, print_json
 from gambler_ai.cli.completion import session_ids
-from gambler_ai.cli.wiring import open_database
+from gambler_ai.cli.wiring import as_called, open_database
 
 app = typer.Typer(help="Sessions and their checkpoints.", no_args_is_help=True)
 
@@ -19,10 +19,15 @@ SessionId = Annotated[
 
 
 @app.command("list")
-def list_(database_url: DatabaseUrl = None, config: Config = None, as_json: Json = False) -> None:
+def list_(
+    with_saved: Annotated[
+        bool, typer.Option("--saved", help="What each would go on from instead: --show-sessions is short for this.")
+    ] = False,
+    database_url: DatabaseUrl = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
     """All sessions, newest first."""
-    from rich.text import Text
-
     from gambler_ai.cli import render
     from gambler_ai.storage import lease, sessions
 
@@ -30,23 +35,43 @@ def list_(database_url: DatabaseUrl = None, config: Config = None, as_json: Json
     with database.read() as db:
         found = sessions.listed(db)
     held = {info.account_id: lease.is_held(database, info.account_id) for info in found}
+    if with_saved:
+        from gambler_ai.cli.saved import saved, saved_table
+
+        document: list[Any] = [saved(database, info, _status(info, held[info.account_id])) for info in found]
+        table = saved_table(document)
+    else:
+        document = [_session_json(info, held[info.account_id]) for info in found]
+        table = _sessions_table(found, held)
     if as_json:
-        print_json([_session_json(info, held[info.account_id]) for info in found])
-        return
-    if not found:
-        typer.echo("No session yet. Start one: gambler-ai run --symbols AAPL,MSFT --duration 60")
-        return
+        print_json(document)
+    elif found:
+        render.console().print(table)
+    else:
+        typer.echo(as_called("No session yet. Start one: gambler-ai run --symbols AAPL,MSFT --duration 60"))
+
+
+def _sessions_table(found: list[Any], held: dict[str, bool]) -> Any:
+    from rich.text import Text
+
+    from gambler_ai.app.archiving import is_archived
+    from gambler_ai.cli import render
+
     rows = render.table(
         ("session", "left"), ("status", "left"), ("broker", "left"), ("symbols", "left"), ("market time", "left"),
         ("checkpoints", "right"), ("closed", "right"), ("realized P&L", "right"),
     )  # fmt: skip
     for info in found:
+        if is_archived(info):
+            when = render.day_time(info.created_at)
+            rows.add_row(info.id, "archived", "-", ",".join(info.plan.symbols), when, "-", "-", "-")
+            continue
         rows.add_row(
             info.id, _status(info, held[info.account_id]), info.broker, ",".join(info.plan.symbols),
             render.day_time(info.last_at), str(info.checkpoints), str(info.closed_trades),
             Text(render.money(info.realized_pnl, sign=True), render.pnl_style(info.realized_pnl)),
         )  # fmt: skip
-    render.console().print(rows)
+    return rows
 
 
 @app.command()

@@ -8,11 +8,14 @@ from typing import Any
 
 from rich.text import Text
 
+from gambler_ai.app import archiving
+from gambler_ai.app.universe import OPTIONS
 from gambler_ai.cli import render
+from gambler_ai.cli.archived import print_archived
 from gambler_ai.core.learning import CHOOSER, Confidence, LearningRules
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.risk_rules import Sizing
-from gambler_ai.core.state import Plan
+from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.storage import archive, checkpoints, components, views
 from gambler_ai.storage.archive import RolledUp
 from gambler_ai.storage.components import ComponentInfo
@@ -36,15 +39,19 @@ def session_document(db: Any, info: SessionInfo) -> dict[str, Any]:
         "components": components.listed(db, info.id),
         "owner": views.lease_owner(db, info.account_id),
         "rolled_up": archive.rolled_up(db, info.id),
+        "archived": archiving.kept(db, info),
     }
 
 
 def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> None:
     """The same for a person."""
     out = render.console()
+    if archiving.is_archived(info):
+        print_archived(out, info, document["archived"])
+        return
     out.print(render.pair("Session", f"{info.id}  {status}", render.STRONG))
     out.print(render.pair("Broker", f"{info.broker}, account {info.account_id}"))
-    out.print(render.pair("Symbols", ",".join(info.plan.symbols)))
+    out.print(render.pair(symbols_word(info.plan), ",".join(info.plan.symbols)))
     out.print(render.pair("Strategy", strategy_line(info.plan)))
     if learning := learners_line(info.plan):
         out.print(render.pair("Learners", learning))
@@ -67,7 +74,34 @@ def strategy_line(plan: Plan) -> str:
     size = _size(plan)
     given = ", ".join(f"{name} {_value(value)}" for name, value in plan.strategy_parameters.items())
     named = f"{plan.strategy} ({given})" if given else plan.strategy
+    if plan.universe == OPTIONS:
+        return f"{named}, {render.dollars(plan.capital_per_trade)} a structure"
     return f"{named}, stop {plan.stop_loss_pct} %, target {plan.take_profit_pct} %, {size}"
+
+
+def symbols_word(plan: Plan) -> str:
+    """What its symbols are to a session."""
+    return "Underlyings" if plan.universe == OPTIONS else "Symbols"
+
+
+def limits_line(plan: Plan) -> str:
+    """How many structures there may be, and which are entered."""
+    limits = (
+        ("in all", plan.max_positions), ("of a strategy", plan.max_per_strategy), ("in a sector", plan.max_per_sector),
+    )  # fmt: skip
+    found = [f"at most {count} {of}" for of, count in limits if count is not None] or ["one structure an underlying"]
+    least = plan.learning.min_confidence
+    return ", ".join([*found, *([f"none below {least * 100:.0f} % probability of profit"] if least else [])])
+
+
+def held_line(state: SessionState) -> str:
+    """How much is held, as a person counts it."""
+    legs = sum(p.structure_id in state.structures for p in state.positions.values())
+    count, others = len(state.structures), len(state.positions) - legs
+    if not count:
+        return str(others)
+    word = "structure" if count == 1 else "structures"
+    return f"{count} {word} of {legs} legs" + (f" and {others} positions" if others else "")
 
 
 def learners_line(plan: Plan) -> str:

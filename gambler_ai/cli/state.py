@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,13 @@ from gambler_ai.cli.wiring import open_database, tell_upgrade
 app = typer.Typer(help="Sessions that move between machines and databases.", no_args_is_help=True)
 
 
+class Format(StrEnum):
+    """What `state export` writes."""
+
+    ZIP = "zip"
+    FNO = "fno"
+
+
 @app.callback()
 def group() -> None:
     """Sessions that move between machines and databases."""
@@ -21,7 +29,21 @@ def group() -> None:
 
 @app.command("export")
 def export_(
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.", metavar="FILE")],
+    file: Annotated[
+        Path | None, typer.Argument(help="The file to write; it must not be there yet.", metavar="FILE")
+    ] = None,
+    format_: Annotated[
+        Format,
+        typer.Option(
+            "--format", help="zip is whole and can be imported to go on with; fno is for dashboards.", metavar="FORMAT"
+        ),
+    ] = Format.ZIP,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", help="With fno: a file for the system's state, or a directory for all three.", metavar="PATH"
+        ),
+    ] = None,
     session: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,6 +60,10 @@ def export_(
 
     Without --session and --all it is the session that --resume would go on with. One that runs is refused: stop it
     first. No key and no secret is in the file.
+
+    --format fno writes what an F&O system's dashboards read (docs/IMPORT.md): fno_system_state.json, and into a
+    directory shared_portfolio_state.json and current_state.json too. It only reads, so the session may run. Without
+    --out the first is printed.
     """
     from gambler_ai.app.moving import export_to
     from gambler_ai.clock import SystemClock
@@ -46,11 +72,51 @@ def export_(
 
     if session and everything:
         raise ConfigError("--session and --all exclude each other")
+    if format_ is Format.FNO:
+        _refuse_for_fno(file, session, everything=everything)
+        _export_fno(session[0] if session else None, out, database_url, config, as_json=as_json)
+        return
+    if file is None or out is not None:
+        raise ConfigError(
+            "--format zip writes one FILE" if file is None else "--out is for --format fno",
+            hint="gambler-ai state export FILE",
+        )
     database = open_database(database_url, config)
     report = export_to(
         file, database, load({}, config), SystemClock(), session_ids=session or (), everything=everything
     )
     _tell(report, as_json=as_json)
+
+
+def _refuse_for_fno(file: Path | None, session: list[str] | None, *, everything: bool) -> None:
+    from gambler_ai.errors import ConfigError
+
+    if file is not None:
+        raise ConfigError("--format fno writes where --out says", hint=f"--out {file}")
+    if everything or len(session or ()) > 1:
+        raise ConfigError("--format fno writes one session", hint="name it with --session ID")
+
+
+def _export_fno(
+    session: str | None, out: str | None, database_url: str | None, config: Path | None, *, as_json: bool
+) -> None:
+    from gambler_ai.ancestors.fno import SYSTEM
+    from gambler_ai.app import fno_files
+
+    database = open_database(database_url, config)
+    try:
+        found = fno_files.snapshot(database, session)
+    finally:
+        database.close()
+    if out is None:
+        typer.echo(found.files[SYSTEM].decode(), nl=False)
+        return
+    paths = fno_files.write(found, out)
+    if as_json:
+        print_json({"session_id": found.session_id, "files": [str(path) for path in paths]})
+        return
+    for path in paths:
+        typer.echo(f"Written: {path}")
 
 
 @app.command("import")
@@ -84,8 +150,8 @@ def import_(
     """Bring the sessions of a file into this database, or what another bot remembered; all of it or nothing.
 
     Everything is checked before anything is written. A session that is here already and the same is left as it is; one
-    that differs is refused. Of other bots: lesson 23's state.json and config.json, RAD's pickles and .npy
-    (docs/IMPORT.md); nothing in them is run.
+    that differs is refused. Of other bots: lesson 23's state.json and config.json, RAD's pickles and .npy, an F&O
+    system's three state files (docs/IMPORT.md); nothing in them is run.
     """
     from gambler_ai.cli import ancestors
     from gambler_ai.storage import export_file

@@ -67,7 +67,7 @@ def new(
     except OSError as error:
         raise ConfigError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
     strategy, test = written
-    program = wiring.CALLED_AS or _program()
+    program = wiring.program()
     typer.echo(f"Written: {strategy}, {test}")
     typer.echo(f"Run it:  {program} --symbols AAPL,MSFT --strategy {shlex.quote(str(strategy))}")
     typer.echo(f"Test it: {_tester(program)} {shlex.quote(str(test.resolve()))}")
@@ -84,12 +84,6 @@ def _check_name(name: str, folder: Path) -> None:
         raise ConfigError(f"{name!r:.60} is no name for a strategy", hint="letters, digits and _, as in dip_buyer")
     if not (folder / f"{name}.py").exists() and importlib.util.find_spec(name) is not None:
         raise ConfigError(f"there is a module {name!r} already, which the file would hide", hint="choose another name")
-
-
-def _program() -> str:
-    from gambler_ai.config import load
-
-    return load({}).program
 
 
 def _tester(program: str) -> str:
@@ -109,7 +103,8 @@ def _print(description: Any) -> None:
     from gambler_ai.cli import render
 
     out = render.console()
-    out.print(Text.assemble((description.name, render.STRONG), (f"  {description.origin}", render.QUIET)))
+    where = f"  {description.origin}, {description.universe}"
+    out.print(Text.assemble((description.name, render.STRONG), (where, render.QUIET)))
     if description.error:
         out.print(Text(f"  {description.error}", render.BAD))
     if description.summary:

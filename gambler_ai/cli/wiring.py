@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gambler_ai.errors import ConfigError
+
+#: A command of ours in a text; "a version of gambler-ai" is none.
+_COMMAND = re.compile(r"(?<!of )\bgambler-ai(?= )")
 #: How the program was called, when it was not by its own name.
 CALLED_AS = ""
 #: Whether `run` was asked for objects, and whether the error that ends the program is among them already.
@@ -39,9 +44,11 @@ def make_app(given: dict[str, Any], config: Path | None = None, *, to_stderr: bo
 @contextmanager
 def watched_app(
     given: dict[str, Any], config: Path | None, *, plain: bool, as_json: bool, quiet: bool,
-    confirm: Callable[[Any], bool],
+    confirm: Callable[[Any, Any], bool],
 ) -> Iterator[Any]:  # fmt: skip
-    """An App that is watched as the command line and the settings say; ``confirm`` is asked only on a terminal.
+    """An App that is watched as the command line and the settings say.
+
+    ``confirm`` is asked of a database and a session in it, and only on a terminal.
 
     Raises:
         ConfigError: what was asked for excludes itself, or the log file cannot be written.
@@ -61,7 +68,10 @@ def watched_app(
     )
     with watching(settings, output, books, _resume_command(given, config, settings.program)) as watcher:
         ERROR_TOLD = as_json  # from here on, by the watcher
-        app = App(settings, _of_the_plan(given), watcher, confirm if is_interactive() and not as_json else None)
+        asks = is_interactive() and not as_json
+        app = App(
+            settings, _of_the_plan(given), watcher, (lambda info: confirm(app.database, info)) if asks else None
+        )  # fmt: skip
         tell_upgrade(app.upgraded)
         yield app
 
@@ -98,6 +108,24 @@ def tell_upgrade(said: str) -> None:
 
     if said:
         console(stderr=True).print(said)
+
+
+def program() -> str:
+    """How the program was called: a checkout has scripts/run, and no gambler-ai."""
+    from gambler_ai.config import load
+
+    return CALLED_AS or load({}).program
+
+
+def as_called(text: str) -> str:
+    """What is said to a person, with its commands as they can be pasted here."""
+    if not _COMMAND.search(text):
+        return text
+    try:
+        called = program()
+    except ConfigError:  # which may be the very error whose hint this is
+        return text
+    return _COMMAND.sub(lambda _found: called, text)
 
 
 def is_interactive() -> bool:

@@ -12,11 +12,15 @@ from rich.text import Text
 from gambler_ai.app.notices import BooksAccepted, NothingToAccept, Notice, StrategyChanged
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, STRONG, WARN
+from gambler_ai.cli.structure_rows import contract_line, legs_line, price_line
+from gambler_ai.cli.wiring import as_called
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
+from gambler_ai.core.contracts import parse, underlying_of
 from gambler_ai.core.corporate import effect
 from gambler_ai.core.orders import OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
+from gambler_ai.core.structures import Structure
 from gambler_ai.trading.outage import PATIENCE_S
 from gambler_ai.trading.reporter import DatabaseBack, DatabaseLost
 
@@ -40,10 +44,25 @@ def told(fact: ev.Fact, state: SessionState | None = None) -> list[Told]:
         return []
     lines = say(fact)
     symbol = _symbol(fact, state) if state is not None else ""
-    return [
-        Told(line.word, render.printable(line.symbol or symbol), render.printable(line.text), line.style)
-        for line in (lines if isinstance(lines, list) else [lines])
-    ]
+    return [_safe(line, symbol, state) for line in (lines if isinstance(lines, list) else [lines])]
+
+
+def _safe(line: Told, symbol: str, state: SessionState | None) -> Told:
+    """Safe on a terminal; a contract or a structure stands under the share it is on, by its short name."""
+    named, text = line.symbol or symbol, line.text
+    structure = None if state is None else _structure(state, named)
+    if structure is not None:
+        text = f"{structure.strategy} {legs_line(structure.legs, structure.opened_at)}: {text}"
+        named = structure.underlying
+    elif parse(named) is not None:
+        named, text = underlying_of(named), f"{contract_line(named)}: {text}"
+    return Told(line.word, render.printable(named), render.printable(text), line.style)
+
+
+def _structure(state: SessionState, named: str) -> Structure | None:
+    """The structure of that id; one that has ended stands in the intent that opened it."""
+    record = state.intents.get(named)
+    return state.structures.get(named) or (None if record is None else record.intent.structure)
 
 
 def line(at: datetime, told: Told) -> Text:
@@ -110,14 +129,14 @@ def notice(found: Notice) -> str:
     return (
         f"Session {session.id} is unfinished and belongs to account {session.account_id}; these keys open"
         f" {found.account_id}. A paper account that was reset is a new one. Be done with it:"
-        f" gambler-ai sessions close {session.id}"
+        f" {as_called(f'gambler-ai sessions close {session.id}')}"
     )
 
 
 def _unclaimed(symbol: str, qty: Decimal) -> str:
     return (
         f"{render.qty(qty)} {symbol} are held and none of these orders opened them: NAKED, no stop of ours, no entries"
-        f" in it; to take them over: gambler-ai reconcile --adopt {symbol}"
+        f" in it; to take them over: {as_called(f'gambler-ai reconcile --adopt {symbol}')}"
     )
 
 
@@ -132,6 +151,8 @@ def _symbol(fact: ev.Fact, state: SessionState) -> str:
 
 def _intent(fact: ev.IntentPlanned) -> Told | list[Told]:
     i = fact.intent
+    if i.structure_id:
+        return _structure_intent(i)
     prices = f"stop {render.price(i.stop_price)}, target {render.price(i.target_price)}"
     if i.purpose is Purpose.ENTRY:
         order = f"{i.side} {render.qty(i.qty)} {_near(i)} {render.price(i.ref_price)}, {prices}"
@@ -141,6 +162,43 @@ def _intent(fact: ev.IntentPlanned) -> Told | list[Told]:
     if i.purpose is Purpose.PROTECT:
         return Told("protect", i.symbol, f"{prices} for {render.qty(i.qty)} ({i.reason})", WARN)
     return Told("exit", i.symbol, f"{i.side} {render.qty(i.qty)} at market ({i.reason})", WARN)
+
+
+def _structure_intent(i: OrderIntent) -> Told | list[Told]:
+    if i.structure is not None:
+        entry = _opening(i.structure)
+        return [Told("signal", i.symbol, i.structure.reason, ""), Told("entry", i.symbol, entry, STRONG)]
+    if i.purpose is Purpose.LEG:
+        return Told("leg", i.symbol, f"{i.side} {render.qty(i.qty)} ({i.reason})", STRONG)
+    return Told("exit", i.symbol, f"{i.side} {render.qty(i.qty)} at market ({i.reason})", WARN)
+
+
+def _opening(s: Structure) -> str:
+    risk = "no bound to its loss" if s.max_loss is None else f"at most {render.dollars(s.max_loss * s.units)} to lose"
+    sure = "" if s.confidence is None else f", {s.confidence * 100:.0f} % likely to win"
+    ends = [f"{name} {render.money(at)}" for name, at in (("stop", s.stop_price), ("target", s.target_price)) if at]
+    return (
+        f"{s.strategy} {legs_line(s.legs, s.opened_at)} x{s.units} for a {price_line(s.entry_price)}, {risk}{sure};"
+        f" {', '.join([*ends, *exit_rules(s)])}; GUARDED while this program runs"
+    )
+
+
+def exit_rules(s: Structure) -> list[str]:
+    """When it is closed, beside its stop and target."""
+    rules = s.exits
+    found = [] if rules.days_left is None else [f"out {rules.days_left} days before the expiry"]
+    found += [] if rules.max_days is None else [f"after {rules.max_days} days"]
+    if rules.time_value is not None:
+        found.append(f"before an assignment (time value {render.money(rules.time_value)})")
+    return found
+
+
+def _settled(fact: ev.OptionSettled) -> Told:
+    moved = "no shares moved"
+    if fact.shares:
+        verb = "bought" if fact.shares > 0 else "sold"
+        moved = f"{render.qty(abs(fact.shares))} shares {verb} at {render.price(fact.price)}"
+    return Told("settled", fact.symbol, f"{render.qty(fact.qty)} {fact.how}: {moved}", WARN)
 
 
 def _near(intent: OrderIntent) -> str:
@@ -160,7 +218,8 @@ def _action(fact: ev.ActionNoted) -> Told:
 def _fill(fact: ev.FillReported) -> Told:
     f = fact.fill
     verb = "bought" if f.side == "buy" else "sold"
-    return Told("fill", f.symbol, f"{verb} {render.qty(f.qty)} @ {render.price(f.price)}", "")
+    price = render.price(f.price) if parse(f.symbol) is None else render.money(f.price)
+    return Told("fill", f.symbol, f"{verb} {render.qty(f.qty)} @ {price}", "")
 
 
 def _denied(fact: ev.Denied) -> Told:
@@ -238,6 +297,8 @@ _FACTS: dict[type, Callable[[Any], Told | list[Told]]] = {
     ev.TradingHalted: lambda f: Told("halted", "", f"no entries: {f.source}: {f.reason}", WARN),
     ev.TradingResumed: lambda f: Told("resumed", "", f"{f.source}: {f.reason}", GOOD),
     ev.ExitRequested: _exit_requested,
+    ev.OptionSettled: _settled,
+    ev.StructureEnded: lambda f: Told("ended", f.structure_id, f.reason, ""),
     ev.Adopted: lambda f: Told("adopted", f.symbol, f"{render.qty(f.qty)} @ {render.price(f.price)}: {f.reason}", WARN),
     ev.IntentResolved: lambda f: Told("resolved", "", f"{_short(f.client_order_id)}: {f.verdict}: {f.reason}", WARN),
     ev.RequestTaken: lambda f: Told("asked", f.symbol, f"{f.kind}: {f.answer}", STRONG),
@@ -259,7 +320,7 @@ _ALWAYS = frozenset({
     ev.Reconciled, ev.IntentRefused, ev.IntentDisputed, ev.IntentUnknown, ev.IntentVoided, ev.CancelPlanned,
     ev.Adjusted, ev.Degraded, ev.Restored, ev.TradingHalted, ev.TradingResumed, ev.ExitRequested, ev.Adopted,
     ev.IntentResolved, ev.RequestTaken, ev.SplitApplied, ev.ActionNoted, ev.RiskReset,
-    ev.ComponentSetAside, ev.LearnerReset, ev.LibraryChanged,
+    ev.ComponentSetAside, ev.LearnerReset, ev.LibraryChanged, ev.OptionSettled,
 })  # fmt: skip
 _ACTIONS = frozenset({
     ev.FillReported, ev.IntentPlanned, ev.ResendPlanned, ev.IntentVoided, ev.IntentDisputed, ev.CancelPlanned,

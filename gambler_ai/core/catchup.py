@@ -9,8 +9,9 @@ import numpy as np
 from msgspec import Struct
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.contracts import underlying_of
 from gambler_ai.core.model import BarFrame, ClosedTrade
-from gambler_ai.core.orders import Purpose, Role
+from gambler_ai.core.orders import OrderIntent, Purpose, Role
 from gambler_ai.core.protection import CROSSED
 from gambler_ai.core.state import SessionState
 
@@ -33,6 +34,10 @@ class CatchUp(Struct, frozen=True):
     rearmed: tuple[str, ...]
     given_up: tuple[str, ...]  # symbols of entries that never arrived and are not wanted any more
     differences: int
+    settled: tuple[str, ...] = ()  # contracts of ours that ended meanwhile, each with how
+    left: tuple[str, ...] = ()  # underlyings of structures that are closed now, by a rule that fired or by request
+    #: Structures that were held, with nothing of theirs at the broker to guard them.
+    unguarded: int = 0
 
     @property
     def down(self) -> timedelta:
@@ -56,7 +61,23 @@ def caught_up(
         exits=_names(i.symbol for i in intents if i.reason == CROSSED),
         rearmed=_names(i.symbol for i in intents if i.purpose is Purpose.PROTECT),
         given_up=_names(voided), differences=sum(isinstance(f, ev.Reconciled) for f in facts),
+        settled=_names(f"{f.symbol} {f.how}" for f in facts if isinstance(f, ev.OptionSettled)),
+        left=_names(_left(state, facts, intents)), unguarded=len(_unguarded(state, facts, closed)),
     )  # fmt: skip
+
+
+def _left(state: SessionState, facts: Collection[ev.Fact], intents: Collection[OrderIntent]) -> list[str]:
+    asked = {f.symbol for f in facts if isinstance(f, ev.ExitRequested)}
+    return [s.underlying for s in state.structures.values() if s.structure_id in asked] + [
+        underlying_of(i.symbol) for i in intents if i.structure_id and i.purpose is Purpose.EXIT
+    ]
+
+
+def _unguarded(state: SessionState, facts: Collection[ev.Fact], closed: Collection[ClosedTrade]) -> set[str]:
+    """Structures of which something was held while nobody ran the session, those that ended by it among them."""
+    ended = {f.structure_id for f in facts if isinstance(f, ev.StructureEnded)}
+    held = {s.structure_id for s in state.structures.values() if s.filled}
+    return held | (ended & {trade.position_id for trade in closed})
 
 
 def bars_passed(frame: BarFrame, decided: Mapping[str, datetime]) -> tuple[int, bool]:

@@ -8,15 +8,18 @@ from decimal import Decimal
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import replacing
+from gambler_ai.core.contracts import parse
 from gambler_ai.core.degraded import Condition
 from gambler_ai.core.learning import CHOOSER
 from gambler_ai.core.model import Position, is_sane_price
-from gambler_ai.core.orders import Role, Status
+from gambler_ai.core.orders import ID_PREFIX, Role, Status
 from gambler_ai.core.protection import still_open
 from gambler_ai.core.reconcile import surplus
 from gambler_ai.core.risk import entering
 from gambler_ai.core.state import SessionState
 
+#: Characters of a structure's id that name it well enough for a person, `ga1-` and eight more; fewer may do.
+SHORT_ID, SHORT_ID_LEAST = 12, 4
 #: Statuses in which a person's word on an order is wanted.
 RESOLVABLE = frozenset({Status.UNKNOWN, Status.VOID, Status.DISPUTED})
 
@@ -48,6 +51,9 @@ def _symbol(state: SessionState, request: ev.Request) -> str:
     if request.kind == ev.RESOLVE:
         record = state.intents.get(first)
         return record.intent.symbol if record is not None else ""
+    if request.kind == ev.FLATTEN and first not in state.positions:
+        named = _structures(state, first)
+        return state.structures[named[0]].underlying if named and first else first
     return first if request.kind in (ev.FLATTEN, ev.ADOPT, ev.MOVE_STOP, ev.MOVE_TARGET) else ""
 
 
@@ -63,7 +69,8 @@ def _halt(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerRe
 
 def _resume_trading(state: SessionState, request: ev.Request, at: datetime, _: ev.BrokerReport | None) -> Answer:
     if ev.ALL in state.exits:
-        return _nothing(f"everything is still being closed ({', '.join(sorted(still_open(state))) or 'to be read'})")
+        open_ = sorted(name for name in still_open(state) if not name.startswith(ID_PREFIX))
+        return _nothing(f"everything is still being closed ({', '.join(open_) or 'to be read'})")
     others = "; ".join(f"{source}: {why}" for source, why in sorted(state.halts.items()) if source != ev.PERSON)
     still = f"; still halted by {others}" if others else ""
     if ev.PERSON not in state.halts:
@@ -74,15 +81,55 @@ def _resume_trading(state: SessionState, request: ev.Request, at: datetime, _: e
 def _flatten(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> Answer:
     symbol, why = request.argument or ev.ALL, f"flatten: {_why(request)}"
     if symbol != ev.ALL:
-        if symbol in state.exits or ev.ALL in state.exits:
-            return [], "is being closed already"
-        if symbol not in state.positions:
-            return _nothing(f"no position in {symbol}")
-        return [ev.ExitRequested(at, symbol, why)], f"closing {state.positions[symbol].qty:f} {symbol}{_when(report)}"
+        return _flatten_one(state, symbol, at, report, why)
     facts: list[ev.Fact] = [] if ev.PERSON in state.halts else [ev.TradingHalted(at, ev.PERSON, why)]
     facts += [] if ev.ALL in state.exits else [ev.ExitRequested(at, ev.ALL, why)]
-    count = f"{len(state.positions)} position{'' if len(state.positions) == 1 else 's'}"
-    return facts, f"closing {count}, no entries from here on{_when(report)}"
+    plain = sum(not position.structure_id for position in state.positions.values())
+    counts = [_count(len(state.structures), "structure")] if state.structures else []
+    counts += [_count(plain, "position")] if plain or not counts else []
+    return facts, f"closing {' and '.join(counts)}, no entries from here on{_when(report)}"
+
+
+def _flatten_one(state: SessionState, name: str, at: datetime, report: ev.BrokerReport | None, why: str) -> Answer:
+    """A symbol with all that is on it, or a structure by its id. A leg is not closed without the others."""
+    named, position = _structures(state, name), state.positions.get(name)
+    if len(named) > 1 and all(state.structures[one].underlying != name for one in named):
+        return _nothing(f"{name} begins the ids of {len(named)} structures; write more of it")
+    if not named and position is not None and position.structure_id:
+        one = state.structures.get(position.structure_id)
+        whole = one.underlying if one is not None else ev.ALL
+        return _nothing(f"{name} is a leg of a structure, which is closed as a whole: flatten {whole}")
+    plain = [name] if position is not None and not position.structure_id else []
+    asked = [one for one in (*named, *plain) if one not in state.exits]
+    if (named or plain or name in state.exits) and (not asked or ev.ALL in state.exits):
+        return [], "is being closed already"
+    if not asked:
+        return _nothing(f"no position in {name}")
+    what = ", ".join(_as_whole(state, one) for one in asked)
+    when = _when(report)
+    if named and when:
+        when = when.partition(";")[0] + "; until then no contract can be closed"
+    return [ev.ExitRequested(at, one, why) for one in asked], f"closing {what}{when}"
+
+
+def _as_whole(state: SessionState, name: str) -> str:
+    structure = state.structures.get(name)
+    if structure is None:
+        return f"{state.positions[name].qty:f} {name}"
+    return f"the structure on {structure.underlying} ({name[:SHORT_ID]}, {_count(structure.units, 'unit')})"
+
+
+def _structures(state: SessionState, name: str) -> list[str]:
+    """Those on an underlying; or whose id is ``name``, or begins with it, the `ga1-` of all left out or not."""
+    found = [one for one, structure in state.structures.items() if name in (structure.underlying, one)]
+    start = name.lower()
+    if found or name in state.positions or len(start.removeprefix(ID_PREFIX)) < SHORT_ID_LEAST:
+        return found
+    return [one for one in state.structures if one.startswith(start) or one.removeprefix(ID_PREFIX).startswith(start)]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _when(report: ev.BrokerReport | None) -> str:
@@ -94,6 +141,10 @@ def _when(report: ev.BrokerReport | None) -> str:
 def _adopt(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> Answer:
     """What the last reading shows beyond ours; never what an earlier one showed."""
     symbol = request.argument
+    if parse(symbol) is not None:
+        return _nothing(f"{symbol} is a contract, and nothing would guard it by itself; close it at the broker")
+    if replacing.is_on_structure(state, symbol):
+        return _nothing(f"a structure on {symbol} is held, and shares may come of it; ask again when it is closed")
     theirs = {p.symbol: p for p in report.positions} if report is not None else {}
     held = state.positions.get(symbol)
     qty = surplus(held, theirs[symbol].qty) if symbol in theirs else None

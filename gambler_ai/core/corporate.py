@@ -11,11 +11,15 @@ from decimal import Decimal
 from fractions import Fraction
 
 from gambler_ai.core import events as ev
+from gambler_ai.core import settlement
+from gambler_ai.core.contracts import parse
 from gambler_ai.core.model import CENT, ZERO, Activity, Position
 from gambler_ai.core.state import SessionState
 
 #: Alpaca's names for a split, now and before (BEHAVIOUR 5; the sub types FSPLIT, RSPLIT, USPLIT say which).
 SPLITS = frozenset({"SPLIT", "SSP"})
+#: A split of shares, as it concerns their contracts: others take their place, or cash (BEHAVIOUR 5).
+OF_CONTRACTS = "OPCA"
 #: How long an announced split keeps our orders in its symbol as they are, while the position does not show it yet.
 FREEZE = timedelta(hours=24)
 #: No company divides its shares by more.
@@ -35,6 +39,8 @@ def splits(state: SessionState, at: datetime, report: ev.BrokerReport) -> list[e
     shown = {p.symbol: p for p in report.positions}
     facts = []
     for symbol, ours in state.positions.items():
+        if parse(symbol) is not None:
+            continue  # a split gives its contracts other symbols: these are gone, and told (`reconcile`)
         theirs, told = shown.get(symbol), _announced(state, ours, report)
         before = (theirs.qty if theirs is not None else ZERO) - pending.get(symbol, ZERO)
         if not before:
@@ -93,6 +99,7 @@ def noted(state: SessionState, at: datetime, report: ev.BrokerReport) -> list[ev
         ev.ActionNoted(at, action) for action in report.actions
         if action.activity_id not in state.actions and _concerns(state.positions.get(action.symbol), action)
         and not (action.type in SPLITS and action.symbol in waits)
+        and action.type not in settlement.HOW  # booked, or not ours; never only noted
     ]  # fmt: skip
 
 
@@ -136,6 +143,10 @@ def effect(action: Activity) -> str:
     """What an action means for our orders, in a few words."""
     if action.type in SPLITS:
         return "the position shows nothing of it"
+    if action.type == settlement.SHARES_TRADE:
+        return "shares at the strike of a contract that was exercised or assigned; they are booked with that"
+    if action.type == OF_CONTRACTS:
+        return "the contract is another one from here on, or was paid out; what came for it is not ours"
     if action.type.startswith("DIV"):
         return "cash; quantity, stop and target stay"
     return "stop and target stay; look whether they still fit"

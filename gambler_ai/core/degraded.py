@@ -20,6 +20,7 @@ class Condition(StrEnum):
     RATE = "rate limited"
     LOOKUPS = "look-ups waiting"
     MARKET_DATA = "market data"
+    OPTION_PRICES = "option prices"
     STALE = "stale prices"
     ABSURD = "absurd prices"
     CLOCK = "clock skew"
@@ -68,6 +69,11 @@ TABLE: dict[Condition, Row] = {
     Condition.MARKET_DATA: Row(
         "prices cannot be read", Entries.NONE, "orders and positions are read as ever; stops need no prices of ours",
         "with the next prices",
+    ),
+    Condition.OPTION_PRICES: Row(
+        "chains, or quotes of the contracts that are held, cannot be read", Entries.NONE,
+        "stops and targets of structures wait for prices; exits by time go on, and what a person asks for",
+        "with the next quotes",
     ),
     Condition.STALE: Row(
         "the newest bar is older than two bars while the market is open", Entries.SYMBOL,

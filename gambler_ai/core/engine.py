@@ -25,8 +25,9 @@ from gambler_ai.core.options import exits, planning, prices, review
 from gambler_ai.core.orders import IN_FLIGHT, OrderReport, Role, Status
 from gambler_ai.core.ports import Adviser, Strategy
 from gambler_ai.core.proposals import asked, chains, failure
+from gambler_ai.core.settlement import settled
 from gambler_ai.core.state import Changes, SessionState
-from gambler_ai.core.structures import ChainQuery, StructureProposal
+from gambler_ai.core.structures import ChainQuery, OptionQuote, StructureProposal
 from gambler_ai.core.watch import Watch
 
 
@@ -37,6 +38,7 @@ class Decisions(Struct):
     changes: Changes = field(default_factory=Changes)
     discrepancies: tuple[ev.Discrepancy, ...] = ()
     look_again: bool = False
+    quotes: Mapping[str, OptionQuote] | None = None  # of a scan: what it was told of contracts, for those who watch
 
 
 class Engine:
@@ -133,6 +135,7 @@ class Engine:
     # -- prices -----------------------------------------------------------------------------------
 
     def _bars_closed(self, event: ev.BarsClosed) -> None:
+        self._out.quotes = event.quotes
         self._tell(self._watch.scanned(event, self.market))
         fresh, spots = event.frame.newer_than(self.state.bars), {t.symbol: t.price for t in event.trades.values()}
         if self.market is not None and self.market.is_open:  # what is held comes first
@@ -170,7 +173,7 @@ class Engine:
     def _advice(self, proposal: Proposal, view: MarketView) -> Advice | risk.Denial:
         """What learners make of it; without any it goes its way, with the strategy's own words."""
         if self._adviser is None:
-            return Advice(Signal(context=proposal.context))
+            return Advice(Signal(context=proposal.context, decided_at=view.at) if proposal.context else Signal())
         try:
             advice = self._adviser.advise(proposal, view)
         except (Exception, SystemExit) as error:  # a library's: an entry less, and everything else goes on
@@ -323,6 +326,7 @@ class Engine:
         for fill in reconcile.unbooked_fills(state, report):
             self._book(at, fill)
         self._splits(at, report)  # those that fills from before them had hidden
+        self._tell([*settled(state, at, report)])  # after the fills, before anything is compared
         for fact in missing.settle(state, at, report):
             self._emit(fact)
         for action in corporate.noted(state, at, report):

@@ -25,6 +25,8 @@ class BarsClosed:
     #: Contracts that were asked for: chains, and what is held. Those without a quote that can be one are not in it.
     quotes: Mapping[str, OptionQuote] = field(default_factory=dict)
     daily: BarFrame | None = None
+    #: Why a chain, or quotes of what is held, could not be read; "" if all that was asked for came.
+    unread: str = ""
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,18 @@ class Signal(Struct, frozen=True, omit_defaults=True):
 
     ``scores`` is what each learner gave for it: how likely it wins, 0 to 1. ``window`` is the newest bars as a
     sequence model takes them (`learners/window.py`), "" where none does. ``context`` is the strategy's own.
+    ``decided_at`` is session time; None where nobody scores, and in rows of older versions.
     """
 
     features: dict[str, float] = {}
     scores: dict[str, float] = {}
     window: bytes = b""
     context: dict[str, str] = {}
+    decided_at: datetime | None = None
+
+    def is_after(self, reset_at: datetime | None) -> bool:
+        """Whether it was decided after a reset: what was said before that is not what a learner knows now."""
+        return reset_at is None or self.decided_at is None or self.decided_at > reset_at
 
 
 class Outcome(Struct, frozen=True):

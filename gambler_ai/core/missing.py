@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
 
 from gambler_ai.core import degraded, protection, replacing
 from gambler_ai.core import events as ev
-from gambler_ai.core.model import REGULAR_SESSION
+from gambler_ai.core.model import REGULAR_SESSION, Side
 from gambler_ai.core.orders import IntentRecord, OrderIntent, Purpose, Status
 from gambler_ai.core.state import SessionState
 
@@ -71,6 +74,8 @@ def _still_wanted(state: SessionState, intent: OrderIntent, at: datetime, report
     market = report.market
     if intent.purpose is Purpose.REPLACE:
         return replacing.is_wanted(state, intent)
+    if intent.purpose is not Purpose.ENTRY and intent.structure_id:
+        return market.is_open and _fits_its_structure(state, intent, at, report)
     if intent.purpose is not Purpose.ENTRY:
         held = state.positions.get(intent.symbol)
         takes = market.is_open or intent.purpose is Purpose.PROTECT  # a closed market takes no exit
@@ -83,6 +88,37 @@ def _still_wanted(state: SessionState, intent: OrderIntent, at: datetime, report
     in_time = intent.valid_until is not None and at <= intent.valid_until
     stopped = state.stopping or state.halts or ev.ALL in state.exits
     return in_time and market.is_open and not stopped
+
+
+def _fits_its_structure(state: SessionState, intent: OrderIntent, at: datetime, report: ev.BrokerReport) -> bool:
+    """Whether an order of a structure would still do what it was decided for, and no more.
+
+    One that closes takes no more than is held, on the side it is held, and only what the broker shows as well. A leg
+    that is still to be opened belongs to what is held and is to be kept.
+    """
+    structure = state.structures.get(intent.structure_id)
+    if structure is None:
+        return False
+    mine = {s: p for s, p in state.positions.items() if p.structure_id == structure.structure_id}
+    theirs = {p.symbol: p.qty for p in report.positions}
+    if not all(protection.is_there(position, theirs) for position in mine.values()):
+        return False
+    if intent.purpose is Purpose.LEG:
+        left = structure.structure_id in state.exits or ev.ALL in state.exits or state.stopping
+        in_time = intent.valid_until is None or at <= intent.valid_until
+        return bool(mine) and intent.symbol not in mine and in_time and not left
+    return all(
+        symbol in mine and mine[symbol].exit_side is side and abs(mine[symbol].qty) >= qty
+        for symbol, side, qty in _closes(intent)
+    )  # fmt: skip
+
+
+def _closes(intent: OrderIntent) -> list[tuple[str, Side, Decimal]]:
+    """What an order takes out, by symbol."""
+    legs = msgspec.json.decode(intent.body).get("legs")
+    if legs is None:
+        return [(intent.symbol, intent.side, intent.qty)]
+    return [(leg["symbol"], Side(leg["side"]), Decimal(leg["ratio_qty"]) * intent.qty) for leg in legs]
 
 
 def _why(state: SessionState, record: IntentRecord, at: datetime) -> str:

@@ -86,6 +86,10 @@ class Broker(Protocol):
         """None for a symbol the broker does not know."""
         ...
 
+    def with_options(self, symbols: Collection[str], day: date) -> set[str]:
+        """Those of ``symbols`` on which contracts are listed that expire on ``day`` or later."""
+        ...
+
     def orders(self, since: datetime) -> list[OrderReport]:
         """All orders submitted after ``since``, whatever their status, legs within their parents."""
         ...

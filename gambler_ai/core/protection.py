@@ -29,6 +29,8 @@ from gambler_ai.core.state import SessionState
 
 #: Why a position is left at market when its stop comes too late.
 CROSSED = "stop crossed while bare"
+#: How a leg of a structure stands: Alpaca has no bracket for options.
+BY_RULES = "only while the session runs, by the exit rules of its structure; no order rests for it"
 #: Session time an entry may stay partly filled: its stop wakes only when it is whole.
 ENTRY_DEADLINE = timedelta(seconds=60)
 #: Session time a cancel may be pending before the shares it holds count as bare (BEHAVIOUR 10.10).
@@ -103,7 +105,7 @@ def _cases(state: SessionState) -> list[_Case]:
 
 def _judge(case: _Case) -> tuple[Protection, str]:
     if case.position.structure_id:
-        return Protection.GUARDED, "its exit rules run while we do"
+        return Protection.GUARDED, BY_RULES
     held = abs(case.position.qty)
     covered = _stop_qty(case)
     if covered >= held:

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.contracts import MULTIPLIER, underlying_of
 from gambler_ai.core.degraded import Condition
 from gambler_ai.core.missing import watched_until
 from gambler_ai.core.model import NEW_YORK, ZERO
+from gambler_ai.core.options.books import MLEG
 from gambler_ai.core.orders import (
     ID_PREFIX,
     OrderIntent,
@@ -32,6 +34,7 @@ from gambler_ai.core.orders import (
 )
 from gambler_ai.core.reconcile import Kind
 from gambler_ai.core.state import SessionState
+from gambler_ai.core.structures import ExitRules, Leg, Structure
 
 #: An entry is of a bar that closed at most so many bars before it was sent, those included that a signal is good for.
 BARS_BACK = 8
@@ -40,6 +43,9 @@ STEP = timedelta(minutes=1)
 #: Orders that are looked for behind one position.
 ORDINALS_MAX = 300
 REASON = "not in the backup"
+#: What becomes of a structure whose stop, target and exit rules only the lost books knew: nothing would guard it.
+NO_RULES = "not in the backup, so its stop, target and exit rules are not known"
+OPTIONS = "options"
 
 
 def is_on(state: SessionState) -> bool:
@@ -59,10 +65,16 @@ def recall(state: SessionState, at: datetime, order: OrderReport, report: ev.Bro
         return
     yield from _never_sent(state, at, intent, report)
     yield ev.IntentRecalled(at, intent)
+    action = "taken back into the books"
+    if intent.structure is not None and (
+        order.filled_qty or any(leg.filled_qty for leg in order.legs) or not order.is_done
+    ):
+        action += "; closed at market, since what was to guard it is not known"
+        yield ev.ExitRequested(at, intent.structure_id, NO_RULES)
     yield ev.Reconciled(at, (ev.Discrepancy(
         kind=Kind.NOT_IN_BACKUP, symbol=order.symbol, ours="none", broker=f"{intent.purpose} {order.side} "
         f"{order.qty:f} {order.status}", cause="sent after the backup was taken; its id is of this session",
-        action="taken back into the books", order_id=order.client_order_id,
+        action=action, order_id=order.client_order_id,
     ),))  # fmt: skip
 
 
@@ -82,34 +94,42 @@ def _entry(state: SessionState, order: OrderReport) -> OrderIntent | None:
     for back in range(BARS_BACK * max(1, bar // STEP) + 1):
         decision = entry_decision_id(strategy, order.symbol, order.side, newest - back * STEP)
         if order.client_order_id == client_order_id(state.account_id, state.session_id, decision):
-            return _made(order, decision, Purpose.ENTRY, strategy, order.client_order_id)
+            return _made(state, order, decision, Purpose.ENTRY, strategy, order.client_order_id)
     return None
 
 
 def _of_position(state: SessionState, order: OrderReport) -> OrderIntent | None:
     for position_id, strategy in _positions(state, order.symbol).items():
-        for purpose in (Purpose.PROTECT, Purpose.EXIT, Purpose.REPLACE):
+        for purpose in (Purpose.PROTECT, Purpose.EXIT, Purpose.REPLACE, Purpose.LEG):
             for ordinal in range(ORDINALS_MAX):
                 decision = position_decision_id(purpose, position_id, ordinal)
                 if order.client_order_id == client_order_id(state.account_id, state.session_id, decision):
-                    return _made(order, decision, purpose, strategy, position_id)
+                    return _made(state, order, decision, purpose, strategy, position_id)
     return None
 
 
 def _positions(state: SessionState, symbol: str) -> dict[str, str]:
-    """Every position there may have been in ``symbol``, with its strategy."""
+    """Every position there may have been in ``symbol``, with its strategy; structures on it among them."""
     found = {
         r.intent.position_id: r.intent.strategy for r in state.intents.values() if r.intent.symbol == symbol
     }  # fmt: skip
+    of = underlying_of(symbol)
+    found |= {
+        r.intent.structure_id: r.intent.strategy for r in state.intents.values()
+        if r.intent.structure_id and underlying_of(r.intent.symbol) == of
+    } | {s.structure_id: s.strategy for s in state.structures.values() if s.underlying == of}  # fmt: skip
     held = state.positions.get(symbol)
     return found if held is None else found | {held.position_id: held.strategy}
 
 
-def _made(order: OrderReport, decision: str, purpose: Purpose, strategy: str, position_id: str) -> OrderIntent:
+def _made(
+    state: SessionState, order: OrderReport, decision: str, purpose: Purpose, strategy: str, position_id: str
+) -> OrderIntent:
     """The intent, with a body that says what the order is. It is never sent: the broker has the order."""
     stop, target = _levels(order)
     qty = order.qty + sum((leg.filled_qty for leg in order.legs if order.order_class == "oco"), ZERO)
     is_entry = purpose is Purpose.ENTRY
+    structure = _structure(order, strategy) if is_entry and state.plan.universe == OPTIONS else None
     return OrderIntent(
         client_order_id=order.client_order_id, decision_id=decision, attempt=0, purpose=purpose, strategy=strategy,
         symbol=order.symbol, side=order.side, qty=qty, ref_price=order.limit_price or ZERO, stop_price=stop,
@@ -117,7 +137,35 @@ def _made(order: OrderReport, decision: str, purpose: Purpose, strategy: str, po
         body=_body(order, purpose, qty, stop, target),
         market_day=order.submitted_at.astimezone(NEW_YORK).date().isoformat() if is_entry else "",
         replaces=(order.replaces or "") if purpose is Purpose.REPLACE else "",
+        structure_id=position_id if structure is not None or _is_structure(state, position_id) else "",
+        structure=structure,
     )  # fmt: skip
+
+
+def _is_structure(state: SessionState, position_id: str) -> bool:
+    intents = (record.intent.structure_id for record in state.intents.values())
+    return position_id in state.structures or position_id in intents
+
+
+def _structure(order: OrderReport, strategy: str) -> Structure:
+    """What an order tells of the structure that it opened; what was to guard it no order tells.
+
+    The shares of a covered call are bought by themselves: its call is unknown then, and so is no part of it.
+    """
+    if order.order_class == MLEG:
+        units, legs = order.qty, tuple(Leg(leg.symbol, _ratio(leg, order.qty)) for leg in order.legs)
+    else:
+        units, legs = order.qty // MULTIPLIER, (Leg(order.symbol, MULTIPLIER * order.side.sign),)
+    return Structure(
+        structure_id=order.client_order_id, strategy=strategy, underlying=underlying_of(order.symbol), sector="",
+        legs=legs, units=int(units), entry_price=order.limit_price or order.filled_avg_price or ZERO, stop_price=None,
+        target_price=None, exits=ExitRules(), max_loss=None, max_profit=None, confidence=None, greeks={},
+        opened_at=order.submitted_at, reason=REASON,
+    )  # fmt: skip
+
+
+def _ratio(leg: OrderReport, units: Decimal) -> int:
+    return int(leg.qty / units) * leg.side.sign
 
 
 def _levels(order: OrderReport) -> tuple[Decimal | None, Decimal | None]:
@@ -130,6 +178,15 @@ def _levels(order: OrderReport) -> tuple[Decimal | None, Decimal | None]:
 
 def _body(order: OrderReport, purpose: Purpose, qty: Decimal, stop: Decimal | None, target: Decimal | None) -> str:
     coid, symbol, side = order.client_order_id, order.symbol, order.side
+    if order.order_class == MLEG:
+        return wire_body({
+            "qty": f"{qty:f}", "type": order.type, "time_in_force": order.time_in_force, "order_class": MLEG,
+            "limit_price": None if order.limit_price is None else f"{order.limit_price:f}", "client_order_id": coid,
+            "legs": [
+                {"symbol": leg.symbol, "side": leg.side.value, "ratio_qty": str(abs(_ratio(leg, qty)))}
+                for leg in order.legs
+            ],
+        })  # fmt: skip
     if purpose is Purpose.REPLACE:
         name, price = ("limit_price", order.limit_price) if order.type == "limit" else ("stop_price", order.stop_price)
         return replace_body(coid, name, price or ZERO)

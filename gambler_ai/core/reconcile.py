@@ -2,17 +2,20 @@
 
 The broker wins on quantities; we win on the why. A difference is explained where a fill of another's
 explains it; fills are never invented. Foreign quantities are shown, left alone and never counted.
+Legs of a structure are compared one by one like any position; whether what is left is even is a question of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
 
+from gambler_ai.core import settlement
+from gambler_ai.core.contracts import MULTIPLIER, parse, underlying_of
 from gambler_ai.core.events import (
     Adjusted,
     BrokerReport,
@@ -20,10 +23,12 @@ from gambler_ai.core.events import (
     ForeignSeen,
     PositionReport,
 )
-from gambler_ai.core.model import CENT, ZERO, Fill, Position
+from gambler_ai.core.model import CENT, ZERO, Activity, Fill, Position
+from gambler_ai.core.options.books import MLEG, held
 from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderIntent, OrderReport, Purpose, Status, observed
 from gambler_ai.core.protection import Protection, protections, why_left
 from gambler_ai.core.state import SessionState
+from gambler_ai.core.structures import Structure, beyond_even
 
 
 class Kind(StrEnum):
@@ -44,6 +49,7 @@ class Kind(StrEnum):
     EXIT_TWICE = "exit filled twice"
     ACCOUNT_RESET = "account reset"
     NOT_IN_BACKUP = "order not in the backup"
+    STRUCTURE_BROKEN = "structure uneven"
 
 
 #: Session time a difference that no fill explains has to stay before we act on it: a broker's endpoints
@@ -52,7 +58,7 @@ UNEXPLAINED_PATIENCE = timedelta(minutes=5)
 #: The same for an order the broker does not find any more.
 GONE_PATIENCE = timedelta(minutes=1)
 #: Activities, in Alpaca's words now and before, by which shares come and go; cash explains no quantity (BEHAVIOUR 5).
-TAKES_SHARES = frozenset({"MA", "NC", "SC", "REORG", "SPIN", "SSO", "SPLIT", "SSP", "VOF"})
+TAKES_SHARES = frozenset({"MA", "NC", "SC", "REORG", "SPIN", "SSO", "SPLIT", "SSP", "VOF", "OPCA"})
 #: Kinds after which a person has to look before anything is traded.
 HALTING = frozenset({Kind.OTHER_DATABASE, Kind.ACCOUNT_RESET})
 
@@ -98,11 +104,24 @@ def is_as_asked(record: IntentRecord, report: OrderReport) -> bool:
 def _has_its_terms(intent: OrderIntent, report: OrderReport) -> bool:
     """Type and price of the order itself; what the broker leaves empty says nothing."""
     body = msgspec.json.decode(intent.body)
-    limit = body.get("limit_price") or (body["take_profit"]["limit_price"] if body["type"] == "limit" else None)
-    return report.type == body["type"] and all(
-        asked is None or told is None or Decimal(asked) == told
-        for asked, told in ((limit, report.limit_price), (body.get("stop_price"), report.stop_price))
+    limit = body.get("limit_price") or body.get("take_profit", {}).get("limit_price")
+    limit = limit if body["type"] == "limit" else None
+    return (
+        report.type == body["type"]
+        and (body.get("order_class") == MLEG) == (report.order_class == MLEG)
+        and (report.order_class != MLEG or _has_its_legs(body["legs"], report))
+        and all(
+            asked is None or told is None or Decimal(asked) == told
+            for asked, told in ((limit, report.limit_price), (body.get("stop_price"), report.stop_price))
+        )
     )
+
+
+def _has_its_legs(asked: Collection[Mapping[str, str]], report: OrderReport) -> bool:
+    """Each contract on its side, as many of it a unit as were asked for."""
+    wanted = sorted((leg["symbol"], leg["side"], Decimal(leg["ratio_qty"]) * report.qty) for leg in asked)
+    told = sorted((leg.symbol, leg.side.value, leg.qty) for leg in report.legs)
+    return not told or told == wanted
 
 
 def moved(state: SessionState, report: OrderReport) -> list[Discrepancy]:
@@ -156,12 +175,60 @@ def diff(state: SessionState, report: BrokerReport, known_ids: Collection[str]) 
     """
     found = _orders(state, report, known_ids) + _reset(state, report)
     theirs = {p.symbol: p for p in report.positions}
-    filling = state.filling()
+    filling, lag = state.filling(), _lagging(state, report)
     for symbol in sorted(set(state.positions) | set(theirs)):
-        if symbol not in filling:
-            found += _position(state.positions.get(symbol), theirs.get(symbol), symbol, report)
-    held = [item for item in bare(state, market_open=report.market.is_open) if item.symbol in theirs]
-    return found + held
+        if symbol not in filling and symbol not in lag.moving:
+            item = _position(state.positions.get(symbol), theirs.get(symbol), symbol, report)
+            found += [_waiting(one) if symbol in lag.awaited else one for one in item]
+    naked = [item for item in bare(state, market_open=report.market.is_open) if item.symbol in theirs]
+    return found + naked + uneven(state, report)
+
+
+def _lagging(state: SessionState, report: BrokerReport) -> settlement.Lag:
+    known = {s for s, p in state.positions.items() if parse(s) is not None and _cause(p, report)}
+    return settlement.lagging(state, report, known)
+
+
+def _waiting(item: Discrepancy) -> Discrepancy:
+    return msgspec.structs.replace(item, cause=UNSETTLED, action="waits for the activity that says how")
+
+
+def uneven(state: SessionState, report: BrokerReport) -> list[Discrepancy]:
+    """Structures of which other parts are held than its ratios, with nothing of them on its way."""
+    theirs, found = {p.symbol: p.qty for p in report.positions}, []
+    for structure in state.structures.values():
+        mine = held(state, structure.structure_id)
+        if not beyond_even(structure, mine) or is_under_way(state, structure):
+            continue
+        cause, action = _why_uneven(structure)
+        parts = sorted(mine.keys() | {leg.symbol for leg in structure.legs})
+        found.append(Discrepancy(
+            kind=Kind.STRUCTURE_BROKEN, symbol=structure.underlying, ours=_parts(parts, mine),
+            broker=_parts(parts, theirs), cause=cause, action=action,
+            order_id=structure.structure_id,
+        ))  # fmt: skip
+    return found
+
+
+def is_under_way(state: SessionState, structure: Structure) -> bool:
+    """Whether an order of a structure is on its way, rests, or has a fill that is not booked."""
+    return any(
+        not (record.status.is_final or record.status is Status.DISPUTED)
+        or any(not order.is_settled for order in state.orders_of(record) if record.status is not Status.DISPUTED)
+        for record in state.intents.values() if record.intent.structure_id == structure.structure_id
+    )  # fmt: skip
+
+
+def _parts(symbols: Iterable[str], quantities: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{quantities.get(symbol, ZERO):f} {symbol}" for symbol in symbols)
+
+
+def _why_uneven(structure: Structure) -> tuple[str, str]:
+    if structure.settled:
+        cause = "a contract of it was exercised, assigned or has expired"
+        return cause, "closed whole while the market is open, shares included"
+    cause = "a leg was closed by hand, or an order never filled in all its legs"
+    return cause, "what is beyond the even part is closed at market, shorts first"
 
 
 def bare(state: SessionState, *, market_open: bool) -> list[Discrepancy]:
@@ -186,16 +253,18 @@ def _reset(state: SessionState, report: BrokerReport) -> list[Discrepancy]:
     """
     ours = {fill_id for fill_ids in state.fill_ids.values() for fill_id in fill_ids}
     placed = [coid for coid, record in state.intents.items() if record.order_ids and record.settled_at is None]
+    # Nothing rests for a structure, and its fills are let go of in time: what opened it is asked for (`requesting`).
+    placed += [structure.structure_id for structure in state.structures.values() if structure.filled]
     if (
-        not (state.positions and ours and placed)
+        not (state.positions and state.last_fill_at and placed)
         or any(report.lookups.get(coid, state) is not None for coid in placed)  # its own 404 for each of them
         or state.positions.keys() & {p.symbol for p in report.positions}
-        or any(f.activity_id in ours for f in report.fills)
+        or any(f.activity_id in ours or f.at == state.last_fill_at for f in report.fills)
     ):  # fmt: skip
         return []
     symbols = ", ".join(sorted(state.positions))
     return [Discrepancy(
-        kind=Kind.ACCOUNT_RESET, symbol=symbols, ours=f"{len(ours)} fills", broker="none of them",
+        kind=Kind.ACCOUNT_RESET, symbol=symbols, ours=f"{len(ours) or state.fills} fills", broker="none of them",
         cause="the account knows neither our positions nor our orders nor our fills", action="halt",
     )]  # fmt: skip
 
@@ -221,7 +290,7 @@ def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str
     ]  # fmt: skip
     for coid in dict.fromkeys(lost):
         record = state.intents.get(coid)
-        if record is not None and record.order_ids:
+        if record is not None and record.order_ids and record.settled_at is None:
             found.append(Discrepancy(
                 kind=Kind.ORDER_GONE, symbol=record.intent.symbol, ours=record.status.value, broker="unknown",
                 cause="the broker no longer knows it", action="not counted as protection", order_id=coid,
@@ -231,6 +300,8 @@ def _orders(state: SessionState, report: BrokerReport, known_ids: Collection[str
 
 #: The cause of what may only be late.
 UNEXPLAINED = "no fill explains it"
+#: The same of a contract that has been exercised, assigned or has expired, as far as one can see.
+UNSETTLED = "it has ended, and no activity says how yet"
 
 
 def may_act(item: Discrepancy, first_seen: datetime, at: datetime) -> bool:
@@ -238,6 +309,10 @@ def may_act(item: Discrepancy, first_seen: datetime, at: datetime) -> bool:
     waited = at - first_seen
     if item.kind == Kind.ORDER_GONE:
         return waited >= GONE_PATIENCE
+    if item.cause == UNSETTLED:  # from its expiry on, so that no restart begins anew
+        contract = parse(item.symbol)
+        since = first_seen if contract is None else min(first_seen, contract.expires_at)
+        return waited >= UNEXPLAINED_PATIENCE and at - since >= settlement.PATIENCE
     return item.cause != UNEXPLAINED or waited >= UNEXPLAINED_PATIENCE
 
 
@@ -247,9 +322,8 @@ def _position(
     our_qty = ours.qty if ours else ZERO
     their_qty = theirs.qty if theirs else ZERO
     if ours is None or our_qty == their_qty:
-        return _same(ours, theirs, symbol)
-    explained, action_of = foreign_fill(ours, report), _company(ours, report)
-    cause = f"filled by order {explained.order_id}, not ours" if explained else action_of or UNEXPLAINED
+        return _same(ours, theirs, symbol, report)
+    cause = _cause(ours, report) or UNEXPLAINED
     if their_qty == 0:
         kind, action = Kind.GONE, "closed in our books"
     elif (their_qty > 0) != (our_qty > 0):
@@ -262,17 +336,53 @@ def _position(
     return [_difference(kind, symbol, our_qty, their_qty, cause, action)]
 
 
+def _cause(ours: Position, report: BrokerReport) -> str:
+    """What explains that less of it is there, "" if nothing does."""
+    fill = foreign_fill(ours, report)
+    return f"filled by order {fill.order_id}, not ours" if fill is not None else _company(ours, report)
+
+
 def _company(ours: Position, report: BrokerReport) -> str:
     """What else may explain it: something that happened to the company since we hold it, "" if nothing did."""
-    names = [
-        a.type for a in report.actions if a.type in TAKES_SHARES and a.symbol == ours.symbol and a.at >= ours.entry_at
-    ]
-    return f"a corporate action ({names[-1]})" if names else ""
+    action = _taken(ours, report)
+    if action is None:
+        return ""
+    came = _came_for(action, report)
+    return f"a corporate action ({action.type})" + (f"; {came.symbol} came for it" if came is not None else "")
 
 
-def _same(ours: Position | None, theirs: PositionReport | None, symbol: str) -> list[Discrepancy]:
+def _taken(ours: Position, report: BrokerReport) -> Activity | None:
+    """The newest corporate action that may have taken it away."""
+    found = [a for a in report.actions if a.type in TAKES_SHARES and a.symbol == ours.symbol and a.at >= ours.entry_at]
+    return found[-1] if found else None
+
+
+def _came_for(action: Activity, report: BrokerReport) -> Activity | None:
+    """The contract that a split of its shares has made of another: two activities say so, one for each."""
+    if parse(action.symbol) is None or not action.qty:
+        return None
+    return next((
+        a for a in report.actions
+        if a.type == action.type and a.symbol != action.symbol and a.at == action.at and a.qty
+        and underlying_of(a.symbol) == underlying_of(action.symbol) and (a.qty > 0) != (action.qty > 0)
+        and (a.group == action.group or not (a.group and action.group))
+    ), None)  # fmt: skip
+
+
+def _paid_out(ours: Position, report: BrokerReport) -> Decimal | None:
+    """The price at which a corporate action has closed a contract in cash, by what it says that it paid."""
+    action = _taken(ours, report)
+    if action is None or parse(ours.symbol) is None or not (action.qty and action.amount):
+        return None
+    return abs(action.amount / action.qty) / MULTIPLIER
+
+
+def _same(ours: Position | None, theirs: PositionReport | None, symbol: str, report: BrokerReport) -> list[Discrepancy]:
     if ours is None and theirs is not None and theirs.qty != 0:
         cause, action = "not opened by this session", "left alone; entries in it blocked"
+        came = [a for a in report.actions if a.type == "OPCA" and a.symbol == symbol]
+        if came:
+            cause = f"a split of {underlying_of(symbol)} made it of other contracts ({came[-1].type})"
         return [_difference(Kind.UNKNOWN_AT_OURS, symbol, ZERO, theirs.qty, cause, action)]
     if ours and theirs and abs(ours.avg_entry_price - theirs.avg_entry_price) > CENT:
         cause, action = "the broker averages in another way", "ours kept: it comes from the fills"
@@ -309,14 +419,15 @@ def heal(state: SessionState, at: datetime, report: BrokerReport, found: Collect
             qty = ZERO
         if abs(qty) < abs(ours.qty):
             fill = foreign_fill(ours, report)
-            facts.append(Adjusted(at, item.symbol, qty, fill.price if fill else None, "closed at the broker"))
+            price = fill.price if fill else _paid_out(ours, report)
+            facts.append(Adjusted(at, item.symbol, qty, price, "closed at the broker"))
     return facts
 
 
 def foreign_quantities(state: SessionState, at: datetime, report: BrokerReport) -> ForeignSeen | None:
     """What the account holds beyond ours, when that has changed."""
     foreign = {}
-    filling = state.filling()
+    filling = state.filling() | _lagging(state, report).moving
     for theirs in report.positions:
         if theirs.symbol in filling:
             if theirs.symbol in state.foreign:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+from gambler_ai.core.contracts import underlying_of
 from gambler_ai.core.events import IntentPlanned
 from gambler_ai.core.model import Position, is_sane_price, round_price
 from gambler_ai.core.orders import (
@@ -34,6 +35,11 @@ _REPLACEABLE = frozenset({Status.WORKING, Status.PARTIALLY_FILLED})
 def move(state: SessionState, symbol: str, role: Role, price: Decimal, at: datetime, why: str) -> IntentPlanned | str:
     """The replacement that moves the stop or target of ``symbol`` to ``price``, or why there can be none."""
     position = state.positions.get(symbol)
+    if (position is None and is_on_structure(state, symbol)) or (position is not None and position.structure_id):
+        return (
+            f"{symbol} is held as part of a structure, whose stop and target are rules of this program: "
+            f"no order of them rests at the broker; to be out now: flatten {underlying_of(symbol)}"
+        )
     if position is None:
         return f"no position in {symbol}"
     leg = resting_leg(state, symbol, role)
@@ -51,6 +57,14 @@ def move(state: SessionState, symbol: str, role: Role, price: Decimal, at: datet
         position_id=position.position_id, reason=why, decided_at=at, valid_until=None,
         body=replace_body(coid, _PRICE[role], price), replaces=leg.order_id,
     ))  # fmt: skip
+
+
+def is_on_structure(state: SessionState, symbol: str) -> bool:
+    """Whether a structure of ours is on ``symbol``, or has it as a leg."""
+    return any(
+        symbol == structure.underlying or any(leg.symbol == symbol for leg in structure.legs)
+        for structure in state.structures.values()
+    )  # fmt: skip
 
 
 def resting_leg(state: SessionState, symbol: str, role: Role) -> Order | None:

@@ -103,6 +103,11 @@ class SessionState(Struct):
     iteration: int = 0  # scans so far, in all runs of the session
 
     @property
+    def active_positions(self) -> int:
+        """How many things are held: the legs of a structure are one."""
+        return len({position.structure_id or symbol for symbol, position in self.positions.items()})
+
+    @property
     def pnl(self) -> Decimal:
         """Our profit so far, realized and open, at the marks we have."""
         open_pnl = (p.unrealized(self.marks[s]) for s, p in self.positions.items() if s in self.marks)
@@ -175,6 +180,7 @@ class Changes(Struct):
     outcomes: list[Outcome] = field(default_factory=list)  # of those that a stored signal began
     answers: dict[str, str] = field(default_factory=dict)  # request -> what came of it
     structures: set[str] = field(default_factory=set)  # ids whose row is to be written, or is no more
+    ended: dict[str, Structure] = field(default_factory=dict)  # those of them that are no more, as they were last
 
     def merge(self, other: Changes) -> None:
         """Add what a later fact touched."""
@@ -186,3 +192,4 @@ class Changes(Struct):
         self.outcomes += other.outcomes
         self.answers.update(other.answers)
         self.structures |= other.structures
+        self.ended.update(other.ended)

@@ -79,6 +79,10 @@ class Watch:
         """Prices came; what of them is not believed is in ``event.quarantined``."""
         at = event.at
         facts = self.ended(at, Condition.MARKET_DATA, named(Condition.RATE, PRICES))
+        if event.unread:
+            facts += self.begun(at, Condition.OPTION_PRICES, event.unread)
+        elif event.quotes:
+            facts += self.ended(at, Condition.OPTION_PRICES)
         for symbol in event.frame.symbols:
             name = named(Condition.ABSURD, symbol)
             why = event.quarantined.get(symbol)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
+
 from gambler_ai.core.learning import Advice, Confidence, LearningRules, Signal
 from gambler_ai.core.model import MarketView, Proposal
 from gambler_ai.core.proposals import failure
@@ -47,7 +49,7 @@ class Panel:
         learners = self._learners()
         bars = (view.frame, proposal.symbol, proposal.side)
         looked = window.window(*bars) if any(learner.sees_window for learner in learners.values()) else b""
-        seen = Signal(features.features(*bars), {}, looked, proposal.context)
+        seen = Signal(features.features(*bars), {}, looked, proposal.context, view.at)
         scores: dict[str, float | None] = {}
         for name, learner in learners.items():
             try:
@@ -55,7 +57,7 @@ class Panel:
             except (Exception, SystemExit) as error:  # a library's; the name says whose
                 return Advice(seen, denial=f"{name}: {failure(error)}", failed=True)
         known = {name: score for name, score in scores.items() if score is not None}
-        signal = Signal(seen.features, known, seen.window, seen.context)
+        signal = replace(seen, scores=known)
         return self._weighed(signal, learners, scores)
 
     def _weighed(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -56,12 +57,14 @@ class Description(Struct, frozen=True):
 
 
 class _Kept(Struct, frozen=True, array_like=True):
-    """What is stored of any learner; ``memory`` is its own."""
+    """What is stored of any learner; ``memory`` is its own. ``reset_at`` is when a person last had it begin anew,
+    and is not there where nobody did."""
 
     name: str
     learned: int
     yardstick: Yardstick
     memory: msgspec.Raw
+    reset_at: datetime | None = None
 
 
 class Learner(ABC, Generic[S]):
@@ -83,6 +86,7 @@ class Learner(ABC, Generic[S]):
         self.revision = 0
         self.learned = 0
         self.yardstick = Yardstick()
+        self._reset_at: datetime | None = None
         self._begin()
 
     # -- what a learner says for itself -----------------------------------------------------------
@@ -147,7 +151,7 @@ class Learner(ABC, Generic[S]):
         if isinstance(fact, OutcomeKnown) and fact.outcome.return_pct is not None:
             self._taught(fact.outcome, fact.outcome.return_pct)
         elif isinstance(fact, LearnerReset) and fact.name == self.name:
-            self.learned, self.yardstick = 0, Yardstick()
+            self.learned, self.yardstick, self._reset_at = 0, Yardstick(), fact.at
             self._begin()
             self.revision += 1
         elif isinstance(fact, LearnerTaught) and fact.name == self.name and not self.learned:
@@ -156,7 +160,7 @@ class Learner(ABC, Generic[S]):
 
     def _taught(self, outcome: Outcome, return_pct: float) -> None:
         predicted = outcome.signal.scores.get(self.name)
-        if predicted is not None:
+        if predicted is not None and outcome.signal.is_after(self._reset_at):
             self.yardstick = self.yardstick.after(predicted, outcome.won, return_pct)
             self.revision += 1
         if self.learn(outcome):
@@ -166,7 +170,8 @@ class Learner(ABC, Generic[S]):
     def dump(self) -> bytes:
         """All that is known, with its name."""
         memory = msgspec.Raw(_encoder.encode(self.pack()))
-        return _encoder.encode(_Kept(self.name, self.learned, self.yardstick, memory))
+        reset = () if self._reset_at is None else (self._reset_at,)
+        return _encoder.encode((self.name, self.learned, self.yardstick, memory, *reset))
 
     def load(self, payload: bytes, schema: int) -> None:
         """Take what was dumped.
@@ -186,7 +191,7 @@ class Learner(ABC, Generic[S]):
             self.unpack(memory)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise CheckpointCorrupt(f"it does not decode: {one_line(str(error), 200)}") from error
-        self.learned, self.yardstick = kept.learned, kept.yardstick
+        self.learned, self.yardstick, self._reset_at = kept.learned, kept.yardstick, kept.reset_at
         self.revision += 1
 
     def describe(self) -> Description:

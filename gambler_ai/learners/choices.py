@@ -15,6 +15,7 @@ outcome before anything is learned from it.
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -54,7 +55,7 @@ class Cell(Struct, frozen=True, array_like=True):
 class ChooserMemory(Struct, frozen=True):
     """Regime -> strategy -> what its trades brought; the rivals' values; and how well all of them predicted.
 
-    ``taught`` names what was taken up of another bot, "" if nothing was.
+    ``taught`` names what was taken up of another bot, "" if nothing was; ``reset_at`` is when it last began anew.
     """
 
     table: dict[str, dict[str, Cell]] = {}
@@ -63,6 +64,7 @@ class ChooserMemory(Struct, frozen=True):
     learned: Annotated[int, Meta(ge=0)] = 0
     contest: Contest = Contest()
     taught: str = ""
+    reset_at: datetime | None = None
 
     def cell(self, regime: str, strategy: str) -> Cell:
         """What is known of a strategy in a regime; neutral where it was never tried."""
@@ -139,10 +141,10 @@ def _evolved(memory: ChooserMemory, fact: Fact, rate: float) -> ChooserMemory:
     if isinstance(fact, OutcomeKnown) and fact.outcome.return_pct is not None:
         return _learned(memory, fact.outcome, reward(fact.outcome.return_pct), rate)
     if isinstance(fact, LearnerReset) and fact.name == CHOOSER:
-        return ChooserMemory(taught=memory.taught)
+        return ChooserMemory(taught=memory.taught, reset_at=fact.at)
     if isinstance(fact, LearnerTaught) and fact.name == CHOOSER and not memory.learned:
         table = {regime: {name: Cell(value) for name, value in row.items()} for regime, row in fact.values.items()}
-        return ChooserMemory(table=table, taught=fact.source)
+        return ChooserMemory(table=table, taught=fact.source, reset_at=memory.reset_at)
     return memory
 
 
@@ -152,17 +154,18 @@ def _learned(memory: ChooserMemory, outcome: Outcome, got: float, rate: float) -
     strategy, regime = words.get(STRATEGY), words.get(REGIME)
     if strategy is None or regime is None:
         return memory
+    said = words.get(PREDICTED, "") if outcome.signal.is_after(memory.reset_at) else ""
     row = memory.table.get(regime, {})
     return replace(
         memory, table=memory.table | {regime: row | {strategy: row.get(strategy, Cell()).after(got, rate)}},
         each=memory.each | {strategy: memory.each.get(strategy, Cell()).after(got, rate)},
         all=memory.all.after(got, rate), learned=memory.learned + 1,
-        contest=_judged(memory.contest, words.get(PREDICTED, ""), got),
+        contest=_judged(memory.contest, said, got),
     )  # fmt: skip
 
 
 def _judged(contest: Contest, said: str, got: float) -> Contest:
-    """An order that was chosen without a memory has no predictions."""
+    """An order that was chosen without a memory, or by one that was reset since, has no predictions."""
     try:
         table, each, everything = ((float(word) - got) ** 2 for word in said.split())
     except ValueError:

@@ -7,7 +7,7 @@ chooses by lot, with the same chance for each. So what it learns from is not wha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace as replaced
 from functools import cached_property
 from typing import Annotated, Any
@@ -89,11 +89,13 @@ class Chooser(Strategy, frozen=True, dict=True):
         for one in found:
             if issubclass(one.cls, Chooser):
                 raise ValueError(f"strategies: {one.spec} is a chooser, and cannot be chosen")
+            if one.cls.universe != self.universe:
+                raise ValueError(f"strategies: {one.spec} trades options; several of these are an options_mix")
         names = [one.cls.name for one in found]
         twice = next((name for name in names if names.count(name) > 1 or name == CHOOSER), None)
         if twice is not None:
             raise ValueError(f"strategies: two of them are called {twice}, and each needs a name of its own")
-        values = _settings(self.settings, names)
+        values = loader.settings_of(self.settings, names)
         return tuple(_member(one, values[one.cls.name]) for one in found)
 
     @property
@@ -148,21 +150,6 @@ class Chooser(Strategy, frozen=True, dict=True):
         values = [memory.cell(regime, name).value for name in names]
         best = [name for name, value in zip(names, values, strict=True) if value == max(values)]
         return Choice(best[int(lot * len(best))], regime, _BEST)
-
-
-def _settings(given: Mapping[str, Any], names: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Parameters by strategy, of NAME.PARAMETER; a name may have dots of its own.
-
-    Raises:
-        ValueError: a setting is nobody's.
-    """
-    found: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for key, value in given.items():
-        name, _, parameter = key.rpartition(".")
-        if name not in found:
-            raise ValueError(f"settings: {key!r:.60} is not NAME.PARAMETER of {', '.join(names)}")
-        found[name][parameter] = value
-    return found
 
 
 def _member(found: loader.Found, values: Mapping[str, Any]) -> Member:

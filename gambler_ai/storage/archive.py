@@ -2,7 +2,8 @@
 
 Of a journal the facts that are many are rolled up: those that come with every reading, and those of orders. What is
 rare stays in the table, where queries by kind find it. So the chain has gaps that are filled from here: a segment holds
-what each of its rows said and the beginning of its hash, and `journal.read` merges the two by number.
+what each of its rows said and the beginning of its hash, and `journal.read` merges the two by number. Structures, open
+or ended, keep their rows: there are no more of them than of decisions, and screens and exports read them.
 
 What is in a segment is under zlib, and written as `segments` says.
 """

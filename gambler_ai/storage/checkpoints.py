@@ -78,7 +78,7 @@ def create(
         "length": len(payload), "sha256": snapshot.digest(payload), "payload": payload,
         "portfolio_value": state.account.portfolio_value, "equity": state.account.equity,
         "buying_power": state.account.buying_power, "cash": state.account.cash,
-        "active_positions": len(state.positions), "closed_trades": state.closed_trades, "token": token,
+        "active_positions": state.active_positions, "closed_trades": state.closed_trades, "token": token,
     }  # fmt: skip
     _ADD.run(db, row)
     return _info(row)

@@ -1,8 +1,8 @@
 """The fence in the database itself: what an owner writes that was replaced is refused, whatever our code thinks.
 
-A row of the journal, a checkpoint and an intent carry the token that they are written under. One below the token of
-the account's lease is not taken (RECOVERY_PROTOCOL 2.2). On Postgres the lease's row is locked while that is looked at,
-so that nobody can take over between the look and the commit; on SQLite there is one writer at a time.
+A row of the journal, a checkpoint, an intent and a structure carry the token that they are written under. One below
+the token of the account's lease is not taken (RECOVERY_PROTOCOL 2.2). On Postgres the lease's row is locked while that
+is looked at, so that nobody can take over between the look and the commit; on SQLite there is one writer at a time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _FENCES = {
     "intents_token_fenced": "BEFORE UPDATE OF token ON intents",
     "components_fenced": "BEFORE INSERT ON components",
     "archive_fenced": "BEFORE INSERT ON archive",
+    "structures_fenced": "BEFORE INSERT ON structures",
+    "structures_token_fenced": "BEFORE UPDATE OF token ON structures",
 }
 _NEWEST = (
     "SELECT lease.token FROM lease JOIN sessions ON sessions.account_id = lease.account_id"

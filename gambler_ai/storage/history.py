@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection
 
 from gambler_ai.core import events as ev
 from gambler_ai.core import performance as perf
+from gambler_ai.core.contracts import multiplier_of
 from gambler_ai.core.excursions import Excursion, ExcursionFold
 from gambler_ai.core.model import NEW_YORK, ZERO, ClosedTrade, Side
 from gambler_ai.core.performance import EquityFigures, Point, Span, Thinner, TradeFigures
@@ -145,12 +146,18 @@ def _hot_trades(db: Connection, session_id: str) -> Iterator[ClosedTrade]:
 def excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -> list[Excursion | None]:
     """How far each of ``trades`` went against us and for us, from the marks in the journal between its two ends.
 
+    None for a structure: its prices are net, and its symbol's marks are the underlying's.
+
     Raises:
         CheckpointCorrupt: a row cannot be read; so do all that read the journal here.
     """
+    marked = [trade for trade in trades if trade.multiplier == 1]
+    found = iter(_excursions(db, session_id, marked) if marked else ())
+    return [next(found) if trade.multiplier == 1 else None for trade in trades]
+
+
+def _excursions(db: Connection, session_id: str, trades: Sequence[ClosedTrade]) -> list[Excursion | None]:
     fold = ExcursionFold(trades)
-    if not trades:
-        return []
     begin, end = min(trade.entry_at for trade in trades), max(trade.exit_at for trade in trades)
     for row in _facts(db, session_id, ev.Marked, ev.SplitApplied, begin=begin, end=end):
         symbols = fold.symbols(row.at)
@@ -270,10 +277,10 @@ def _held(db: Connection, info: SessionInfo) -> Iterator[Span]:
 def _traded(db: Connection, session_id: str) -> tuple[Decimal, Decimal, int]:
     """Dollars bought, dollars sold, and how many fills. Added here: SQLite would add text as floats."""
     columns = t.fills.c
-    query = sa.select(columns.side, columns.qty, columns.price).where(columns.session_id == session_id)
+    query = sa.select(columns.symbol, columns.side, columns.qty, columns.price).where(columns.session_id == session_id)
     total, count = {Side.BUY: ZERO, Side.SELL: ZERO}, 0
     for row in _rows(db, query):
-        total[Side(row.side)] += row.qty * row.price
+        total[Side(row.side)] += row.qty * row.price * multiplier_of(row.symbol)
         count += 1
     return total[Side.BUY], total[Side.SELL], count
 

@@ -107,7 +107,7 @@ def put(db: Connection, file: ExportFile, moved: MovedSession) -> None:
 
 def _put_rows(db: Connection, file: ExportFile, moved: MovedSession, table: sa.Table) -> None:
     expected = moved.rows.get(table.name)
-    if expected is None:  # of a schema that had no such table
+    if expected is None and check_schema(file):  # which had no such table
         return
     count = 0
     for some in _in_lots(_rows_of(file, moved, table)):

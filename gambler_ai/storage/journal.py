@@ -13,10 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gambler_ai.core import snapshot
-from gambler_ai.core.events import Fact, Reconciled
+from gambler_ai.core.contracts import underlying_of
+from gambler_ai.core.events import Fact, Reconciled, StructureEnded
 from gambler_ai.core.model import ClosedTrade, Fill, Position
-from gambler_ai.core.orders import FINAL, IntentRecord, Order, OrderIntent
+from gambler_ai.core.orders import FINAL, IntentRecord, Order, OrderIntent, Purpose
 from gambler_ai.core.state import Changes, SessionState
+from gambler_ai.core.structures import Structure
 from gambler_ai.core.text import one_line
 from gambler_ai.errors import CheckpointCorrupt
 from gambler_ai.storage import archive, statements
@@ -36,6 +38,7 @@ _ADD_CLOSED = statements.insert(t.closed_trades)
 _ADD_DISCREPANCY = statements.insert(t.discrepancies)
 _PUT_INTENT = statements.upsert(t.intents)
 _PUT_ORDER = statements.upsert(t.orders)
+_PUT_STRUCTURE = statements.upsert(t.structures)
 _PUT_POSITION = statements.upsert(t.positions)
 _DROP_POSITION = statements.delete(t.positions, {"session_id": "session", "symbol": "name"})
 
@@ -60,6 +63,7 @@ def append(
             _write_discrepancies(db, state, fact)
     _run(db, _ADD_FACT, rows)
     _write_rows(db, state, changes, token)
+    _write_structures(db, state, facts, changes, token)
     return head
 
 
@@ -198,13 +202,16 @@ def check_bodies(db: Connection, intents: Collection[OrderIntent]) -> None:
 
 
 def taken_symbols(db: Connection, account_id: str, session_id: str) -> dict[str, str]:
-    """Symbols in which another session of this account still has an entry under way -> that session."""
+    """Symbols in which another session of this account still has an entry under way -> that session.
+
+    What goes on opening a structure counts in its underlying.
+    """
     intents = t.intents.c
     query = sa.select(intents.symbol, intents.session_id).where(
-        intents.account_id == account_id, intents.session_id != session_id, intents.purpose == "entry",
-        intents.status.not_in(sorted(FINAL)),
+        intents.account_id == account_id, intents.session_id != session_id,
+        intents.purpose.in_((Purpose.ENTRY.value, Purpose.LEG.value)), intents.status.not_in(sorted(FINAL)),
     )  # fmt: skip
-    return {row.symbol: row.session_id for row in db.execute(query)}
+    return {underlying_of(row.symbol): row.session_id for row in db.execute(query)}
 
 
 def _write_rows(db: Connection, state: SessionState, changes: Changes, token: int) -> None:
@@ -217,6 +224,20 @@ def _write_rows(db: Connection, state: SessionState, changes: Changes, token: in
     _run(db, _DROP_POSITION, [{"session": sid, "name": symbol} for symbol, p in touched.items() if p is None])
     first = state.closed_trades - len(changes.closed) + 1
     _run(db, _ADD_CLOSED, [_closed_row(sid, first + i, c) for i, c in enumerate(changes.closed)])
+
+
+def _write_structures(
+    db: Connection, state: SessionState, facts: Collection[Fact], changes: Changes, token: int
+) -> None:
+    """A row for each that was touched; of one that ended it stays, as it was last, with when and why."""
+    ends = {fact.structure_id: fact for fact in facts if isinstance(fact, StructureEnded)}
+    rows = []
+    for structure_id in sorted(changes.structures | changes.ended.keys()):
+        live = state.structures.get(structure_id)
+        end = ends[structure_id] if live is None else None
+        row = _structure_row(state.session_id, live or changes.ended[structure_id], token)
+        rows.append(row | {"ended_at": end and end.at, "end_reason": end.reason if end is not None else ""})
+    _run(db, _PUT_STRUCTURE, [fitting(t.structures, row) for row in rows])
 
 
 def _run(db: Connection, statement: Statement, rows: list[dict[str, Any]]) -> None:
@@ -242,6 +263,7 @@ def _intent_row(state: SessionState, record: IntentRecord, token: int) -> dict[s
         "stop_price": i.stop_price, "target_price": i.target_price, "status": record.status.value,
         "reason": i.reason, "note": record.note, "decided_at": i.decided_at, "body": i.body,
         "body_sha256": i.body_sha256, "market_day": i.market_day or None, "token": token,
+        "structure_id": i.structure_id or None,
     }  # fmt: skip
 
 
@@ -268,9 +290,23 @@ def _position_row(session_id: str, p: Position) -> dict[str, Any]:
         "session_id": session_id, "symbol": p.symbol, "qty": p.qty, "side": p.side,
         "avg_entry_price": p.avg_entry_price, "entry_at": p.entry_at, "stop_price": p.stop_price,
         "target_price": p.target_price, "strategy": p.strategy, "position_id": p.position_id,
-        "reason": p.reason,
+        "reason": p.reason, "structure_id": p.structure_id or None,
+        "greeks": None if p.greeks is None else _encoder.encode(p.greeks).decode(),
     }  # fmt: skip
 
 
 def _closed_row(session_id: str, number: int, c: ClosedTrade) -> dict[str, Any]:
-    return {"session_id": session_id, "number": number} | msgspec.structs.asdict(c)
+    """A round trip of a structure has its id for that of its position."""
+    structure_id = None if c.multiplier == 1 else c.position_id
+    return {"session_id": session_id, "number": number, "structure_id": structure_id} | msgspec.structs.asdict(c)
+
+
+def _structure_row(session_id: str, s: Structure, token: int) -> dict[str, Any]:
+    return {
+        "session_id": session_id, "structure_id": s.structure_id, "strategy": s.strategy, "underlying": s.underlying,
+        "sector": s.sector, "legs": _encoder.encode(s.legs).decode(), "units": s.units, "entry_price": s.entry_price,
+        "stop_price": s.stop_price, "target_price": s.target_price, "max_loss": s.max_loss,
+        "max_profit": s.max_profit, "confidence": s.confidence, "exits": _encoder.encode(s.exits).decode(),
+        "greeks": _encoder.encode(s.greeks).decode(), "reason": s.reason, "cash": s.cash, "filled": s.filled,
+        "settled": s.settled, "opened_at": s.opened_at, "token": token,
+    }  # fmt: skip

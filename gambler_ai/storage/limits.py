@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.engine import Connection
 
+from gambler_ai.core.contracts import MULTIPLIER, multiplier_of, underlying_of
 from gambler_ai.core.events import DAILY_LOSS, AccountReported, Fact, TradingHalted, TradingResumed
 from gambler_ai.core.model import ZERO
 from gambler_ai.core.orders import OrderIntent
 from gambler_ai.core.risk import MINUTE, lost_today
-from gambler_ai.core.state import SessionState
+from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.structures import Leg
 from gambler_ai.errors import LimitBreached
 from gambler_ai.storage import journal
 from gambler_ai.storage import tables as t
@@ -28,13 +32,15 @@ _OPENING = ("planned", "unknown", "working", "partially_filled", "pending_cancel
 class Usage(Struct, frozen=True):
     """What other sessions of an account use: symbols they hold or are opening, entries they have sent by market day.
 
-    ``recent``: when those entries were decided that may still count for the minute.
+    A contract counts as its underlying, and a structure once. ``recent``: when those entries were decided that may
+    still count for the minute.
     """
 
     symbols: dict[str, str]
     entries: dict[str, int]
     recent: tuple[datetime, ...] = ()
-    #: Symbol -> dollars at stake there: positions at their entry, entries under way at their far end.
+    #: Symbol -> dollars at stake there: positions at their entry, entries under way at their far end, and what
+    #: structures may lose at most.
     values: dict[str, Decimal] = {}
 
 
@@ -58,10 +64,14 @@ def check(db: Connection, state: SessionState, entries: Collection[OrderIntent])
         LimitBreached: they do; the caller's transaction must not commit.
     """
     plan = state.plan
+    open_ = _structures_of(db, state) if any(intent.structure_id for intent in entries) else {}
     for intent in entries:
-        value = intent.qty * intent.ref_price
+        row = open_.get(intent.structure_id)
+        value = intent.qty * intent.ref_price if row is None else _unit(row) * intent.qty / _ratio(row, intent)
         if plan.max_order_value is not None and value > plan.max_order_value:
             raise LimitBreached(f"an entry of {value:,.2f} dollars in {intent.symbol}", "max_order_value")
+        if row is not None:
+            _check_structure(open_.values(), row, value, plan)
     if entries and plan.max_orders_per_day is not None:
         _check_day(db, state, plan.max_orders_per_day)
     if entries and plan.max_orders_per_minute is not None:
@@ -111,36 +121,86 @@ def _is_of_loss(fact: Fact) -> bool:
 
 
 def _check_positions(db: Connection, state: SessionState, most: int) -> None:
-    """Symbols held or being opened, in every session of the account."""
+    """Symbols held or being opened, in every session of the account; a contract counts as its underlying."""
     symbols = {symbol for symbol, _owner in _symbols(db, state.account_id)}
     if len(symbols) > most:
         raise LimitBreached(f"position {len(symbols)}", "max_positions")
 
 
+def _check_structure(open_: Collection[sa.Row[Any]], row: sa.Row[Any], value: Decimal, plan: Plan) -> None:
+    """What it may cost or lose; how many there are of its strategy, and in its sector, in this session."""
+    if plan.capital_per_trade is not None and value > plan.capital_per_trade:
+        raise LimitBreached(f"a structure of {value:,.2f} dollars in {row.underlying}", "capital_per_trade")
+    alike = sum(other.strategy == row.strategy for other in open_)
+    if plan.max_per_strategy is not None and alike > plan.max_per_strategy:
+        raise LimitBreached(f"structure {alike} of {row.strategy}", "max_per_strategy")
+    beside = sum(other.sector == row.sector for other in open_)
+    if plan.max_per_sector is not None and beside > plan.max_per_sector:
+        raise LimitBreached(f"structure {beside} in {row.sector}", "max_per_sector")
+
+
 def _symbols(db: Connection, account_id: str) -> list[tuple[str, str]]:
     """Symbols held or being opened, with their session. What a closed session held is nobody's any more."""
-    return [(row.symbol, row.session_id) for query in _under_way(account_id) for row in db.execute(query)]
+    found = (row for query in _under_way(account_id) for row in db.execute(query))
+    return [(underlying_of(row.symbol), row.session_id) for row in found]
 
 
 def _values(db: Connection, account_id: str, session_id: str) -> dict[str, Decimal]:
-    """Dollars at stake in each symbol, in other sessions of the account."""
-    found: dict[str, Decimal] = {}
-    held, opening = ([row for row in db.execute(q) if row.session_id != session_id] for q in _under_way(account_id))
+    """Dollars at stake in each symbol, in other sessions of the account; what is part of a structure counts with it."""
+    found: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    structures = [row for row in _open_structures(db, account_id) if row.session_id != session_id]
+    for row in structures:
+        found[row.underlying] += _unit(row) * row.units
+    counted = {row.structure_id for row in structures}
+    held, opening = (
+        [row for row in db.execute(q) if row.session_id != session_id and row.structure_id not in counted]
+        for q in _under_way(account_id)
+    )
     for row in held:
-        found[row.symbol] = found.get(row.symbol, ZERO) + abs(row.qty) * row.avg_entry_price
+        found[underlying_of(row.symbol)] += abs(row.qty) * row.avg_entry_price * multiplier_of(row.symbol)
     for row in opening:  # what it was planned at lies between its stop and its target
-        far = max(row.stop_price or ZERO, row.target_price or ZERO)
-        found[row.symbol] = found.get(row.symbol, ZERO) + row.qty * far
-    return found
+        far = max(abs(row.stop_price or ZERO), abs(row.target_price or ZERO))
+        found[underlying_of(row.symbol)] += row.qty * far * multiplier_of(row.symbol)
+    return dict(found)
+
+
+def _unit(row: sa.Row[Any]) -> Decimal:
+    """Dollars that a unit of a structure may lose; where its legs do not bound that, what it costs or brings."""
+    return Decimal(abs(row.entry_price) * MULTIPLIER if row.max_loss is None else row.max_loss)
+
+
+def _ratio(row: sa.Row[Any], intent: OrderIntent) -> int:
+    """How many of what an entry buys make a unit: a leg's ratio, or one of what all legs are bought as."""
+    legs = msgspec.json.decode(row.legs, type=tuple[Leg, ...])
+    return next((abs(leg.ratio) for leg in legs if leg.symbol == intent.symbol), 1)
+
+
+def _structures_of(db: Connection, state: SessionState) -> dict[str, sa.Row[Any]]:
+    """The open structures of a session by their ids."""
+    rows = _open_structures(db, state.account_id)
+    return {row.structure_id: row for row in rows if row.session_id == state.session_id}
+
+
+def _open_structures(db: Connection, account_id: str) -> list[sa.Row[Any]]:
+    """Those that have not ended, in the open sessions of an account."""
+    c = t.structures.c
+    columns = (
+        c.session_id, c.structure_id, c.strategy, c.sector, c.underlying, c.units, c.legs, c.entry_price, c.max_loss,
+    )  # fmt: skip
+    query = sa.select(*columns).join(t.sessions, t.sessions.c.id == c.session_id)
+    return list(db.execute(query.where(*_of_account(account_id), c.ended_at.is_(None))))
 
 
 def _under_way(account_id: str) -> tuple[sa.Select[Any], sa.Select[Any]]:
     """What the open sessions of an account hold, and their entries that may still open something."""
-    of_account = (t.sessions.c.account_id == account_id, t.sessions.c.status != CLOSED)
-    held = sa.select(t.positions).join(t.sessions, t.sessions.c.id == t.positions.c.session_id).where(*of_account)
+    held = sa.select(t.positions).join(t.sessions, t.sessions.c.id == t.positions.c.session_id)
     opening = (
         sa.select(t.intents)
         .join(t.sessions, t.sessions.c.id == t.intents.c.session_id)
-        .where(*of_account, t.intents.c.purpose == "entry", t.intents.c.status.in_(_OPENING))
+        .where(t.intents.c.purpose == "entry", t.intents.c.status.in_(_OPENING))
     )
-    return held, opening
+    return held.where(*_of_account(account_id)), opening.where(*_of_account(account_id))
+
+
+def _of_account(account_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return t.sessions.c.account_id == account_id, t.sessions.c.status != CLOSED

@@ -31,7 +31,7 @@ SCRIPT = "script"
 _MOVE = statements.update(
     table,
     ["plan", "parameters", "initial_capital", "status", "end_reason", "last_at", "updated_at", "seq", "journal_hash",
-     "closed_trades", "realized_pnl", "checkpoints"],
+     "closed_trades", "realized_pnl", "checkpoints", "iteration"],
     {"id": "session"},
 )  # fmt: skip
 
@@ -62,6 +62,7 @@ class SessionInfo(Struct, frozen=True):
     checkpoints: int
     closed_trades: int
     realized_pnl: Decimal
+    iteration: int = 0  # scans so far, in all runs
 
 
 def insert(db: Connection, state: SessionState, *, broker: str, trading_url: str, genesis: str, wall: datetime) -> None:
@@ -91,7 +92,7 @@ def _moving(state: SessionState, head: str, wall: datetime) -> dict[str, Any]:
         "parameters": msgspec.json.encode(state.parameters).decode(), "initial_capital": state.initial_equity,
         "status": state.status, "end_reason": state.end_reason, "last_at": state.last_at,
         "updated_at": wall, "seq": state.seq, "journal_hash": head, "closed_trades": state.closed_trades,
-        "realized_pnl": state.realized_pnl,
+        "realized_pnl": state.realized_pnl, "iteration": state.iteration,
     }  # fmt: skip
 
 

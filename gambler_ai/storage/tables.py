@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from gambler_ai.storage import fencing
 
 #: The newest migration. A database at any other revision is not touched.
-SCHEMA_HEAD = "0004"
+SCHEMA_HEAD = "0005"
 
 
 class Exact(TypeDecorator[Decimal]):
@@ -108,6 +108,7 @@ sessions = sa.Table(
     sa.Column("checkpoints", sa.Integer, nullable=False),  # ever created
     sa.Column("closed_trades", sa.Integer, nullable=False),
     sa.Column("realized_pnl", Exact, nullable=False),
+    sa.Column("iteration", sa.BigInteger, nullable=False, server_default="0"),  # scans so far
 )
 
 lease = sa.Table(
@@ -158,6 +159,7 @@ intents = sa.Table(
     sa.Column("body_sha256", sa.String(64), nullable=False),
     sa.Column("market_day", _WORD, nullable=True),  # entries only: the day its limits count
     _token(),
+    sa.Column("structure_id", _ID, nullable=True),  # what it opens, goes on opening, or closes
     sa.UniqueConstraint("account_id", "session_id", "decision_id", "attempt", name="uq_intents_decision"),
 )
 
@@ -238,7 +240,39 @@ positions = sa.Table(
     sa.Column("strategy", _ID, nullable=False),
     sa.Column("position_id", _ID, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("structure_id", _ID, nullable=True),  # what it is a leg of
+    sa.Column("greeks", sa.Text, nullable=True),  # JSON: of a contract, when it was opened
 )
+
+#: What is opened together, and why; the row stays when it has ended.
+structures = sa.Table(
+    "structures",
+    metadata,
+    _session(primary=True),
+    sa.Column("structure_id", _ID, primary_key=True),  # the client order id of the intent that opened it
+    sa.Column("strategy", _ID, nullable=False),
+    sa.Column("underlying", _WORD, nullable=False),
+    sa.Column("sector", sa.Text, nullable=False),
+    sa.Column("legs", sa.Text, nullable=False),  # JSON: symbols with their signed ratios
+    sa.Column("units", sa.Integer, nullable=False),
+    sa.Column("entry_price", Exact, nullable=False),  # net prices: dollars a share, a credit is negative
+    sa.Column("stop_price", Exact, nullable=True),
+    sa.Column("target_price", Exact, nullable=True),
+    sa.Column("max_loss", Exact, nullable=True),  # dollars a unit, like the next
+    sa.Column("max_profit", Exact, nullable=True),
+    sa.Column("confidence", Exact, nullable=True),
+    sa.Column("exits", sa.Text, nullable=False),  # JSON
+    sa.Column("greeks", sa.Text, nullable=False),  # JSON: of each contract, when it was decided
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("cash", Exact, nullable=False),  # dollars that it has brought so far
+    sa.Column("filled", sa.Boolean, nullable=False),
+    sa.Column("settled", sa.Boolean, nullable=False),
+    sa.Column("opened_at", Utc, nullable=False),
+    sa.Column("ended_at", Utc, nullable=True),
+    sa.Column("end_reason", sa.Text, nullable=False),
+    _token(),
+)
+sa.Index("ix_structures_open", structures.c.session_id, structures.c.ended_at)
 
 closed_trades = sa.Table(
     "closed_trades",
@@ -257,6 +291,8 @@ closed_trades = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("strategy", _ID, nullable=False),
     sa.Column("leverage", Exact, nullable=True),  # what it was worth at its entry, in equities of that moment
+    sa.Column("multiplier", sa.Integer, nullable=False, server_default="1"),  # 100 of a structure: its prices are net
+    sa.Column("structure_id", _ID, nullable=True),
 )
 
 discrepancies = sa.Table(

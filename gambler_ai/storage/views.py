@@ -15,6 +15,9 @@ from gambler_ai.core.degraded import ends, entries
 from gambler_ai.core.events import GONE, Degraded, Discrepancy, Restored
 from gambler_ai.core.model import ClosedTrade, Fill, Side
 from gambler_ai.core.orders import FINAL, Status
+from gambler_ai.core.structures import ExitRules, Greeks, Leg, Structure
+from gambler_ai.core.text import one_line
+from gambler_ai.errors import StorageError
 from gambler_ai.storage import archive
 from gambler_ai.storage import tables as t
 
@@ -68,6 +71,17 @@ class PositionRow(Struct, frozen=True):
     target_price: Decimal | None
     strategy: str
     position_id: str
+    structure_id: str = ""
+    greeks: Greeks | None = None  # of a contract, when it was opened
+
+
+class StructureRow(Struct, frozen=True):
+    """A structure as last written, open or ended, with the positions of its legs; those of an ended one are gone."""
+
+    structure: Structure
+    ended_at: datetime | None
+    end_reason: str
+    positions: tuple[PositionRow, ...] = ()
 
 
 class DegradedRow(Struct, frozen=True):
@@ -129,7 +143,25 @@ def intents(db: Connection, session_id: str, limit: int = 100, *, only_open: boo
 def positions(db: Connection, session_id: str) -> list[PositionRow]:
     """What is held, by symbol."""
     rows = _newest(db, t.positions, session_id, t.positions.c.symbol, 100_000)
-    return [PositionRow(**_only(row, PositionRow)) for row in rows]
+    return [_position(row) for row in rows]
+
+
+def structures(db: Connection, session_id: str, limit: int = 1_000) -> list[StructureRow]:
+    """Those that are open, and of those that ended the newest ``limit``; oldest first.
+
+    Raises:
+        StorageError: a row cannot be read.
+    """
+    table = t.structures
+    own, order = table.c.session_id == session_id, (table.c.opened_at.desc(), table.c.structure_id.desc())
+    is_open = table.c.ended_at.is_(None)
+    ended = sa.select(table.c.structure_id).where(own, ~is_open).order_by(*order).limit(limit)
+    query = sa.select(table).where(own, is_open | table.c.structure_id.in_(ended)).order_by(*order)
+    rows = db.execute(query).mappings().all()
+    legs: dict[str, list[PositionRow]] = {}
+    for position in positions(db, session_id) if rows else ():
+        legs.setdefault(position.structure_id, []).append(position)
+    return [_structure(dict(row), legs.get(row["structure_id"], [])) for row in reversed(rows)]
 
 
 def discrepancies(db: Connection, session_id: str, limit: int = 1_000) -> list[DiscrepancyRow]:
@@ -173,6 +205,30 @@ def _newest(
         .limit(limit)
     )
     return [dict(row) for row in reversed(db.execute(query).mappings().all())]
+
+
+def _position(row: dict[str, Any]) -> PositionRow:
+    greeks = None if row["greeks"] is None else _plain(row, "greeks", Greeks)
+    found = _only(row, PositionRow) | {"structure_id": row["structure_id"] or "", "greeks": greeks}
+    return PositionRow(**found)
+
+
+def _structure(row: dict[str, Any], legs: list[PositionRow]) -> StructureRow:
+    known = {name: row[name] for name in Structure.__struct_fields__ if name in row}
+    read = {name: _plain(row, name, kind) for name, kind in _IN_STRUCTURES.items()}
+    return StructureRow(Structure(**known | read), row["ended_at"], row["end_reason"], tuple(legs))
+
+
+#: Columns of `structures` that are JSON -> what is in them.
+_IN_STRUCTURES: dict[str, Any] = {"legs": tuple[Leg, ...], "exits": ExitRules, "greeks": dict[str, Greeks]}
+
+
+def _plain(row: dict[str, Any], name: str, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(row[name], type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        what = f"{name} of {row['structure_id']} in session {row['session_id']}"
+        raise StorageError(f"the stored {what} cannot be read: {one_line(str(error), 120)}") from error
 
 
 def _only(row: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:

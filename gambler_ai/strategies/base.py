@@ -29,6 +29,10 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     #: What its orders and positions are filed under; the class's name in lower case unless a class says otherwise.
     name: ClassVar[str] = "none"
+    #: What it trades: "shares", or "options" if it proposes structures.
+    universe: ClassVar[str] = "shares"
+    #: What the account must be allowed to do with options: 0 nothing, 1 covered calls, 2 long, 3 spreads.
+    options_level: ClassVar[int] = 0
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -30,9 +30,17 @@ BUILT_INS = {
     "mean_reversion": "gambler_ai.strategies.mean_reversion:MeanReversion",
     "breakout": "gambler_ai.strategies.breakout:Breakout",
     "chooser": "gambler_ai.learners.chooser:Chooser",
+    "straddle": "gambler_ai.strategies.options.straddle:Straddle",
+    "strangle": "gambler_ai.strategies.options.straddle:Strangle",
+    "vertical": "gambler_ai.strategies.options.vertical:Vertical",
+    "iron_condor": "gambler_ai.strategies.options.iron_condor:IronCondor",
+    "covered_call": "gambler_ai.strategies.options.covered_call:CoveredCall",
+    "options_mix": "gambler_ai.strategies.options.mix:OptionsMix",
 }
 #: More bars than this of each symbol are a mistake, not a history.
 HISTORY_MAX = 10_000
+#: What a strategy may trade.
+UNIVERSES = ("shares", "options")
 SOURCE_MAX_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
@@ -63,6 +71,7 @@ class Description(Struct, frozen=True):
     summary: str = ""
     parameters: list[Parameter] = []
     error: str = ""
+    universe: str = "shares"
 
 
 def load(spec: str, values: Mapping[str, Any]) -> Loaded:
@@ -84,6 +93,7 @@ def prepare(found: Found, values: Mapping[str, Any]) -> Loaded:
         strategy = make(found.cls, values)
         stored = plain(strategy)
         history: Any = strategy.history  # an annotation is a promise of somebody else's code
+        daily: Any = strategy.daily_history
         parts = strategy.made_of()
         _check_names(strategy, [part.name for part in parts], [component.name for component in strategy.components()])
     except ConfigError:
@@ -92,6 +102,8 @@ def prepare(found: Found, values: Mapping[str, Any]) -> Loaded:
         raise ConfigError(f"strategy {found.spec} cannot be made: {failure(error)}") from None
     if not isinstance(history, int) or isinstance(history, bool) or not 1 <= history <= HISTORY_MAX:
         raise ConfigError(f"strategy {found.spec}: history must be 1 to {HISTORY_MAX:,} bars (got {history!r:.40})")
+    if not isinstance(daily, int) or isinstance(daily, bool) or not 0 <= daily <= HISTORY_MAX:
+        raise ConfigError(f"strategy {found.spec}: daily_history must be 0 to {HISTORY_MAX:,} bars (got {daily!r:.40})")
     return Loaded(found.spec, strategy, stored, _sha256(found, parts))
 
 
@@ -114,6 +126,21 @@ def _check_names(strategy: Strategy, parts: Collection[str], names: list[str]) -
             )
         if names.count(name) > 1:
             raise ConfigError(f"strategy {strategy.name}: two of its components are called {name}")
+
+
+def settings_of(given: Mapping[str, Any], names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Parameters by strategy, of NAME.PARAMETER; a name may have dots of its own.
+
+    Raises:
+        ValueError: a setting is nobody's.
+    """
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for key, value in given.items():
+        name, _, parameter = key.rpartition(".")
+        if name not in found:
+            raise ValueError(f"settings: {key!r:.60} is not NAME.PARAMETER of {', '.join(names)}")
+        found[name][parameter] = value
+    return found
 
 
 def find(spec: str) -> Found:
@@ -157,7 +184,7 @@ def describe(found: Found) -> Description:
     """
     summary = (found.cls.__doc__ or "").strip().partition("\n")[0].replace("``", "")
     name = found.spec if found.spec in BUILT_INS or ":" not in found.spec else found.cls.name
-    return Description(name, found.origin, summary, parameters(found.cls))
+    return Description(name, found.origin, summary, parameters(found.cls), universe=found.cls.universe)
 
 
 def listed() -> list[Description]:
@@ -286,6 +313,8 @@ def _usable(cls: type[Strategy], spec: str) -> type[Strategy]:
         raise ConfigError(f"strategy {spec}: {cls.__name__} has no propose(self, view)")
     if not cls.__struct_config__.frozen:
         raise ConfigError(f"strategy {spec}: {cls.__name__} must stay frozen: only its parameters outlive a restart")
+    if cls.universe not in UNIVERSES:
+        raise ConfigError(f"strategy {spec}: universe must be {' or '.join(UNIVERSES)} (got {cls.universe!r:.40})")
     name: Any = cls.name
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(f"strategy {spec}: name must be 1 to 40 letters, digits, dots, _ or - (got {name!r:.60})")

@@ -43,3 +43,8 @@ class Agenda:
         """The first instant after ``after`` on the grid."""
         every = self._every[name]
         return self._origin + ((after - self._origin) // every + 1) * every
+
+
+def passed_a_multiple(of: int | None, before: int, now: int) -> bool:
+    """Whether counting from ``before`` to ``now`` came to a multiple of ``of``; never for None."""
+    return of is not None and before // of != now // of

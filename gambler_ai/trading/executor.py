@@ -37,6 +37,7 @@ from gambler_ai.core.sieve import Sieve
 from gambler_ai.core.watch import PRICES, limited_until
 from gambler_ai.errors import BrokerAuthError, BrokerError, BrokerRefused, ReadFailed, StorageError
 from gambler_ai.trading.feed import Feed
+from gambler_ai.trading.option_reader import OptionPrices, OptionReader, Wanted
 from gambler_ai.trading.patience import Patience
 
 #: How far back bars are asked for at first, at least: over a weekend and a holiday.
@@ -90,11 +91,12 @@ class Read:
 
 @dataclass(frozen=True)
 class Scan:
-    """Read bars and last trades."""
+    """Read bars and last trades; ``options``: prices of contracts as well."""
 
     symbols: tuple[str, ...]
     interval: timedelta
     history: int
+    options: Wanted | None = None
 
 
 Request = Submit | Replace | Cancel | Read | Scan
@@ -121,6 +123,7 @@ class Executor:
         self._before_send = before_send
         self._todo: SimpleQueue[Request | None] = SimpleQueue()
         self._sieve: Sieve | None = None
+        self._option_reader = OptionReader(market_data)
         self._marks: dict[str, Decimal | None] = {}
         self._waiting: tuple[str, ...] = ()  # ids that the last reading had no room to look up
         self._outstanding = 0
@@ -267,7 +270,15 @@ class Executor:
         self._patience[MARKET_DATA].answered()
         self._sieve = sieve
         found = sieve.sift(told, trades, self._marks, now)
-        return BarsClosed(self._feed.clock.now(), found.frame, found.trades, found.quarantined)
+        contracts = OptionPrices()
+        if request.options is not None:
+            contracts = self._option_reader.read(request.options, request.symbols, found.trades, now)
+        if contracts.error is not None:
+            self._patience[MARKET_DATA].take(contracts.error)
+        return BarsClosed(
+            self._feed.clock.now(), found.frame, found.trades, found.quarantined, contracts.quotes, contracts.daily,
+            "" if contracts.error is None else contracts.error.message,
+        )  # fmt: skip
 
 
 def read_broker(broker: Broker, request: Read, waited: Sequence[str] = ()) -> BrokerReport:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.engine import Engine
+from gambler_ai.core.model import NEW_YORK
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
 from gambler_ai.core.state import SessionState
 from gambler_ai.trading.executor import Read, Replace, Request, Scan, Submit
+from gambler_ai.trading.option_reader import Wanted
 
+#: The universe of a plan that trades structures.
+OPTIONS = "options"
 #: An activity may be dated by its day only, and in another zone than ours.
 ACTIONS_OVERLAP = timedelta(days=2)
 
@@ -27,13 +32,23 @@ def reading(
 
     ``read_to`` is when the broker was last read and agreed with our books.
     """
-    since = state.orders_since()
+    since, anew = state.orders_since(), reconcile and read_to is None
+    expect = expected(state)
+    if anew:  # of an account that was reset nothing else would tell: no order rests for a structure
+        expect += [s.structure_id for s in state.structures.values() if s.filled and s.structure_id not in expect]
     return Read(
-        since if at_least is None else min(since, at_least), state.fills_since(read_to), tuple(expected(state)),
-        reconcile,
+        since if at_least is None else min(since, at_least), state.fills_since(read_to), tuple(expect), reconcile,
         orders=tuple(o.order_id for o in state.orders.values() if not o.is_settled),
-        actions_since=_actions_since(state) if reconcile else None,
+        actions_since=_actions_since(state, anew=anew) if reconcile or _is_another_day(state) else None,
     )  # fmt: skip
+
+
+def scanning(engine: Engine, at: datetime) -> Scan:
+    """The next scan; of a session in shares it asks for nothing about contracts."""
+    plan, wanted = engine.state.plan, None
+    if plan.universe == "options":
+        wanted = Wanted(tuple(engine.chains(at)), engine.held_contracts, engine.daily_history)
+    return Scan(plan.symbols, timedelta(seconds=plan.timeframe_s), engine.history, wanted)
 
 
 def expected(state: SessionState) -> list[str]:
@@ -46,10 +61,22 @@ def expected(state: SessionState) -> list[str]:
     ]  # fmt: skip
 
 
-def _actions_since(state: SessionState) -> datetime | None:
-    """Corporate actions are of interest for as long as something is held, from when it was bought."""
+def _actions_since(state: SessionState, *, anew: bool) -> datetime | None:
+    """Corporate actions are of interest for as long as something is held, from when it was bought.
+
+    In a session of options, where contracts end by them, also of what has just ended: at each resume, and from the
+    first reading of a day on.
+    """
     entries = [p.entry_at for p in state.positions.values()]
+    entries += [s.opened_at for s in state.structures.values()]
+    if state.plan.universe == OPTIONS and (anew or _is_another_day(state)):
+        entries.append(state.last_at)
     return min(entries) - ACTIONS_OVERLAP if entries else None
+
+
+def _is_another_day(state: SessionState) -> bool:
+    """Whether the last reading was not of the market day that is known: a night has passed, or one begins."""
+    return state.plan.universe == OPTIONS and state.last_at.astimezone(NEW_YORK).date().isoformat() != state.day
 
 
 #: Inputs that end a request.

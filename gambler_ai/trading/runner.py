@@ -17,13 +17,13 @@ from gambler_ai.core.reconcile import HALTING
 from gambler_ai.core.risk import entering
 from gambler_ai.core.state import Plan, SessionState
 from gambler_ai.errors import BrokerError, BrokerUnreachable, GamblerError, RecoveryHalted
-from gambler_ai.trading.agenda import LAST_PIECES, NEXT_PIECE, ROLL_UP, Agenda
+from gambler_ai.trading.agenda import LAST_PIECES, NEXT_PIECE, ROLL_UP, Agenda, passed_a_multiple
 from gambler_ai.trading.door import Door
 from gambler_ai.trading.executor import Cancel, Executor, Read, Request, Scan
 from gambler_ai.trading.feed import Feed
 from gambler_ai.trading.ledger import Ledger
 from gambler_ai.trading.reporter import Reporter
-from gambler_ai.trading.requesting import ANSWERS, reading, reading_of, sending
+from gambler_ai.trading.requesting import ANSWERS, reading, reading_of, scanning, sending
 from gambler_ai.trading.wakeups import UNHEARD, Wakeups
 
 #: Session time after which what components remember is stored, if no checkpoint or closed trade has done so.
@@ -265,7 +265,9 @@ class Runner:
             self._feed.follow(event.report.market.at)
         if isinstance(event, ev.Woken | ev.StreamChanged):
             self._wake(event)
+        scans = self.state.iteration
         decisions = self._engine.step(event)
+        self._checkpoint_due |= passed_a_multiple(self.plan.autosave_iterations, scans, self.state.iteration)
         self._finish(decisions)
         silent = ""
         if isinstance(event, ev.BrokerReported):
@@ -395,8 +397,7 @@ class Runner:
     def _ask_scan(self) -> None:
         if Scan not in self._asked:
             self._asked.add(Scan)
-            interval = timedelta(seconds=self.plan.timeframe_s)
-            self._executor.ask(Scan(self.plan.symbols, interval, self._engine.history))
+            self._executor.ask(scanning(self._engine, self._feed.clock.now()))
 
     def _reason_to_stop(self, end: datetime) -> str:
         if self.state.stopping:

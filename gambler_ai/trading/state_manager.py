@@ -394,6 +394,6 @@ def _restored(info: SessionInfo, found: Restored, checkpoint: CheckpointInfo) ->
         "account": msgspec.structs.asdict(state.account),
         "portfolio_value": state.account.portfolio_value,
         "strategy_params": dict(state.parameters),
-        "active_positions": len(state.positions),
+        "active_positions": state.active_positions,
         "closed_trades": state.closed_trades,
     }

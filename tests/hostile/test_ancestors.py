@@ -5,6 +5,7 @@ import builtins
 import codecs
 import functools
 import io
+import json
 import operator
 import os
 import pickle
@@ -28,8 +29,10 @@ from hypothesis import strategies as st
 
 from gambler_ai.ancestors import Refused, recognise
 from gambler_ai.ancestors.plain import walked
+from gambler_ai.ancestors.summary import taken as described
 from gambler_ai.ancestors.unpickling import read
-from tests.hostile.nasty import WHOLE
+from tests.hostile.nasty import WHOLE, Lot, by_night, each_value, wrong
+from tests.unit.ancestors.fno import FILES as FNO
 
 FILES = Path(__file__).parents[1] / "unit" / "ancestors" / "files"
 STORED = {path.relative_to(FILES).as_posix(): path.read_bytes() for path in sorted(FILES.rglob("*.*"))}
@@ -159,6 +162,8 @@ ARRAYS: dict[str, tuple[bytes, str]] = {
     "none": (b"", "0 numbers"),
 }  # fmt: skip
 
+HELD = FNO["fno_system_state.json"]["portfolio"]["positions"]["NIFTY25SEP24650CE"]
+
 events: list[str] = []
 _listening: list[bool] = []
 
@@ -243,6 +248,46 @@ def test_an_array_that_is_none_is_refused(name: str):
 @pytest.mark.parametrize("name", WHOLE)
 def test_nasty_documents_are_refused(name: str):
     refusal(WHOLE[name])
+
+
+def taken_or_refused(text: str) -> bool:
+    """Whether it was taken; then nothing in it is what must not be there. Nothing runs, and a refusal is one line."""
+    try:
+        data = text.encode("utf-8", "surrogatepass")
+        with nothing_runs():
+            found = recognise(data, UTC)
+    except Refused as error:
+        assert error.message.isprintable(), error.message
+        assert len(error.message) < 300
+        return False
+    assert wrong(found.memory) == "", text
+    assert wrong(found.left_out) == "", text
+    assert all(line.isprintable() and len(line) < 1_000 for line in described(found.memory))
+    return True
+
+
+@pytest.mark.parametrize("name", FNO)
+def test_each_value_of_an_fno_file_made_wrong_is_taken_whole_or_refused(name: str):
+    taken = [taken_or_refused(text) for text in each_value(json.dumps(FNO[name]))]
+    assert 0.05 < sum(taken) / len(taken) < 0.5, "most of it is refused, and not for its shape alone"
+
+
+@pytest.mark.parametrize("lot", [pytest.param(Lot(200), id="few"), *by_night(20_000)])
+@pytest.mark.parametrize("name", FNO)
+def test_fno_files_with_anything_made_wrong_are_taken_whole_or_refused(
+    name: str, lot: Lot, request: pytest.FixtureRequest
+):
+    for text in lot.of(json.dumps(FNO[name]), request.config):
+        taken_or_refused(text)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_nasty_documents_inside_an_fno_file_are_refused(name: str):
+    """Where a position belongs."""
+    text = json.dumps(FNO["fno_system_state.json"]).encode()
+    inside = text.replace(json.dumps(HELD).encode(), WHOLE[name])
+    assert inside != text
+    refusal(inside)
 
 
 def test_every_opcode_is_done_or_refused():

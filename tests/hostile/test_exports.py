@@ -385,6 +385,16 @@ def test_rows_that_are_too_many_or_too_few(good, target: Target, table: str, cha
     target.refuses(says)
 
 
+@pytest.mark.parametrize("table", ["structures", "closed_trades"])
+def test_a_table_that_the_file_does_not_mention_is_missed(good: Members, target: Target, table: str):
+    """Only a file of an older schema may have none of a later one."""
+    [session] = session_of(good)
+    del session["rows"][table]
+    name = next(name for name in good if name.endswith(f"/{table}.jsonl"))
+    target.write({n: content for n, content in good.items() if n != name}, sessions=[session])
+    target.refuses(table)
+
+
 @pytest.mark.parametrize("token", [2, -1, 10**13, 2**63, 2**64])
 def test_a_token_that_would_lock_everybody_out_or_nobody(good: Members, target: Target, token: int):
     target.write(good, sessions=session_of(good, token=token))

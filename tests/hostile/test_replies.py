@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from gambler_ai.core.model import BarFrame
 from gambler_ai.errors import BrokerError, ConfigError, OutcomeUnknown
 from tests.hostile.nasty import WHOLE, Lot, by_night, each_value, wrong
 from tests.unit.broker.conftest import Wire, fenced
-from tests.unit.broker.test_convert import ORDER
+from tests.unit.broker.test_convert import CALL, EXERCISE, MLEG, ORDER, PUT
+from tests.unit.broker.test_option_data import QUERY, SNAPSHOT, TOLD
 
 AT = datetime(2008, 10, 7, 14, 0, tzinfo=UTC)
 ACCOUNT = {
@@ -29,6 +31,9 @@ FILL = {"id": "f-1", "order_id": "o-1", "symbol": "AAPL", "side": "buy", "qty": 
 POSITION = {"symbol": "AAPL", "qty": "1", "side": "long", "avg_entry_price": "100", "current_price": "101"}
 BAR = {"t": "2008-10-07T13:55:00Z", "o": 1.5, "h": 2.5, "l": 1.0, "c": 2.0, "v": 100, "n": 3, "vw": 1.7}
 BARS = {"bars": {"AAPL": [BAR]}, "next_page_token": None}
+MLEG_REPLY = {**MLEG, "legs": [{k: v for k, v in leg.items() if k != "legs"} for leg in MLEG["legs"]]}
+CHAIN = {"snapshots": {CALL: SNAPSHOT, PUT: {"latestQuote": TOLD}}, "next_page_token": None}
+CONTRACTS = {"option_contracts": [{"symbol": CALL}], "next_page_token": None}
 TRADES = {"trades": {"AAPL": {"t": "2008-10-07T14:00:00Z", "p": 100.5, "s": 1}}}
 
 Ask = Callable[[AlpacaBroker, AlpacaMarketData], Any]
@@ -50,6 +55,11 @@ QUESTIONS: dict[str, tuple[Ask, Any]] = {
     "cancel": (lambda b, d: b.cancel("o-1"), ""),
     "bars": (lambda b, d: d.bars(["AAPL"], FIVE, AT - FIVE, AT, 10), BARS),
     "trades": (lambda b, d: d.trades(["AAPL"]), TRADES),
+    "mleg": (lambda b, d: b.order("o-1"), MLEG_REPLY),
+    "actions": (lambda b, d: b.actions(AT), [{**EXERCISE, "price": "160"}]),
+    "with_options": (lambda b, d: b.with_options(["AAPL"], AT.date()), CONTRACTS),
+    "chain": (lambda b, d: d.chain(QUERY, Decimal(160)), CHAIN),
+    "option_quotes": (lambda b, d: d.option_quotes([CALL, PUT]), CHAIN),
 }
 
 
@@ -114,6 +124,7 @@ def test_any_document_for_any_question(question: str):
             "positions",
             "trades",
             "bars",
+            "actions",
         ):
             assert isinstance(found, BrokerError), name
 

@@ -49,6 +49,8 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(world: World):
         assert says in ended.err, ended
         assert len(ended.err.splitlines()) == 2, ended
     assert not world.rows("SELECT * FROM requests")
+    here = world.run("learners", "reset", "attention", "--reason", "x", GAMBLER_PROGRAM="scripts/run")
+    assert "it gets one by: scripts/run --resume-session " in here.err
     page = world.folder / "a.html"
     assert world.run("learners", "show", "attention", "--html", str(page)).ok().out == f"Written: {page}\n"
     assert "<title>Learner attention</title>" in page.read_text("utf-8")

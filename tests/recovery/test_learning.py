@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import sqlite_only
 from tests.recovery.harness import Ended, World, audit
 
 LEARNS = ("--learners", "attention")
@@ -55,6 +56,25 @@ def test_a_kill_between_a_fill_and_its_lesson_costs_neither(world: World):
     audit(world)
 
 
+def test_what_a_chooser_knows_after_a_kill_is_what_one_knows_that_lived_on(make_world: Any):
+    """One is killed with a trade closed and nothing of it stored; the same market, with the same trades."""
+    known = []
+    # By this seed's lot it is momentum that is heard while there is something to enter.
+    chooses = ("--strategy", "chooser", "--set", "seed=5546")
+    for crash_at in ("fill.inside_commit:3", ""):
+        world = make_world()
+        ended = world.trade(*chooses, duration=28, crash_at=crash_at)
+        if crash_at:
+            ended.was_killed()
+            assert world.facts("OutcomeKnown") == []
+            world.resume().ok()
+        known.append(json.loads(world.run("learners", "show", "chooser", "--json").ok().out))
+        audit(world)
+    one, two = ({key: page[key] for key in ("learned", "judged", "loss", "grid", "rivals")} for page in known)
+    assert one == two
+    assert one["learned"] >= 1
+
+
 @pytest.mark.nightly
 def test_a_say_that_is_given_at_a_resume_is_heard(world: World, tmp_path: Path):
     world.trade(*LEARNS, duration=2).ok()
@@ -78,6 +98,7 @@ def test_a_say_that_is_given_at_a_resume_is_heard(world: World, tmp_path: Path):
 
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
+@sqlite_only  # two markets with one account's name: in one database the second would carry on what the first knew
 def test_a_future_that_is_another_changes_nothing_of_a_session_until_then(make_world: Any, tmp_path: Path):
     """The real program on user's minute bars, which part ways in the middle of the day."""
     told = []

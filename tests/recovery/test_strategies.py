@@ -221,12 +221,17 @@ def test_settings_name_a_strategy_and_its_parameters(make_world):
 def test_strategies_are_listed_shown_and_begun(make_world):
     bare: World = make_world(exchange=False)
     listed = json.loads(bare.run("strategies", "list", "--json").ok().out)
-    assert [row["name"] for row in listed] == ["momentum", "mean_reversion", "breakout", "chooser"]
+    assert {row["name"]: row["universe"] for row in listed} == {
+        **dict.fromkeys(("momentum", "mean_reversion", "breakout", "chooser"), "shares"),
+        **dict.fromkeys(("straddle", "strangle", "vertical", "iron_condor", "covered_call", "options_mix"), "options"),
+    }
     assert listed[0]["parameters"][1] == {
         "name": "lookback", "allowed": "a whole number from 1 to 500", "default": 5, "required": False,
         "minimum": 1, "maximum": 500,
     }  # fmt: skip
-    assert "lookback" in bare.run("strategies", "list").ok().out
+    shown = bare.run("strategies", "list").ok().out
+    assert "lookback" in shown
+    assert "iron_condor  built in, options" in shown
     made = bare.run("strategies", "new", "my_cross", "--dir", "own").ok().out
     assert {path.name for path in (bare.folder / "own").iterdir()} == {"my_cross.py", "test_my_cross.py"}
     shown = bare.run("strategies", "show", "own/my_cross.py").ok().out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ from gambler_ai.core.orders import (
 )
 from gambler_ai.core.risk import RiskLimits
 from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.structures import ChainQuery, OptionQuote
 
 F = TypeVar("F")
 D = Decimal
@@ -190,10 +191,15 @@ class Told:
 
     name = "momentum"
     history = 1
+    daily_history = 0
 
     def __init__(self, *proposals: Proposal | BaseException) -> None:
         self.proposals: list[Proposal | MoveStop | BaseException] = list(proposals)
         self.views: list[MarketView] = []
+        self.queries: list[ChainQuery] = []
+
+    def chains(self, underlyings: Collection[str], day: date) -> list[ChainQuery]:
+        return self.queries
 
     def propose(self, view: MarketView) -> list[Proposal | MoveStop]:
         self.views.append(view)
@@ -277,6 +283,9 @@ class FakeBroker:
         self.answer: Callable[[dict[str, Any]], OrderReport] | None = None
         self.by_id: dict[str, OrderReport | None] = {}
         self.opened: datetime | None = None
+        self.without_options: set[str] = set()
+        self.quotes: dict[str, OptionQuote] = {}
+        self.daily = frame_of({"AAPL": [100.0], "MSFT": [50.0]})
         self.frame = frame_of({"AAPL": [100.0], "MSFT": [50.0]})
         self.prices = trades_of(AAPL="100", MSFT="50")
 
@@ -304,6 +313,10 @@ class FakeBroker:
     def instruments(self, symbols: Collection[str]) -> dict[str, Instrument | None]:
         self._called("instruments", symbols)
         return {s: Instrument(s) for s in symbols}
+
+    def with_options(self, symbols: Collection[str], day: date) -> set[str]:
+        self._called("with_options", symbols, day)
+        return set(symbols) - self.without_options
 
     def orders(self, since: datetime) -> list[OrderReport]:
         self._called("orders", since)
@@ -348,8 +361,16 @@ class FakeBroker:
 
     def bars(self, symbols: Sequence[str], interval: timedelta, start: datetime, end: datetime, keep: int) -> BarFrame:
         self._called("bars", tuple(symbols), interval, start, end, keep)
-        return self.frame
+        return self.daily if interval == timedelta(days=1) else self.frame
 
     def trades(self, symbols: Sequence[str]) -> dict[str, Trade]:
         self._called("trades", tuple(symbols))
         return self.prices
+
+    def chain(self, query: ChainQuery, spot: Decimal) -> dict[str, OptionQuote]:
+        self._called("chain", query, spot)
+        return {symbol: quote for symbol, quote in self.quotes.items() if symbol.startswith(query.underlying)}
+
+    def option_quotes(self, symbols: Sequence[str]) -> dict[str, OptionQuote]:
+        self._called("option_quotes", tuple(symbols))
+        return {symbol: quote for symbol, quote in self.quotes.items() if symbol in symbols}

@@ -243,3 +243,30 @@ def test_parameters_from_the_environment_are_json(folder, monkeypatch):
 def test_percentages_are_exact():
     assert load({"stop_loss_pct": "0.1"}).stop_loss_pct == Decimal("0.1")
     assert set(Settings.model_fields) >= {"symbols", "database_url"}
+
+
+def test_options_without_a_strategy_are_iron_condors(folder, monkeypatch):
+    assert load({}).strategy == "momentum"
+    assert load({"universe": "options"}).strategy == "iron_condor"
+    assert load({"universe": "options", "strategy": "straddle"}).strategy == "straddle"
+    write(folder, 'universe = "options"\n')
+    assert load({}).strategy == "iron_condor"
+    monkeypatch.setenv("GAMBLER_STRATEGY", "straddle")
+    assert load({}).strategy == "straddle"
+
+
+def test_underlyings_are_the_symbols_by_another_name(folder):
+    assert load({"underlyings": "ibm, aapl"}).traded == ("IBM", "AAPL")
+    assert load({"symbols": "ibm"}).traded == ("IBM",)
+    write(folder, 'symbols = "MSFT"\n')
+    assert load({"underlyings": "AAPL"}).traded == ("AAPL",)
+    write(folder, 'underlyings = "MSFT"\n')
+    assert load({"symbols": "AAPL"}).traded == ("AAPL",)
+
+
+def test_both_names_for_one_list_in_one_place_are_an_error(folder):
+    with pytest.raises(ConfigError, match="--underlyings and --symbols are two names for one list, and both are given"):
+        load({"symbols": "AAPL", "underlyings": "AAPL"})
+    write(folder, 'symbols = "AAPL"\nunderlyings = "AAPL"\n')
+    with pytest.raises(ConfigError, match="two names for one list"):
+        load({})

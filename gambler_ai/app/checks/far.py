@@ -8,7 +8,8 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from gambler_ai.app.checks.row import BROKER, CONFIG, Row, fail, failed, ok, skip, warn
-from gambler_ai.broker.alpaca import AlpacaBroker, Standing
+from gambler_ai.broker.account import Standing
+from gambler_ai.broker.alpaca import AlpacaBroker
 from gambler_ai.broker.control import ExchangeClock, ExchangeControl
 from gambler_ai.broker.fence import STREAM_HOST, check_url
 from gambler_ai.broker.market_data import AlpacaMarketData

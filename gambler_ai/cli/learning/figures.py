@@ -10,6 +10,7 @@ from msgspec import Struct
 from gambler_ai.app.learning_view import LearnerPage, LearnerRow, Learning, Rival, Standing, Tenth
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, QUIET, WARN
+from gambler_ai.cli.wiring import as_called
 from gambler_ai.learners.yardstick import LEAST
 
 #: How a learner stands -> its style.
@@ -28,6 +29,7 @@ class Line(Struct, frozen=True):
     name: str
     text: str
     style: str = ""
+    is_command: bool = False
 
 
 def heading(learning: Learning, page: LearnerPage) -> list[Line]:
@@ -48,7 +50,7 @@ def heading(learning: Learning, page: LearnerPage) -> list[Line]:
     if row.why and row.why != row.says:
         lines.append(Line(row.standing.capitalize(), row.why, STYLES[row.standing]))
     if row.hint:
-        lines.append(Line("To change", row.hint))
+        lines.append(Line("To change", as_called(row.hint), is_command=True))
     if row.reset_waits:
         lines.append(Line("Reset", RESET_WAITS, WARN))
     return [*lines, *(Line("Damaged", text, WARN) for text in row.troubles)]

@@ -18,6 +18,8 @@ from gambler_ai.learners.base import Weight
 CURVE_HEIGHT, TOP, AXIS = 230.0, 10.0, 24.0
 #: The charts that stand beside each other.
 HALF, HALF_LEFT, SQUARE = 470.0, 46.0, 300.0
+#: Beside the outermost mark of an interval, whose number is as wide on both sides of it.
+EDGE = 24.0
 ROW, NAME, VALUE = 26.0, 150.0, 64.0
 #: An interval with its name above it.
 INTERVAL = 40.0
@@ -59,7 +61,7 @@ def intervals(page: LearnerPage) -> str:
     bottom = TOP + INTERVAL * len(page.rivals)
 
     def x(value: float) -> float:
-        return RIGHT + (value + reach) / (2 * reach) * (HALF - 2 * RIGHT)
+        return EDGE + (value + reach) / (2 * reach) * (HALF - 2 * EDGE)
 
     parts = _opened("gaps", HALF, bottom + AXIS, "Against the baselines", "Intervals of the gaps; see the table.")
     for value in (mark for mark in nice(-reach, reach, 4) if abs(mark) <= reach):

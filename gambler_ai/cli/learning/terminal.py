@@ -15,6 +15,7 @@ from gambler_ai.cli.analysis.plot import Series, axis, plots
 from gambler_ai.cli.analysis.terminal import PIPE_WIDTH, WIDTH_MAX, WIDTH_MIN
 from gambler_ai.cli.learning import figures
 from gambler_ai.cli.render import GOOD, QUIET, STRONG, WARN
+from gambler_ai.cli.wiring import as_called
 from gambler_ai.learners.base import Grid, Weight
 
 #: Lines of the learning curve; cells of a bar.
@@ -51,13 +52,14 @@ def print_list(out: Console, learning: Learning) -> None:
 def _print_why(out: Console, row: LearnerRow) -> None:
     """What it is worth, why it is not heard, what could be done about that, and what is wrong with what is stored."""
     lines = [(row.says, GOOD if row.beats else ""), *([(row.why, "")] if row.why != row.says else [])]
-    lines += [(row.hint, QUIET), *((text, WARN) for text in row.troubles)]
+    command = as_called(row.hint)
+    lines += [(command, QUIET), *((text, WARN) for text in row.troubles)]
     if row.reset_waits:
         lines.append((figures.RESET_WAITS, WARN))
     name = render.printable(row.name)
     for text, style in lines:
         if text:
-            _say(out, name, text, style)
+            _say(out, name, text, style, is_command=text == command)
             name = ""
 
 
@@ -66,7 +68,7 @@ def print_learner(out: Console, learning: Learning, page: LearnerPage) -> None:
     width = max(WIDTH_MIN, min(out.width if out.is_terminal else PIPE_WIDTH, WIDTH_MAX))
     out.print(render.pair("Learner", f"{render.printable(page.row.name)}  {page.row.standing}", STRONG))
     if page.row.what:
-        out.print(render.pair("", render.printable(page.row.what), QUIET))
+        _say(out, "", page.row.what, QUIET)
     _print_lines(out, figures.heading(learning, page))
     if numbers := figures.figures(page):
         out.print()
@@ -82,14 +84,17 @@ def _print_lines(out: Console, lines: Sequence[figures.Line]) -> None:
     longest = max(len(render.printable(line.name)) for line in lines)
     width = NAME if longest < NAME else longest + 2
     for line in lines:
-        _say(out, line.name, line.text, line.style, width)
+        _say(out, line.name, line.text, line.style, width, is_command=line.is_command)
 
 
-def _say(out: Console, name: str, text: str, style: str, width: int = NAME) -> None:
-    """A name and what is said of it; what does not fit a terminal goes on below its own column."""
+def _say(out: Console, name: str, text: str, style: str, width: int = NAME, *, is_command: bool = False) -> None:
+    """A name and what is said of it; what does not fit a terminal goes on below its own column.
+
+    A command is to be pasted: no line of ours ends within it.
+    """
     head, said = Text(f"{render.printable(name):<{width}}", QUIET), Text(render.printable(text), style)
-    if not out.is_terminal or head.cell_len + said.cell_len <= out.width:
-        out.print(Text.assemble(head, said))
+    if is_command or not out.is_terminal or head.cell_len + said.cell_len <= out.width:
+        out.print(Text.assemble(head, said), soft_wrap=is_command)
         return
     rows = Table.grid()
     rows.add_column(width=width, no_wrap=True)

@@ -16,9 +16,7 @@ from gambler_ai.core.contracts import parse
 from gambler_ai.core.events import (
     ALL,
     CancelPlanned,
-    Discrepancy,
     IntentPlanned,
-    Reconciled,
     StructureEnded,
 )
 from gambler_ai.core.model import ZERO, Side
@@ -45,10 +43,8 @@ UNEVEN_PATIENCE = timedelta(seconds=60)
 #: Session time that an order for the whole may rest at market before its legs go one by one: a leg that nobody bids
 #: for keeps all of them waiting.
 WHOLE_PATIENCE = timedelta(seconds=60)
-#: How a structure that is not in its ratio is told.
-UNEVEN = "structure uneven"
 
-Step = CancelPlanned | IntentPlanned | StructureEnded | Reconciled
+Step = CancelPlanned | IntentPlanned | StructureEnded
 
 
 def why_left(state: SessionState, structure: Structure) -> str:
@@ -210,17 +206,10 @@ def _singles(case: _Case, what: Mapping[str, Decimal], why: str) -> list[IntentP
 
 
 def _mend(case: _Case) -> list[Step]:
-    """What belongs to no whole unit is closed, and told."""
-    structure, beyond = case.structure, beyond_even(case.structure, case.held)
-    units = even_units(structure, case.held)
-    theirs = ", ".join(f"{qty:f} {symbol}" for symbol, qty in sorted(case.held.items()))
+    """What belongs to no whole unit is closed; `reconcile.uneven` tells it."""
+    beyond = beyond_even(case.structure, case.held)
     what = ", ".join(f"{qty:f} {symbol}" for symbol, qty in sorted(beyond.items()))
-    told = Discrepancy(
-        kind=UNEVEN, symbol=structure.underlying, ours=f"{structure.units} {structure.strategy}", broker=theirs,
-        cause=f"only {units} whole of it are held", action=f"closed at market: {what}",
-        order_id=structure.structure_id,
-    )  # fmt: skip
-    return [Reconciled(case.at, (told,)), *_singles(case, beyond, f"uneven: {what}")]
+    return list(_singles(case, beyond, f"uneven: {what}"))
 
 
 def _planned(

@@ -25,6 +25,7 @@ from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.storage import checkpoints, journal, requests, sessions
 from gambler_ai.storage import tables as t
 from gambler_ai.storage.database import Database
+from tests.unit.condor import condor, row_of
 from tests.unit.fakes import ACCOUNT, AT, SESSION, D, after, bracket_of, entry, fill_of, make_state
 
 TOKEN = 3
@@ -59,7 +60,17 @@ def write_session(
         add_row(db, t.closed_trades, session_id, number=1, position_id="p", symbol="AAPL", side="long", qty="1.50",
                 entry_price="1", entry_at=AT, exit_price=None, exit_at=AT, pnl=None, reason="", strategy="s",
                 leverage=None)  # fmt: skip
+        add_structure(db, session_id)
     return state
+
+
+def add_structure(db: sa.Connection, session_id: str) -> None:
+    """One that is over, and its round trip, so that what moves has the columns that only those have."""
+    over, at = condor(units=3, cash=D("-12.50"), filled=True, settled=True), after(minutes=2)
+    db.execute(t.structures.insert(), row_of(over, session_id, ended_at=at, end_reason="time", token=TOKEN))
+    add_row(db, t.closed_trades, session_id, number=2, position_id=over.structure_id, symbol="AAPL", side="short",
+            qty="3", entry_price="-1.20", entry_at=AT, exit_price="-1.24", exit_at=at, pnl="-12.50", reason="time",
+            strategy="condor", leverage=None, multiplier=100, structure_id=over.structure_id)  # fmt: skip
 
 
 def commit(database: Database, state: SessionState, head: str, number: int, *facts: ev.Fact) -> str:

@@ -148,6 +148,13 @@ def test_one_that_somebody_insists_on_is_heard_and_what_it_is_worth_is_said_all_
     assert row.says == "too early to say: 0 of 30 judged predictions"
 
 
+def test_the_command_that_has_one_more_heard_keeps_those_that_are(opened):
+    """A resume that is given the flag hears those that it names, and no others."""
+    books = opened(LearningRules(("attention", "signal"), ("signal",), D("0.5")))
+    flags = "--use-learner signal --use-learner attention"
+    assert books.page().row.hint == f"gambler-ai --resume-session s-1 {flags}"
+
+
 def test_without_a_least_confidence_all_of_them_watch(books):
     row = books.page().row
     assert (row.standing, row.why) == (Standing.WATCHING, "nothing is asked of it: --min-confidence is not set")

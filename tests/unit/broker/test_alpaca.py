@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from requests import PreparedRequest
 
-from gambler_ai.broker.alpaca import ASSETS_ONE_BY_ONE, FILLS_PAGE, ORDERS_PAGE, PAGES_MAX
+from gambler_ai.broker.account import ASSETS_ONE_BY_ONE
+from gambler_ai.broker.alpaca import FILLS_PAGE, ORDERS_PAGE, PAGES_MAX
 from gambler_ai.broker.control import ExchangeControl
 from gambler_ai.broker.convert import instant, wire_instant
 from gambler_ai.broker.market_data import AlpacaMarketData, timeframe
@@ -19,10 +20,23 @@ from gambler_ai.errors import (
     BrokerUnreachable,
     ConfigError,
     OutcomeUnknown,
+    ReadFailed,
     RecoveryHalted,
 )
 from tests.unit.broker.conftest import Wire, broker_on, data_on, fenced
-from tests.unit.broker.test_convert import ACCOUNT, ASSET, CLOCK, FILL, ORDER, POSITION, WHEN
+from tests.unit.broker.test_convert import (
+    ACCOUNT,
+    ASSET,
+    CALL,
+    CLOCK,
+    EXERCISE,
+    FILL,
+    MLEG,
+    ORDER,
+    POSITION,
+    PUT,
+    WHEN,
+)
 from tests.unit.fakes import AT, FIVE, D, after
 
 NOT_FOUND = (404, {"code": 40410000, "message": "order not found for ga1-x"})
@@ -128,7 +142,46 @@ def test_an_options_order_placed_by_hand_does_not_blind_us():
     """The parent of a multi-leg order has no side and no symbol (BEHAVIOUR 3)."""
     parent = {**ORDER, "id": "o-2", "client_order_id": "by-hand", "order_class": "mleg", "symbol": "", "side": ""}
     found = broker_on(Wire((200, [parent, ORDER]))).orders(AT)
-    assert "o-1" in [o.order_id for o in found]
+    assert [o.order_id for o in found] == ["o-1"], "without its legs it says of nothing what it is for"
+    found = broker_on(Wire((200, [MLEG | {"id": "o-2"}, ORDER]))).orders(AT)
+    assert [(o.order_id, o.symbol, len(o.legs)) for o in found] == [("o-2", "AAPL", 2), ("o-1", "AAPL", 0)]
+
+
+def test_an_order_of_several_legs_is_found_with_them_or_not_at_all():
+    bare = {**MLEG, "legs": None}
+    found = broker_on(Wire((200, bare), (200, MLEG))).order_by_client_id("ga1-x")
+    assert found is not None
+    assert [leg.symbol for leg in found.legs] == [CALL, PUT]
+    for second in (NOT_FOUND, (200, bare)):
+        with pytest.raises(ReadFailed):
+            broker_on(Wire((200, bare), second)).order_by_client_id("ga1-x")
+
+
+def test_an_order_of_several_legs_is_sent_as_it_was_stored_and_an_answer_without_them_is_none():
+    body = '{"order_class":"mleg","limit_price":"-1.25","client_order_id":"ga1-x"}'
+    wire = Wire((200, MLEG))
+    assert broker_on(wire).submit(body).limit_price == D("-1.25")
+    assert [sent.body for sent in wire.sent] == [body.encode()]
+    for answer in ({**MLEG, "legs": None}, {**MLEG, "legs": [], "symbol": None}):
+        with pytest.raises(OutcomeUnknown):
+            broker_on(Wire((200, answer))).submit(body)
+
+
+def test_activities_of_contracts_are_among_those_that_are_no_trades():
+    [found] = broker_on(Wire((200, [EXERCISE]))).actions(AT)
+    assert (found.type, found.group) == ("OPEXC", "g-1")
+
+
+def test_contracts_are_looked_for_one_underlying_after_the_other():
+    wire = Wire((200, {"option_contracts": [{"symbol": CALL}]}), (200, {"option_contracts": []}))
+    assert broker_on(wire).with_options(["AAPL", "BRK.B"], AT.date()) == {"AAPL"}
+    assert wire.paths() == ["GET /v2/options/contracts"] * 2
+    first, second = wire.queries()
+    assert (first["underlying_symbols"], second["underlying_symbols"], first["limit"]) == ("AAPL", "BRK.B", "1")
+    assert (first["expiration_date_gte"], first["expiration_date_lte"]) == ("2008-10-07", "2009-10-08")
+    for reply in ((200, {}), (200, {"option_contracts": 1}), (500, {}), (200, "null")):
+        with pytest.raises(BrokerError):
+            broker_on(Wire(reply)).with_options(["AAPL"], AT.date())
 
 
 def activities(count: int):

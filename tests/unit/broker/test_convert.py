@@ -41,6 +41,20 @@ SPLIT = {
     "id": "20200831000000000::s", "activity_type": "SPLIT", "activity_sub_type": "FSPLIT", "date": "2020-08-31",
     "symbol": "AAPL", "qty": "30", "net_amount": "0", "status": "executed",
 }  # fmt: skip
+CALL, PUT = "AAPL071221C00160000", "AAPL071221P00150000"
+LEG: dict[str, Any] = {
+    **ORDER, "id": "o-3", "client_order_id": "theirs", "symbol": CALL, "qty": "2", "filled_qty": "2", "type": "",
+    "filled_avg_price": "3.2", "order_class": "mleg", "position_intent": "buy_to_open", "time_in_force": "day",
+}  # fmt: skip
+MLEG: dict[str, Any] = {
+    **ORDER, "symbol": "", "side": "", "order_class": "mleg", "position_intent": "", "qty": "2", "type": "limit",
+    "filled_qty": "2", "limit_price": "-1.25", "filled_avg_price": "-1.3", "time_in_force": "day",
+    "legs": [LEG, {**LEG, "id": "o-4", "symbol": PUT, "side": "sell", "position_intent": "sell_to_open"}],
+}  # fmt: skip
+EXERCISE = {
+    "id": "20071221::x", "activity_type": "OPEXC", "date": "2007-12-21", "symbol": CALL, "qty": "-2",
+    "net_amount": "0", "group_id": "g-1", "status": "executed",
+}  # fmt: skip
 POSITION = {"symbol": "AAPL", "qty": "10", "side": "long", "avg_entry_price": "100", "current_price": "101.5"}
 
 
@@ -77,6 +91,62 @@ def test_the_others_come_over_whole():
         assert convert.position({**POSITION, "current_price": odd}).current_price is None, odd
     trade = convert.trade("AAPL", {"p": 100.1, "t": WHEN})
     assert (trade.price, trade.at) == (D("100.1"), SEEN)
+
+
+def test_an_order_of_several_contracts_is_one_on_their_underlying_at_a_net_price():
+    report = convert.order(MLEG)
+    assert (report.symbol, report.side, report.order_class, report.qty) == ("AAPL", Side.BUY, "mleg", D(2))
+    assert (report.limit_price, report.filled_avg_price) == (D("-1.25"), D("-1.3")), "a credit is below zero"
+    assert [(x.symbol, x.side, x.qty, x.type, x.order_class) for x in report.legs] == [
+        (CALL, Side.BUY, D(2), "", "mleg"), (PUT, Side.SELL, D(2), "", "mleg"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("intents", "side"),
+    [
+        (("buy_to_open", "sell_to_open"), Side.BUY),
+        (("sell_to_open", "sell_to_open"), Side.BUY),
+        (("sell_to_close", "buy_to_close"), Side.SELL),
+        (("buy_to_open", "sell_to_close"), Side.SELL),
+        (("buy_to_open", None), Side.SELL),
+    ],
+)
+def test_what_opens_is_a_buy_and_all_else_a_sale(intents, side):
+    legs = [{**LEG, "position_intent": intent} for intent in intents]
+    assert convert.order({**MLEG, "legs": legs}).side is side
+
+
+@pytest.mark.parametrize(
+    ("approved", "trading", "level"),
+    [(3, 3, 3), (3, 1, 1), (2, 3, 2), (0, 3, 0), (None, 2, 2), (2, None, 2), (None, None, None), ("3", 2, 2),
+     (True, None, None), (-1, 99, None), (2.0, None, None)],
+)  # fmt: skip
+def test_the_level_is_the_lower_of_what_was_approved_and_what_the_owner_allows(approved, trading, level):
+    account = convert.account({
+        **ACCOUNT, "options_approved_level": approved, "options_trading_level": trading, "options_buying_power": "7.5",
+    })  # fmt: skip
+    assert (account.options_level, account.options_buying_power) == (level, D("7.5"))
+    assert convert.account(ACCOUNT).options_buying_power is None
+
+
+def test_an_activity_of_a_contract_has_its_price_and_its_group():
+    found = convert.activity({**EXERCISE, "price": "160"})
+    assert (found.type, found.symbol, found.qty, found.price, found.group) == ("OPEXC", CALL, D(-2), D(160), "g-1")
+    bare = convert.activity({**EXERCISE, "price": "0", "group_id": None})
+    assert (bare.price, bare.group) == (None, "")
+
+
+def test_a_contract_may_be_got_rid_of_for_nothing_and_a_share_never():
+    assert convert.fill({**FILL, "symbol": CALL, "price": "0"}).price == 0
+    with pytest.raises(ValueError, match="at 0"):
+        convert.fill({**FILL, "price": "0"})
+
+
+def test_a_position_in_contracts_may_have_no_price():
+    body = {**POSITION, "symbol": CALL, "asset_class": "us_option", "qty": "-2", "side": "short", "current_price": None}
+    position = convert.position(body)
+    assert (position.symbol, position.qty, position.current_price) == (CALL, D(-2), None)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +212,16 @@ HOSTILE: list[tuple[Any, dict[str, Any]]] = [
     *((convert.market, {**CLOCK, key: "2008-10-07T14:00:00"}) for key in ("timestamp", "next_open", "next_close")),
     (convert.market, {"timestamp": WHEN}),
     (convert.instrument, {"symbol": "AAPL"}),
+    *((convert.order, {**ORDER, key: "-0.01"}) for key in ("limit_price", "stop_price", "filled_avg_price")),
+    *((convert.order, {**MLEG, "legs": legs}) for legs in (None, [], "many", [{**LEG, "legs": [LEG]}])),
+    *((convert.order, {**MLEG, "legs": [{**LEG, key: "-1"}]}) for key in ("limit_price", "filled_avg_price")),
+    *((convert.order, {**MLEG, "legs": [{**LEG, key: ""}]}) for key in ("side", "id")),
+    (convert.order, {**MLEG, "limit_price": "NaN"}),
+    (convert.order, {**MLEG, "order_class": "bracket"}),
+    *((convert.fill, {**FILL, "symbol": CALL, "price": bad}) for bad in ("-0.01", "NaN", "", "10000000")),
+    (convert.activity, {**EXERCISE, "group_id": "x" * 129}),
+    (convert.activity, {**EXERCISE, "price": "NaN"}),
+    (convert.account, {**ACCOUNT, "options_buying_power": "NaN"}),
 ]  # fmt: skip
 
 
@@ -158,10 +238,10 @@ anything = st.recursive(
 )
 
 
-@given(st.sampled_from(sorted(ORDER)), anything)
-def test_no_field_of_an_order_can_do_worse_than_that(key, value):
+@given(st.sampled_from([ORDER, MLEG]), st.sampled_from(sorted(ORDER)), anything)
+def test_no_field_of_an_order_can_do_worse_than_that(order, key, value):
     try:
-        report = convert.order({**ORDER, key: value})
+        report = convert.order({**order, key: value})
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
         return
     assert report.qty.is_finite()

@@ -62,7 +62,7 @@ def test_the_commands_are_offered(complete):
         ("gambler-ai --checkp", ["--checkpoint-interval"]),
         ("gambler-ai --vers", ["--version"]),
         ("gambler-ai --symbols AAPL --dur", ["--duration"]),
-        ("gambler-ai --symbols=AAPL --quiet --max-p", ["--max-positions"]),
+        ("gambler-ai --symbols=AAPL --quiet --max-po", ["--max-positions"]),
         ("gambler-ai run --dur", ["--duration"]),
         ("gambler-ai doctor --off", ["--offline"]),
         ("gambler-ai --he", ["--help"]),

@@ -15,6 +15,8 @@ from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.model import Side
 from gambler_ai.core.orders import Status
 from gambler_ai.core.state import SessionState
+from gambler_ai.core.structures import Leg
+from tests.unit import spreads
 from tests.unit.fakes import (
     AT,
     SHUT,
@@ -355,3 +357,95 @@ def test_a_level_that_cannot_be_moved_is_refused(argument):
     state = holding()
     state.marks["AAPL"] = D(100)
     check_refused(take(state, "move-stop", argument))
+
+
+# -- structures -----------------------------------------------------------------------------------
+
+OTHER = "ga1-other0000000000000000000000"
+
+
+def two_structures() -> SessionState:
+    """One on AAPL, another on MSFT whose legs are of no interest."""
+    state = spreads.holding(spreads.VERTICAL, 2)
+    one = state.structures[spreads.COID]
+    state.structures[OTHER] = replace(one, structure_id=OTHER, underlying="MSFT", legs=(Leg(MSFT_CALL, 1),))
+    return state
+
+
+MSFT_CALL = "MSFT081017C00025000"
+
+
+@pytest.mark.parametrize(
+    "name", ["AAPL", spreads.COID, spreads.COID[:12], spreads.COID[4:10], spreads.COID[:9].upper()]
+)
+def test_a_structure_is_flattened_by_its_underlying_or_its_id(name):
+    facts = take(two_structures(), ev.FLATTEN, name)
+    assert [f.symbol for f in facts if isinstance(f, ev.ExitRequested)] == [spreads.COID]
+    assert answer(facts) == f"closing the structure on AAPL ({spreads.COID[:12]}, 2 units)"
+    [taken] = [f for f in facts if isinstance(f, ev.RequestTaken)]
+    assert taken.symbol == "AAPL"
+
+
+def test_everything_is_flattened_with_its_structures():
+    facts = take(two_structures(), ev.FLATTEN)
+    assert [f.symbol for f in facts if isinstance(f, ev.ExitRequested)] == [ev.ALL]
+    assert answer(facts) == "closing 2 structures, no entries from here on"
+
+
+def test_while_the_market_is_closed_a_structure_waits_for_the_open_and_it_says_so():
+    said = answer(take(two_structures(), ev.FLATTEN, "AAPL", report=reading(market=SHUT)))
+    assert said.endswith("when the market opens (2008-10-07 20:00 UTC); until then no contract can be closed")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (spreads.C105, "is a leg of a structure, which is closed as a whole: flatten AAPL"),
+        ("ga1-", "no position in ga1-"), ("zzzz", "no position in zzzz"), ("IBM", "no position in IBM"),
+    ],
+)  # fmt: skip
+def test_a_leg_alone_or_a_name_of_nothing_is_not_flattened(name, words):
+    check_refused(take(two_structures(), ev.FLATTEN, name), words)
+
+
+def test_letters_that_begin_two_ids_name_neither():
+    state = two_structures()
+    twin = spreads.COID[:10] + "x" * 20
+    state.structures[twin] = replace(state.structures[OTHER], structure_id=twin)
+    check_refused(take(state, ev.FLATTEN, spreads.COID[:9]), "begins the ids of 2 structures")
+
+
+def test_a_structure_is_not_asked_to_be_closed_twice():
+    state = two_structures()
+    evolve(state, take(state, ev.FLATTEN, "AAPL"))
+    assert kinds(take(state, ev.FLATTEN, spreads.COID)) == ["RequestTaken"]
+    assert answer(take(state, ev.FLATTEN, "AAPL")) == "is being closed already"
+
+
+@pytest.mark.parametrize("kind", [ev.MOVE_STOP, ev.MOVE_TARGET])
+@pytest.mark.parametrize("symbol", [spreads.C105, "AAPL"])
+def test_the_stop_of_a_structure_is_a_rule_and_no_order_that_could_be_moved(kind, symbol):
+    words = f"{symbol} is held as part of a structure", "no order of them rests", "flatten AAPL"
+    check_refused(take(spreads.holding(spreads.VERTICAL), kind, f"{symbol} 2.00"), *words)
+    check_refused(take(spreads.covered(), kind, f"{symbol} 2.00"), *words)
+
+
+def test_contracts_of_anothers_are_not_adopted_and_shares_not_beside_a_structure():
+    state = two_structures()
+    strange = reading(positions=[held("AAPL081017P00090000", "1"), held("AAPL", "100"), held("IBM", "10")])
+    check_refused(take(state, ev.ADOPT, "AAPL081017P00090000", report=strange), "nothing would guard it by itself")
+    check_refused(take(state, ev.ADOPT, "AAPL", report=strange), "a structure on AAPL is held")
+    assert "Adopted" in kinds(take(state, ev.ADOPT, "IBM", report=strange))
+
+
+def test_an_order_of_several_contracts_is_resolved_as_any():
+    state = spreads.bare_state()
+    intent = spreads.entry_of(spreads.structure_of(spreads.VERTICAL))
+    evolve(state, [ev.IntentPlanned(AT, intent), ev.IntentUnknown(AT, intent.client_order_id, "?")])
+    facts = take(state, ev.RESOLVE, f"{intent.client_order_id} gone")
+    assert answer(facts) == "it never arrived"
+    evolve(state, facts)
+    assert state.intents[intent.client_order_id].status is Status.VOID
+    shown = spreads.holding(spreads.VERTICAL)
+    evolve(shown, [ev.IntentDisputed(AT, spreads.COID, "?")])
+    check_refused(take(shown, ev.RESOLVE, f"{spreads.COID} gone"), "say broker, and its word is taken")

@@ -41,6 +41,7 @@ def test_what_concerns_a_symbol_denies_entries_in_that_one():
         "rate limited",
         "look-ups waiting",
         "market data",
+        "option prices",
         "database",
         "restored books",
     }

@@ -92,7 +92,7 @@ def test_what_was_known_is_stored_with_the_intent_in_its_transaction():
 
 
 def test_without_learners_the_strategys_words_are_stored_and_nothing_where_it_has_none():
-    assert planned(scanned(WORDS, advice=None)).signal == Signal(context={"regime": "range"})
+    assert planned(scanned(WORDS, advice=None)).signal == Signal(context={"regime": "range"}, decided_at=AT)
     assert planned(scanned(wish(), advice=None)).signal is None
     assert planned(scanned(wish(), advice=Advice(Signal()))).signal is None
 

@@ -10,16 +10,19 @@ import pytest
 from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
+from gambler_ai.core import reconcile
 from gambler_ai.core.evolution import apply, evolve
 from gambler_ai.core.model import Side
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
 from gambler_ai.core.protection import (
+    BY_RULES,
     ENTRY_DEADLINE,
     PENDING_CANCEL_PATIENCE,
     REARM_PAUSE,
     Protection,
     plan,
     protection,
+    protections,
     stop_and_target,
 )
 from gambler_ai.core.state import SessionState
@@ -44,6 +47,8 @@ from tests.unit.fakes import (
     reported,
     wish,
 )
+from tests.unit.spreads import VERTICAL, covered
+from tests.unit.spreads import holding as holding_structure
 
 ENTRY = entry()
 PARENT = bracket_of(ENTRY)
@@ -439,3 +444,10 @@ def test_a_stale_price_of_an_order_is_no_protection():
     state = bought()
     apply(state, ev.SplitApplied(AT, "AAPL", 1, 1, D(10), "?"))
     assert shown(state)[0] is Protection.NAKED
+
+
+@pytest.mark.parametrize("market_open", [True, False])
+def test_a_leg_of_a_structure_is_guarded_by_rules_and_never_naked(market_open):
+    for state in (holding_structure(VERTICAL), covered()):
+        assert {(status, why) for _, status, why in protections(state)} == {(Protection.GUARDED, BY_RULES)}
+        assert reconcile.bare(state, market_open=market_open) == []

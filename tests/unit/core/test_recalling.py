@@ -14,6 +14,7 @@ from gambler_ai.core.model import Side
 from gambler_ai.core.orders import OrderIntent, OrderReport, Purpose, Status, client_order_id, position_decision_id
 from gambler_ai.core.reconcile import HALTING, Kind
 from gambler_ai.core.state import SessionState
+from tests.unit import spreads
 from tests.unit.fakes import (
     ACCOUNT,
     AT,
@@ -147,3 +148,70 @@ def test_one_in_flight_that_never_arrived_makes_room_for_the_one_that_was_sent_a
     desk.step(reported(orders=[replace(PARENT, status="new", filled_qty=D(0))], lookups={first.client_order_id: None}))
     assert desk.state.intents[first.client_order_id].status is Status.VOID
     assert desk.state.intents[ENTRY.client_order_id].status is Status.WORKING
+
+
+# -- structures -----------------------------------------------------------------------------------
+
+
+def options(state: SessionState | None = None) -> Desk:
+    return restored(state if state is not None else spreads.bare_state())
+
+
+def booked(desk: Desk) -> dict[str, str]:
+    return spreads.quantities(desk.state)
+
+
+def test_a_structure_the_backup_does_not_know_is_taken_back_and_closed_since_nothing_would_guard_it():
+    desk, intent = options(), spreads.entry_of(spreads.structure_of(spreads.VERTICAL, 2))
+    order = spreads.report_of(intent, spreads.VERTICAL)
+    shown = spreads.positions({spreads.C100: 2, spreads.C105: -2})
+    facts = desk.step(reported(orders=[order], fills=spreads.fills_of(order), positions=shown)).facts
+    found = only(ev.IntentRecalled, facts).intent
+    assert (found.decision_id, found.structure_id, found.qty) == (intent.decision_id, spreads.COID, D(2))
+    assert booked(desk) == {spreads.C100: "2", spreads.C105: "-2"}
+    structure = desk.state.structures[spreads.COID]
+    assert structure.legs == spreads.structure_of(spreads.VERTICAL).legs
+    assert (structure.units, structure.entry_price, structure.stop_price) == (2, D("2.10"), None)
+    assert structure.cash == D(-420)
+    assert only(ev.ExitRequested, facts).symbol == spreads.COID
+    [item] = [f.discrepancies[0] for f in facts if isinstance(f, ev.Reconciled)]
+    assert item.kind == Kind.NOT_IN_BACKUP
+    assert item.action.endswith("closed at market, since what was to guard it is not known")
+    assert desk.state.intents[spreads.COID].status is Status.FILLED, "it is as asked"
+
+
+def test_one_that_came_to_nothing_is_taken_back_and_nothing_is_closed():
+    desk, intent = options(), spreads.entry_of(spreads.structure_of(spreads.VERTICAL))
+    order = spreads.report_of(intent, spreads.VERTICAL, "canceled")
+    facts = desk.step(reported(orders=[order])).facts
+    assert only(ev.IntentRecalled, facts).intent.structure is not None
+    assert "ExitRequested" not in kinds(facts)
+
+
+def test_an_exit_of_a_structure_is_taken_back_with_its_fills_and_its_ordinal():
+    desk = options(spreads.holding(spreads.VERTICAL))
+    intent = spreads.exit_of(desk.state.structures[spreads.COID], ordinal=2, decided_at=after(minutes=1))
+    order = spreads.report_of(intent, spreads.VERTICAL)
+    facts = desk.step(reported(after(minutes=2), orders=[order], fills=spreads.fills_of(order))).facts
+    found = only(ev.IntentRecalled, facts).intent
+    assert (found.purpose, found.structure_id, found.structure) == (Purpose.EXIT, spreads.COID, None)
+    assert booked(desk) == {}
+    assert not [s for s in desk.state.structures.values() if s.decisions != 3]
+
+
+def test_the_call_of_a_covered_call_is_taken_back_as_part_of_it():
+    state = spreads.covered()
+    [call] = [r.intent for r in state.intents.values() if r.intent.purpose is Purpose.LEG]
+    desk = options(spreads.bare_state())
+    shares = replace(spreads.report_of(spreads.entry_of(spreads.structure_of(spreads.COVERED)), {}),
+                     order_class="simple", type="market", limit_price=None)  # fmt: skip
+    sold = replace(spreads.report_of(call, {}), order_class="simple", type="market", limit_price=None,
+                   submitted_at=after(seconds=5))  # fmt: skip
+    fills = [fill_of(shares, "100"), fill_of(sold, "1", "1.10", at=after(seconds=6))]
+    shown = spreads.positions({"AAPL": 100, spreads.C105: -1})
+    facts = desk.step(reported(orders=[shares, sold], fills=fills, positions=shown)).facts
+    recalled = [f.intent.purpose for f in facts if isinstance(f, ev.IntentRecalled)]
+    assert recalled == [Purpose.ENTRY, Purpose.LEG]
+    assert {p.structure_id for p in desk.state.positions.values()} == {spreads.COID}
+    assert booked(desk) == {"AAPL": "100", spreads.C105: "-1"}
+    assert [f.symbol for f in facts if isinstance(f, ev.ExitRequested)] == [spreads.COID]

@@ -1,6 +1,8 @@
 # ruff: noqa: E501 (tables of input are easier to read in long lines)
 """JSON that two programs would read differently is none."""
 
+from decimal import Decimal
+
 import pytest
 
 from gambler_ai.core import strict_json
@@ -21,3 +23,13 @@ def test_it_is_refused(text: str, says: str):
 
 def test_all_else_is_taken():
     assert strict_json.loads('{"a":[1,2.5,"x",null,true,1e-400]}') == {"a": [1, 2.5, "x", None, True, 0.0]}
+
+
+def test_an_exact_number_is_the_one_that_stands_there():
+    assert strict_json.loads("[99999999999999.99,1,1e2]", exact=True) == [Decimal("99999999999999.99"), 1, Decimal(100)]
+
+
+@pytest.mark.parametrize("text", ["1e-999999", "0." + "1" * 79, "1e999"])
+def test_an_exact_number_without_measure_is_refused(text: str):
+    with pytest.raises(ValueError, match=r"more places than|too large a number"):
+        strict_json.loads(text, exact=True)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gambler_ai.core import events as ev
 from gambler_ai.core.degraded import Condition
 from gambler_ai.core.risk import Code
+from gambler_ai.core.structures import OptionQuote
 from gambler_ai.core.watch import REMIND
 from tests.unit.fakes import (
     AT,
@@ -290,3 +291,18 @@ def test_a_stop_is_not_taken_to_be_crossed_by_one_absurd_mark():
         reconcile=True, positions=[replace(held("AAPL", "10"), current_price=D("0.01"))], market=MARKET,
     ))  # fmt: skip
     assert only(ev.IntentPlanned, decisions).intent.reason == "re-armed"
+
+
+def test_option_prices_that_cannot_be_read_are_told_until_they_can():
+    desk = Desk(wish()).opened()
+    bars = bars_closed()
+    unread = dataclasses.replace(bars, unread="the chain of AAPL: HTTP 403")
+    told_once = desk.step(unread)
+    assert desk.state.degraded == {"option prices": "the chain of AAPL: HTTP 403"}
+    assert only(ev.Denied, told_once).code == Code.DEGRADED
+    assert "Degraded" not in kinds(desk.step(unread))
+    desk.step(bars)
+    assert list(desk.state.degraded) == ["option prices"], "nothing was asked for, so nothing is known"
+    quote = OptionQuote("AAPL081017C00100000", None, None, AT)
+    assert "Restored" in kinds(desk.step(dataclasses.replace(bars, quotes={quote.symbol: quote})))
+    assert desk.state.degraded == {}

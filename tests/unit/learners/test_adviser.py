@@ -194,7 +194,9 @@ def test_rules_are_read_as_they_stand():
     state.plan = make_plan(learning=LearningRules(("one", "two"), (), D("0.6")))
     assert panel.advise(wish(), VIEW).denial == "one gives it 0.100, 0.6 wanted"
     state.plan = make_plan(learning=LearningRules(("two",), (), D("0.2")))
-    assert panel.advise(wish(), VIEW) == Advice(Signal(features(FRAME, "AAPL", Side.BUY), {"two": 0.2}))
+    assert panel.advise(wish(), VIEW) == Advice(
+        Signal(features(FRAME, "AAPL", Side.BUY), {"two": 0.2}, decided_at=VIEW.at)
+    )
 
 
 def test_it_wants_the_bars_of_the_features_and_prepares_each():
@@ -207,9 +209,10 @@ def test_it_wants_the_bars_of_the_features_and_prepares_each():
 
 def test_advice_depends_on_the_bars_and_on_nothing_of_the_clock():
     later = replace_at(VIEW)
-    assert advised(LearningRules(), one=Says(0.5)) == panel_of(LearningRules(), one=Says(0.5)).advise(
-        replace(wish(), context={"regime": "trend"}), later
-    )
+    advice = panel_of(LearningRules(), one=Says(0.5)).advise(replace(wish(), context={"regime": "trend"}), later)
+    assert (advice.signal.decided_at, later.at) == (later.at, AT), "which it only notes"
+    same = replace(advice, signal=replace(advice.signal, decided_at=VIEW.at))
+    assert same == advised(LearningRules(), one=Says(0.5))
 
 
 def replace_at(view: MarketView) -> MarketView:

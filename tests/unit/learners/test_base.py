@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gambler_ai import learners
 from gambler_ai.core import events as ev
@@ -107,8 +108,23 @@ def test_a_reset_forgets_all_of_it():
     learner.apply(outcome(scores={"counting": 0.25}))
     before = learner.revision
     learner.apply(ev.LearnerReset(AT, "counting", "why not"))
-    assert (learner.dump(), learner.learned) == (Counting().dump(), 0)
+    assert (learner.learned, learner.yardstick, learner.pack()) == (0, Yardstick(), Heard())
     assert learner.revision > before
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+@pytest.mark.parametrize(("decided_after_s", "judged"), [(-1, 0), (0, 0), (1, 1)])
+def test_what_was_said_before_a_reset_is_learned_from_and_not_judged(decided_after_s, judged, is_stored):
+    """It was said by what a person has thrown away; whichever came first at one instant."""
+    learner = Counting()
+    learner.apply(ev.LearnerReset(AT, "counting", "why not"))
+    if is_stored:
+        payload, learner = learner.dump(), Counting()
+        learner.load(payload, 1)
+    fact = outcome(scores={"counting": 0.25})
+    signal = replace(fact.outcome.signal, decided_at=AT + timedelta(seconds=decided_after_s))
+    learner.apply(replace(fact, outcome=replace(fact.outcome, signal=signal)))
+    assert (learner.yardstick.count, learner.learned) == (judged, 1)
 
 
 # -- stored ---------------------------------------------------------------------------------------
@@ -208,8 +224,11 @@ class TestEachLearner:
         for fact in series(name, 25):
             learner.apply(fact)
         assert learner.dump() != installed(name).dump()
-        learner.apply(ev.LearnerReset(AT, name, "why not"))
-        assert learner.dump() == installed(name).dump()
+        new = installed(name)
+        for one in (learner, new):
+            one.apply(ev.LearnerReset(AT, name, "why not"))
+        assert learner.dump() == new.dump()
+        assert learner.pack() == installed(name).pack()
 
     def test_a_score_asks_and_changes_nothing(self, name):
         learner = installed(name)

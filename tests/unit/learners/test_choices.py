@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from gambler_ai.core.components import load
 from gambler_ai.core.events import Fact, LearnerReset, LearnerTaught, OutcomeKnown
@@ -146,8 +147,16 @@ def test_that_a_strategy_is_better_everywhere_is_no_knowledge_of_regimes():
 
 def test_a_reset_forgets_all_but_that_it_was_taught():
     choices = after([TAUGHT, *life(5, 1), RESET])
-    assert choices.state == ChooserMemory(taught="a" * 64)
+    assert choices.state == ChooserMemory(taught="a" * 64, reset_at=AT)
     assert (choices.learned, choices.taught) == (0, "a" * 64)
+
+
+@pytest.mark.parametrize(("decided_after_s", "judged"), [(-1, 0), (0, 0), (1, 1)])
+def test_what_was_predicted_before_a_reset_is_learned_from_and_not_judged(decided_after_s, judged):
+    fact = closed(made(), "up", TREND, 1.0)
+    signal = replace(fact.outcome.signal, decided_at=AT + timedelta(seconds=decided_after_s))
+    choices = after([RESET, replace(fact, outcome=replace(fact.outcome, signal=signal))])
+    assert (choices.state.contest.count, choices.learned) == (judged, 1)
 
 
 def test_it_is_taught_only_while_it_has_learned_nothing():

@@ -155,8 +155,8 @@ def test_all_that_moves_is_stored():
 def test_a_reset_makes_it_what_it_was_at_first():
     model = taught(SERIES[:25])
     model.apply(LearnerReset(AT, "sequence", "a test"))
-    assert model.dump() == SequenceModel().dump()
-    assert taught(SERIES[:9], model).dump() == taught(SERIES[:9]).dump()
+    assert model.pack() == SequenceModel().pack()
+    assert taught(SERIES[:9], model).pack() == taught(SERIES[:9]).pack()
 
 
 def test_the_first_weights_are_the_same_everywhere():

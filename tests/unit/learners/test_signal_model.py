@@ -102,6 +102,26 @@ def test_it_finds_the_feature_that_tells_and_beats_its_baselines():
     assert model.facts()["examples kept"].startswith("350, 10,000 at most; ")
 
 
+def test_what_leans_on_a_feature_is_the_loss_that_grows_when_that_one_is_shuffled():
+    model = taught(SERIES[:60])
+    memory = model.pack()
+    coef, mean, _var, scale, _seen = arrays.unpack(memory.model, "<f8", (5, len(COLUMNS)))
+    rows = arrays.unpack(memory.examples, "<f4", (60, len(COLUMNS) + 1)).astype(float)
+    seen, won = np.clip(np.nan_to_num((rows[:, :-1] - mean) / scale), -signal_model.FAR, signal_model.FAR), rows[:, -1]
+
+    def loss(of: np.ndarray) -> float:
+        return float(np.mean((1 / (1 + np.exp(-(of @ coef + memory.intercept))) - won) ** 2))
+
+    chance, least, leaning = np.random.default_rng(0), loss(seen), model.importance()
+    for column, name in enumerate(COLUMNS):
+        grown = []
+        for _ in range(signal_model.SHUFFLES):
+            others = seen.copy()
+            others[:, column] = chance.permutation(seen[:, column])
+            grown.append(loss(others) - least)
+        assert leaning[name] == pytest.approx(np.mean(grown), abs=1e-12), name
+
+
 def test_of_noise_it_claims_nothing():
     chance = random.Random(2)
     model = taught([outcome(number, told=0.0, chance=chance) for number in range(90)])
@@ -301,8 +321,8 @@ def test_what_is_no_model_of_ours_is_refused_and_nothing_is_taken(changes: Calla
 def test_a_person_has_it_forget_all():
     model = taught(SERIES[:10])
     model.apply(LearnerReset(AT, "signal", "begin anew"))
-    assert model.dump() == SignalModel().dump()
-    assert taught(SERIES[:10], model).dump() == taught(SERIES[:10]).dump()
+    assert model.pack() == SignalModel().pack()
+    assert taught(SERIES[:10], model).pack() == taught(SERIES[:10]).pack()
 
 
 # -- the library ----------------------------------------------------------------------------------

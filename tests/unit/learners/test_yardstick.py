@@ -156,6 +156,17 @@ def test_the_running_sums_are_the_theorem_as_it_is_written(differences):
     assert looked_at(np.array(differences))[-1] == pytest.approx(plainly(np.array(differences)), abs=1e-9)
 
 
+def test_so_are_they_where_the_bet_is_below_its_cap():
+    """Which takes differences that are wide, and many of them: short series all bet the most."""
+    rng = np.random.default_rng(3)
+    differences = np.where(rng.random(400) < 0.6, 1.0, -1.0)
+    gap = Gap()
+    for difference in differences:
+        gap = gap.after(float(difference))
+    assert gap.bets < 0.4 * len(differences)
+    assert gap.interval == pytest.approx(plainly(differences), abs=1e-9)
+
+
 def test_nothing_known_is_anything():
     assert (Gap().interval, Gap().mean) == ((-1.0, 1.0), 0.0)
 

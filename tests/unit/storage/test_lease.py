@@ -373,6 +373,10 @@ ROWS = {
     " symbol, side, qty, status, reason, note, decided_at, body, body_sha256, token)"
     " VALUES ('c', '{session}', 'acc-1', 'd', 0, 'exit', 's', 'AAPL', 'buy', '1', 'planned', '', '',"
     " '2008-10-07T14:00:00+00:00', '', '', {token})",
+    "structures": "INSERT INTO structures (session_id, structure_id, strategy, underlying, sector, legs, units,"
+    " entry_price, exits, greeks, reason, cash, filled, settled, opened_at, end_reason, token)"
+    " VALUES ('{session}', 'c', 's', 'AAPL', '', '[]', 1, '-1', '{{}}', '{{}}', '', '0', false, false,"
+    " '2008-10-07T14:00:00+00:00', '', {token})",
 }
 
 
@@ -393,14 +397,15 @@ def test_the_database_refuses_a_row_under_an_old_token(database, session, table)
     held.close()
 
 
-def test_the_database_refuses_to_change_an_intent_under_an_old_token(database, session):
-    held = acquire(database)
+@pytest.mark.parametrize("change", ["intents SET status = 'working'", "structures SET cash = '9'"])
+def test_the_database_refuses_to_change_a_row_under_an_old_token(database, session, change):
+    held, table = acquire(database), change.split()[0]
     with database.write() as db:
-        db.execute(sa.text(ROWS["intents"].format(session=session.session_id, token=1)))
+        db.execute(sa.text(ROWS[table].format(session=session.session_id, token=1)))
     held.close()
     acquire(database, "pid 2").close()
     with pytest.raises(SessionLeased), database.write() as db:
-        db.execute(sa.text("UPDATE intents SET status = 'working', token = 1"))
+        db.execute(sa.text(f"UPDATE {change}, token = 1"))
 
 
 def test_the_fence_holds_where_our_own_check_does_not_and_the_new_owner_is_named(database, session):

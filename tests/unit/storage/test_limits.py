@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,10 +12,12 @@ from msgspec.structs import replace
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
-from gambler_ai.core.state import SessionState
+from gambler_ai.core.state import Changes, SessionState
+from gambler_ai.core.structures import Leg, Structure
 from gambler_ai.errors import LimitBreached
 from gambler_ai.storage import journal, limits, sessions
 from gambler_ai.storage import tables as t
+from tests.unit.condor import condor, legs_of, opening
 from tests.unit.fakes import ACCOUNT, AT, DAY, MONEY, SESSION, D, bracket_of, entry, fill_of, make_plan, make_state
 from tests.unit.storage.conftest import add
 
@@ -176,6 +179,159 @@ def test_what_is_over_does_not_stand_against_a_stop_or_an_exit(database):
     buy(database, state, "MSFT")
     state.plan = make_plan(max_positions=1, max_orders_per_day=1, max_order_value=D(1))
     commit(database, state, ev.IntentPlanned(AT, planned("AAPL", "x", purpose=Purpose.PROTECT)))
+
+
+# -- structures -----------------------------------------------------------------------------------
+
+
+def open_structure(
+    database, state: SessionState, underlying: str, order: dict[str, Any] | None = None, **changes
+) -> Structure:
+    """Its entry and its row, in one transaction, as a ledger writes them."""
+    coid = f"ga1-{underlying}-{state.session_id}"
+    structure = condor(coid, **{"underlying": underlying, "sector": underlying} | changes)
+    intent = opening(structure, market_day=DAY, **order or {})
+    facts = [ev.IntentPlanned(AT, intent)]
+    changes_ = evolve(state, facts)
+    state.structures[coid] = structure
+    changes_.structures.add(coid)
+    try:
+        with database.write() as db:
+            journal.append(db, state, facts, changes_, journal.GENESIS, 1)
+            limits.check(db, state, [intent])
+    except LimitBreached:
+        del state.structures[coid]
+        raise
+    return structure
+
+
+def hold(database, state: SessionState, structure: Structure) -> None:
+    """All its legs are held, and its entry is over."""
+    held = {position.symbol: position for position in legs_of(structure)}
+    state.positions |= held
+    with database.write() as db:
+        journal.append(db, state, [], Changes(symbols=set(held)), journal.GENESIS, 1)
+        db.execute(t.intents.update().where(t.intents.c.structure_id == structure.structure_id).values(status="filled"))
+
+
+def end(database, state: SessionState, structure: Structure) -> None:
+    gone = {structure.structure_id: state.structures.pop(structure.structure_id)}
+    held = {s for s, p in state.positions.items() if p.structure_id == structure.structure_id}
+    state.positions = {s: p for s, p in state.positions.items() if s not in held}
+    facts = [ev.StructureEnded(AT, structure.structure_id, "target")]
+    with database.write() as db:
+        journal.append(db, state, facts, Changes(symbols=held, ended=gone), journal.GENESIS, 1)
+        db.execute(t.intents.update().where(t.intents.c.structure_id.in_(gone)).values(status="canceled"))
+
+
+def options_of(database, session_id: str = SESSION, **plan) -> SessionState:
+    return session_of(database, session_id, universe="options", **plan)
+
+
+@pytest.mark.parametrize(
+    ("plan", "fits", "breaks", "says"),
+    [
+        (
+            {"capital_per_trade": D(760)},
+            {},
+            {"units": 3},
+            r"1,140\.00 dollars in MSFT .*capital_per_trade",
+        ),
+        (
+            {"max_per_strategy": 1},
+            {"strategy": "straddle"},
+            {"strategy": "straddle"},
+            "structure 2 of straddle .*max_per_s",
+        ),
+        ({"max_per_sector": 1}, {"sector": "banks"}, {"sector": "banks"}, "structure 2 in banks .*max_per_sector"),
+        ({"max_positions": 1}, {}, {}, "position 2 goes beyond max_positions"),
+        ({"max_order_value": D(760)}, {}, {"units": 3}, r"1,140\.00 dollars in MSFT goes beyond max_order_value"),
+    ],
+    ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
+)
+def test_a_structure_beyond_a_limit_is_undone_whatever_memory_says(database, plan, fits, breaks, says):
+    state = options_of(database, **plan)
+    open_structure(database, state, "AAPL", **fits)
+    before = rows(database)
+    with pytest.raises(LimitBreached, match=says):
+        open_structure(database, state, "MSFT", **breaks)
+    assert rows(database) == before
+    with database.read() as db:
+        assert db.execute(sa.select(t.structures.c.underlying)).scalars().all() == ["AAPL"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"), [({"max_positions": 2}, "position 3"), ({"max_per_strategy": 2}, "structure 3 of condor")]
+)
+def test_the_legs_of_a_structure_are_one_position_and_one_that_ended_is_none(database, plan, says):
+    state = options_of(database, **plan)
+    first = open_structure(database, state, "AAPL")
+    hold(database, state, first)
+    open_structure(database, state, "MSFT")
+    with pytest.raises(LimitBreached, match=says):
+        open_structure(database, state, "GE")
+    end(database, state, first)
+    open_structure(database, state, "GE")
+
+
+def test_what_sells_the_call_on_shares_that_are_held_is_no_entry(database):
+    state = options_of(database, max_positions=1, max_orders_per_day=1)
+    structure = open_structure(database, state, "AAPL")
+    call = opening(structure, symbol=structure.legs[2].symbol, purpose=Purpose.LEG, structure=None, market_day="")
+    call = replace(call, client_order_id="ga1-call", decision_id="ga1-call")
+    commit(database, state, ev.IntentPlanned(AT, call))
+    with database.read() as db:
+        assert journal.taken_symbols(db, ACCOUNT, "s-2") == {"AAPL": SESSION}
+        assert used_by(db, "s-2").symbols == {"AAPL": SESSION}
+
+
+COVERED = (Leg("AAPL", 100), Leg("AAPL081121C00110000", -1))
+
+
+def test_shares_that_are_bought_for_a_covered_call_count_what_the_structure_may_lose(database):
+    """They are worth more; review has looked at the loss. An order for more units than that is still refused."""
+    plan = {"max_order_value": D(19_500), "capital_per_trade": D(19_500)}
+    bought = {"legs": COVERED, "max_loss": D(9_700), "order": {"qty": D(200), "ref_price": D(100)}}
+    open_structure(database, options_of(database, **plan), "AAPL", **bought)
+    other = options_of(database, "s-2", **plan)
+    with pytest.raises(LimitBreached, match=r"29,100\.00 dollars in MSFT goes beyond max_order_value"):
+        open_structure(database, other, "MSFT", **bought | {"order": {"qty": D(3), "ref_price": D(1)}})
+
+
+def test_how_many_are_open_is_counted_in_the_session_whose_plan_it_is(database):
+    """One of another session in the same underlying is what review refuses."""
+    state, other = options_of(database, max_per_strategy=1, max_per_sector=1), options_of(database, "s-2")
+    open_structure(database, other, "GE", sector="banks")
+    open_structure(database, state, "AAPL", sector="banks")
+
+
+def used_by(db, session_id: str) -> limits.Usage:
+    return limits.elsewhere(db, ACCOUNT, session_id, AT + MINUTE)
+
+
+def test_what_structures_of_others_may_lose_is_at_stake_in_their_underlyings(database):
+    """Before and after they are filled: their legs are not counted beside them."""
+    session_of(database)
+    other, stranger = options_of(database, "s-2"), session_of(database, "s-3", "acc-2", universe="options")
+    bounded, open_ended = open_structure(database, other, "AAPL"), open_structure(database, other, "GE", max_loss=None)
+    open_structure(database, stranger, "KO")
+    at_stake = {"AAPL": D(760), "GE": D(240)}  # two units of 380; two at 1.20
+    assert used(database).values == at_stake
+    hold(database, other, bounded)
+    assert used(database).values == at_stake
+    assert used(database).symbols == {"AAPL": "s-2", "GE": "s-2"}
+    end(database, other, open_ended)
+    assert used(database).values == {"AAPL": D(760)}
+
+
+def test_a_contract_that_belongs_to_no_structure_is_worth_a_hundred_times_its_price(database):
+    session_of(database)
+    other = options_of(database, "s-2")
+    [put, *_] = legs_of(condor())
+    other.positions = {put.symbol: replace(put, structure_id="")}
+    with database.write() as db:
+        journal.append(db, other, [], Changes(symbols={put.symbol}), journal.GENESIS, 1)
+    assert used(database) == limits.Usage({"AAPL": "s-2"}, {}, values={"AAPL": D(300)})
 
 
 # -- what others of the account use ---------------------------------------------------------------

@@ -6,17 +6,21 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from gambler_ai.clock import ManualClock
+from gambler_ai.core.state import Changes
 from gambler_ai.errors import ConfigError, SchemaMismatch, SessionLeased, StorageError
-from gambler_ai.storage import locks, migrate, sessions, upgrade
+from gambler_ai.storage import journal, locks, migrate, sessions, upgrade, views
 from gambler_ai.storage.database import Database
-from gambler_ai.storage.tables import SCHEMA_HEAD
+from gambler_ai.storage.tables import SCHEMA_HEAD, metadata
 from tests.databases import postgres_only, sqlite_only
-from tests.unit.fakes import AT, make_state
+from tests.unit.app.moved import TOKEN, write_session
+from tests.unit.condor import condor
+from tests.unit.fakes import AT, SESSION, make_state
 from tests.unit.storage.conftest import add
 
 OLDER = "0001"
@@ -72,6 +76,43 @@ def test_an_older_schema_is_upgraded_after_a_copy_and_said_in_one_line(older):
     assert older.revision() == SCHEMA_HEAD
     assert older.prepare() == ""
     assert copies(older) == [copy]
+
+
+#: What 0005 added, in tables that were there.
+NEW = {
+    "sessions": {"iteration": 0}, "intents": {"structure_id": None},
+    "positions": {"structure_id": None, "greeks": None},
+    "closed_trades": {"multiplier": 1, "structure_id": None},
+}  # fmt: skip
+
+
+def rows_of(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table that is ours."""
+    with database.read() as db:
+        return {
+            table.name: [dict(row) for row in db.execute(sa.select(table).order_by(*table.primary_key)).mappings()]
+            for table in metadata.sorted_tables
+        }
+
+
+def test_what_was_stored_before_there_were_structures_is_the_same_after_it_and_they_can_be_stored(url):
+    database = Database(url)
+    database.prepare()
+    state = write_session(database)
+    before = rows_of(database) | {"structures": []}
+    for table, columns in NEW.items():
+        before[table] = [row | columns for row in before[table]]
+    database.downgrade("0004")
+    assert len(copies(database)) == 1, "what an older schema has no room for is in the copy"
+    database.prepare()
+    assert rows_of(database) == before
+    state.structures["ga1-condor"] = condor()
+    with database.write() as db:
+        journal.append(db, state, [], Changes(structures={"ga1-condor"}), journal.GENESIS, TOKEN)
+        assert [row.structure for row in views.structures(db, SESSION)] == [condor()]
+    with pytest.raises(SessionLeased, match="replaced"), database.write() as db:
+        journal.append(db, state, [], Changes(structures={"ga1-condor"}), journal.GENESIS, TOKEN - 1)
+    database.close()
 
 
 @sqlite_only

@@ -76,6 +76,12 @@ def test_built_ins_have_their_names():
     }  # fmt: skip
 
 
+def test_what_it_trades_is_listed():
+    universes = {found.name: found.universe for found in listed()}
+    assert universes["momentum"] == universes["chooser"] == "shares"
+    assert universes["iron_condor"] == universes["options_mix"] == "options"
+
+
 def test_a_name_that_is_none_comes_with_those_there_are():
     error = refused("momentun")
     assert "no strategy 'momentun'" in error.message
@@ -177,6 +183,9 @@ def test_a_file_that_is_not_there(folder):
         (MINE + "\nclass B(Mine):\n    history = 5.0\n", "mine.py:B", "history must be"),
         (MINE + "\nclass B(Mine):\n    history = True\n", "mine.py:B", "history must be"),
         (MINE + "\nclass B(Mine):\n    history = 10**9\n", "mine.py:B", "history must be"),
+        (MINE + "\nclass B(Mine):\n    daily_history = -1\n", "mine.py:B", "daily_history must be 0 to 10,000"),
+        (MINE + "\nclass B(Mine):\n    daily_history = 20_000\n", "mine.py:B", "daily_history must be"),
+        (MINE + "\nclass B(Mine):\n    universe = 'bonds'\n", "mine.py:B", "universe must be shares or options"),
         (MINE + "\nclass B(Mine):\n    history = property(lambda s: 1 // 0)\n", "mine.py:B", "ZeroDivisionError"),
         (MINE + "\nclass B(Mine):\n    def __post_init__(self): raise KeyError(1)\n", "mine.py:B", "KeyError: 1 (line"),
         (MINE + "\nclass B(Mine):\n    def __post_init__(self): raise ValueError('a<b')\n", "mine.py:B", "b: a<b"),
@@ -229,11 +238,11 @@ def test_an_installed_package_brings_strategies(folder, monkeypatch):
     assert (loaded.spec, loaded.strategy.history) == ("bold", 5)
     assert load("momentum", {}).strategy == Momentum()  # nobody takes a built-in's name
     rows = {row.name: row for row in listed()}
-    assert list(rows) == ["momentum", "mean_reversion", "breakout", "chooser", "bold", "lost"]
+    assert list(rows) == [*BUILT_INS, "bold", "lost"]
     assert (rows["bold"].origin, rows["bold"].summary) == ("package pack-b", "Buys what it is told to.")
     assert [p.name for p in rows["bold"].parameters] == ["what", "bars"]
     assert "there is no 'Nobody'" in rows["lost"].error  # and the others are listed all the same
-    assert "bold, breakout, chooser, lost" in refused("nobody").hint
+    assert "bold, breakout, chooser, covered_call" in refused("nobody").hint
 
 
 def test_a_name_that_two_packages_bring_is_refused(folder, monkeypatch):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from msgspec import Struct
 
+from gambler_ai.core.contracts import Right, parse
 from gambler_ai.core.model import MarketView, Proposal, Side
 from gambler_ai.strategies import Strategy, StructComponent
-from gambler_ai.strategies.testing import AT, proposals_of, view_of
+from gambler_ai.strategies.testing import AT, chain_of, proposals_of, structures_of, view_of
 
 
 class Seen(Struct, frozen=True):
@@ -51,3 +52,44 @@ def test_what_a_session_would_deny_fails_the_test():
     with pytest.raises(ValueError, match="side of 'sell' is not"):
         proposals_of(Careless(), view_of({"A": [1.0]}))
     assert Side("sell") is Side.SELL
+
+
+def test_a_chain_has_the_expiries_strikes_and_quotes_that_are_asked_for():
+    quotes = chain_of("A", 100, days=(7, 45), strikes=(95, 100), volatility=0.2, spread=0.1)
+    contracts = [contract for symbol in quotes if (contract := parse(symbol)) is not None]
+    assert len(contracts) == len(quotes) == 8
+    assert {contract.days_left(AT) for contract in contracts} == {7, 45}
+    assert {contract.strike for contract in contracts} == {95, 100}
+    for symbol, quote in quotes.items():
+        contract = parse(symbol)
+        assert contract is not None
+        assert quote.symbol == symbol == contract.symbol
+        assert quote.at == AT
+        assert quote.greeks is not None
+        assert quote.greeks.iv == 0.2
+        assert (quote.greeks.delta > 0) is (contract.right is Right.CALL)
+        assert quote.ask is not None
+        assert quote.bid is None or quote.ask - quote.bid == Decimal("0.10")
+    far = chain_of("A", 100, strikes=(300,), days=(1,))
+    assert next((quote.bid, quote.ask) for quote in far.values()) == (None, Decimal("0.02"))
+    assert len(chain_of("A", 50)) == 42
+
+
+def test_a_view_has_quotes_and_daily_closes():
+    quotes = chain_of("A", 100)
+    view = view_of({"A": [100.0]}, quotes=quotes, daily={"A": [99.0, 101.0], "B": [5.0]})
+    assert view.quotes == quotes
+    assert view.daily is not None
+    assert view.daily.close[:, 0].tolist() == [99.0, 101.0]
+    assert view.daily.newest_at(0) < AT - timedelta(days=1)
+    assert (view_of({"A": [100.0]}).quotes, view_of({"A": [100.0]}).daily) == ({}, None)
+
+
+class Odd(Strategy, frozen=True):
+    def propose(self, view: MarketView) -> list[Proposal]:
+        return ["no structure"]  # type: ignore[list-item]
+
+
+def test_a_structure_that_a_session_would_deny_fails_the_test():
+    with pytest.raises(ValueError, match="'no structure' is not a StructureProposal"):
+        structures_of(Odd(), view_of({"A": [1.0]}))

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from gambler_ai.trading.agenda import Agenda
+from gambler_ai.trading.agenda import Agenda, passed_a_multiple
 from tests.unit.fakes import AT, after
 
 EVERY = {"poll": timedelta(seconds=15), "reconcile": timedelta(seconds=60)}
@@ -63,3 +63,11 @@ def test_what_is_not_on_it_is_never_due_and_cannot_be_put_there(name):
 
 def test_a_session_whose_origin_is_yet_to_come_is_on_the_same_grid():
     assert Agenda(after(minutes=1), EVERY, AT).next == after(seconds=15)
+
+
+def test_a_multiple_is_passed_once():
+    passed = [n for n in range(1, 13) if passed_a_multiple(4, n - 1, n)]
+    assert passed == [4, 8, 12]
+    assert not passed_a_multiple(4, 4, 4), "what is no scan counts nothing"
+    assert not any(passed_a_multiple(None, n - 1, n) for n in range(1, 13))
+    assert all(passed_a_multiple(1, n - 1, n) for n in range(1, 13))

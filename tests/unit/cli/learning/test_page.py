@@ -109,3 +109,16 @@ def test_the_document_for_programs_holds_all_of_it(make_page):
     assert found["curve"][-1]["count"] == found["judged"] == 100
     assert found["grid"]["values"][0] == [0.61, 0.5, None]
     assert found["weights"][0].keys() == {"name", "value", "what"}
+
+
+@pytest.mark.parametrize("reach", [0.005, 0.42, 0.5, 1.0])
+def test_no_number_below_an_interval_is_cut_off(make_page, reach):
+    """As wide as 7 units a digit at most: it stands in the middle of its mark."""
+    page = make_page(900, 4.0)
+    rivals = tuple(replace(rival, low=-reach, high=reach) for rival in page.rivals)
+    drawn = ElementTree.fromstring(svg.intervals(replace(page, rivals=rivals)))
+    marks = [e for e in drawn.iter() if e.tag.endswith("text") and e.get("class") != "name"]
+    assert len(marks) > 2
+    for mark in marks:
+        half, at = 3.5 * len(mark.text or ""), float(mark.get("x", "nan"))
+        assert half <= at <= svg.HALF - half, mark.text

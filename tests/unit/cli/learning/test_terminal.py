@@ -116,6 +116,21 @@ def test_what_does_not_fit_a_terminal_goes_on_below_its_own_column(make_page):
         assert lines[first + 1].startswith(" " * 12 + "word")
 
 
+def test_a_command_is_one_line_however_narrow_the_terminal(make_page):
+    command = "gambler-ai --resume-session 20081007-093000-abcd --use-learner attention --use-learner signal"
+    page = make_page(hint=command)
+    assert command in written(print_list, learning(page), width=60, terminal=True)
+    assert command in shown(page, width=60, terminal=True)
+
+
+def test_a_command_is_spelled_as_the_program_was_called(make_page, monkeypatch):
+    monkeypatch.setenv("GAMBLER_PROGRAM", "scripts/run")
+    page = make_page(hint="gambler-ai --resume-session s-1 --use-learner attention")
+    for text in (written(print_list, learning(page)), shown(page)):
+        assert "scripts/run --resume-session s-1 --use-learner attention" in text
+        assert "gambler-ai" not in text
+
+
 def test_a_long_name_moves_the_column_of_its_block(make_page):
     page = replace(make_page(), facts={"a signal of no distinction wins": "0.484"})
     lines = shown(page).splitlines()

@@ -1,0 +1,1 @@
+"""`structures payoff`: what a structure brings over the price of its underlying, as text and as a page."""
