@@ -456,3 +456,60 @@ def test_ids_are_functions_of_the_decision():
     assert [i.client_order_id for i in one.intents()] == [i.client_order_id for i in two.intents()]
     assert [i.body for i in one.intents()] == [i.body for i in two.intents()]
     assert one.at > AT
+
+
+# -- what comes late --------------------------------------------------------------------------------
+
+
+def test_a_late_fill_of_what_was_over_is_closed_under_an_id_of_its_own():
+    """The structure had ended, with an exit. What begins anew may not decide that exit once more: its id is taken."""
+    pit = Pit(proposal())
+    pit.scan()
+    pit.strategy.proposals = []
+    [coid] = pit.floor.orders
+    pit.floor.fill(coid, pit.at, 1)
+    pit.floor.end(coid, "canceled", pit.at)
+    pit.read()
+    leave(pit)
+    pit.read()
+    pit.fill_all()
+    pit.read()
+    assert pit.state.structures == {}
+    for leg in pit.floor.orders[coid].legs:
+        pit.floor.execute(leg, D(1), D(1), pit.at)
+    pit.read(31)
+    leave(pit)
+    pit.read(31)
+    ids = [i.client_order_id for i in pit.intents(Purpose.EXIT)]
+    assert len(ids) == len(set(ids)) == 2
+    pit.fill_all()
+    pit.read(31)
+    assert (pit.state.positions, pit.state.structures) == ({}, {})
+
+
+@pytest.mark.parametrize(("late_s", "sold"), [(240, True), (301, False)])
+def test_a_call_is_not_sold_on_shares_that_came_long_ago(late_s, sold):
+    """Killed between the two and resumed after a while: the price that the call was chosen for is gone."""
+    pit = covered()
+    crashed(pit)
+    pit.read(late_s)
+    assert [i.purpose for i in pit.intents()[1:]] == [Purpose.LEG if sold else Purpose.EXIT]
+
+
+def test_a_contract_without_its_structure_gets_no_stop_and_is_closed_at_market():
+    """Alpaca takes no bracket for one; and it is the fill of an order whose structure nobody remembers."""
+    pit = condor()
+    pit.state.structures.clear()
+    pit.state.positions = {s: replace(p, structure_id="") for s, p in pit.state.positions.items()}
+    pit.state.intents.clear()
+    pit.state.orders.clear()
+    pit.floor.orders.clear()
+    pit.read(31, market=SHUT)
+    assert pit.intents()[1:] == []
+    pit.read(31)
+    outs = pit.intents()[1:]
+    assert {i.purpose for i in outs} == {Purpose.EXIT}
+    assert {(i.symbol, i.side) for i in outs} == {
+        (symbol, Side.SELL if ratio > 0 else Side.BUY) for symbol, ratio in zip(WINGS, (1, -1, -1, 1), strict=True)
+    }
+    assert {json.loads(i.body)["position_intent"] for i in outs} == {"sell_to_close", "buy_to_close"}
