@@ -295,9 +295,7 @@ def _planned(
 ) -> IntentPlanned:
     """An order for a position, under the id of the decision; ``body`` makes its bytes from that."""
     stop, target = stop_and_target(state, position)
-    # Contracts that one order brought share its id, and each counts its decisions for itself.
-    whose = position.position_id if parse(position.symbol) is None else f"{position.position_id}-{position.symbol}"
-    decision = position_decision_id(purpose, whose, position.decisions)
+    decision = position_decision_id(purpose, position.position_id, position.decisions)
     coid = client_order_id(state.account_id, state.session_id, decision)
     return IntentPlanned(at, OrderIntent(
         client_order_id=coid, decision_id=decision, attempt=0, purpose=purpose, strategy=position.strategy,

@@ -496,20 +496,30 @@ def test_a_call_is_not_sold_on_shares_that_came_long_ago(late_s, sold):
     assert [i.purpose for i in pit.intents()[1:]] == [Purpose.LEG if sold else Purpose.EXIT]
 
 
-def test_a_contract_without_its_structure_gets_no_stop_and_is_closed_at_market():
-    """Alpaca takes no bracket for one; and it is the fill of an order whose structure nobody remembers."""
-    pit = condor()
-    pit.state.structures.clear()
-    pit.state.positions = {s: replace(p, structure_id="") for s, p in pit.state.positions.items()}
-    pit.state.intents.clear()
-    pit.state.orders.clear()
-    pit.floor.orders.clear()
-    pit.read(31, market=SHUT)
-    assert pit.intents()[1:] == []
-    pit.read(31)
-    outs = pit.intents()[1:]
-    assert {i.purpose for i in outs} == {Purpose.EXIT}
-    assert {(i.symbol, i.side) for i in outs} == {
-        (symbol, Side.SELL if ratio > 0 else Side.BUY) for symbol, ratio in zip(WINGS, (1, -1, -1, 1), strict=True)
-    }
-    assert {json.loads(i.body)["position_intent"] for i in outs} == {"sell_to_close", "buy_to_close"}
+def test_a_contract_whose_structure_nobody_remembers_gets_no_stop_and_is_closed_at_market():
+    """A way out that was filled twice, and the second time when its structure and the entry were let go of."""
+    pit = Pit(proposal()).entered()
+    leave(pit)
+    pit.read()
+    [entry, out] = pit.intents()
+    pit.fill_all()
+    pit.read()
+    for order_id in pit.state.intents[entry.client_order_id].order_ids:
+        del pit.state.orders[order_id]
+    del pit.state.intents[entry.client_order_id]
+    del pit.floor.orders[entry.client_order_id]
+    for leg in pit.floor.orders[out.client_order_id].legs:
+        pit.floor.execute(leg, D(5), D(1), pit.at)
+    pit.read(60, market=SHUT)
+    assert {p.symbol: (p.qty, p.structure_id) for p in pit.state.positions.values()} == {CALL: (-5, ""), PUT: (-5, "")}
+    assert len(pit.intents()) == 2
+    pit.read(60)
+    outs = pit.intents()[2:]
+    assert len({i.client_order_id for i in outs}) == 2
+    assert {(i.symbol, i.side, i.qty, i.purpose) for i in outs} == {
+        (symbol, Side.BUY, 5, Purpose.EXIT) for symbol in (CALL, PUT)
+    }  # fmt: skip
+    assert {json.loads(i.body)["position_intent"] for i in outs} == {"buy_to_close"}
+    pit.fill_all()
+    pit.read(60)
+    assert pit.state.positions == {}
