@@ -211,7 +211,7 @@ def adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
     opening = Position(
         symbol=fact.symbol, qty=ZERO, avg_entry_price=fact.price, entry_at=fact.at,
         position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", reason=fact.reason,
-        strategy=plan.strategy_name or plan.strategy, stop_price=stop, target_price=target,
+        strategy=plan.filed_under, stop_price=stop, target_price=target,
         entry_equity=state.account.equity or None,
     )  # fmt: skip
     held = state.positions.get(fact.symbol)

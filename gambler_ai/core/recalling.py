@@ -88,7 +88,7 @@ def _never_sent(state: SessionState, at: datetime, later: OrderIntent, report: e
 
 
 def _entry(state: SessionState, order: OrderReport) -> OrderIntent | None:
-    strategy = state.plan.strategy_name or state.plan.strategy
+    strategy = state.plan.filed_under
     bar = timedelta(seconds=state.plan.timeframe_s)
     newest = order.submitted_at.replace(second=0, microsecond=0)
     for back in range(BARS_BACK * max(1, bar // STEP) + 1):

@@ -239,7 +239,8 @@ def bare(state: SessionState, *, market_open: bool) -> list[Discrepancy]:
     return [
         Discrepancy(
             kind=Kind.LEG_MISSING, symbol=position.symbol, ours=f"{position.qty:f}", broker=why,
-            cause="no stop rests at the broker for all of it", action=_REARMED if parse(position.symbol) is None else _OUT,
+            cause="no stop rests at the broker for all of it",
+            action=_REARMED if parse(position.symbol) is None else _OUT,
         )
         for position, status, why in protections(state)
         if status is Protection.NAKED and not (market_open and why_left(state, position.symbol))

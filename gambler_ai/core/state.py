@@ -62,6 +62,11 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     max_per_sector: int | None = None
     autosave_iterations: int | None = None  # a checkpoint every so many scans, beside the time-based ones
 
+    @property
+    def filed_under(self) -> str:
+        """The name that its decisions carry; of what a mix proposed as well, so that it is found again by its id."""
+        return self.strategy_name or self.strategy
+
 
 class SessionState(Struct):
     """Everything a decision may depend on. Rebuilt exactly from a checkpoint and the journal after it."""

@@ -100,9 +100,8 @@ def _underlying(proposal: StructureProposal, state: SessionState, market: Market
         for name, session in elsewhere.items():
             if underlying_of(name) == symbol:
                 return Denial(Code.SYMBOL_BLOCKED, f"session {session} trades it")
-    for name, qty in state.foreign.items():
-        if underlying_of(name) == symbol:
-            return Denial(Code.FOREIGN_POSITION, f"{qty:f} {name} in the account are not ours")
+    if denial := risk.foreign(symbol, state):
+        return denial
     for record in state.intents.values():
         if underlying_of(record.intent.symbol) == symbol and (
             not record.status.is_final or record.watch_until is not None
@@ -273,7 +272,7 @@ def entry(proposal: StructureProposal, state: SessionState, market: Market, yes:
     whole = first.contract is not None and len(proposal.legs) > 1
     symbol = proposal.underlying if whole else first.symbol
     side = Side.BUY if whole or first.ratio > 0 else Side.SELL
-    decision = entry_decision_id(proposal.strategy, proposal.underlying, side, proposal.signal_at)
+    decision = entry_decision_id(state.plan.filed_under, proposal.underlying, side, proposal.signal_at)
     coid = client_order_id(state.account_id, state.session_id, decision)
     structure = Structure(
         structure_id=coid, strategy=proposal.strategy, underlying=proposal.underlying,
