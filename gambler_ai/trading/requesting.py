@@ -8,12 +8,10 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Engine
 from gambler_ai.core.model import NEW_YORK
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
-from gambler_ai.core.state import SessionState
+from gambler_ai.core.state import OPTIONS, SessionState
 from gambler_ai.trading.executor import Read, Replace, Request, Scan, Submit
 from gambler_ai.trading.option_reader import Wanted
 
-#: The universe of a plan that trades structures.
-OPTIONS = "options"
 #: An activity may be dated by its day only, and in another zone than ours.
 ACTIONS_OVERLAP = timedelta(days=2)
 
@@ -46,7 +44,7 @@ def reading(
 def scanning(engine: Engine, at: datetime) -> Scan:
     """The next scan; of a session in shares it asks for nothing about contracts."""
     plan, wanted = engine.state.plan, None
-    if plan.universe == "options":
+    if plan.universe == OPTIONS:
         wanted = Wanted(tuple(engine.chains(at)), engine.held_contracts, engine.daily_history)
     return Scan(plan.symbols, timedelta(seconds=plan.timeframe_s), engine.history, wanted)
 

@@ -209,7 +209,7 @@ def test_contracts_go_in_one_limit_order_at_the_natural_price():
     }  # fmt: skip
     assert (intent.symbol, intent.side, intent.qty, intent.ref_price) == ("AAPL", Side.BUY, 34, 290)
     assert (intent.structure_id, intent.position_id) == (intent.client_order_id, intent.client_order_id)
-    assert intent.decision_id == f"entry|straddle|AAPL|buy|{(AT - FIVE).isoformat()}"
+    assert intent.decision_id == f"entry|momentum|AAPL|buy|{(AT - FIVE).isoformat()}"
     assert intent.structure is not None
     assert (intent.structure.units, intent.structure.max_loss, intent.structure.sector) == (34, 290, "AAPL")
 
