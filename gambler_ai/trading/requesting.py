@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.contracts import parse
 from gambler_ai.core.engine import Engine
 from gambler_ai.core.model import NEW_YORK
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
@@ -45,7 +46,9 @@ def scanning(engine: Engine, at: datetime) -> Scan:
     """The next scan; of a session in shares it asks for nothing about contracts."""
     plan, wanted = engine.state.plan, None
     if plan.universe == OPTIONS:
-        wanted = Wanted(tuple(engine.chains(at)), engine.held_contracts, engine.daily_history)
+        # One that has expired waits for its activity and has no quote: asked for, it might cost those of all others.
+        quoted = tuple(s for s in engine.held_contracts if (c := parse(s)) is not None and c.days_left(at) >= 0)
+        wanted = Wanted(tuple(engine.chains(at)), quoted, engine.daily_history)
     return Scan(plan.symbols, timedelta(seconds=plan.timeframe_s), engine.history, wanted)
 
 
