@@ -523,3 +523,18 @@ def test_a_contract_whose_structure_nobody_remembers_gets_no_stop_and_is_closed_
     pit.fill_all()
     pit.read(60)
     assert pit.state.positions == {}
+
+
+def test_a_way_out_that_is_filled_bit_by_bit_is_not_waited_for_with_each_bit():
+    pit = Pit(proposal()).entered()
+    leave(pit)
+    pit.read()
+    [out] = pit.intents(Purpose.EXIT)
+    for _ in range(2):
+        pit.at += timedelta(seconds=35)
+        pit.floor.fill(out.client_order_id, pit.at, 1)
+        pit.read()
+    assert pit.of(ev.CancelPlanned) == []
+    pit.read(30)
+    [cancel] = pit.of(ev.CancelPlanned)
+    assert cancel.order_id == pit.floor.orders[out.client_order_id].order_id
