@@ -1,5 +1,6 @@
 """Structures in the books: one thing, one closed trade, and money that adds up at each moment."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -282,3 +283,12 @@ def _adds_up(pit: Pit, cash: Decimal) -> None:
     legs = sum((p.unrealized(state.marks[s]) for s, p in state.positions.items() if s in state.marks), D(0))
     assert state.pnl == state.realized_pnl + legs
     assert all(p.structure_id == "s" for p in state.positions.values())
+
+
+def test_a_structure_was_opened_by_its_first_fill_whatever_follows():
+    """Its days are counted from then."""
+    pit = Pit(proposal()).entered()
+    opened = pit.structure.opened_at
+    pit.at += timedelta(days=3)
+    pit.engine.record(ev.Adjusted(pit.at, CALL, D(4), D(5), "by hand"))
+    assert pit.structure.opened_at == opened
