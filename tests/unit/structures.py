@@ -45,9 +45,11 @@ PRICES = {
 }  # fmt: skip
 
 
-def quotes_of(at: datetime = AT, **prices: tuple[str | None, str | None]) -> dict[str, OptionQuote]:
+def quotes_of(
+    at: datetime = AT, prices: Mapping[str, tuple[str | None, str | None]] | None = None
+) -> dict[str, OptionQuote]:
     """Bid and ask of the contracts above; ``prices`` are others of some."""
-    every: Mapping[str, tuple[str | None, str | None]] = {**PRICES, **prices}
+    every: Mapping[str, tuple[str | None, str | None]] = {**PRICES, **(prices or {})}
     return {
         s: OptionQuote(s, None if bid is None else D(bid), None if ask is None else D(ask), at, GREEKS)
         for s, (bid, ask) in every.items()
@@ -98,6 +100,7 @@ class Chooses:
         self.proposals = list(proposals)
         self.views: list[MarketView] = []
         self.raises: Exception | None = None
+        self.unasked: tuple[str, ...] = ()  # underlyings that it wants the chains of beside those it is asked for
         self.dates = False  # what it proposes is dated by the newest bar, as a strategy does it
 
     def propose(self, view: MarketView) -> list[Any]:
@@ -108,7 +111,7 @@ class Chooses:
     def chains(self, underlyings: Collection[str], day: date) -> list[ChainQuery]:
         if self.raises is not None:
             raise self.raises
-        return [ChainQuery(s, day, day + timedelta(days=45), D(10)) for s in underlyings]
+        return [ChainQuery(s, day, day + timedelta(days=45), D(10)) for s in (*underlyings, *self.unasked)]
 
 
 class Floor:

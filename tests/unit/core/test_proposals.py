@@ -202,7 +202,7 @@ def test_a_structure_that_makes_sense_passes_as_it_is(legs):
         ({"reason": 7}, "reason 7"),
         ({"exits": None}, "are not ExitRules"),
         ({"exits": ExitRules(days_left=-1)}, "days_left of -1"),
-        ({"exits": ExitRules(max_days=1.5)}, "max_days of 1.5"),
+        ({"exits": ExitRules(max_days=1.5)}, "max_days of 1.5"),  # type: ignore[arg-type]
         ({"exits": ExitRules(time_value=D("NaN"))}, "time_value of"),
         ({"legs": []}, "not a tuple of Legs"),
         ({"legs": ((CALL, 1),)}, "not a tuple of Legs"),
@@ -213,7 +213,7 @@ def test_a_structure_that_makes_sense_passes_as_it_is(legs):
         ({"legs": (Leg("MSFT081122C00100000", 1),)}, "is not on AAPL"),
         ({"legs": (Leg("AAPL081122X00100000", 1),)}, "is not on AAPL"),
         ({"legs": (Leg(CALL, 0), Leg(PUT, 1))}, "whole ratio"),
-        ({"legs": (Leg(CALL, 1.0), Leg(PUT, 1))}, "whole ratio"),
+        ({"legs": (Leg(CALL, 1.0), Leg(PUT, 1))}, "whole ratio"),  # type: ignore[arg-type]
         ({"legs": (Leg(CALL, True), Leg(PUT, 1))}, "whole ratio"),
         ({"legs": (Leg(CALL, 2), Leg(PUT, 2))}, "common divisor"),
         ({"legs": (Leg("AAPL", 50), Leg(CALL, -1))}, "by the 100"),

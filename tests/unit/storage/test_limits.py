@@ -290,8 +290,8 @@ COVERED = (Leg("AAPL", 100), Leg("AAPL081121C00110000", -1))
 
 def test_shares_that_are_bought_for_a_covered_call_count_what_the_structure_may_lose(database):
     """They are worth more; review has looked at the loss. An order for more units than that is still refused."""
-    plan = {"max_order_value": D(19_500), "capital_per_trade": D(19_500)}
-    bought = {"legs": COVERED, "max_loss": D(9_700), "order": {"qty": D(200), "ref_price": D(100)}}
+    plan: dict[str, Any] = {"max_order_value": D(19_500), "capital_per_trade": D(19_500)}
+    bought: dict[str, Any] = {"legs": COVERED, "max_loss": D(9_700), "order": {"qty": D(200), "ref_price": D(100)}}
     open_structure(database, options_of(database, **plan), "AAPL", **bought)
     other = options_of(database, "s-2", **plan)
     with pytest.raises(LimitBreached, match=r"29,100\.00 dollars in MSFT goes beyond max_order_value"):
