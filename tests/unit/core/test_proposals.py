@@ -187,7 +187,7 @@ def test_a_move_that_makes_no_sense_is_refused_with_its_reason(change, says):
 def test_structures_pass_beside_them_and_are_checked_too():
     """How, test_structure_proposals.py shows."""
     assert checked([proposal(), wish(), proposal(CONDOR)], SYMBOLS, AT) == [proposal(), wish(), proposal(CONDOR)]
-    with pytest.raises(ValueError, match="confidence of 0.7"):
+    with pytest.raises(ValueError, match=r"confidence of 0\.7"):
         checked([proposal(confidence=0.7)], SYMBOLS, AT)
     with pytest.raises(ValueError, match="not a list of Proposals"):
         checked(proposal(), SYMBOLS, AT)

@@ -23,11 +23,8 @@ def test_an_entry_is_one_order_and_its_legs_are_positions_of_one_structure():
     pit = Pit(proposal()).entered()
     [entry] = pit.intents()
     structure = pit.structure
-    assert (entry.structure_id, entry.structure) == (
-        structure.structure_id,
-        replace(structure, cash=D(0), filled=False),
-    )
-    assert (structure.legs, structure.units) == (STRADDLE, 5)
+    assert entry.structure is not None
+    assert (entry.structure_id, entry.structure.legs, structure.units) == (structure.structure_id, STRADDLE, 5)
     assert set(pit.state.positions) == {CALL, PUT}
     for position in pit.state.positions.values():
         assert (position.qty, position.structure_id, position.multiplier) == (D(5), structure.structure_id, 100)
