@@ -13,13 +13,14 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
 from gambler_ai.core.state import Changes, SessionState
-from gambler_ai.core.structures import Leg, Structure
+from gambler_ai.core.structures import Structure
 from gambler_ai.errors import LimitBreached
 from gambler_ai.storage import journal, limits, sessions
 from gambler_ai.storage import tables as t
 from tests.unit.condor import condor, legs_of, opening
 from tests.unit.fakes import ACCOUNT, AT, DAY, MONEY, SESSION, D, bracket_of, entry, fill_of, make_plan, make_state
 from tests.unit.storage.conftest import add
+from tests.unit.structures import COVERED
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
@@ -283,9 +284,6 @@ def test_what_sells_the_call_on_shares_that_are_held_is_no_entry(database):
     with database.read() as db:
         assert journal.taken_symbols(db, ACCOUNT, "s-2") == {"AAPL": SESSION}
         assert used_by(db, "s-2").symbols == {"AAPL": SESSION}
-
-
-COVERED = (Leg("AAPL", 100), Leg("AAPL081121C00110000", -1))
 
 
 def test_shares_that_are_bought_for_a_covered_call_count_what_the_structure_may_lose(database):
