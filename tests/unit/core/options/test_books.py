@@ -132,6 +132,25 @@ def settled(symbol: str, qty: str, shares: str, price: str = "100", how: str = "
     return ev.OptionSettled(AT, symbol, D(qty), how, D(shares), D(price), ("x1", "x2"))
 
 
+def test_a_parent_that_has_ended_still_waits_for_the_fills_of_its_legs():
+    """Its own word that it is filled is ahead of the activities: until all are booked, what is held is not known."""
+    pit = Pit(proposal())
+    pit.scan()
+    [coid] = pit.floor.orders
+    pit.floor.fill(coid, pit.at, 3)
+    pit.floor.end(coid, "canceled", pit.at)
+    late = [fill for fill in pit.floor.fills if fill.symbol == PUT]
+    pit.floor.fills = [fill for fill in pit.floor.fills if fill.symbol == CALL]
+    pit.read()
+    parent = next(o for o in pit.state.orders.values() if o.parent_id is None)
+    assert (parent.filled_qty, parent.booked_qty, "AAPL" in pit.state.filling()) == (3, 0, True)
+    assert pit.structure.units == 5
+    pit.floor.fills += late
+    pit.read()
+    assert pit.state.orders[parent.order_id].booked_qty == 3
+    assert (pit.state.filling(), pit.structure.units) == (set(), 3)
+
+
 def test_an_assigned_call_takes_the_shares_of_its_structure_at_the_strike():
     pit = _covered()
     cash = pit.structure.cash

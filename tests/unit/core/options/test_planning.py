@@ -456,3 +456,85 @@ def test_ids_are_functions_of_the_decision():
     assert [i.client_order_id for i in one.intents()] == [i.client_order_id for i in two.intents()]
     assert [i.body for i in one.intents()] == [i.body for i in two.intents()]
     assert one.at > AT
+
+
+# -- what comes late --------------------------------------------------------------------------------
+
+
+def test_a_late_fill_of_what_was_over_is_closed_under_an_id_of_its_own():
+    """The structure had ended, with an exit. What begins anew may not decide that exit once more: its id is taken."""
+    pit = Pit(proposal())
+    pit.scan()
+    pit.strategy.proposals = []
+    [coid] = pit.floor.orders
+    pit.floor.fill(coid, pit.at, 1)
+    pit.floor.end(coid, "canceled", pit.at)
+    pit.read()
+    leave(pit)
+    pit.read()
+    pit.fill_all()
+    pit.read()
+    assert pit.state.structures == {}
+    for leg in pit.floor.orders[coid].legs:
+        pit.floor.execute(leg, D(1), D(1), pit.at)
+    pit.read(31)
+    leave(pit)
+    pit.read(31)
+    ids = [i.client_order_id for i in pit.intents(Purpose.EXIT)]
+    assert len(ids) == len(set(ids)) == 2
+    pit.fill_all()
+    pit.read(31)
+    assert (pit.state.positions, pit.state.structures) == ({}, {})
+
+
+@pytest.mark.parametrize(("late_s", "sold"), [(240, True), (301, False)])
+def test_a_call_is_not_sold_on_shares_that_came_long_ago(late_s, sold):
+    """Killed between the two and resumed after a while: the price that the call was chosen for is gone."""
+    pit = covered()
+    crashed(pit)
+    pit.read(late_s)
+    assert [i.purpose for i in pit.intents()[1:]] == [Purpose.LEG if sold else Purpose.EXIT]
+
+
+def test_a_contract_whose_structure_nobody_remembers_gets_no_stop_and_is_closed_at_market():
+    """A way out that was filled twice, and the second time when its structure and the entry were let go of."""
+    pit = Pit(proposal()).entered()
+    leave(pit)
+    pit.read()
+    [entry, out] = pit.intents()
+    pit.fill_all()
+    pit.read()
+    for order_id in pit.state.intents[entry.client_order_id].order_ids:
+        del pit.state.orders[order_id]
+    del pit.state.intents[entry.client_order_id]
+    del pit.floor.orders[entry.client_order_id]
+    for leg in pit.floor.orders[out.client_order_id].legs:
+        pit.floor.execute(leg, D(5), D(1), pit.at)
+    pit.read(60, market=SHUT)
+    assert {p.symbol: (p.qty, p.structure_id) for p in pit.state.positions.values()} == {CALL: (-5, ""), PUT: (-5, "")}
+    assert len(pit.intents()) == 2
+    pit.read(60)
+    outs = pit.intents()[2:]
+    assert len({i.client_order_id for i in outs}) == 2
+    assert {(i.symbol, i.side, i.qty, i.purpose) for i in outs} == {
+        (symbol, Side.BUY, 5, Purpose.EXIT) for symbol in (CALL, PUT)
+    }  # fmt: skip
+    assert {json.loads(i.body)["position_intent"] for i in outs} == {"buy_to_close"}
+    pit.fill_all()
+    pit.read(60)
+    assert pit.state.positions == {}
+
+
+def test_a_way_out_that_is_filled_bit_by_bit_is_not_waited_for_with_each_bit():
+    pit = Pit(proposal()).entered()
+    leave(pit)
+    pit.read()
+    [out] = pit.intents(Purpose.EXIT)
+    for _ in range(2):
+        pit.at += timedelta(seconds=35)
+        pit.floor.fill(out.client_order_id, pit.at, 1)
+        pit.read()
+    assert pit.of(ev.CancelPlanned) == []
+    pit.read(30)
+    [cancel] = pit.of(ev.CancelPlanned)
+    assert cancel.order_id == pit.floor.orders[out.client_order_id].order_id

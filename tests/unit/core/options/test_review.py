@@ -213,18 +213,15 @@ def test_contracts_go_in_one_limit_order_at_the_natural_price():
     }  # fmt: skip
     assert (intent.symbol, intent.side, intent.qty, intent.ref_price) == ("AAPL", Side.BUY, 34, 290)
     assert (intent.structure_id, intent.position_id) == (intent.client_order_id, intent.client_order_id)
-    assert intent.decision_id == f"entry|straddle|AAPL|buy|{(AT - FIVE).isoformat()}"
+    assert intent.decision_id == f"entry|momentum|AAPL|buy|{(AT - FIVE).isoformat()}"
     assert intent.structure is not None
     assert (intent.structure.units, intent.structure.max_loss, intent.structure.sector) == (34, 290, "AAPL")
 
 
-def test_shares_come_first_at_market_and_one_contract_goes_alone():
-    shares, put = planned(COVERED), planned((Leg(PUT, 1),))
+def test_shares_come_first_at_market():
+    shares = planned(COVERED)
     assert json.loads(shares.body)["symbol"] == "AAPL"
     assert (shares.symbol, shares.qty, shares.ref_price, shares.valid_until) == ("AAPL", 100, 100, AT + 2 * FIVE)
-    body = json.loads(put.body)
-    assert (put.symbol, body["limit_price"], body["position_intent"]) == (PUT, "4.90", "buy_to_open")
-    assert put.ref_price == 490
 
 
 # -- what others of the session make of it --------------------------------------------------------
@@ -251,3 +248,18 @@ def test_no_shares_are_entered_where_a_structure_is_open():
     state = options_state(structures=on("AAPL"))
     verdict = risk.review(wish(), state, AT, LIMITS, MARKET, {"AAPL": Instrument("AAPL")}, Trade("AAPL", D(100), AT))
     assert verdict == Denial(Code.POSITION_OPEN, "straddle on it is open")
+
+
+def test_on_a_day_that_is_cut_short_the_last_opening_is_earlier():
+    """Half an hour before the broker's own close, and not before that of an ordinary day."""
+    early = replace(MARKET, next_close=CLOSE - timedelta(hours=3))
+
+    def on_a_half_day(at):
+        given = of_today(at)
+        return review(given["proposal"], options_state(), replace(given["market"], clock=early))
+
+    at = early.next_close - timedelta(minutes=30)
+    assert isinstance(on_a_half_day(at - timedelta(seconds=1)), Approved)
+    denied = on_a_half_day(at)
+    assert isinstance(denied, Denial)
+    assert (denied.code, denied.context.endswith("none is opened after 16:30 UTC")) == (Code.NOT_TRADABLE, True)
