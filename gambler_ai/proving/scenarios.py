@@ -264,7 +264,12 @@ SCENARIOS = {
             "shares, and a call on them, killed between the two; both are closed by a command",
             (
                 session(
-                    "AAPL", 3, "--strategy", "covered_call", "--capital-per-trade", "10000",
+                    "AAPL",
+                    3,
+                    "--strategy",
+                    "covered_call",
+                    "--capital-per-trade",
+                    "10000",
                     killed_at="fill.after_commit:1",
                 ),
                 resume(),

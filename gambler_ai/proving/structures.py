@@ -1,4 +1,4 @@
-"""What must hold of option structures in both sides' books: one order opens each, its legs stay even, its money adds up.
+"""What must hold of option structures on both sides: one order opens each, its legs stay even, its money adds up.
 
 The journal is walked once more here, without the program's own code: what its facts moved, for which structure.
 """
