@@ -270,7 +270,7 @@ SCENARIOS = {
                     "covered_call",
                     "--capital-per-trade",
                     "10000",
-                    killed_at="fill.after_commit:1",
+                    killed_at="leg.inside_commit:1",
                 ),
                 resume(),
                 Run(("flatten", "--yes")),
