@@ -235,6 +235,8 @@ class World:
             count += answer is None
             if body and method in ("POST", "PATCH") and answer is None:
                 self._leaves(body)
+            if crash is not None and crash.after_s and self.universe.now >= self.instant(crash.after_s) and self.is_loud:
+                self._die(f"{crash.where} ({method} {path})")
             if crash is not None and crash.request == count and crash.answered == (answer is not None) and self.is_loud:
                 self._die(f"request {count} ({method} {path}) {'answered' if answer is not None else 'not sent'}")
 

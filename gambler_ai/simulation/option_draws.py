@@ -1,0 +1,141 @@
+"""What a seed draws for an options session beside the rest: its day, its strategy, its limits, its troubles.
+
+Contracts are short-dated, and days near an expiry come more often than they do: expiry, exercise and assignment are to
+happen while a process runs, and while none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from gambler_ai.core import events as ev
+from gambler_ai.core.learning import LearningRules
+from gambler_ai.core.risk_rules import RiskRules
+from gambler_ai.exchange.options.expiries import is_expiry
+from gambler_ai.strategies import Strategy
+from gambler_ai.strategies.options.covered_call import CoveredCall
+from gambler_ai.strategies.options.iron_condor import IronCondor
+from gambler_ai.strategies.options.mix import OptionsMix
+from gambler_ai.strategies.options.straddle import Straddle, Strangle
+from gambler_ai.strategies.options.vertical import Vertical
+
+#: One seed in so many is a session in options.
+ONE_IN = 4
+STRATEGIES: dict[str, type[Strategy]] = {
+    one.name: one for one in (IronCondor, Straddle, Strangle, Vertical, CoveredCall, OptionsMix)
+}
+#: Sessions that begin shortly before the close of an expiry, in minutes; nothing that expires is opened in the last 30.
+LATE_SHARE, LATE_MINUTES = 0.5, (34.0, 75.0)
+#: Of those whose market goes on by itself, these lie dead over the expiry, for so many market seconds.
+DEAD_SHARE, DEAD_S = 0.6, (1_800.0, 7_200.0, 64_800.0, 90_000.0)
+#: Of those that see a night, in so many of them a share splits.
+SPLIT_SHARE = 0.1
+#: Contracts of so many days are traded.
+_DAYS = ((0, 3), (0, 8), (1, 8), (3, 14))
+_MIX = ("iron_condor", "straddle", "strangle", "vertical")
+#: Endpoints that only such a session asks, and how much a fault there is worth.
+ENDPOINTS = (("GET", "/v1beta1/options", 6), ("GET", "/v1beta1/options/snapshots", 4))
+#: What is done from outside, beside what is done to shares, and how often compared with that.
+DEEDS = {"close leg": 8, "exercise": 3, "sell leg": 2, ev.FLATTEN: 3}
+#: What an order in several legs may meet.
+_ORDER_FAULTS = (
+    "lost_reply", "504_after", "502_after", "cut_json", "rejected_after", "late_arrival", "500", "reset",
+    "accepted_only", "fill_first", "hang_unhandled",
+)  # fmt: skip
+#: Of an options session those of its orders that a fault is about.
+_OF_ITS_ORDERS = ("mleg", "mleg", "to_open", "to_close")
+
+
+def is_options(seed: int) -> bool:
+    """Whether a seed draws a session in options; apart from all else it draws, so that the others stay as they are."""
+    return bool(np.random.default_rng((seed, 2)).integers(0, ONE_IN) == 0)
+
+
+def day(dice: np.random.Generator, days: Sequence[date], *, late: bool) -> int:
+    """The index of its first day: an expiry if it begins ``late``, else one, or one of the days before, or any."""
+    index = int(dice.integers(60, len(days) - 12))
+    if not late and dice.random() < 0.3:
+        return index
+    while not is_expiry(days, days[index]):
+        index += 1
+    return index if late else index - int(dice.choice([0, 0, 1, 1, 2]))
+
+
+def left_minutes(dice: np.random.Generator) -> float:
+    """What is left of a day of expiry when a late session begins."""
+    return round(float(dice.uniform(*LATE_MINUTES)), 2)
+
+
+def plan(dice: np.random.Generator, symbols: tuple[str, ...], strategy: str) -> dict[str, Any]:
+    """Fields of a plan that other sessions do not have, or have otherwise."""
+    found: dict[str, Any] = {
+        "universe": "options", "strategy": strategy, "limit_pct": None, "learning": LearningRules(),
+        "position_size": Decimal(int(dice.integers(6_000, 40_000))),
+    }  # fmt: skip
+    if dice.random() < 0.7:
+        least = 0 if strategy != CoveredCall.name else 2  # a unit of it costs a hundred shares
+        found["capital_per_trade"] = Decimal(int(dice.choice([2_000, 5_000, 12_000, 40_000][least:])))
+    if dice.random() < 0.2:
+        found["max_per_strategy"] = int(dice.integers(1, 3))
+    sectors = {}
+    if dice.random() < 0.2:
+        found["max_per_sector"], sectors = 1, dict.fromkeys(symbols[:2], "one")
+    if dice.random() < 0.2:
+        found["learning"] = LearningRules(min_confidence=Decimal(str(dice.choice(["0.2", "0.4", "0.6"]))))
+    if dice.random() < 0.3:
+        found["autosave_iterations"] = int(dice.integers(1, 20))
+    found["risk"] = rules(dice, sectors)
+    return found
+
+
+def rules(dice: np.random.Generator, sectors: dict[str, str]) -> RiskRules:
+    """Rules of size and rest, in some of them."""
+    given: dict[str, Any] = {"sectors": sectors}
+    if dice.random() < 0.15:
+        given |= {"max_loss_streak": int(dice.integers(1, 4)), "loss_pause_min": Decimal(int(dice.choice([5, 30])))}
+    if dice.random() < 0.15:
+        given["max_exposure_pct"] = Decimal(int(dice.integers(10, 60)))
+    return RiskRules(**given)
+
+
+def strategy(dice: np.random.Generator) -> dict[str, Any]:
+    """A strategy and its parameters."""
+    name = str(dice.choice([*STRATEGIES, "iron_condor", "covered_call"]))
+    if name == OptionsMix.name:
+        of = tuple(str(one) for one in dice.choice(_MIX, size=int(dice.integers(2, 4)), replace=False))
+        return {"class": name, "of": of, "settings": {f"{one}.{k}": v for one in of for k, v in _of(dice, one).items()}}
+    return {"class": name, **_of(dice, name)}
+
+
+def _of(dice: np.random.Generator, name: str) -> dict[str, Any]:
+    """Parameters of one: near expiries, and exits near enough to come."""
+    least, most = _DAYS[int(dice.integers(0, len(_DAYS)))]
+    found: dict[str, Any] = {
+        "dte_min": least, "dte_max": most, "min_open_minutes": int(dice.choice([0, 5])), "max_spread_pct": 200.0,
+    }  # fmt: skip
+    found["exit_days_left"] = int(dice.integers(0, least)) if least and dice.random() < 0.6 else None
+    if (share := float(dice.choice([0.0, 0.02, 0.1, 0.5]))) > 0:
+        found["profit_share"] = share
+    if name in ("strangle", "iron_condor", "vertical", "covered_call"):
+        found["delta"] = float(dice.choice([0.15, 0.25, 0.4, 0.4 if name == "iron_condor" else 0.6]))
+    if name in ("straddle", "strangle", "covered_call"):
+        found["loss_share"] = float(dice.choice([0.05, 0.3, 0.9]))
+    if name in ("iron_condor", "vertical"):
+        found |= {"width_strikes": int(dice.integers(1, 3)), "loss_multiple": float(dice.choice([0.5, 2.0]))}
+    if name == "vertical":
+        found["direction"] = str(dice.choice(["bull_put", "bear_call", "bull_call", "bear_put"]))
+    return found
+
+
+def order_fault(dice: np.random.Generator) -> dict[str, Any]:
+    """What some orders of structures meet, entries and exits alike."""
+    row: dict[str, Any] = {"kind": str(dice.choice(_ORDER_FAULTS)), "method": "POST", "path": "/v2/orders$"}
+    row |= {"contains": str(dice.choice(_OF_ITS_ORDERS)), "times": int(dice.choice([1, 1, 2, 5]))}
+    if row["kind"] in ("late_arrival", "accepted_only"):
+        row["seconds"] = round(float(dice.uniform(5, 600)), 3)
+    return row
