@@ -12,7 +12,6 @@ from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import Side
-from gambler_ai.core.options.planning import UNEVEN
 from gambler_ai.core.orders import Purpose, Status
 from gambler_ai.core.protection import BY_RULES, Protection, protections
 from gambler_ai.core.state import SessionState
@@ -339,7 +338,7 @@ def by_hand(pit: Pit, symbol: str, left: str) -> None:
     pit.facts += pit.engine.record(ev.Adjusted(pit.at, symbol, D(left), D(1), "closed at the broker")).facts
 
 
-def test_what_is_beyond_the_even_part_is_closed_shorts_first_and_told():
+def test_what_is_beyond_the_even_part_is_closed_shorts_first():
     pit = condor()
     units = pit.structure.units
     assert units > 2
@@ -349,9 +348,7 @@ def test_what_is_beyond_the_even_part_is_closed_shorts_first_and_told():
     pit.read(2)
     shorts = pit.intents(Purpose.EXIT)
     assert {(i.symbol, i.side, i.qty) for i in shorts} == {(s, Side.BUY, units - 1) for s in WINGS[1:3]}
-    [told] = [d for f in pit.of(ev.Reconciled) for d in f.discrepancies]
-    assert (told.kind, told.symbol) == (UNEVEN, "AAPL")
-    assert WINGS[3] in told.action
+    assert all(i.reason.startswith("uneven: ") and WINGS[3] in i.reason for i in shorts)  # told by `reconcile.uneven`
     pit.fill_all()
     pit.read()
     [longs] = pit.intents(Purpose.EXIT)[2:]
