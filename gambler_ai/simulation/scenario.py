@@ -26,6 +26,7 @@ from gambler_ai.exchange.faults.kinds import (
     MATCHING,
     NO_SECONDS,
     SPLIT,
+    SPOILED,
     STREAM_KINDS,
 )
 from gambler_ai.exchange.faults.spoil import PRICES
@@ -390,7 +391,7 @@ def _broker_fault(dice: np.random.Generator, scenario: Scenario) -> BrokerFault:
         weights = np.array([weight for _m, _p, weight in endpoints], dtype=float)
         method, path, _weight = endpoints[int(dice.choice(len(endpoints), p=weights / weights.sum()))]
         row |= {"method": method, "path": path}
-    elif kind.path == "/v2/stocks" and scenario.is_options and dice.random() < 0.5:
+    elif kind.group == SPOILED and kind.path == "/v2/stocks" and scenario.is_options and dice.random() < 0.5:
         row["path"] = option_draws.ENDPOINTS[0][1]
     lasts_s = _pick(dice, 30, 1_800) if dice.random() < 0.3 else 0.0
     return BrokerFault(_pick(dice, 0, scenario.loud_s * 0.95), row, lasts_s)
