@@ -10,6 +10,7 @@ import msgspec
 
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
+from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.components import StructComponent
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import ZERO
@@ -99,6 +100,12 @@ class Auditor:
         found += self._booked(complete=False)
         found += self._structures.always(self.state)
         return found
+
+    def told(self, report: CatchUp | None) -> list[Violation]:
+        """Whether a restart said how many structures nobody guarded before it; to be asked before `always`."""
+        if report is None or self._state is None:
+            return []
+        return list(self._structures.unguarded(self._state, report))
 
     @property
     def is_reset(self) -> bool:
@@ -223,7 +230,11 @@ class Auditor:
         close = self._close_of(state.day)
         if fact.at >= close - RiskLimits(timedelta(minutes=1)).entry_cutoff:
             yield Violation("close", f"{name}: the market really closes at {close}")
-        held = len(underlyings(state)) if state.plan.universe == "options" else len(state.positions.keys() | entering(state))
+        held = (
+            len(underlyings(state))
+            if state.plan.universe == "options"
+            else len(state.positions.keys() | entering(state))
+        )
         if plan.max_positions is not None and held >= plan.max_positions:
             yield Violation("max_positions", f"{name}: {held} held or being opened")
         if plan.max_orders_per_day is not None and state.day_entries >= plan.max_orders_per_day:

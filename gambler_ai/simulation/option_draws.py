@@ -29,15 +29,22 @@ ONE_IN = 4
 STRATEGIES: dict[str, type[Strategy]] = {
     one.name: one for one in (IronCondor, Straddle, Strangle, Vertical, CoveredCall, OptionsMix)
 }
-#: Sessions that begin shortly before the close of an expiry, in minutes; nothing that expires is opened in the last 30.
-LATE_SHARE, LATE_MINUTES = 0.5, (34.0, 75.0)
-#: Of those whose market goes on by itself, these lie dead over the expiry, for so many market seconds.
-DEAD_SHARE, DEAD_S = 0.6, (1_800.0, 7_200.0, 64_800.0, 90_000.0)
+#: How it meets an expiry: by day, alive over the close and the night, or dead over both.
+DAYTIME, RUNNING, DEAD = "daytime", "running", "dead"
+WAYS, SHARES_OF_WAYS = (DAYTIME, RUNNING, DEAD), (0.4, 0.4, 0.2)
+#: Sessions over a close begin so many minutes before it; nothing that expires is opened in the last 30.
+LATE_MINUTES = (34.0, 75.0)
+#: Others are so long at most: a chain is much to read.
+MINUTES_MAX = 150.0
 #: Of those that see a night, in so many of them a share splits.
 SPLIT_SHARE = 0.1
 #: Contracts of so many days are traded.
 _DAYS = ((0, 3), (0, 8), (1, 8), (3, 14))
 _MIX = ("iron_condor", "straddle", "strangle", "vertical")
+#: Dollars that a structure may lose; a unit with shares costs a hundred of them.
+_CAPITAL, _SHARES = (2_000, 5_000, 12_000, 40_000), (20_000, 40_000, 80_000)
+#: A share of it costs more than a unit of any structure may.
+DEAR = "BRK.A"
 #: Endpoints that only such a session asks, and how much a fault there is worth.
 ENDPOINTS = (("GET", "/v1beta1/options", 6), ("GET", "/v1beta1/options/snapshots", 4))
 #: What is done from outside, beside what is done to shares, and how often compared with that.
@@ -71,22 +78,28 @@ def left_minutes(dice: np.random.Generator) -> float:
     return round(float(dice.uniform(*LATE_MINUTES)), 2)
 
 
+def after_the_open_s(dice: np.random.Generator) -> float:
+    """When one that lay dead is there again: so many seconds after the next open, or before it."""
+    return float(dice.choice([-600.0, -60.0, 0.0, 5.0, 400.0, 1_500.0]))
+
+
 def plan(dice: np.random.Generator, symbols: tuple[str, ...], strategy: str) -> dict[str, Any]:
     """Fields of a plan that other sessions do not have, or have otherwise."""
     found: dict[str, Any] = {
         "universe": "options", "strategy": strategy, "limit_pct": None, "learning": LearningRules(),
-        "position_size": Decimal(int(dice.integers(6_000, 40_000))),
+        "position_size": Decimal(int(dice.integers(15_000, 60_000))),
     }  # fmt: skip
     if dice.random() < 0.7:
-        least = 0 if strategy != CoveredCall.name else 2  # a unit of it costs a hundred shares
-        found["capital_per_trade"] = Decimal(int(dice.choice([2_000, 5_000, 12_000, 40_000][least:])))
+        found |= {"max_order_value": None, "max_daily_loss": None}
+    if dice.random() < 0.7:
+        found["capital_per_trade"] = Decimal(int(dice.choice(_SHARES if strategy == CoveredCall.name else _CAPITAL)))
     if dice.random() < 0.2:
         found["max_per_strategy"] = int(dice.integers(1, 3))
     sectors = {}
     if dice.random() < 0.2:
         found["max_per_sector"], sectors = 1, dict.fromkeys(symbols[:2], "one")
     if dice.random() < 0.2:
-        found["learning"] = LearningRules(min_confidence=Decimal(str(dice.choice(["0.2", "0.4", "0.6"]))))
+        found["learning"] = LearningRules(min_confidence=Decimal(str(dice.choice(["0.1", "0.3", "0.5"]))))
     if dice.random() < 0.3:
         found["autosave_iterations"] = int(dice.integers(1, 20))
     found["risk"] = rules(dice, sectors)

@@ -41,6 +41,8 @@ from gambler_ai.strategies import Strategy
 from gambler_ai.strategies.mean_reversion import MeanReversion
 from gambler_ai.strategies.momentum import Momentum
 
+#: Market seconds in a wall second; 0 for a market that is moved by the runner.
+_RATES = [0.0, 0.0, 30.0, 60.0]
 #: Minutes that are left of a day whose market goes on while a process is down.
 SPARE_MINUTES = 20
 #: Of a session's time the last part in which nothing goes wrong any more, so that its end can be judged; minutes.
@@ -141,8 +143,8 @@ class Scenario(Struct, frozen=True):
             f" less by {plan.risk.loss_scale_pct}",
         ]
         if self.is_options:
-            rows += [f"structures: {plan.capital_per_trade} each, a strategy {plan.max_per_strategy}, a sector"
-                     f" {plan.max_per_sector} of {plan.risk.sectors}, at a chance of {plan.learning.min_confidence}"]  # fmt: skip
+            rows += [f"structures: {plan.capital_per_trade} each, {plan.max_per_strategy} a strategy,"
+                     f" {plan.max_per_sector} a sector {plan.risk.sectors}, chance {plan.learning.min_confidence}"]  # fmt: skip
         if plan.learning.learners:
             rows += [f"learners {','.join(plan.learning.learners)}, of a say {plan.learning.use}: "
                      f"{plan.learning.confidence} {plan.learning.min_confidence}"]  # fmt: skip
@@ -191,16 +193,20 @@ def draw(seed: int, minutes: float | None = None) -> Scenario:
 
 
 def _in_options(dice: np.random.Generator, seed: int, minutes: float | None) -> Scenario:
-    late, rate = bool(dice.random() < option_draws.LATE_SHARE), float(dice.choice([0.0, 0.0, 30.0, 60.0]))
+    way = str(dice.choice(option_draws.WAYS, p=option_draws.SHARES_OF_WAYS))
+    late = way != option_draws.DAYTIME
+    # A market that we move stands still for who is dead; of one that goes on a night is long to watch.
+    rate = float(dice.choice({option_draws.RUNNING: [0.0], option_draws.DEAD: [30.0, 60.0]}.get(way, _RATES)))
     index = option_draws.day(dice, calendar().days, late=late)
     session = calendar().session(index)
-    start, count = from_us(session.open_us) + timedelta(seconds=_pick(dice, 1, 50)), 1
-    length = session.minutes - 2.0 - (SPARE_MINUTES if rate else 0)
+    start, count, left = from_us(session.open_us) + timedelta(seconds=_pick(dice, 1, 50)), 1, 0.0
+    length = min(session.minutes - 2.0 - (SPARE_MINUTES if rate else 0), option_draws.MINUTES_MAX)
     if late:  # over the close, the night and the next open
         left = option_draws.left_minutes(dice)
-        start, count, length = from_us(session.close_us) - timedelta(minutes=left), 2, left + 75
+        start, count, length = from_us(session.close_us) - timedelta(minutes=left), 2, left + 70
     minutes = length if minutes is None or late else min(length, minutes)
-    symbols = tuple(str(s) for s in dice.choice(_listed(session), size=int(dice.integers(1, 3)), replace=False))
+    listed = [symbol for symbol in _listed(session) if symbol != option_draws.DEAR]
+    symbols = tuple(str(s) for s in dice.choice(listed, size=int(dice.integers(1, 4)), replace=False))
     strategy = option_draws.strategy(dice)
     fields = option_draws.plan(dice, symbols, strategy["class"])
     scenario = Scenario(
@@ -213,17 +219,18 @@ def _in_options(dice: np.random.Generator, seed: int, minutes: float | None) -> 
     if dice.random() < 0.4:
         hits = [(_pick(dice, 0, scenario.loud_s * 0.9), option_draws.order_fault(dice)) for _ in range(3)]
         scenario = replace(scenario, broker=(*(BrokerFault(at, row) for at, row in hits), *scenario.broker))
-    if late and rate and dice.random() < option_draws.DEAD_SHARE:
-        after_s = _pick(dice, 120, left * 60 - 30)
-        crash = CrashPlan(after_s=after_s, down_s=float(dice.choice(option_draws.DEAD_S)))
-        scenario = replace(scenario, crashes=(crash, *scenario.crashes))
+    if way == option_draws.DEAD:
+        after_s = _pick(dice, 240, left * 60 - 30)
+        night_s = (calendar().session(index + 1).open_us - session.close_us) / 1_000_000
+        down_s = left * 60 - after_s + night_s + option_draws.after_the_open_s(dice)
+        scenario = replace(scenario, crashes=(CrashPlan(after_s=after_s, down_s=round(down_s, 3)), *scenario.crashes))
     return _with_account(dice, scenario, index)
 
 
 def _in_shares(dice: np.random.Generator, seed: int, minutes: float | None) -> Scenario:
     index = _day(dice)
     count = 1 if minutes is not None or dice.random() > 0.12 else int(dice.integers(2, 4))
-    rate = float(dice.choice([0.0, 0.0, 30.0, 60.0])) if count == 1 else 0.0
+    rate = float(dice.choice(_RATES)) if count == 1 else 0.0
     session = calendar().session(index)
     if minutes is None:
         minutes = sum(calendar().session(i).minutes for i in range(index, index + count)) - 2.0

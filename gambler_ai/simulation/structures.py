@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.contracts import multiplier_of, parse, underlying_of
 from gambler_ai.core.model import ZERO
 from gambler_ai.core.options.planning import why_left
@@ -95,6 +96,12 @@ class Structures:
         if self._is_whole and not state.foreign and not any(s.unpriced for s in state.structures.values()):
             yield from self._equity(state)
 
+    def unguarded(self, before: SessionState, report: CatchUp) -> Iterator[Violation]:
+        """Structures that were held when a process ended were guarded by nothing: who starts the next one is told."""
+        held = {p.structure_id for p in before.positions.values() if p.structure_id in before.structures}
+        if report.unguarded < len(held):
+            yield Violation("guarded", f"{len(held)} structures had nobody, and {report.unguarded} were told of")
+
     # -- orders -----------------------------------------------------------------------------------
 
     def _planned(self, state: SessionState, intent: OrderIntent, at: datetime) -> Iterator[Violation]:
@@ -109,8 +116,10 @@ class Structures:
         if is_under_way(state, structure) and intent.purpose is Purpose.LEG:
             yield Violation("two at once", f"{name}: another order of {structure_id} is on its way")
         held = {s: p.qty for s, p in state.positions.items() if p.structure_id == structure_id}
-        yield from _leg(structure, intent, held, name) if intent.purpose is Purpose.LEG else _exit(
-            structure, intent, held, name
+        yield from (
+            _leg(structure, intent, held, name)
+            if intent.purpose is Purpose.LEG
+            else _exit(structure, intent, held, name)
         )
 
     def _entry(self, state: SessionState, intent: OrderIntent, name: str) -> Iterator[Violation]:
@@ -129,7 +138,10 @@ class Structures:
         if value > min(plan.capital_per_trade or plan.position_size, plan.max_order_value or value):
             yield Violation("max_order_value", f"{name}: {value} at risk")
         open_ = state.structures.values()
-        if plan.max_per_strategy is not None and sum(s.strategy == new.strategy for s in open_) >= plan.max_per_strategy:
+        if (
+            plan.max_per_strategy is not None
+            and sum(s.strategy == new.strategy for s in open_) >= plan.max_per_strategy
+        ):
             yield Violation("max_per_strategy", name)
         sector = plan.risk.sectors.get(new.underlying, new.underlying)
         alike = sum(plan.risk.sectors.get(s.underlying, s.underlying) == sector for s in open_)
