@@ -143,8 +143,8 @@ class Scenario(Struct, frozen=True):
             f" less by {plan.risk.loss_scale_pct}",
         ]
         if self.is_options:
-            rows += [f"structures: {plan.capital_per_trade} each, {plan.max_per_strategy} a strategy,"
-                     f" {plan.max_per_sector} a sector {plan.risk.sectors}, chance {plan.learning.min_confidence}"]  # fmt: skip
+            most = f"{plan.max_per_strategy} a strategy, {plan.max_per_sector} a sector {plan.risk.sectors}"
+            rows += [f"structures: {plan.capital_per_trade} each, {most}, chance {plan.learning.min_confidence}"]
         if plan.learning.learners:
             rows += [f"learners {','.join(plan.learning.learners)}, of a say {plan.learning.use}: "
                      f"{plan.learning.confidence} {plan.learning.min_confidence}"]  # fmt: skip
