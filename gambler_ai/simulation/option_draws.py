@@ -34,6 +34,7 @@ DAYTIME, RUNNING, DEAD = "daytime", "running", "dead"
 WAYS, SHARES_OF_WAYS = (DAYTIME, RUNNING, DEAD), (0.4, 0.4, 0.2)
 #: Sessions over a close begin so many minutes before it; nothing that expires is opened in the last 30.
 LATE_MINUTES = (34.0, 75.0)
+LAST_DAY_SHARE = 0.8
 #: Others are so long at most: a chain is much to read.
 MINUTES_MAX = 150.0
 #: Of those that see a night, in so many of them a share splits.
@@ -116,18 +117,23 @@ def rules(dice: np.random.Generator, sectors: dict[str, str]) -> RiskRules:
     return RiskRules(**given)
 
 
-def strategy(dice: np.random.Generator) -> dict[str, Any]:
-    """A strategy and its parameters."""
+def strategy(dice: np.random.Generator, *, late: bool) -> dict[str, Any]:
+    """A strategy and its parameters; what begins ``late`` trades what expires today, as a rule."""
+    days = _DAYS[:1] if late and dice.random() < LAST_DAY_SHARE else _DAYS
     name = str(dice.choice([*STRATEGIES, "iron_condor", "covered_call"]))
     if name == OptionsMix.name:
         of = tuple(str(one) for one in dice.choice(_MIX, size=int(dice.integers(2, 4)), replace=False))
-        return {"class": name, "of": of, "settings": {f"{one}.{k}": v for one in of for k, v in _of(dice, one).items()}}
-    return {"class": name, **_of(dice, name)}
+        return {
+            "class": name,
+            "of": of,
+            "settings": {f"{one}.{k}": v for one in of for k, v in _of(dice, one, days).items()},
+        }
+    return {"class": name, **_of(dice, name, days)}
 
 
-def _of(dice: np.random.Generator, name: str) -> dict[str, Any]:
+def _of(dice: np.random.Generator, name: str, days: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """Parameters of one: near expiries, and exits near enough to come."""
-    least, most = _DAYS[int(dice.integers(0, len(_DAYS)))]
+    least, most = days[int(dice.integers(0, len(days)))]
     found: dict[str, Any] = {
         "dte_min": least, "dte_max": most, "min_open_minutes": int(dice.choice([0, 5])), "max_spread_pct": 200.0,
     }  # fmt: skip

@@ -207,7 +207,7 @@ def _in_options(dice: np.random.Generator, seed: int, minutes: float | None) -> 
     minutes = length if minutes is None or late else min(length, minutes)
     listed = [symbol for symbol in _listed(session) if symbol != option_draws.DEAR]
     symbols = tuple(str(s) for s in dice.choice(listed, size=int(dice.integers(1, 4)), replace=False))
-    strategy = option_draws.strategy(dice)
+    strategy = option_draws.strategy(dice, late=late)
     fields = option_draws.plan(dice, symbols, strategy["class"])
     scenario = Scenario(
         seed=seed, start=start, close=from_us(session.close_us), sessions=count, minutes=minutes, rate=rate,
