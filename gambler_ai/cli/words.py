@@ -34,6 +34,10 @@ class Told(NamedTuple):
     style: str
 
 
+#: Characters of the longest symbol; what is longer is an id.
+_SYMBOL_MAX = 24
+
+
 def told(fact: ev.Fact, state: SessionState | None = None) -> list[Told]:
     """``fact`` in words that are safe on a terminal, a line each; none for one nobody needs to read.
 
@@ -54,6 +58,8 @@ def _safe(line: Told, symbol: str, state: SessionState | None) -> Told:
     if structure is not None:
         text = f"{structure.strategy} {legs_line(structure.legs, structure.opened_at)}: {text}"
         named = structure.underlying
+    elif len(named) > _SYMBOL_MAX and parse(named) is None:  # a structure that has ended and is let go
+        named, text = "", f"structure {_short(named)}: {text}"
     elif parse(named) is not None:
         named, text = underlying_of(named), f"{contract_line(named)}: {text}"
     elif named.startswith(ID_PREFIX):  # a structure that was opened too long ago: its closed trade names it

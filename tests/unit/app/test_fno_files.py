@@ -103,6 +103,13 @@ def test_a_directory_gets_all_three_and_a_file_the_first(place: Path, made: Snap
     assert sorted(path.name for path in place.rglob("*")) == sorted(["a", "b", "one.json", *NAMES])
 
 
+def test_what_is_not_there_is_a_directory_unless_it_is_named_as_a_file(place: Path, made: Snapshot):
+    assert len(write(made, f"{place}/state")) == 3
+    assert [path.name for path in write(made, f"{place}/state.json")] == ["state.json"]
+    (place / "plain").write_bytes(b"{}")
+    assert write(made, f"{place}/plain") == [place / "plain"]
+
+
 def test_files_and_directories_are_private(place: Path, made: Snapshot):
     old = os.umask(0)
     try:

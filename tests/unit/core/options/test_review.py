@@ -102,7 +102,8 @@ DENIED = {
     "per sector": ({"state": options_state(
         plan=replace(PLAN, max_per_sector=1, risk=RiskRules(sectors={"AAPL": "tech", "MSFT": "tech"})),
         structures=on("MSFT", sector="tech"))}, Code.MAX_PER_SECTOR, "1 open in tech"),
-    "unsure": ({"state": state_with(learning=LearningRules(min_confidence=D("0.71")))}, Code.LOW_CONFIDENCE, "0.700"),
+    "unsure": ({"state": state_with(learning=LearningRules(min_confidence=D("0.71")))}, Code.LOW_CONFIDENCE,
+               "70.0 % likely"),
     "no odds": ({"state": state_with(learning=LearningRules(min_confidence=D("0.1"))),
                  "proposal": proposal(confidence=None)}, Code.LOW_CONFIDENCE, "no probability"),
     "old signal": ({"proposal": proposal(signal_at=AT - 4 * FIVE)}, Code.STALE_DATA, "bar closed"),
@@ -117,7 +118,7 @@ DENIED = {
     "old quote": ({"market": market(quotes=quotes_of(AT - 3 * FIVE))}, Code.STALE_DATA, "is of"),
     "crossed": ({"market": market(quotes=quotes_of(AT, {CALL: ("5.10", "5.00")}))}, Code.ABSURD_PRICE, "5.10 bid"),
     "another price": ({"proposal": proposal(entry_price=D("8.90"))}, Code.ABSURD_PRICE, "the quotes say 9.90"),
-    "capital": ({"state": state_with(capital_per_trade=D(989))}, Code.NO_SIZE, "989.00 a trade"),
+    "capital": ({"state": state_with(capital_per_trade=D(989))}, Code.NO_SIZE, "989.00 a structure"),
     "no power": ({"state": account(options_buying_power=D(1_000))}, Code.NO_BUYING_POWER, "1,000.00 of buying power"),
     "order value": ({"state": state_with(max_order_value=D(4_949))}, Code.MAX_ORDER_VALUE, "4,950.00 dollars at risk"),
     "no room": ({"state": state_with(risk=RiskRules(max_symbol_pct=D("0.9")))}, Code.NO_ROOM, "AAPL"),
