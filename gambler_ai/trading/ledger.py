@@ -273,9 +273,13 @@ _KINDS: dict[type, str] = {
     ev.CancelPlanned: "cancel", ev.OrderUpdated: "reply", ev.IntentUnknown: "unknown", ev.LookupMissed: "missed",
     ev.IntentVoided: "void", ev.IntentDisputed: "dispute", ev.FillReported: "fill", ev.Reconciled: "reconcile",
     ev.Adjusted: "adjust", ev.SplitApplied: "adjust", ev.ForeignSeen: "foreign", ev.Adopted: "adopt",
+    ev.OptionSettled: "settled", ev.StructureEnded: "ended",
     ev.TradingHalted: "halt", ev.ExitRequested: "leave", ev.RequestTaken: "request", ev.Degraded: "outage",
 }  # fmt: skip
-_PURPOSES = {Purpose.ENTRY: "intent", Purpose.PROTECT: "protect", Purpose.EXIT: "exit", Purpose.REPLACE: "replace"}
+_PURPOSES = {
+    Purpose.ENTRY: "intent", Purpose.LEG: "leg", Purpose.PROTECT: "protect", Purpose.EXIT: "exit",
+    Purpose.REPLACE: "replace",
+}  # fmt: skip
 
 
 def crash_kinds(facts: list[Fact]) -> list[str]:

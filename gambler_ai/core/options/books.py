@@ -135,7 +135,7 @@ def _units(structure: Structure, order: Order) -> int:
 
 def ended(state: SessionState, fact: StructureEnded, changes: Changes) -> None:
     """Nothing of it is left: one closed trade, if any of it was ever held. Prices of its contracts are let go."""
-    structure = state.structures.pop(fact.structure_id)
+    structure = changes.ended[fact.structure_id] = state.structures.pop(fact.structure_id)
     changes.structures.add(fact.structure_id)
     for leg in structure.legs:
         if leg.contract is not None and leg.symbol not in state.positions:

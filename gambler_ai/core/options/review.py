@@ -170,9 +170,12 @@ def _confidence(proposal: StructureProposal, state: SessionState) -> Denial | No
     if least is None:
         return None
     if proposal.confidence is None:
-        return Denial(Code.LOW_CONFIDENCE, f"no probability of profit is stated, {least} wanted")
+        return Denial(Code.LOW_CONFIDENCE, f"no probability of profit is stated, {least * 100:.0f} % wanted")
     if proposal.confidence < least:
-        return Denial(Code.LOW_CONFIDENCE, f"profit with a probability of {proposal.confidence:.3f}, {least} wanted")
+        return Denial(
+            Code.LOW_CONFIDENCE,
+            f"{proposal.confidence * 100:.1f} % likely to end with a profit, {least * 100:.0f} % wanted",
+        )
     return None
 
 
@@ -230,7 +233,7 @@ def _sized(proposal: StructureProposal, state: SessionState, market: Market) -> 
     room = _room(proposal, state, market, max(at_risk, shares * 100), at_risk)
     units = int((max(room.dollars, ZERO) / at_risk).to_integral_value(rounding=ROUND_DOWN))
     if units < 1:
-        text = f"{max(room.dollars, ZERO):.2f} is no whole unit at {at_risk:,.2f} ({room.says})"
+        text = f"one unit has {at_risk:,.2f} at risk, room is for {max(room.dollars, ZERO):,.2f}: {room.says}"
         return Denial(risk.NO_SHARE.get(room.rule, Code.NO_SIZE), text)
     if plan.max_order_value is not None and units * at_risk > plan.max_order_value:
         return Denial(
@@ -252,7 +255,7 @@ def _room(
         wanted = sizing.wanted(state, symbol, market.trade.price, market.frame, Decimal(1))
     else:
         scale = sizing.scaled(state.risk, plan.risk)
-        says = f"{plan.capital_per_trade:,.2f} a trade"
+        says = f"{plan.capital_per_trade:,.2f} a structure"
         says = says if scale == 1 else f"{scale:.4f} of {says}"
         wanted = sizing.Room(plan.capital_per_trade * scale, "capital_per_trade", says)
     rooms = [

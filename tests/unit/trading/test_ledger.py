@@ -14,12 +14,13 @@ from gambler_ai.core.evolution import evolve
 from gambler_ai.core.orders import Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.errors import CheckpointCorrupt, ConfigError, LimitBreached, SessionLeased, StorageError
-from gambler_ai.storage import checkpoints, journal, lease, requests, sessions
+from gambler_ai.storage import checkpoints, journal, lease, requests, sessions, views
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.ledger import Ledger, crash_kinds
 from gambler_ai.trading.recovery import restore
 from tests.databases import refuse, sqlite_only
 from tests.unit.fakes import AT, SESSION, D, after, bracket_of, entry, fill_of
+from tests.unit.structures import structure
 
 ENTRY = entry()
 PARENT = bracket_of(ENTRY, limit="new")
@@ -123,13 +124,29 @@ def test_a_database_that_is_away_as_the_account_is_given_back_keeps_nobody_out(d
         ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.PROTECT))], ["protect"]),
         ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.EXIT))], ["exit"]),
         ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.REPLACE))], ["replace"]),
+        ([ev.IntentPlanned(AT, replace(ENTRY, purpose=Purpose.LEG))], ["leg"]),
+        ([ev.OptionSettled(AT, "AAPL081122C00100000", D(1), "expired", D(0), D(100), ())], ["settled"]),
+        ([ev.StructureEnded(AT, "s-1", "?")], ["ended"]),
         ([ev.SplitApplied(AT, "AAPL", 2, 1, D(20), "?")], ["adjust"]),
         (STORY, ["start", "intent", "reply", "fill", "adjust"]),
     ],
-    ids=["none", "start", "intent", "protect", "exit", "replace", "split", "all, once each"],
+    ids=["none", "start", "intent", "protect", "exit", "replace", "leg", "settled", "ended", "split", "all, once each"],
 )
 def test_a_commit_passes_the_points_of_what_is_in_it(facts, named):
     assert crash_kinds(facts) == named
+
+
+def test_each_purpose_of_an_order_has_points_of_its_own():
+    found = [crash_kinds([ev.IntentPlanned(AT, replace(ENTRY, purpose=purpose))]) for purpose in Purpose]
+    assert len({kind for [kind] in found}) == len(Purpose)
+
+
+def test_the_end_of_a_structure_is_stored_with_what_it_was_last(database, ledger, state):
+    state.structures["s-1"] = structure(cash=D(70), filled=True)
+    write(ledger, state, ev.StructureEnded(AT, "s-1", "sold"))
+    with database.read() as db:
+        [row] = views.structures(db, SESSION, 10)
+    assert (row.structure.cash, row.ended_at, row.end_reason) == (70, AT, "sold")
 
 
 # -- restoring ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ NEVER = ExitRules()
 
 def by_price(legs=STRADDLE, spot="100", prices=None, **changes):
     one = structure(legs, exits=ExitRules(time_value=D("0.10")), **changes)
-    return exits.by_price(one, quotes_of(**(prices or {})), {"AAPL": D(spot)})
+    return exits.by_price(one, quotes_of(prices=prices), {"AAPL": D(spot)})
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_one_that_was_exercised_is_closed():
 def scanned(pit):
     """A minute later, at quotes at which a straddle of 9.90 has passed its stop of 4.95."""
     far = {CALL: ("2.00", "2.10"), PUT: ("2.00", "2.10")}
-    return pit.scan(60, quotes_of(pit.at + timedelta(seconds=60), **far))
+    return pit.scan(60, quotes_of(pit.at + timedelta(seconds=60), far))
 
 
 def test_exits_come_before_proposals_and_the_next_reading_sends_them():

@@ -102,7 +102,8 @@ DENIED = {
     "per sector": ({"state": options_state(
         plan=replace(PLAN, max_per_sector=1, risk=RiskRules(sectors={"AAPL": "tech", "MSFT": "tech"})),
         structures=on("MSFT", sector="tech"))}, Code.MAX_PER_SECTOR, "1 open in tech"),
-    "unsure": ({"state": state_with(learning=LearningRules(min_confidence=D("0.71")))}, Code.LOW_CONFIDENCE, "0.700"),
+    "unsure": ({"state": state_with(learning=LearningRules(min_confidence=D("0.71")))}, Code.LOW_CONFIDENCE,
+               "70.0 % likely"),
     "no odds": ({"state": state_with(learning=LearningRules(min_confidence=D("0.1"))),
                  "proposal": proposal(confidence=None)}, Code.LOW_CONFIDENCE, "no probability"),
     "old signal": ({"proposal": proposal(signal_at=AT - 4 * FIVE)}, Code.STALE_DATA, "bar closed"),
@@ -110,14 +111,14 @@ DENIED = {
     "no trade": ({"market": market(trade=None)}, Code.STALE_DATA, "no trade"),
     "absurd trade": ({"market": market(trade=Trade("AAPL", D(0), AT))}, Code.ABSURD_PRICE, "0"),
     "no quote": ({"market": market(quotes={})}, Code.STALE_DATA, CALL),
-    "no ask": ({"market": market(quotes=quotes_of(**{PUT: ("4.80", None)}))}, Code.STALE_DATA, PUT),
-    "no bid to sell to": ({"market": market(quotes=quotes_of(**{WINGS[1]: (None, "0.05")})),
+    "no ask": ({"market": market(quotes=quotes_of(AT, {PUT: ("4.80", None)}))}, Code.STALE_DATA, PUT),
+    "no bid to sell to": ({"market": market(quotes=quotes_of(AT, {WINGS[1]: (None, "0.05")})),
                            "proposal": proposal(CONDOR)},
                           Code.STALE_DATA, WINGS[1]),
     "old quote": ({"market": market(quotes=quotes_of(AT - 3 * FIVE))}, Code.STALE_DATA, "is of"),
-    "crossed": ({"market": market(quotes=quotes_of(**{CALL: ("5.10", "5.00")}))}, Code.ABSURD_PRICE, "5.10 bid"),
+    "crossed": ({"market": market(quotes=quotes_of(AT, {CALL: ("5.10", "5.00")}))}, Code.ABSURD_PRICE, "5.10 bid"),
     "another price": ({"proposal": proposal(entry_price=D("8.90"))}, Code.ABSURD_PRICE, "the quotes say 9.90"),
-    "capital": ({"state": state_with(capital_per_trade=D(989))}, Code.NO_SIZE, "989.00 a trade"),
+    "capital": ({"state": state_with(capital_per_trade=D(989))}, Code.NO_SIZE, "989.00 a structure"),
     "no power": ({"state": account(options_buying_power=D(1_000))}, Code.NO_BUYING_POWER, "1,000.00 of buying power"),
     "order value": ({"state": state_with(max_order_value=D(4_949))}, Code.MAX_ORDER_VALUE, "4,950.00 dollars at risk"),
     "no room": ({"state": state_with(risk=RiskRules(max_symbol_pct=D("0.9")))}, Code.NO_ROOM, "AAPL"),
@@ -168,14 +169,18 @@ def test_units_are_the_capital_over_what_one_can_lose(legs, units, net, at_risk,
 def test_losses_in_a_row_make_it_smaller():
     state = state_with(risk=RiskRules(loss_scale_pct=D(50)))
     state.risk = replace(state.risk, streak=-1)
-    assert review(proposal(), state, market()).units == 2
+    verdict = review(proposal(), state, market())
+    assert isinstance(verdict, Approved)
+    assert verdict.units == 2
 
 
 def test_shares_are_paid_whole_though_they_can_lose_less():
     """A covered call may lose 9,510; its shares cost 10,000 before the call brings anything."""
     state = state_with(capital_per_trade=D(20_000))
     state.account = replace(OPTIONS_MONEY, buying_power=D(10_100), options_buying_power=D(10_100))
-    assert review(proposal(COVERED), state, market()).code is Code.NO_BUYING_POWER
+    verdict = review(proposal(COVERED), state, market())
+    assert isinstance(verdict, Denial)
+    assert verdict.code is Code.NO_BUYING_POWER
 
 
 @pytest.mark.parametrize(
