@@ -88,6 +88,9 @@ def lagging(state: SessionState, report: BrokerReport, explained: Collection[str
         }  # fmt: skip
         if not shares and min(come.values(), default=ZERO) < 0 < max(come.values(), default=ZERO):
             awaited |= come.keys()  # what one brings the other takes: the shares cannot tell
+        if go and shares == sum((*come.values(), *go.values()), ZERO):  # all of it together is what the shares say
+            awaited |= come.keys()
+            moving |= go.keys()
         if not shares or not _lies_within(shares, [*come.values(), *go.values()]):
             continue
         moving.add(underlying)

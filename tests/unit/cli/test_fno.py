@@ -16,7 +16,10 @@ from tests.unit.ancestors.fno import FILES, SYSTEM
 from tests.unit.app.moved import write_session
 from tests.unit.fakes import SESSION
 
-SETTINGS = "gambler-ai run --universe options --min-confidence 0.65 --interval 300 --max-positions 5 --capital-per-trade 200000"
+SETTINGS = (
+    "gambler-ai run --universe options --min-confidence 0.65 --interval 300 --max-positions 5"
+    " --capital-per-trade 200000"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -230,6 +230,19 @@ def test_an_activity_that_shows_before_the_position_follows_leaves_nothing_forei
     assert reconcile.foreign_quantities(state, at, ours) is None
 
 
+@pytest.mark.parametrize(("calls", "puts"), [(2, 1), (1, 1), (2, 2)])
+def test_activities_that_show_first_are_told_together_though_their_shares_even_out(calls, puts):
+    """Calls that are assigned take shares and puts bring them: what is not there yet may be less, or nothing."""
+    state, at = holding({C105: -1, P95: -1}, 2), AT + timedelta(days=2)
+    there = {C105: -2, P95: -2}
+    ended = [activity("OPASN", C105, str(calls), at, 1), activity("OPASN", P95, str(puts), at, 2)]
+    evolve(state, facts_of(state, *ended, at=at, held=there))
+    lagging = reading(market=shut(at), positions=positions(there), actions=ended)
+    assert reconcile.foreign_quantities(state, at, lagging) is None
+    another = reading(market=shut(at), positions=positions(there | {P95: -5}), actions=ended)
+    assert reconcile.foreign_quantities(state, at, another) is not None
+
+
 def test_contracts_of_anothers_stay_foreign_before_their_expiry():
     state = holding(VERTICAL)
     report = reading(positions=positions({C100: 3, C105: -1}))

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import apply
-from gambler_ai.core.model import Side
+from gambler_ai.core.model import ZERO, Side
 from gambler_ai.core.orders import Purpose
 from gambler_ai.simulation.structures import Structures
 from tests.unit.structures import CONDOR, WINGS, Pit, options_state, proposal
@@ -32,7 +32,7 @@ def closed() -> Pit:
     return pit
 
 
-def rules(facts: Iterable[ev.Fact], *, cash: Decimal = D(0)) -> list[str]:
+def rules(facts: Iterable[ev.Fact], *, cash: Decimal = ZERO) -> list[str]:
     """The rules that the facts of a session break; ``cash`` is put into its structures at the end."""
     nobody: Any = None
     audit, state, found = Structures(nobody), options_state(), []
