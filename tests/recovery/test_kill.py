@@ -28,6 +28,8 @@ ENTRIES = [("AAPL", "buy"), ("MSFT", "sell")]
 SEED = 20081007
 #: Points of each scenario that each commit kills at, by kind of database.
 KILLS = {"sqlite": 1, "postgres": 1}
+#: Scenarios that only a night plays; of structures each commit plays one.
+AT_NIGHT = ("covered", "expiry", "uneven")
 
 
 def commits(*kinds: str) -> set[str]:
@@ -109,7 +111,9 @@ def test_no_point_is_left_out():
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly) if name in AT_NIGHT else name for name in SCENARIOS]
+)
 def test_a_scenario_passes_its_points_and_survives_some(play: Play, backend: str, name: str):
     survey = undisturbed(play, name)
     if backend == "sqlite":

@@ -67,7 +67,7 @@ def test_an_entry_that_cannot_be_paid_any_more_is_given_up_and_leaves_nothing(wo
     ended = world.resume().ok()
     [given_up] = lines(ended, "void")
     assert "refused when it was sent again (insufficient options buying power" in given_up
-    assert [(bool(at), cash) for at, _, cash in of_structures(world)] == [(True, 0)]
+    assert [(bool(at), cash) for at, _, cash in of_structures(world)] == [(True, Decimal(0))]
     assert "insufficient options buying power" in of_structures(world)[0][1]
     assert world.positions() == {}
     audit(world, ["IBM"])
@@ -89,6 +89,7 @@ def test_an_exit_that_is_wanted_while_the_market_is_closed_waits_and_says_so(wor
     audit(world)
 
 
+@pytest.mark.nightly
 def test_an_exit_that_is_refused_is_told_and_its_legs_go_one_by_one_when_they_may(world: World):
     trade(world, *LEAVES, minutes=4, crash_at="leave.after_commit:1").was_killed()
     held = world.positions()
