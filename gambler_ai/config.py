@@ -82,6 +82,8 @@ def _number(value: Any) -> Any:
     return value
 
 
+#: How pydantic writes a bound that is a Decimal.
+_BOUND = re.compile(r"Decimal\('([^']*)'\)")
 Number = BeforeValidator(_number)
 Minutes = Annotated[float, Number, Field(gt=0, le=10_000_000, allow_inf_nan=False)]
 Seconds = Annotated[float, Number, Field(ge=1, le=10_000_000, allow_inf_nan=False)]
@@ -456,6 +458,7 @@ def _explained(error: ValidationError, given: Mapping[str, Any], values: Mapping
     flag = f"--{field.replace('_', '-')}"
     where = {COMMAND_LINE: flag, DEFAULT: flag, name: f"{name}: {field}"}.get(source, source)
     why = str(first["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    why = _BOUND.sub(r"\1", why)
     shown = "" if field in _SECRET else f" (got {str(first['input'])[:60]!r})"
     return ConfigError(f"{where}: {why}{shown if first['type'] != 'value_error' else ''}")
 

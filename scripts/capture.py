@@ -25,8 +25,15 @@ WIDTH, HEIGHT = 80, 24
 #: Wall seconds until a screen that does not come is a failure.
 PATIENCE_S = 120.0
 LOOK_EVERY_S = 0.2
-#: The session: an ordinary one on the embedded exchange.
+#: The sessions: ordinary ones on the embedded exchange.
 RUN = "gambler-ai --symbols AAPL,MSFT,IBM,GOOGL --duration 60 --speed 120"
+OPTIONS = "gambler-ai --universe options --underlyings AAPL,MSFT --strategy iron_condor --duration 60 --speed 120"
+#: Name of a picture -> the session it is of, and what is on the screen then, in the order that they come.
+PICTURES = {
+    "live": (RUN, r"AAPL .*PROTECTED.*MSFT .*PROTECTED.*last decisions.*MSFT"),
+    "report": (RUN, r"Closed trades.*Open positions"),
+    "options": (OPTIONS, r"AAPL .*GUARDED.*MSFT .*GUARDED.*Greeks.*last decisions"),
+}
 #: No font is fetched from anywhere: whatever the reader's machine has.
 FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
@@ -37,11 +44,11 @@ FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.D
 class Tmux:
     """A server of our own with one window."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, run: str) -> None:
         self._socket = str(home / "tmux")
         command = (
             f"env GAMBLER_HOME={home}/gambler_ai PATH={Path(sys.executable).parent}:$PATH"
-            f" sh -c 'clear; {RUN}; exec sleep {PATIENCE_S:.0f}'"
+            f" sh -c 'clear; {run}; exec sleep {PATIENCE_S:.0f}'"
         )
         size = ("-x", str(WIDTH), "-y", str(HEIGHT))
         self._call("-f", "/dev/null", "new-session", "-d", *size, "-c", str(home), command)
@@ -83,17 +90,24 @@ def main() -> None:
     if shutil.which("tmux") is None:
         sys.exit("scripts/capture needs tmux")
     IMAGES.mkdir(parents=True, exist_ok=True)
+    wanted = sys.argv[1:] or list(PICTURES)
+    if unknown := set(wanted) - set(PICTURES):
+        sys.exit(f"no picture {', '.join(sorted(unknown))}; there are: {', '.join(PICTURES)}")
+    for run in dict.fromkeys(PICTURES[name][0] for name in wanted):
+        for name, screen in screens_of(run, [name for name in wanted if PICTURES[name][0] == run]).items():
+            path = IMAGES / f"{name}.svg"
+            path.write_text(svg_of(screen, f"gambler-ai {name}"))
+            print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
+
+
+def screens_of(run: str, names: list[str]) -> dict[str, str]:
+    """The screens of one session, by the name of their pictures."""
     with tempfile.TemporaryDirectory(prefix="capture-") as folder:
-        tmux = Tmux(Path(folder))
+        tmux = Tmux(Path(folder), run)
         try:
-            live = tmux.wait_for(r"AAPL .*PROTECTED.*MSFT .*PROTECTED.*last decisions.*MSFT")
-            report = tmux.wait_for(r"Closed trades.*Open positions")
+            return {name: tmux.wait_for(PICTURES[name][1]) for name in names}
         finally:
             tmux.stop()
-    for name, screen in (("live", live), ("report", report)):
-        path = IMAGES / f"{name}.svg"
-        path.write_text(svg_of(screen, f"gambler-ai {name}"))
-        print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 #: Pasted at night: what they say is walked through at each commit by README's own blocks or by a test of its own
 #: (`test_bot_state_lifecycle`; of `recovery`: `test_moving`, `test_backup`, `test_report`, `test_risk`,
-#: `test_faults_file`, `test_learners`).
+#: `test_faults_file`, `test_learners`; of `unit`: `cli/test_structures`).
 BY_NIGHT = {
     "QUICKSTART.md",
     "RESTART.md",
@@ -190,6 +190,7 @@ BY_NIGHT = {
     "RISK.md",
     "FAULTS.md",
     "LEARNERS.md",
+    "OPTIONS.md",
 }
 
 

@@ -97,6 +97,8 @@ def command_of(settings: PastSettings) -> str:
         "--min-confidence": settings.min_confidence, "--interval": settings.interval_s,
         "--max-positions": settings.max_positions, "--capital-per-trade": settings.capital_per_trade,
     }  # fmt: skip
+    if settings.capital_per_trade is not None:
+        given = {"--universe": "options", **given}
     said = [f"{flag} {value:f}" if isinstance(value, Decimal) else f"{flag} {value}" for flag, value in given.items()
             if value is not None]  # fmt: skip
     return f"gambler-ai run {' '.join(said)}" if said else ""

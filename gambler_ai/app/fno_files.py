@@ -59,17 +59,21 @@ def snapshot(database: Database, session_id: str | None) -> Snapshot:
 def write(found: Snapshot, out: str) -> list[Path]:
     """Put the files where ``out`` says: all three into a directory, which is made; into a file only the first.
 
+    What is not there yet is a directory unless its name ends as a file's does.
+
     Raises:
         ConfigError: one cannot be written, or something else is there; those before it are written.
     """
     folder = Path(out)
-    if not os.path.isdir(out) and not out.endswith(os.sep):  # Path.is_dir raises for a name that is too long
+    named = bool(folder.suffix) or os.path.isfile(out)
+    if named and not os.path.isdir(out) and not out.endswith(os.sep):  # Path.is_dir raises for a name that is too long
         _replace(folder, found.files[SYSTEM])
         return [folder]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out: {folder} cannot be made: {error.strerror}", hint="name another directory") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"--out: {folder} cannot be made: {why}", hint="name another directory") from None
     paths = [folder / name for name in found.files]
     for path in paths:
         _refuse_other(path)

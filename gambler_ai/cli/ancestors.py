@@ -53,7 +53,7 @@ def _tell(outcome: Any, proposal: str, *, as_json: bool) -> None:
     from rich.text import Text
 
     from gambler_ai.cli import render
-    from gambler_ai.cli.wiring import tell_upgrade
+    from gambler_ai.cli.wiring import as_called, tell_upgrade
 
     tell_upgrade(outcome.upgraded)
     if as_json:
@@ -66,12 +66,12 @@ def _tell(outcome: Any, proposal: str, *, as_json: bool) -> None:
     for file in outcome.files:
         for number, (text, style) in enumerate(_lines(file, render)):
             name, kind = (Path(file.path).name, file.kind or "refused") if number == 0 else ("", "")
-            table.add_row(Text(render.printable(name)), kind, Text(render.printable(text), style))
+            table.add_row(Text(render.printable(name)), kind, Text(render.printable(as_called(text)), style))
     out.print(table)
     if outcome.stored:
         out.print(Text(_kept(outcome), render.GOOD))
     for step in outcome.next_steps:
-        out.print(Text(render.printable(f"next: {step}")))
+        out.print(Text(render.printable(as_called(f"next: {step}"))))
     if proposal:
         out.print(Text(f"\n{proposal}", render.QUIET))
 

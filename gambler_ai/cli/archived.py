@@ -11,6 +11,7 @@ from gambler_ai.ancestors.history import PastTrade
 from gambler_ai.ancestors.summary import command_of, currency_of
 from gambler_ai.app.archiving import Kept
 from gambler_ai.cli import render
+from gambler_ai.cli.wiring import as_called
 from gambler_ai.storage.sessions import SessionInfo
 
 #: Trades that are printed; `--json` has all.
@@ -54,7 +55,7 @@ def _facts(books: PastBooks) -> dict[str, str]:
         "Total value": render.money(books.total_value) if books.total_value is not None else "",
         "P&L": render.money(books.total_pnl, sign=True) if books.total_pnl is not None else "",
         "Currency": currency_of(books), "Trades": _trades_line(books),
-        "Settings": command_of(books.settings) if books.settings is not None else "",
+        "Settings": as_called(command_of(books.settings)) if books.settings is not None else "",
     }  # fmt: skip
     return {name: value for name, value in said.items() if value}
 

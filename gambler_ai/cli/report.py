@@ -10,7 +10,7 @@ from rich.text import Text
 from gambler_ai.cli import render
 from gambler_ai.cli.render import BAD, GOOD, STRONG, WARN
 from gambler_ai.cli.show import held_line, learners_line, trades_table
-from gambler_ai.cli.structure_rows import position_legs, structure_rows, structures_table
+from gambler_ai.cli.structure_rows import StructuresTable, position_legs, structure_rows
 from gambler_ai.cli.wiring import as_called
 from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.model import ClosedTrade
@@ -44,7 +44,7 @@ def print_report(out: Console, state: SessionState, trades: list[ClosedTrade]) -
     legs = position_legs(state)
     if rows := structure_rows(state, state.last_at):
         out.print(Text(f"Open structures: {held_line(state)}", STRONG))
-        out.print(structures_table(rows))
+        out.print(StructuresTable(rows))
         out.print(Text("GUARDED only while this program runs: nobody watches these until you resume", WARN))
     if len(legs) < len(state.positions) or not rows:
         out.print(Text(f"Open positions: {len(state.positions) - len(legs)}", STRONG))

@@ -24,13 +24,17 @@ class Saved(Struct, frozen=True):
     positions: int | None = None  # legs of structures among them
     cash: Decimal | None = None
     broken: str = ""
+    currency: str = "USD"  # "" where another bot's file names none
 
 
 def saved(database: Database, info: SessionInfo, status: str) -> Saved:
-    """What a resume of ``info`` would begin with, read as a resume reads it."""
+    """What a resume of ``info`` would begin with, read as a resume reads it; of an archived one, what its files say."""
+    from gambler_ai.app.archiving import is_archived
     from gambler_ai.errors import CheckpointCorrupt
     from gambler_ai.trading.recovery import restore
 
+    if is_archived(info):
+        return _archived(database, info)
     try:
         state = restore(database, info).state
     except CheckpointCorrupt as error:
@@ -38,6 +42,23 @@ def saved(database: Database, info: SessionInfo, status: str) -> Saved:
     return Saved(
         info.id, status, info.updated_at, state.iteration, len(state.structures), len(state.positions),
         state.account.cash,
+    )  # fmt: skip
+
+
+def _archived(database: Database, info: SessionInfo) -> Saved:
+    """Of what its files say, each thing from the fullest that says it."""
+    from gambler_ai.app.archiving import ACCOUNT, kept
+
+    with database.read() as db:
+        books = [file.books for file in kept(db, info)]
+    if not books:
+        return Saved(info.id, ACCOUNT, info.updated_at, broken="nothing of it can be read any more")
+    first = books[0]
+    return Saved(
+        info.id, ACCOUNT, next((b.saved_at for b in books if b.saved_at is not None), info.created_at),
+        iteration=next((b.iteration for b in books if b.iteration is not None), None),
+        structures=len(first.structures), positions=max(len(b.positions) for b in books),
+        cash=next((b.cash for b in books if b.cash is not None), None), currency=first.currency,
     )  # fmt: skip
 
 
@@ -61,9 +82,15 @@ def saved_table(found: list[Saved]) -> Any:
     for one in found:
         rows.add_row(
             one.session, render.day_time(one.saved_at), _count(one.iteration), _count(one.positions),
-            _count(one.structures), render.dollars(one.cash), one.status, render.printable(one.broken),
+            _count(one.structures), _cash(one), one.status, render.printable(one.broken),
         )  # fmt: skip
     return rows
+
+
+def _cash(found: Saved) -> str:
+    if found.currency == "USD":
+        return render.dollars(found.cash)
+    return f"{render.money(found.cash)} {render.printable(found.currency)}".rstrip()
 
 
 def _held(found: Saved) -> str:

@@ -20,8 +20,6 @@ from gambler_ai.cli.view import Notice, Place, Row, View
 NOTICES_MAX = 5
 DECISIONS_MAX = 12
 DECISIONS_MIN = 3
-#: Cells a line has to have for percentages beside the dollars.
-PERCENT_FROM = 78
 #: Cells of the bar of the time left.
 BAR_MIN, BAR_MAX = 10, 40
 
@@ -112,11 +110,16 @@ def _time_left(view: View, now: datetime, pace: float, width: int) -> Text:
 
 
 def _equity(view: View, width: int) -> Text:
+    line = _changes(view, percent=True)
+    return line if line.cell_len <= width else _changes(view, percent=False)
+
+
+def _changes(view: View, *, percent: bool) -> Text:
     account = view.account
     line = pair("Equity", f"{render.dollars(account.equity):>14}")
     for name, before in (("day", account.last_equity), ("session", view.initial_equity)):
         line.append(f"   {name} ", QUIET)
-        line.append(*_change(account.equity, before, percent=width >= PERCENT_FROM))
+        line.append(*_change(account.equity, before, percent=percent))
     return line
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from rich.text import Text
 
 from gambler_ai.app import archiving
-from gambler_ai.app.universe import OPTIONS
 from gambler_ai.cli import render
 from gambler_ai.cli.archived import print_archived
+from gambler_ai.cli.structure_rows import trade_price, trade_side
 from gambler_ai.core.learning import CHOOSER, Confidence, LearningRules
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.risk_rules import Sizing
-from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.state import OPTIONS, Plan, SessionState
 from gambler_ai.storage import archive, checkpoints, components, views
 from gambler_ai.storage.archive import RolledUp
 from gambler_ai.storage.components import ComponentInfo
@@ -72,7 +73,9 @@ def print_session(info: SessionInfo, status: str, document: dict[str, Any]) -> N
 def strategy_line(plan: Plan) -> str:
     """The strategy with its parameters, its stop and target and its size."""
     size = _size(plan)
-    given = ", ".join(f"{name} {_value(value)}" for name, value in plan.strategy_parameters.items())
+    given = ", ".join(
+        f"{name} {_value(value)}" for name, value in plan.strategy_parameters.items() if value is not None
+    )
     named = f"{plan.strategy} ({given})" if given else plan.strategy
     if plan.universe == OPTIONS:
         return f"{named}, {render.dollars(plan.capital_per_trade)} a structure"
@@ -95,13 +98,15 @@ def limits_line(plan: Plan) -> str:
 
 
 def held_line(state: SessionState) -> str:
-    """How much is held, as a person counts it."""
+    """How much is held, as a person counts it; structures of which nothing is held yet are named."""
     legs = sum(p.structure_id in state.structures for p in state.positions.values())
-    count, others = len(state.structures), len(state.positions) - legs
-    if not count:
-        return str(others)
-    word = "structure" if count == 1 else "structures"
-    return f"{count} {word} of {legs} legs" + (f" and {others} positions" if others else "")
+    count, others = sum(s.filled for s in state.structures.values()), len(state.positions) - legs
+    opening = len(state.structures) - count
+    found = [f"{count} structure{'s' * (count != 1)} of {legs} legs"] if count else []
+    found += (
+        [f"{others} position{'s' * (others != 1)}" if found else str(others)] if others or not state.structures else []
+    )
+    return ", ".join([*found, *([f"{opening} being opened"] if opening else [])])
 
 
 def learners_line(plan: Plan) -> str:
@@ -187,10 +192,15 @@ def trades_table(found: list[ClosedTrade]) -> Any:
     )  # fmt: skip
     for t in found:
         rows.add_row(
-            t.symbol, t.side, render.qty(t.qty), render.price(t.entry_price), render.price(t.exit_price),
+            t.symbol, trade_side(t), render.qty(t.qty), trade_price(t, t.entry_price), trade_price(t, t.exit_price),
             Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), t.reason, render.span(t.duration),
         )  # fmt: skip
     return rows
+
+
+def _level(price: Decimal | None) -> str:
+    """A stop or a target; a net price below zero has two places, as its structure shows it."""
+    return render.money(price) if price is not None and price < 0 else render.price(price)
 
 
 def intents_table(found: list[views.IntentRow]) -> Any:
@@ -201,8 +211,8 @@ def intents_table(found: list[views.IntentRow]) -> Any:
     )  # fmt: skip
     for i in found:
         rows.add_row(
-            render.day_time(i.decided_at), i.symbol, i.side, i.purpose, render.qty(i.qty), render.price(i.stop_price),
-            render.price(i.target_price), i.status, i.client_order_id, i.note,
+            render.day_time(i.decided_at), i.symbol, i.side, i.purpose, render.qty(i.qty), _level(i.stop_price),
+            _level(i.target_price), i.status, i.client_order_id, i.note,
         )  # fmt: skip
     return rows
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
+from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from gambler_ai.cli import render
@@ -16,6 +17,8 @@ from gambler_ai.cli.render import BAD, WARN
 from gambler_ai.core.contracts import Contract, parse
 from gambler_ai.core.events import ALL
 from gambler_ai.core.model import NEW_YORK, ClosedTrade
+from gambler_ai.core.options.planning import UNEVEN_PATIENCE
+from gambler_ai.core.orders import Purpose
 from gambler_ai.core.protection import Protection
 from gambler_ai.core.state import SessionState
 from gambler_ai.core.structures import Greeks, Leg, OptionQuote, Structure, net_price, total_greeks
@@ -70,7 +73,7 @@ def structure_rows(
 def _row(state: SessionState, structure: Structure, at: datetime, known: Mapping[str, Greeks]) -> StructureRow:
     gain = gain_of(state, structure) if structure.filled else None
     greeks = total_greeks(structure, known) if structure.filled else None
-    status, why = _standing(state, structure)
+    status, why = _standing(state, structure, at)
     return StructureRow(
         structure_id=structure.structure_id, name=structure.strategy, underlying=structure.underlying,
         legs=legs_line(structure.legs, at), units=structure.units, entry=structure.entry_price,
@@ -110,17 +113,27 @@ def sum_of(rows: Collection[StructureRow]) -> tuple[Greeks, list[str]]:
     return total, [row.underlying for row in rows if row.greeks is None and row.status != OPENING]
 
 
-def _standing(state: SessionState, structure: Structure) -> tuple[str, str]:
-    if structure.uneven_since is not None:
+def _standing(state: SessionState, structure: Structure, at: datetime) -> tuple[str, str]:
+    if structure.uneven_since is not None and not is_opening(state, structure, at):
         return UNEVEN, f"not its whole since {render.clock_time(structure.uneven_since)}: what is beyond is closed"
     if structure.settled:
         return SETTLED, "a contract was exercised, assigned or has expired: the rest is closed at the next open"
     leaves = (structure.structure_id, structure.underlying, ALL)
     if why := next((state.exits[name] for name in leaves if name in state.exits), ""):
         return LEAVING, why
-    if not structure.filled:
-        return OPENING, "its order is on its way"
+    if not structure.filled or structure.uneven_since is not None:
+        return OPENING, "its order is on its way" if not structure.filled else "a part of it is still on its way"
     return Protection.GUARDED.value, GUARDED
+
+
+def is_opening(state: SessionState, structure: Structure, at: datetime) -> bool:
+    """Whether a structure that is not whole has just begun, or an order that opens a part of it is on its way."""
+    since = structure.uneven_since
+    if since is not None and since <= structure.opened_at and at - since < UNEVEN_PATIENCE:
+        return True
+    of_it = (r for r in state.intents.values() if r.intent.structure_id == structure.structure_id)
+    opens = [r for r in of_it if r.intent.purpose in (Purpose.ENTRY, Purpose.LEG)]
+    return any(not r.status.is_final or any(not o.is_settled for o in state.orders_of(r)) for r in opens)
 
 
 # -- in words -------------------------------------------------------------------------------------
@@ -198,23 +211,61 @@ def trade_line(trade: ClosedTrade) -> str:
     )
 
 
+def trade_side(trade: ClosedTrade) -> str:
+    """Which side was held; of a structure its strategy says more."""
+    return trade.side if trade.multiplier == 1 else trade.strategy
+
+
+def trade_price(trade: ClosedTrade, price: Decimal | None) -> str:
+    """A price of a round trip; a net one has two places, whatever it is."""
+    return render.price(price) if trade.multiplier == 1 else render.money(price)
+
+
 def position_legs(state: SessionState) -> set[str]:
     """Symbols of positions that are parts of a structure that is known, and are shown as such."""
     return {symbol for symbol, p in state.positions.items() if p.structure_id in state.structures}
 
 
-def structures_table(rows: Collection[StructureRow], *, ids: bool = False) -> Any:
-    """A line each, with their ``ids`` if they are to be named."""
-    found = render.table(
-        *([("id", "left")] if ids else []),
-        ("options", "left"), ("strategy", "left"), ("legs", "left"), ("units", "right"), ("entry", "right"),
-        ("value", "right"), ("P&L", "right"), ("of max", "right"), ("days", "right"), ("", "left"),
-    )  # fmt: skip
-    for row in rows:
-        found.add_row(
-            *([row.structure_id] if ids else []), row.underlying, render.printable(row.name), row.legs,
-            str(row.units), render.money(row.entry), render.money(row.value),
+class StructuresTable:
+    """A line each, with their ``ids`` if they are to be named; where it is narrow, without what can be spared."""
+
+    #: What goes first where there is no room for all.
+    SPARED = ("strategy", "of max", "entry", "value", "days")
+
+    def __init__(self, rows: Collection[StructureRow], *, ids: bool = False) -> None:
+        self._rows, self._ids = rows, ids
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
+        for spared in range(len(self.SPARED)):
+            found = self._table(self.SPARED[:spared])
+            if console.measure(found, options=options.update(max_width=_WIDE)).maximum <= options.max_width:
+                yield found
+                return
+        yield self._table(self.SPARED)
+
+    def _table(self, without: Collection[str]) -> Any:
+        rows = [self._cells(row, brief=bool(without)) for row in self._rows]
+        shown = [n for n, (name, _side) in enumerate(_COLUMNS) if name not in without and (n or self._ids)]
+        found = render.table(*(_COLUMNS[n] for n in shown))
+        for cells in rows:
+            found.add_row(*(cells[n] for n in shown))
+        return found
+
+    def _cells(self, row: StructureRow, *, brief: bool) -> tuple[str | Text, ...]:
+        return (
+            row.structure_id[: _BRIEF if brief else None], row.underlying, render.printable(row.name), row.legs,
+            str(row.units),
+            render.money(row.entry), render.money(row.value),
             Text(render.money(row.gain, sign=True), render.pnl_style(row.gain)), percent(row.share),
             str(row.days_left), Text(row.status, row.style),
         )  # fmt: skip
-    return found
+
+
+_COLUMNS = (
+    ("id", "left"), ("options", "left"), ("strategy", "left"), ("legs", "left"), ("units", "right"),
+    ("entry", "right"), ("value", "right"), ("P&L", "right"), ("of max", "right"), ("days", "right"), ("", "left"),
+)  # fmt: skip
+#: Characters of an id that tell it from the others, and are enough to name it.
+_BRIEF = 12
+#: Cells that no table needs.
+_WIDE = 1_000

@@ -44,7 +44,7 @@ def list_(
 
     from gambler_ai.cli import render
     from gambler_ai.cli.payoff.facts import document
-    from gambler_ai.cli.structure_rows import GUARDED, structure_rows, structures_table
+    from gambler_ai.cli.structure_rows import GUARDED, StructuresTable, structure_rows
 
     with _state(session, database_url, config) as state:
         if as_json:
@@ -59,7 +59,7 @@ def list_(
         if not rows:
             out.print("No structure is held.")
             return
-        out.print(structures_table(rows, ids=True))
+        out.print(StructuresTable(rows, ids=True))
         out.print(Text(f"GUARDED: {GUARDED}", render.WARN))
 
 

@@ -38,6 +38,10 @@ def plot(
     return plots([Series(points, style)], width, height, write, bounds)
 
 
+#: A span no larger is none: what divides by it leaves the numbers.
+FLAT = 1e-300
+
+
 def plots(
     series: Sequence[Series], width: int, height: int, write: Callable[[float], str],
     bounds: tuple[float, float] | None = None,
@@ -46,7 +50,7 @@ def plots(
     columns = 2 * (width - SCALE)
     values = [value for one in series for _, value in one.points]
     low, high = bounds or (min(values), max(values))
-    scale = (4 * height - 1) / (high - low) if high > low else 0.0
+    scale = (4 * height - 1) / (high - low) if high - low > FLAT else 0.0
     canvases = [_drawn(one, _Canvas(columns, 4 * height), high, scale) for one in series]
     marks = {0: write(high), height - 1: write(low)}
     if height >= 7:

@@ -15,6 +15,7 @@ from gambler_ai.cli.analysis.gathering import Report, RoundTrip, notes
 from gambler_ai.cli.analysis.plot import axis, plot
 from gambler_ai.cli.analysis.timeline import Timeline
 from gambler_ai.cli.render import BAD, QUIET, STRONG, WARN
+from gambler_ai.cli.structure_rows import trade_price, trade_side
 from gambler_ai.core.performance import Point
 
 #: Cells that a report takes at most, and lines of its two plots.
@@ -131,8 +132,8 @@ def _trades_table(found: list[RoundTrip], *, prices: bool) -> Any:
         at = t.exit_at.astimezone(render.NEW_YORK)
         rows.add_row(
             f"{at:%Y-%m-%d %H:%M}" if prices else f"{at:%m-%d %H:%M}", render.printable(t.symbol),
-            render.printable(t.side), render.qty(t.qty),
-            *((render.price(t.entry_price), render.price(t.exit_price), leverage(t.leverage)) if prices else ()),
+            render.printable(trade_side(t)), render.qty(t.qty),
+            *((trade_price(t, t.entry_price), trade_price(t, t.exit_price), leverage(t.leverage)) if prices else ()),
             Text(render.money(t.pnl, sign=True), render.pnl_style(t.pnl)), *excursions(row), render.span(t.duration),
             render.printable(t.reason),
         )  # fmt: skip

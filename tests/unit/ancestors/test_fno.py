@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -67,7 +67,7 @@ def test_the_portfolio_keeps_marks_and_shorts_and_the_day_its_trades():
 
 def test_its_settings_are_offered_as_a_command_line():
     assert command_of(PastSettings(D("0.65"), D(300), 5, D(200_000))) == (
-        "gambler-ai run --min-confidence 0.65 --interval 300 --max-positions 5 --capital-per-trade 200000"
+        "gambler-ai run --universe options --min-confidence 0.65 --interval 300 --max-positions 5 --capital-per-trade 200000"
     )
     assert command_of(PastSettings(max_positions=5)) == "gambler-ai run --max-positions 5"
     assert command_of(PastSettings()) == ""
@@ -196,14 +196,16 @@ def positions(draw: st.DrawFn) -> dict[str, Position]:
 
 @st.composite
 def trades(draw: st.DrawFn) -> ClosedTrade:
-    begun = draw(times)
+    begun, multiplier = draw(times), draw(st.sampled_from([1, 100]))
+    net = prices if multiplier == 1 else prices | prices.map(Decimal.__neg__)  # a credit
     return ClosedTrade(
         "p", draw(st.sampled_from(["AAPL", "MSFT"])), draw(st.sampled_from(["long", "short"])), abs(draw(quantities)),
-        draw(prices), begun, draw(prices | st.none()), begun + timedelta(seconds=draw(st.integers(0, 10**6))),
-        draw(money | st.none()), draw(words), draw(words), multiplier=draw(st.sampled_from([1, 100])),
+        draw(net), begun, draw(net | st.none()), begun + timedelta(seconds=draw(st.integers(0, 10**6))),
+        draw(money | st.none()), draw(words), draw(words), multiplier=multiplier,
     )  # fmt: skip
 
 
+@settings(max_examples=30)
 @given(
     held=positions(), closed=st.lists(trades(), max_size=4), cash=money, initial=money.map(abs) | st.none(), at=times,
     realized=money, iteration=st.integers(0, 10**9), confidence=st.decimals(0, 1, places=3) | st.none(),

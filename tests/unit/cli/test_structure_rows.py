@@ -16,7 +16,15 @@ from gambler_ai.cli.lines import Detail, LineWatcher
 from gambler_ai.cli.live import LiveWatcher
 from gambler_ai.cli.region import RegionConsole
 from gambler_ai.cli.report import print_report
-from gambler_ai.cli.structure_rows import legs_line, structure_rows, sum_of, trade_line
+from gambler_ai.cli.structure_rows import (
+    StructuresTable,
+    legs_line,
+    structure_rows,
+    sum_of,
+    trade_line,
+    trade_price,
+    trade_side,
+)
 from gambler_ai.cli.view import Place, Watched, view_of
 from gambler_ai.clock import ManualClock
 from gambler_ai.core import events as ev
@@ -40,6 +48,7 @@ from tests.unit.cli.structures import (
 from tests.unit.fakes import AT, D, Desk, after, bars_closed, entry, reported
 
 PLACE = Place("0.1.0", "embedded exchange", "sqlite:////g.sqlite3", 60.0)
+LATER = after(minutes=1)
 TRADE = ClosedTrade(
     "gam-condor", "AAPL", "short", D(3), D("-1.45"), AT, D("-0.72"), after(days=3), D(219), "target", "iron_condor",
     None, 100,
@@ -88,7 +97,8 @@ def test_what_is_not_known_is_not_guessed():
     [
         ({}, {}, "GUARDED"),
         ({"filled": False}, {}, "OPENING"),
-        ({"uneven_since": AT}, {"gam-condor": "stop"}, "UNEVEN"),
+        ({"uneven_since": LATER}, {"gam-condor": "stop"}, "UNEVEN"),
+        ({"uneven_since": AT}, {}, "OPENING"),
         ({"settled": True}, {}, "SETTLED"),
         ({}, {"gam-condor": "stop"}, "LEAVING"),
         ({}, {"AAPL": "asked"}, "LEAVING"),
@@ -97,6 +107,28 @@ def test_what_is_not_known_is_not_guessed():
 )
 def test_how_it_stands(changes: dict[str, Any], exits: dict[str, str], status: str):
     assert [row.status for row in structure_rows(holding(condor(**changes), exits=exits), AT)] == [status]
+
+
+def test_one_that_never_became_whole_is_uneven_when_its_time_is_over():
+    held = holding(condor(uneven_since=AT))
+    assert [row.status for row in structure_rows(held, after(seconds=59))] == ["OPENING"]
+    assert [row.status for row in structure_rows(held, after(seconds=60))] == ["UNEVEN"]
+
+
+@pytest.mark.parametrize(("width", "shown"), [(200, {"strategy", "of max", "entry"}), (70, {"entry"}), (56, set())])
+def test_a_narrow_table_leaves_columns_out_and_folds_no_word(width: int, shown: set[str]):
+    rows = structure_rows(holding(condor()), AT)
+    console = Console(file=io.StringIO(), width=width)
+    console.print(StructuresTable(rows))
+    head, line = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert {name for name in ("strategy", "of max", "entry") if name in head} == shown
+    assert all(word in line for word in ("AAPL", "85/90p 110/115c 20 Dec", "GUARDED"))
+
+
+def test_a_round_trip_of_a_structure_names_its_strategy_and_net_prices():
+    assert (trade_side(TRADE), trade_price(TRADE, D("-0.58"))) == ("iron_condor", "-0.58")
+    share = replace(TRADE, multiplier=1)
+    assert (trade_side(share), trade_price(share, D("0.58"))) == ("short", "0.5800")
 
 
 def test_greeks_are_those_of_the_quotes_and_are_summed_over_what_is_held():
@@ -131,7 +163,8 @@ def test_the_view_has_a_structure_on_one_line_and_none_of_its_legs_by_itself():
 @pytest.mark.parametrize("count", [1, 30])
 def test_it_fits_whatever_the_size(size: tuple[int, int], count: int):
     many = [
-        condor(structure_id=f"s{n}", underlying=f"SYM{n:02}", uneven_since=AT if n > 20 else None) for n in range(count)
+        condor(structure_id=f"s{n}", underlying=f"SYM{n:02}", uneven_since=LATER if n > 20 else None)
+        for n in range(count)
     ]
     drawn(holding(*many), size)
 
@@ -149,7 +182,7 @@ def test_shares_beside_structures_keep_their_own_table():
     assert any(line.startswith("IBM") and "NAKED" in line for line in lines)
 
 
-@pytest.mark.parametrize(("changes", "name"), [({"uneven_since": AT}, "UNEVEN"), ({"settled": True}, "SETTLED")])
+@pytest.mark.parametrize(("changes", "name"), [({"uneven_since": LATER}, "UNEVEN"), ({"settled": True}, "SETTLED")])
 def test_one_that_is_not_its_whole_is_told_above(changes: dict[str, Any], name: str):
     assert any(line.startswith(f"{name} ") and "AAPL" in line for line in drawn(holding(condor(**changes))))
 
@@ -235,6 +268,11 @@ def test_one_that_has_ended_is_named_by_the_intent_that_opened_it():
     state.intents["gam-condor"] = _record(of(condor()))
     (line,) = words.told(ev.StructureEnded(AT, "gam-condor", "target"), state)
     assert (line.symbol, line.text) == ("AAPL", "iron_condor 85/90p 110/115c 20 Dec: target")
+
+
+def test_one_that_ended_long_after_it_was_opened_stands_under_no_id():
+    (line,) = words.told(ev.StructureEnded(AT, "ga1-longago", "expired"), holding())
+    assert (line.symbol, line.text) == ("", "expired")
 
 
 def _record(intent: OrderIntent) -> Any:
