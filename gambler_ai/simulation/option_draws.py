@@ -148,7 +148,19 @@ def _of(dice: np.random.Generator, name: str, days: Sequence[tuple[int, int]]) -
         found |= {"width_strikes": int(dice.integers(1, 3)), "loss_multiple": float(dice.choice([0.5, 2.0]))}
     if name == "vertical":
         found["direction"] = str(dice.choice(["bull_put", "bear_call", "bull_call", "bear_put"]))
-    return found
+    return found | _to_the_end(dice, found) if most <= _DAYS[0][1] else found
+
+
+def _to_the_end(dice: np.random.Generator, found: dict[str, Any]) -> dict[str, Any]:
+    """Of what expires today or so: strikes by distance, since deltas are steep, and mostly no stop before the end."""
+    more: dict[str, Any] = {}
+    if "delta" in found and "direction" not in found and "width_strikes" in found:
+        more["delta"] = 0.4  # a condor further out brings nothing on its last day
+    elif "delta" in found:
+        more["distance_pct"] = float(dice.choice([0.0, 0.3, 1.0]))
+    if dice.random() < 0.8:
+        more |= dict.fromkeys(found.keys() & {"loss_share", "loss_multiple"}) | {"time_value": None}
+    return more
 
 
 def order_fault(dice: np.random.Generator) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import apply
-from gambler_ai.core.model import ZERO, Side
+from gambler_ai.core.model import Side
 from gambler_ai.core.orders import Purpose
 from gambler_ai.simulation.structures import Structures
 from tests.unit.structures import CONDOR, WINGS, Pit, options_state, proposal
@@ -32,7 +32,7 @@ def closed() -> Pit:
     return pit
 
 
-def rules(facts: Iterable[ev.Fact], *, cash: Decimal = ZERO) -> list[str]:
+def rules(facts: Iterable[ev.Fact], *, cash: str = "0") -> list[str]:
     """The rules that the facts of a session break; ``cash`` is put into its structures at the end."""
     nobody: Any = None
     audit, state, found = Structures(nobody), options_state(), []
@@ -40,7 +40,7 @@ def rules(facts: Iterable[ev.Fact], *, cash: Decimal = ZERO) -> list[str]:
         found += list(audit.before(state, fact))
         found += list(audit.take(fact, apply(state, fact)))
         state.seq += 1
-    state.structures = {key: replace(one, cash=one.cash + cash) for key, one in state.structures.items()}
+    state.structures = {key: replace(one, cash=one.cash + D(cash)) for key, one in state.structures.items()}
     return [violation.rule for violation in (*found, *audit.always(state))]
 
 
@@ -60,7 +60,7 @@ def test_a_structure_that_is_opened_and_closed_breaks_no_rule() -> None:
 
 
 def test_money_that_no_fill_brought_is_found() -> None:
-    assert rules(condor().facts, cash=D("0.01")) == ["structure cash"]
+    assert rules(condor().facts, cash="0.01") == ["structure cash"]
 
 
 def test_a_second_entry_of_a_structure_is_found() -> None:
