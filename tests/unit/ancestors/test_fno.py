@@ -67,7 +67,8 @@ def test_the_portfolio_keeps_marks_and_shorts_and_the_day_its_trades():
 
 def test_its_settings_are_offered_as_a_command_line():
     assert command_of(PastSettings(D("0.65"), D(300), 5, D(200_000))) == (
-        "gambler-ai run --universe options --min-confidence 0.65 --interval 300 --max-positions 5 --capital-per-trade 200000"
+        "gambler-ai run --universe options --min-confidence 0.65 --interval 300 --max-positions 5"
+        " --capital-per-trade 200000"
     )
     assert command_of(PastSettings(max_positions=5)) == "gambler-ai run --max-positions 5"
     assert command_of(PastSettings()) == ""

@@ -16,7 +16,10 @@ from tests.unit.ancestors.fno import FILES, SYSTEM
 from tests.unit.app.moved import write_session
 from tests.unit.fakes import SESSION
 
-SETTINGS = "gambler-ai run --universe options --min-confidence 0.65 --interval 300 --max-positions 5 --capital-per-trade 200000"
+SETTINGS = (
+    "gambler-ai run --universe options --min-confidence 0.65 --interval 300 --max-positions 5"
+    " --capital-per-trade 200000"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -51,13 +54,13 @@ def archived() -> str:
 
 
 def test_it_stands_among_the_saved_sessions_with_what_its_files_say(archived: str):
-    (found,) = json.loads(run(sessions.app, "list", "--show-sessions", "--json"))
+    (found,) = json.loads(run(sessions.app, "list", "--saved", "--json"))
     assert found["session"] == archived
     assert (found["status"], found["iteration"], found["cash"], found["currency"]) == (
         "archived", 25, "914462.59", "",
     )  # fmt: skip
     assert found["positions"] > 0
-    line = next(line for line in run(sessions.app, "list", "--show-sessions").splitlines() if archived in line)
+    line = next(line for line in run(sessions.app, "list", "--saved").splitlines() if archived in line)
     assert "914,462.59" in line
     assert "$" not in line
 
