@@ -214,10 +214,13 @@ class _Reader:
         return tuple(found)
 
     def _trade(self, row: Mapping[Any, Any]) -> PastTrade:
-        """A round trip, or, where there is one price, an execution: bought at it or sold at it."""
+        """A round trip, or, where there is one price, an execution: bought at it or sold at it.
+
+        One of several contracts has net prices, and a credit is below zero.
+        """
         side, price = _word(row, "side"), _price(row, "price")
         is_sale = side.lower() == "sell"
-        entry, leaving = _price(row, "entry_price"), _price(row, "exit_price")
+        entry, leaving = number(row, "entry_price"), number(row, "exit_price")
         return PastTrade(
             closed_at=self._time(row, "timestamp"), symbol=market(row), side=side,
             entry_price=price if entry is None and not is_sale else entry,

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import structs, to_builtins
 
-from gambler_ai.app.universe import OPTIONS, SHARES, refuse_learners
+from gambler_ai.app.universe import refuse_learners
 from gambler_ai.app.venue import Venue
 from gambler_ai.clock import Clock, SystemClock
 from gambler_ai.config import Settings
@@ -26,7 +26,7 @@ from gambler_ai.core.ports import Adviser, Strategy, Streams
 from gambler_ai.core.risk import RiskLimits
 from gambler_ai.core.risk_memory import RiskMemory
 from gambler_ai.core.risk_rules import RiskRules
-from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.state import OPTIONS, SHARES, Plan, SessionState
 from gambler_ai.core.timeframe import timeframe_s
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage import journal, limits

@@ -17,15 +17,16 @@ _FOR = {1: "calls on shares that are held", 2: "contracts that are bought", 3: "
 def refuse_without_access(broker: Broker, plan: Plan, strategy: Strategy, at: datetime) -> None:
     """Refuse an account whose options level is too low, and underlyings on which no contracts are listed.
 
-    A broker that names no level is taken to allow it: it refuses the orders if it does not.
+    One that states no level is refused as well: each structure would be denied for it.
 
     Raises:
         ConfigError: the first of the two. BrokerError: it could not be asked.
     """
     level, needs = broker.account().options_level, strategy.options_level
-    if level is not None and level < needs:
+    if level is None or level < needs:
+        stated = "not stated" if level is None else level
         raise ConfigError(
-            f"the account's options level is {level}; {strategy.name} needs {needs}: {_FOR.get(needs, 'more')}",
+            f"the account's options level is {stated}; {strategy.name} needs {needs}: {_FOR.get(needs, 'more')}",
             hint="raise it in the account's settings at the broker, or trade a strategy that needs less:"
             " --strategy covered_call needs 1",
         )

@@ -7,10 +7,9 @@ from collections.abc import Collection
 from gambler_ai.config import Settings
 from gambler_ai.core.learning import LearningRules
 from gambler_ai.core.risk_rules import RiskRules, Sizing
+from gambler_ai.core.state import OPTIONS, SHARES
 from gambler_ai.errors import ConfigError
 from gambler_ai.strategies import loader
-
-SHARES, OPTIONS = "shares", "options"
 
 _BY_STRATEGY = "a structure's stop and target are its strategy's: --set, see gambler-ai strategies show NAME"
 _NO_LEARNERS = "learners learn from trades in shares; --min-confidence alone is the least probability of profit"

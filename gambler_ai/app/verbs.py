@@ -26,7 +26,7 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.learning import CHOOSER
-from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.state import OPTIONS, Plan, SessionState
 from gambler_ai.errors import (
     ConfigError,
     DatabaseOutage,
@@ -135,7 +135,7 @@ class App:
         market = venue.broker.market()
         if not market.is_open and plan.when_closed == "exit":
             raise _closed(market)
-        if plan.universe == "options":
+        if plan.universe == OPTIONS:
             refuse_without_access(venue.broker, plan, strategy, market.at)
         held = lease.acquire(self.database, account_id, session_id, lease.signature(self._wall.now()), self._wall)
         try:

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from gambler_ai import __version__
 from gambler_ai.app.notices import Notice
-from gambler_ai.app.universe import OPTIONS
 from gambler_ai.app.venue import EMBEDDED, Venue
 from gambler_ai.cli import render, words
 from gambler_ai.cli.render import GOOD, QUIET, STRONG, WARN
@@ -25,7 +24,7 @@ from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.engine import Decisions
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.protection import protections
-from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.state import OPTIONS, Plan, SessionState
 from gambler_ai.storage.checkpoints import CheckpointInfo
 from gambler_ai.storage.sessions import SessionInfo
 from gambler_ai.trading.recovery import Restored

@@ -10,14 +10,13 @@ from typing import Any
 from rich.text import Text
 
 from gambler_ai.app import archiving
-from gambler_ai.app.universe import OPTIONS
 from gambler_ai.cli import render
 from gambler_ai.cli.archived import print_archived
 from gambler_ai.cli.structure_rows import trade_price, trade_side
 from gambler_ai.core.learning import CHOOSER, Confidence, LearningRules
 from gambler_ai.core.model import ClosedTrade
 from gambler_ai.core.risk_rules import Sizing
-from gambler_ai.core.state import Plan, SessionState
+from gambler_ai.core.state import OPTIONS, Plan, SessionState
 from gambler_ai.storage import archive, checkpoints, components, views
 from gambler_ai.storage.archive import RolledUp
 from gambler_ai.storage.components import ComponentInfo

@@ -18,7 +18,7 @@ from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
 from gambler_ai.core.contracts import parse, underlying_of
 from gambler_ai.core.corporate import effect
-from gambler_ai.core.orders import OrderIntent, Purpose
+from gambler_ai.core.orders import ID_PREFIX, OrderIntent, Purpose
 from gambler_ai.core.state import SessionState
 from gambler_ai.core.structures import Structure
 from gambler_ai.trading.outage import PATIENCE_S
@@ -62,6 +62,8 @@ def _safe(line: Told, symbol: str, state: SessionState | None) -> Told:
         named, text = "", f"structure {_short(named)}: {text}"
     elif parse(named) is not None:
         named, text = underlying_of(named), f"{contract_line(named)}: {text}"
+    elif named.startswith(ID_PREFIX):  # a structure that was opened too long ago: its closed trade names it
+        named = ""
     return Told(line.word, render.printable(named), render.printable(text), line.style)
 
 

@@ -14,7 +14,7 @@ from gambler_ai.core import portfolio, risk_record
 from gambler_ai.core.contracts import underlying_of
 from gambler_ai.core.model import CENT, ZERO, Fill, Position, Side, stop_and_target
 from gambler_ai.core.options import books
-from gambler_ai.core.orders import IntentRecord, Order, OrderReport, Role, Status, observed, role_of
+from gambler_ai.core.orders import IntentRecord, Order, OrderIntent, OrderReport, Role, Status, observed, role_of
 from gambler_ai.core.state import Changes, SessionState
 
 
@@ -120,7 +120,7 @@ def fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes) 
     known = bool(intent.structure_id) and books.revive(state, intent.structure_id)
     opening = books.opening(state, intent.structure_id, fill) if known else Position(
         symbol=fill.symbol, qty=ZERO, avg_entry_price=fill.price, entry_at=fill.at,
-        position_id=intent.client_order_id, strategy=intent.strategy,
+        position_id=_position_id(intent, fill.symbol), strategy=intent.strategy,
         stop_price=intent.stop_price if entry else None, target_price=intent.target_price if entry else None,
         reason=intent.reason, entry_equity=state.account.equity or None, signal=intent.signal if entry else None,
     )  # fmt: skip
@@ -138,6 +138,11 @@ def fill_reported(state: SessionState, fact: ev.FillReported, changes: Changes) 
         books.count_units(state, changes, order.parent_id)
         books.resize(state, changes, intent.structure_id)
     note_settled(state, order.intent_id, fact.at)
+
+
+def _position_id(intent: OrderIntent, symbol: str) -> str:
+    """One order of a structure brings several contracts, and each counts its decisions for itself."""
+    return f"{intent.client_order_id}-{symbol}" if intent.structure_id else intent.client_order_id
 
 
 def _take(state: SessionState, changes: Changes, symbol: str, booking: portfolio.Booking) -> None:
@@ -206,7 +211,7 @@ def adopted(state: SessionState, fact: ev.Adopted, changes: Changes) -> None:
     opening = Position(
         symbol=fact.symbol, qty=ZERO, avg_entry_price=fact.price, entry_at=fact.at,
         position_id=f"adopted-{fact.symbol}-{fact.at:%Y%m%dT%H%M%S}", reason=fact.reason,
-        strategy=plan.strategy_name or plan.strategy, stop_price=stop, target_price=target,
+        strategy=plan.filed_under, stop_price=stop, target_price=target,
         entry_equity=state.account.equity or None,
     )  # fmt: skip
     held = state.positions.get(fact.symbol)

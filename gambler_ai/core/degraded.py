@@ -21,6 +21,7 @@ class Condition(StrEnum):
     LOOKUPS = "look-ups waiting"
     MARKET_DATA = "market data"
     OPTION_PRICES = "option prices"
+    UNQUOTED = "unquoted contracts"
     STALE = "stale prices"
     ABSURD = "absurd prices"
     CLOCK = "clock skew"
@@ -74,6 +75,11 @@ TABLE: dict[Condition, Row] = {
         "chains, or quotes of the contracts that are held, cannot be read", Entries.NONE,
         "stops and targets of structures wait for prices; exits by time go on, and what a person asks for",
         "with the next quotes",
+    ),
+    Condition.UNQUOTED: Row(
+        "a contract of a structure that is held has had no quote of this market day for two bars", Entries.SYMBOL,
+        "other structures; exits of this one by time, and what a person asks for; its stop and target wait",
+        "with quotes of all its contracts, with its end, or at the close",
     ),
     Condition.STALE: Row(
         "the newest bar is older than two bars while the market is open", Entries.SYMBOL,

@@ -139,7 +139,8 @@ class Engine:
         self._tell(self._watch.scanned(event, self.market))
         fresh, spots = event.frame.newer_than(self.state.bars), {t.symbol: t.price for t in event.trades.values()}
         if self.market is not None and self.market.is_open:  # what is held comes first
-            self._leave_structures(exits.due(self.state, event.at, event.quotes, spots))
+            quotes = prices.of_today(event.quotes, event.at)
+            self._leave_structures(exits.due(self.state, event.at, quotes, spots))
         held = {symbol: position.qty for symbol, position in self.state.positions.items()}
         entered = {symbol: position.entry_at for symbol, position in self.state.positions.items()}
         view = MarketView(

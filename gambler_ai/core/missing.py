@@ -11,6 +11,7 @@ import msgspec
 from gambler_ai.core import degraded, protection, replacing
 from gambler_ai.core import events as ev
 from gambler_ai.core.model import REGULAR_SESSION, Side
+from gambler_ai.core.options import planning
 from gambler_ai.core.orders import IntentRecord, OrderIntent, Purpose, Status
 from gambler_ai.core.state import SessionState
 
@@ -104,7 +105,7 @@ def _fits_its_structure(state: SessionState, intent: OrderIntent, at: datetime, 
     if not all(protection.is_there(position, theirs) for position in mine.values()):
         return False
     if intent.purpose is Purpose.LEG:
-        left = structure.structure_id in state.exits or ev.ALL in state.exits or state.stopping
+        left = planning.why_left(state, structure) or state.stopping
         in_time = intent.valid_until is None or at <= intent.valid_until
         return bool(mine) and intent.symbol not in mine and in_time and not left
     return all(

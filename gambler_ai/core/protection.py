@@ -9,7 +9,7 @@ from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
 from gambler_ai.core import model
-from gambler_ai.core.contracts import underlying_of
+from gambler_ai.core.contracts import parse, underlying_of
 from gambler_ai.core.events import ALL, CancelPlanned, IntentPlanned
 from gambler_ai.core.model import ZERO, Position, is_sane_price
 from gambler_ai.core.orders import (
@@ -20,6 +20,7 @@ from gambler_ai.core.orders import (
     Role,
     Status,
     client_order_id,
+    contract_body,
     market_body,
     oco_body,
     position_decision_id,
@@ -29,6 +30,8 @@ from gambler_ai.core.state import SessionState
 
 #: Why a position is left at market when its stop comes too late.
 CROSSED = "stop crossed while bare"
+#: The same of a contract of no structure: nothing can guard it, since Alpaca takes no bracket for options.
+STRAY = "a contract that belongs to no structure"
 #: How a leg of a structure stands: Alpaca has no bracket for options.
 BY_RULES = "only while the session runs, by the exit rules of its structure; no order rests for it"
 #: Session time an entry may stay partly filled: its stop wakes only when it is whole.
@@ -258,6 +261,8 @@ def _rearm(
         mark <= stop if position.qty > 0 else mark >= stop
     )  # fmt: skip
     symbol, side = position.symbol, position.exit_side
+    if parse(symbol) is not None:
+        return [_exit_intent(state, position, at, STRAY)] if market_open else []
     if crossed:
         return [_exit_intent(state, position, at, CROSSED)]
     if qty == qty.to_integral_value(rounding=ROUND_DOWN):
@@ -277,7 +282,10 @@ def _rearm(
 
 def _exit_intent(state: SessionState, position: Position, at: datetime, why: str) -> IntentPlanned:
     def body(coid: str) -> str:
-        return market_body(coid, position.symbol, position.exit_side, abs(position.qty))
+        symbol, side, qty = position.symbol, position.exit_side, abs(position.qty)
+        if parse(symbol) is not None:
+            return contract_body(coid, symbol, side, qty, opening=False)
+        return market_body(coid, symbol, side, qty)
 
     return _planned(state, position, at, Purpose.EXIT, why, body)
 

@@ -33,7 +33,7 @@ from gambler_ai.core.orders import (
     wire_body,
 )
 from gambler_ai.core.reconcile import Kind
-from gambler_ai.core.state import SessionState
+from gambler_ai.core.state import OPTIONS, SessionState
 from gambler_ai.core.structures import ExitRules, Leg, Structure
 
 #: An entry is of a bar that closed at most so many bars before it was sent, those included that a signal is good for.
@@ -45,7 +45,6 @@ ORDINALS_MAX = 300
 REASON = "not in the backup"
 #: What becomes of a structure whose stop, target and exit rules only the lost books knew: nothing would guard it.
 NO_RULES = "not in the backup, so its stop, target and exit rules are not known"
-OPTIONS = "options"
 
 
 def is_on(state: SessionState) -> bool:
@@ -88,7 +87,7 @@ def _never_sent(state: SessionState, at: datetime, later: OrderIntent, report: e
 
 
 def _entry(state: SessionState, order: OrderReport) -> OrderIntent | None:
-    strategy = state.plan.strategy_name or state.plan.strategy
+    strategy = state.plan.filed_under
     bar = timedelta(seconds=state.plan.timeframe_s)
     newest = order.submitted_at.replace(second=0, microsecond=0)
     for back in range(BARS_BACK * max(1, bar // STEP) + 1):

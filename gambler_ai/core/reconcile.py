@@ -239,11 +239,16 @@ def bare(state: SessionState, *, market_open: bool) -> list[Discrepancy]:
     return [
         Discrepancy(
             kind=Kind.LEG_MISSING, symbol=position.symbol, ours=f"{position.qty:f}", broker=why,
-            cause="no stop rests at the broker for all of it", action="NAKED: stop and target re-armed",
+            cause="no stop rests at the broker for all of it",
+            action=_REARMED if parse(position.symbol) is None else _OUT,
         )
         for position, status, why in protections(state)
         if status is Protection.NAKED and not (market_open and why_left(state, position.symbol))
     ]  # fmt: skip
+
+
+#: What is done about a bare position: of shares, and of a contract, which can have no stop.
+_REARMED, _OUT = "NAKED: stop and target re-armed", "NAKED: closed at market while it is open"
 
 
 def _reset(state: SessionState, report: BrokerReport) -> list[Discrepancy]:

@@ -179,14 +179,23 @@ def _symbol(
             return Denial(Code.POSITION_OPEN, f"{structure.strategy} on it is open")
     if symbol in limits.taken:
         return Denial(Code.SYMBOL_BLOCKED, f"session {limits.taken[symbol]} has an entry in it under way")
-    if symbol in state.foreign:
-        return Denial(Code.FOREIGN_POSITION, f"{state.foreign[symbol]:f} in the account are not ours")
+    if denial := foreign(symbol, state):
+        return denial
     for record in state.open_intents(symbol):
         if record.status in (Status.VOID, Status.DISPUTED):
             return Denial(Code.SYMBOL_BLOCKED, f"order {record.intent.client_order_id} is {record.status}")
         return Denial(Code.ORDER_OPEN, f"order {record.intent.client_order_id} is {record.status}")
     if state.live_orders(symbol):
         return Denial(Code.ORDER_OPEN, "an order of ours still rests at the broker")
+    return None
+
+
+def foreign(symbol: str, state: SessionState) -> Denial | None:
+    """What the account holds beside ours in ``symbol``, or in contracts on it, which may bring or take its shares."""
+    for name, qty in state.foreign.items():
+        if underlying_of(name) == symbol:
+            what = "" if name == symbol else f" {name}"
+            return Denial(Code.FOREIGN_POSITION, f"{qty:f}{what} in the account are not ours")
     return None
 
 

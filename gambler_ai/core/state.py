@@ -26,6 +26,9 @@ SETTLED_KEPT = timedelta(minutes=15)
 #: The same for orders; wider than any skew between our clock and the broker's that we trade with.
 ORDER_OVERLAP = timedelta(minutes=1)
 
+#: What a session trades: shares, or structures of options on its symbols.
+SHARES, OPTIONS = "shares", "options"
+
 
 class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     """What a session was asked to do. Stored with it, so that a resume needs no flags."""
@@ -56,11 +59,16 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     limit_pct: Decimal | None = None  # entries at a limit so many percent beyond the last trade; None at market
     history_limit: int = 10_000  # rows of a kind that are kept as they are; older ones are rolled up
     learning: LearningRules = LearningRules()
-    universe: str = "shares"  # or "options": structures on the plan's symbols
+    universe: str = SHARES
     capital_per_trade: Decimal | None = None  # dollars that one structure may cost or lose
     max_per_strategy: int | None = None  # structures of one strategy, and in one sector, at a time
     max_per_sector: int | None = None
     autosave_iterations: int | None = None  # a checkpoint every so many scans, beside the time-based ones
+
+    @property
+    def filed_under(self) -> str:
+        """The name that its decisions carry; of what a mix proposed as well, so that it is found again by its id."""
+        return self.strategy_name or self.strategy
 
 
 class SessionState(Struct):

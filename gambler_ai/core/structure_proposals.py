@@ -43,17 +43,10 @@ def checked_structure(proposal: Any, symbols: Collection[str], at: datetime) -> 
     name = p.strategy
     if not isinstance(name, str) or not name or one_line(name, WORD_MAX) != name or "|" in name:
         raise ValueError(f"strategy {name!r:.40} is not a name of 1 to {WORD_MAX} letters without a bar")
-    if not isinstance(p.reason, str) or not isinstance(p.exits, ExitRules):
-        raise ValueError(f"reason {p.reason!r:.40} is not a str, or exits {p.exits!r:.40} are not ExitRules")
+    if not isinstance(p.reason, str):
+        raise ValueError(f"reason {p.reason!r:.40} is not a str")
     legs = _checked_legs(p.legs, str(p.underlying))
-    for field in ("entry_price", "stop_price", "target_price", "max_loss", "max_profit"):
-        _check_net(field, getattr(p, field), optional=field != "entry_price")
-    if p.max_loss is not None and p.max_loss <= 0:
-        raise ValueError(f"max_loss of {p.max_loss} is not above zero; None is for what no leg bounds")
-    if (p.stop_price is not None and p.stop_price >= p.entry_price) or (
-        p.target_price is not None and p.target_price <= p.entry_price
-    ):
-        raise ValueError(f"stop {p.stop_price} and target {p.target_price} do not lie around {p.entry_price}")
+    _check_prices(p)
     if p.confidence is not None and not (is_number(p.confidence) and 0 <= p.confidence <= 1):
         raise ValueError(f"confidence of {p.confidence!r:.40} is not a Decimal from 0 to 1")
     _check_exits(p.exits)
@@ -94,12 +87,25 @@ def _is_covered(contracts: list[Leg], shares: list[Leg]) -> bool:
     return contracts[0].ratio < 0 and shares[0].ratio == -contracts[0].ratio * MULTIPLIER
 
 
+def _check_prices(p: Any) -> None:
+    for field in ("entry_price", "stop_price", "target_price", "max_loss", "max_profit"):
+        _check_net(field, getattr(p, field), optional=field != "entry_price")
+    if p.max_loss is not None and p.max_loss <= 0:
+        raise ValueError(f"max_loss of {p.max_loss} is not above zero; None is for what no leg bounds")
+    if p.stop_price is not None and p.stop_price >= p.entry_price:
+        raise ValueError(f"stop_price of {p.stop_price} is not below the entry_price of {p.entry_price}")
+    if p.target_price is not None and p.target_price <= p.entry_price:
+        raise ValueError(f"target_price of {p.target_price} is not above the entry_price of {p.entry_price}")
+
+
 def _check_net(name: str, price: Any, *, optional: bool) -> None:
     if not (optional and price is None) and not (is_number(price) and abs(price) < MAX_PRICE):
         raise ValueError(f"{name} of {price!r:.40} is not a Decimal that can be a net price")
 
 
 def _check_exits(exits: Any) -> None:
+    if not isinstance(exits, ExitRules):
+        raise ValueError(f"exits {exits!r:.40} are not ExitRules")
     for name in ("days_left", "max_days"):
         value = getattr(exits, name)
         if value is not None and (type(value) is not int or value < 0):

@@ -164,16 +164,15 @@ def net_price(legs: Iterable[Leg], prices: Mapping[str, Decimal | None]) -> Deci
     return total
 
 
-def natural_price(legs: Iterable[Leg], quotes: Mapping[str, OptionQuote], *, opening: bool = True) -> Decimal | None:
-    """The net price at which all legs can be had (or, not ``opening``, be got rid of) at once: across the spread.
+def natural_price(legs: Iterable[Leg], quotes: Mapping[str, OptionQuote]) -> Decimal | None:
+    """The net price at which all legs can be had at once: bought at the ask, sold at the bid.
 
     None when one of them has no quote on the side that is needed. Contracts only.
     """
     prices: dict[str, Decimal | None] = {}
     for leg in legs:
         quote = quotes.get(leg.symbol)
-        buys = (leg.ratio > 0) is opening
-        prices[leg.symbol] = None if quote is None else quote.ask if buys else quote.bid
+        prices[leg.symbol] = None if quote is None else quote.ask if leg.ratio > 0 else quote.bid
     return net_price(legs, prices)
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from gambler_ai.core import events as ev
 from gambler_ai.core.degraded import SKEW_MAX_S, Condition, named, parts
 from gambler_ai.core.model import BarFrame, agree, is_sane_price, jumps
+from gambler_ai.core.options import prices as option_prices
 from gambler_ai.core.state import SessionState
 
 #: Session time after which what still lasts is told once more.
@@ -17,6 +18,7 @@ REMIND = timedelta(minutes=10)
 STALE_BARS = 2
 #: What a whole reading of the broker ends, and what prices do.
 _ENDED_BY_A_READING = (Condition.BROKER, Condition.READS, Condition.RATE)
+_OF_AN_OPEN_MARKET = (Condition.STALE, Condition.UNQUOTED)
 #: What the rate limit of the prices' host is told under.
 PRICES = "prices"
 
@@ -28,6 +30,7 @@ class Watch:
         self._state = state
         self._told: dict[str, datetime] = {}
         self._open_since: datetime | None = None  # the market, as far as this process has seen
+        self._unquoted: dict[str, datetime] = {}  # underlyings of structures that cannot be valued -> since when
         self._odd: dict[str, Decimal] = {}  # marks that were too far from the last to be taken at once
 
     def begun(self, at: datetime, name: str, reason: str) -> list[ev.Fact]:
@@ -69,8 +72,9 @@ class Watch:
             facts += self.ended(at, Condition.CLOCK)
         if not market.is_open:
             self._open_since = None
-            stale = [name for name in self._state.degraded if parts(name)[0] is Condition.STALE]
-            facts += self.ended(at, *stale)  # nothing is expected of a closed market
+            self._unquoted.clear()
+            waited = [name for name in self._state.degraded if parts(name)[0] in _OF_AN_OPEN_MARKET]
+            facts += self.ended(at, *waited)  # nothing is expected of a closed market
         elif self._open_since is None:
             self._open_since = at
         return facts
@@ -90,7 +94,20 @@ class Watch:
         if market is not None and market.is_open and at < market.next_close and self._open_since is not None:
             for column, symbol in enumerate(event.frame.symbols):
                 facts += self._aged(at, event.frame, column, named(Condition.STALE, symbol), self._open_since)
+            facts += [] if event.unread else self._unvalued(event)
         return facts
+
+    def _unvalued(self, event: ev.BarsClosed) -> list[ev.Fact]:
+        """Structures whose stop and target wait, since a contract of theirs has no price."""
+        at, facts = event.at, []
+        missing = option_prices.unpriced(self._state, option_prices.of_today(event.quotes, at))
+        self._unquoted = {underlying: self._unquoted.get(underlying, at) for underlying in missing}
+        for underlying, since in self._unquoted.items():
+            if at - since > STALE_BARS * event.frame.interval:
+                text = f"no price of {', '.join(missing[underlying])}: stop and target wait"
+                facts += self.begun(at, named(Condition.UNQUOTED, underlying), text)
+        told = (name for name in self._state.degraded if parts(name)[0] is Condition.UNQUOTED)
+        return facts + self.ended(at, *[name for name in told if parts(name)[1] not in missing])
 
     def _aged(self, at: datetime, frame: BarFrame, column: int, name: str, since: datetime) -> list[ev.Fact]:
         newest = frame.newest_at(column) if len(frame) and frame.times[-1, column] else None

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gambler_ai.proving import structures
 from gambler_ai.proving.books import Books
 from gambler_ai.proving.exchange import FINAL, OURS, Exchange, Fill
 from gambler_ai.proving.remembering import Chain, Remembering, linked
@@ -49,6 +50,9 @@ class Sides:
     positions: Mapping[str, Decimal]
     foreign: frozenset[str]
     remembered: Sequence[Mapping[str, Any]]
+    structures: Sequence[Mapping[str, Any]]
+    trades: Sequence[Mapping[str, Any]]
+    activities: Sequence[Mapping[str, Any]]
 
 
 def audit(books: Books, exchange: Exchange, foreign: Collection[str] = ()) -> list[Violation]:
@@ -79,6 +83,9 @@ def read(books: Books, exchange: Exchange, foreign: Collection[str] = ()) -> Sid
         positions=exchange.positions(),
         foreign=frozenset(foreign),
         remembered=books.rows(_REMEMBERED, Remembering.name),
+        structures=books.rows("SELECT * FROM structures"),
+        trades=books.rows("SELECT * FROM closed_trades"),
+        activities=exchange.get("/v2/account/activities", activity_types=",".join(structures.ACTIVITIES)),
     )
 
 
@@ -142,7 +149,9 @@ def _attempts(s: Sides) -> Iterator[str]:
 def _as_asked(s: Sides) -> Iterator[str]:
     for order in s.orders:
         row = s.intents.get(order["client_order_id"])
-        if row is not None and row["symbol"] not in s.foreign:
+        if row is not None and order.get("order_class") == structures.MLEG:
+            yield from structures.legs_as_asked(row, order)
+        elif row is not None and row["symbol"] not in s.foreign:
             theirs = (order["symbol"], order["side"], Decimal(order["qty"]))
             ours = (row["symbol"], row["side"], Decimal(row["qty"]))
             if theirs != ours:
@@ -172,8 +181,9 @@ def _positions(s: Sides) -> Iterator[str]:
 
 
 def _protected(s: Sides) -> Iterator[str]:
+    yield from structures.even(s)
     for symbol, row in s.held.items():
-        if symbol in s.foreign:
+        if symbol in s.foreign or row.get("structure_id"):
             continue
         qty = Decimal(row["qty"])
         resting = [o for o in open_orders(s.orders) if o["symbol"] == symbol and o["side"] == _exit_side(qty)]
@@ -186,7 +196,7 @@ def _protected(s: Sides) -> Iterator[str]:
 
 
 def _nothing_rests_alone(s: Sides) -> Iterator[str]:
-    for symbol in sorted({o["symbol"] for o in open_orders(s.orders)} - s.foreign - set(s.held)):
+    for symbol in sorted({o["symbol"] for o in open_orders(s.orders)} - s.foreign - set(s.held) - {""}):
         yield f"an order rests in {symbol}, of which nothing is held"
 
 
@@ -199,6 +209,9 @@ RULES: dict[str, Callable[[Sides], Iterator[str]]] = {
     "no attempt too many": _attempts,
     "the order that was asked for": _as_asked,
     "no fill lost": _fills,
+    "each structure is opened once": structures.one_opening,
+    "no settlement lost": structures.settled,
+    "the money of a structure adds up": structures.money,
     "positions agree": _positions,
     "what is held is protected": _protected,
     "nothing rests without a position": _nothing_rests_alone,

@@ -1,4 +1,4 @@
-"""What is killed: eight short stretches of trading, each of another kind of trouble.
+"""What is killed: twelve short stretches of trading, each of another kind of trouble.
 
 A scenario is a list of steps: the program run with arguments, or what hands do meanwhile at the exchange, in the
 state directory or in the database. Some runs are killed by the recipe itself, to have something to recover from.
@@ -20,6 +20,13 @@ WIDE = ("--stop-loss-pct", "40", "--take-profit-pct", "40")
 EAGER = ("--set", "change_pct=0.3", "--set", "volume_ratio=0.5")
 #: Momentum that remembers each fact.
 REMEMBERING = f"{Remembering.__module__}:{Remembering.__name__}"
+#: Condors that leave for a small loss; or what expires tomorrow, and stays until then.
+CONDORS = ("--strategy", "iron_condor", "--set", "loss_multiple=0.16")
+EXPIRING = (
+    "--strategy", "iron_condor", "--set", "dte_min=0", "--set", "dte_max=1", "--set", "delta=0.4",
+    "--set", "exit_days_left=null", "--set", "profit_share=null", "--set", "loss_multiple=null",
+    "--set", "time_value=null", "--set", "max_spread_pct=200",
+)  # fmt: skip
 RESUME = ("--resume",)
 #: The market's time at which a scenario begins: a minute before the first signal.
 AT = ("--at", "2008-10-07T09:34")
@@ -103,6 +110,17 @@ def close_msft(world: World) -> None:
     world.there.cancel_legs("MSFT")
     held = world.there.positions()["MSFT"]
     world.there.hold("MSFT", "sell" if held > 0 else "buy", f"{abs(held):f}")
+
+
+def close_a_short_leg(world: World) -> None:
+    """Buy back by hand one of the contracts that are sold, and leave the rest of the structure."""
+    symbol, held = min(world.there.positions().items(), key=lambda one: one[1])
+    world.there.hold(symbol, "buy", f"{-held:f}")
+
+
+def over_a_weekend(world: World) -> None:
+    """Past the expiry, to a minute or two after the next open."""
+    world.there.pass_time(days=4)
 
 
 def place_another(world: World) -> None:
@@ -232,6 +250,42 @@ SCENARIOS = {
                 spoil_a_checkpoint,
                 resume(),
             ),
+        ),
+        Scenario(
+            "condor",
+            "four contracts entered in one order whose answer is lost, and left in one by their rule",
+            (
+                faults({"kind": "lost_reply", "method": "POST", "path": "/v2/orders"}),
+                session("MSFT", 4, *CONDORS),
+            ),
+        ),
+        Scenario(
+            "covered",
+            "shares, and a call on them, killed between the two; both are closed by a command",
+            (
+                session(
+                    "AAPL",
+                    3,
+                    "--strategy",
+                    "covered_call",
+                    "--capital-per-trade",
+                    "10000",
+                    killed_at="leg.inside_commit:1",
+                ),
+                resume(),
+                Run(("flatten", "--yes")),
+            ),
+        ),
+        Scenario(
+            "expiry",
+            "contracts that are assigned and expire while it is dead; the shares are closed at the next open",
+            (session("AAPL", 3, *EXPIRING, killed_at="checkpoint.after:4"), over_a_weekend, resume(2)),
+            exchange=("--at", "2008-10-09T09:34"),
+        ),
+        Scenario(
+            "uneven",
+            "a leg of a condor that is closed by hand while it was dead; the rest is closed leg by leg",
+            (session("AAPL", 2, "--strategy", "iron_condor"), close_a_short_leg, resume(4)),
         ),
     )
 }

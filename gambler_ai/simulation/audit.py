@@ -10,6 +10,7 @@ import msgspec
 
 from gambler_ai.core import degraded
 from gambler_ai.core import events as ev
+from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.components import StructComponent
 from gambler_ai.core.evolution import apply
 from gambler_ai.core.model import ZERO
@@ -25,6 +26,7 @@ from gambler_ai.proving.remembering import Chain, follow
 from gambler_ai.simulation.books import Books
 from gambler_ai.simulation.dice import Dice
 from gambler_ai.simulation.lessons import Lessons
+from gambler_ai.simulation.structures import Structures, underlyings
 from gambler_ai.storage import journal, sessions
 from gambler_ai.storage.database import Database
 from gambler_ai.trading.recall import recall
@@ -43,6 +45,13 @@ def _difference(one: SessionState, other: SessionState) -> str:
         if _bytes(getattr(one, name)) != _bytes(getattr(other, name)):
             return f"{name}: {getattr(one, name)!r:.300} and {getattr(other, name)!r:.300}"
     return ""
+
+
+def _at_stake(state: SessionState) -> Decimal:
+    """Positions at their marks; a structure with what it can lose."""
+    alone = ((s, p) for s, p in state.positions.items() if p.structure_id not in state.structures)
+    held = sum((abs(p.value(state.marks.get(s, p.avg_entry_price))) for s, p in alone), ZERO)
+    return sum((s.at_risk * s.units for s in state.structures.values()), held)
 
 
 class Auditor:
@@ -68,6 +77,7 @@ class Auditor:
         self.entries = self.voids = 0
         self._told_bare: dict[str, datetime] = {}
         self._bare_since: dict[str, datetime] = {}  # or since something was last done about it
+        self._structures = Structures(exchange)
 
     @property
     def head(self) -> str:
@@ -88,7 +98,14 @@ class Auditor:
             return found
         found += self._orders()
         found += self._booked(complete=False)
+        found += self._structures.always(self.state)
         return found
+
+    def told(self, report: CatchUp | None) -> list[Violation]:
+        """Whether a restart said how many structures nobody guarded before it; to be asked before `always`."""
+        if report is None or self._state is None:
+            return []
+        return list(self._structures.unguarded(self._state, report))
 
     @property
     def is_reset(self) -> bool:
@@ -98,7 +115,13 @@ class Auditor:
 
     def settled(self) -> list[Violation]:
         """What holds besides when nothing has gone wrong for a while and the broker was read."""
-        return [*self._booked(complete=True), *self._positions(), *self._protected()]
+        structures = self._structures.settled(self.state)
+        return [*self._booked(complete=True), *self._positions(), *self._protected(), *structures]
+
+    @property
+    def structures_ended(self) -> int:
+        """How many structures came to their end."""
+        return self._structures.ended
 
     # -- the journal ------------------------------------------------------------------------------
 
@@ -111,8 +134,10 @@ class Auditor:
             try:
                 for fact, head in journal.read(db, self._session_id, state.seq, self._head):
                     yield from self._before(state, fact)
+                    yield from self._structures.before(state, fact)
                     yield from lessons.before(fact)
                     changes = apply(state, fact)
+                    yield from self._structures.take(fact, changes)
                     self._remember(fact, changes)
                     lessons.take(fact, changes)
                     self._chain = follow(self._chain, fact)
@@ -205,13 +230,19 @@ class Auditor:
         close = self._close_of(state.day)
         if fact.at >= close - RiskLimits(timedelta(minutes=1)).entry_cutoff:
             yield Violation("close", f"{name}: the market really closes at {close}")
-        held = len(state.positions.keys() | entering(state))
+        held = (
+            len(underlyings(state))
+            if state.plan.universe == "options"
+            else len(state.positions.keys() | entering(state))
+        )
         if plan.max_positions is not None and held >= plan.max_positions:
             yield Violation("max_positions", f"{name}: {held} held or being opened")
         if plan.max_orders_per_day is not None and state.day_entries >= plan.max_orders_per_day:
             yield Violation("max_orders_per_day", f"{name}: {state.day_entries} sent on {state.day}")
         value = intent.qty * intent.ref_price
-        if value > min(plan.position_size, plan.max_order_value or plan.position_size):
+        if intent.structure is not None:  # what it may lose counts, and `Structures` looks at that
+            value = intent.structure.units * intent.structure.at_risk
+        elif value > min(plan.position_size, plan.max_order_value or plan.position_size):
             yield Violation("max_order_value", f"{name}: worth {value}")
         yield from self._rested(state, name, fact.at, value)
 
@@ -226,7 +257,7 @@ class Auditor:
         if rules.max_drawdown_pct is not None and down >= rules.max_drawdown_pct:
             yield Violation("max_drawdown_pct", f"{name}: equity {state.account.equity}, peak {self._peak}")
         if rules.max_exposure_pct is not None:
-            held = sum((abs(p.value(state.marks.get(s, p.avg_entry_price))) for s, p in state.positions.items()), ZERO)
+            held = _at_stake(state)
             most = state.account.equity * rules.max_exposure_pct / 100
             if held + value > most:
                 yield Violation("max_exposure_pct", f"{name}: {held} held, {value} more, {most} allowed")

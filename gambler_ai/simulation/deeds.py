@@ -12,8 +12,10 @@ from msgspec.structs import replace
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.model import round_price
+from gambler_ai.exchange.desk import expiry
 from gambler_ai.exchange.exchange import Exchange
 from gambler_ai.exchange.faults.kinds import HAND
+from gambler_ai.exchange.options.contracts import is_option
 from gambler_ai.exchange.refusal import Refusal
 from gambler_ai.simulation.process import Process
 from gambler_ai.simulation.scenario import Deed
@@ -52,6 +54,7 @@ class Hands:
         acts: dict[str, Callable[[Deed], None]] = {
             "buy": self._trade, "sell": self._trade, "cancel ours": self._cancel, "close by hand": self._close,
             "move by hand": self._move_by_hand, ev.MOVE_STOP: self._move, ev.MOVE_TARGET: self._move,
+            "close leg": self._close_leg, "sell leg": self._sell_leg, "exercise": self._exercise,
             "jump": self._jump, "asleep": self._sleep, "stop": self._stop, "halt file": self._put_halt_file,
         }  # fmt: skip
         acts.get(deed.kind, self._ask)(deed)
@@ -77,6 +80,35 @@ class Hands:
 
     def _close(self, deed: Deed) -> None:
         self._by_hand({"close": self._held(deed)})
+
+    def _close_leg(self, deed: Deed) -> None:
+        if symbol := self._contract(deed):
+            self._by_hand({"close": symbol})
+
+    def _sell_leg(self, deed: Deed) -> None:
+        """One contract more on the other side: a part of it goes."""
+        if symbol := self._contract(deed):
+            side = "sell" if self._stage.exchange.book.position_qty(symbol) > 0 else "buy"
+            self._submit({"symbol": symbol, "qty": "1", "side": side, "type": "market", "time_in_force": "day"})
+
+    def _exercise(self, deed: Deed) -> None:
+        """The account's owner exercises a contract that is held long."""
+        exchange = self._stage.exchange
+        symbol = self._contract(deed)
+        if not symbol or not exchange.is_open:
+            return
+        try:
+            with exchange.step():
+                expiry.exercise(
+                    exchange.book, exchange.annals, exchange.account_id, symbol, exchange.now_us, exchange.margins
+                )
+        except Refusal as refusal:
+            self._stage.note(f"people: refused, {refusal.message}")
+
+    def _contract(self, deed: Deed) -> str:
+        """One of the contracts that the account holds, "" without any."""
+        held = sorted(symbol for symbol in self._stage.exchange.book.positions if is_option(symbol))
+        return held[int(deed.number) % len(held)] if held else ""
 
     def _move_by_hand(self, deed: Deed) -> None:
         symbol = self._held(deed)

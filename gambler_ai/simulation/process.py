@@ -37,7 +37,10 @@ OWNER = "simulated runner"
 
 
 class Quiet:
-    """A reporter that keeps nothing."""
+    """A reporter that keeps what a restart told, and nothing else."""
+
+    def __init__(self) -> None:
+        self.told: CatchUp | None = None
 
     def started(self, state: SessionState) -> None: ...
 
@@ -47,7 +50,8 @@ class Quiet:
 
     def checkpointed(self, info: CheckpointInfo) -> None: ...
 
-    def caught_up(self, report: CatchUp) -> None: ...
+    def caught_up(self, report: CatchUp) -> None:
+        self.told = report
 
     def waiting(self, market: ev.MarketReport, state: SessionState) -> None: ...
 
@@ -79,6 +83,11 @@ class Process:
         self._turns = Turns(universe, delay_s)
         self.database = Database(f"sqlite:///{folder / 'gambler.sqlite3'}", factory=disk.connect)
         self._keys = exchange.key_id, exchange.secret_key
+
+    @property
+    def told(self) -> CatchUp | None:
+        """What the person at its terminal was told of the restart; None if it did not come so far."""
+        return self._reporter.told
 
     @property
     def state(self) -> SessionState | None:

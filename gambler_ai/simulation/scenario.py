@@ -26,6 +26,7 @@ from gambler_ai.exchange.faults.kinds import (
     MATCHING,
     NO_SECONDS,
     SPLIT,
+    SPOILED,
     STREAM_KINDS,
 )
 from gambler_ai.exchange.faults.spoil import PRICES
@@ -33,12 +34,15 @@ from gambler_ai.exchange.instants import NEW_YORK, from_us
 from gambler_ai.exchange.prices.assets import ASSETS
 from gambler_ai.exchange.prices.daily import market_days
 from gambler_ai.exchange.prices.sessions import EARLY_CLOSES, Session, Sessions
+from gambler_ai.simulation import option_draws
 from gambler_ai.simulation.dice import Dice
 from gambler_ai.simulation.disk import AWAY, MESSAGES, DiskFault
 from gambler_ai.strategies import Strategy
 from gambler_ai.strategies.mean_reversion import MeanReversion
 from gambler_ai.strategies.momentum import Momentum
 
+#: Market seconds in a wall second; 0 for a market that is moved by the runner.
+_RATES = [0.0, 0.0, 30.0, 60.0]
 #: Minutes that are left of a day whose market goes on while a process is down.
 SPARE_MINUTES = 20
 #: Of a session's time the last part in which nothing goes wrong any more, so that its end can be judged; minutes.
@@ -70,12 +74,19 @@ class BrokerFault(Struct, frozen=True):
 
 
 class CrashPlan(Struct, frozen=True):
-    """How one process dies: at a named point, or at its n-th request (before or after the exchange has it)."""
+    """How one process dies: at a named point, at its n-th request (before or after the exchange has it), or at the
+    first one ``after_s`` seconds of market time."""
 
     point: str = ""
     request: int = 0
     answered: bool = False
     down_s: float = 1.0
+    after_s: float = 0.0
+
+    @property
+    def where(self) -> str:
+        """In words."""
+        return self.point or (f"request {self.request}" if self.request else f"{self.after_s:g} s")
 
 
 class Deed(Struct, frozen=True):
@@ -107,6 +118,11 @@ class Scenario(Struct, frozen=True):
     deeds: tuple[Deed, ...] = ()
 
     @property
+    def is_options(self) -> bool:
+        """Whether structures are traded."""
+        return self.plan.universe == "options"
+
+    @property
     def loud_s(self) -> float:
         """Market seconds of session time in which things go wrong."""
         return self.minutes * 60 - min(CALM_MAX, self.minutes * CALM_SHARE) * 60
@@ -126,12 +142,15 @@ class Scenario(Struct, frozen=True):
             f" {plan.risk.loss_pause_min} min, exposure {plan.risk.max_exposure_pct},"
             f" less by {plan.risk.loss_scale_pct}",
         ]
+        if self.is_options:
+            most = f"{plan.max_per_strategy} a strategy, {plan.max_per_sector} a sector {plan.risk.sectors}"
+            rows += [f"structures: {plan.capital_per_trade} each, {most}, chance {plan.learning.min_confidence}"]
         if plan.learning.learners:
             rows += [f"learners {','.join(plan.learning.learners)}, of a say {plan.learning.use}: "
                      f"{plan.learning.confidence} {plan.learning.min_confidence}"]  # fmt: skip
         rows += [f"broker at {f.after_s:g} s{f' for {f.lasts_s:g} s' * (f.lasts_s > 0)}: {f.row}" for f in self.broker]
         rows += [f"disk of process {n}: {fault}" for n, fault in enumerate(self.disk, 1) if fault is not None]
-        rows += [f"process {n} dies at {c.point or f'request {c.request}'}" for n, c in enumerate(self.crashes, 1)]
+        rows += [f"process {n} dies at {c.where}" for n, c in enumerate(self.crashes, 1)]
         rows += [f"people at {d.after_s:g} s: {d.kind} {d.argument} {d.number:g}" for d in self.deeds]
         return rows
 
@@ -141,7 +160,9 @@ class Scenario(Struct, frozen=True):
         return STRATEGIES[self.strategy["class"]](**values)
 
 
-STRATEGIES: dict[str, type[Strategy]] = {"dice": Dice, "momentum": Momentum, "mean_reversion": MeanReversion}
+STRATEGIES: dict[str, type[Strategy]] = {
+    "dice": Dice, "momentum": Momentum, "mean_reversion": MeanReversion, **option_draws.STRATEGIES,
+}  # fmt: skip
 
 
 @cache
@@ -168,9 +189,48 @@ def _offset(day: date) -> timedelta | None:
 def draw(seed: int, minutes: float | None = None) -> Scenario:
     """The execution of ``seed``; ``minutes`` of session time instead of a whole day."""
     dice = np.random.default_rng(seed)
+    return (_in_options if option_draws.is_options(seed) else _in_shares)(dice, seed, minutes)
+
+
+def _in_options(dice: np.random.Generator, seed: int, minutes: float | None) -> Scenario:
+    way = str(dice.choice(option_draws.WAYS, p=option_draws.SHARES_OF_WAYS))
+    late = way != option_draws.DAYTIME
+    # A market that we move stands still for who is dead; of one that goes on a night is long to watch.
+    rate = float(dice.choice({option_draws.RUNNING: [0.0], option_draws.DEAD: [30.0, 60.0]}.get(way, _RATES)))
+    index = option_draws.day(dice, calendar().days, late=late)
+    session = calendar().session(index)
+    start, count, left = from_us(session.open_us) + timedelta(seconds=_pick(dice, 1, 50)), 1, 0.0
+    length = min(session.minutes - 2.0 - (SPARE_MINUTES if rate else 0), option_draws.MINUTES_MAX)
+    if late:  # over the close, the night and the next open
+        left = option_draws.left_minutes(dice)
+        start, count, length = from_us(session.close_us) - timedelta(minutes=left), 2, left + 70
+    minutes = length if minutes is None or late else min(length, minutes)
+    listed = [symbol for symbol in _listed(session) if symbol != option_draws.DEAR]
+    symbols = tuple(str(s) for s in dice.choice(listed, size=int(dice.integers(1, 4)), replace=False))
+    strategy = option_draws.strategy(dice, late=late)
+    fields = option_draws.plan(dice, symbols, strategy["class"])
+    scenario = Scenario(
+        seed=seed, start=start, close=from_us(session.close_us), sessions=count, minutes=minutes, rate=rate,
+        plan=replace(_plan(dice, symbols, minutes, rate), **fields), strategy=strategy,
+        exchange_seed=int(dice.integers(0, 4)), latency_s=_pick(dice, 0.002, 0.08),
+        slow=int(dice.choice([0, 0, 5, 30])),
+    )  # fmt: skip
+    scenario = _with_trouble(dice, scenario)
+    if dice.random() < 0.4:
+        hits = [(_pick(dice, 0, scenario.loud_s * 0.9), option_draws.order_fault(dice)) for _ in range(3)]
+        scenario = replace(scenario, broker=(*(BrokerFault(at, row) for at, row in hits), *scenario.broker))
+    if way == option_draws.DEAD:
+        after_s = _pick(dice, 240, left * 60 - 30)
+        night_s = (calendar().session(index + 1).open_us - session.close_us) / 1_000_000
+        down_s = left * 60 - after_s + night_s + option_draws.after_the_open_s(dice)
+        scenario = replace(scenario, crashes=(CrashPlan(after_s=after_s, down_s=round(down_s, 3)), *scenario.crashes))
+    return _with_account(dice, scenario, index)
+
+
+def _in_shares(dice: np.random.Generator, seed: int, minutes: float | None) -> Scenario:
     index = _day(dice)
     count = 1 if minutes is not None or dice.random() > 0.12 else int(dice.integers(2, 4))
-    rate = float(dice.choice([0.0, 0.0, 30.0, 60.0])) if count == 1 else 0.0
+    rate = float(dice.choice(_RATES)) if count == 1 else 0.0
     session = calendar().session(index)
     if minutes is None:
         minutes = sum(calendar().session(i).minutes for i in range(index, index + count)) - 2.0
@@ -280,7 +340,7 @@ def _with_trouble(dice: np.random.Generator, scenario: Scenario) -> Scenario:
     broker = tuple(_broker_fault(dice, scenario) for _ in range(int(dice.choice([0, 3, 8, 16]))))
     disk = tuple(_disk_fault(dice) if dice.random() < 0.5 else None for _ in range(int(dice.choice([0, 0, 2, 4]))))
     deeds = tuple(_deed(dice, scenario) for _ in range(int(dice.choice([0, 0, 3, 8]))))
-    if dice.random() < 0.25:
+    if dice.random() < 0.25 and not scenario.is_options:
         broker = (*_lost_entries(dice, scenario), *broker)
     return replace(scenario, crashes=crashes, broker=broker, disk=disk, deeds=deeds)
 
@@ -303,7 +363,7 @@ def _lost_entries(dice: np.random.Generator, scenario: Scenario) -> tuple[Broker
 def _with_account(dice: np.random.Generator, scenario: Scenario, index: int) -> Scenario:
     """What happens to the account itself: a split in the night, another account under the same keys."""
     found: tuple[BrokerFault, ...] = ()
-    if scenario.sessions > 1 and dice.random() < 0.4:
+    if scenario.sessions > 1 and dice.random() < (option_draws.SPLIT_SHARE if scenario.is_options else 0.4):
         symbol, day = str(dice.choice(list(scenario.plan.symbols))), calendar().days[index + 1]
         row = {"kind": SPLIT, "symbol": symbol, "on": day.isoformat(), "ratio": str(dice.choice(RATIOS))}
         treatment = str(dice.choice(["", *TREATMENTS]))
@@ -333,10 +393,13 @@ def _broker_fault(dice: np.random.Generator, scenario: Scenario) -> BrokerFault:
         row["seconds"] = _pick(dice, 1, 120)
     if name == BAD_PRICE:
         row["price"] = str(dice.choice(sorted(PRICES)))
+    endpoints = (*_ENDPOINTS, *option_draws.ENDPOINTS) if scenario.is_options else _ENDPOINTS
     if kind.group not in (INSIDE, MATCHING) and not kind.method:
-        weights = np.array([weight for _m, _p, weight in _ENDPOINTS], dtype=float)
-        method, path, _weight = _ENDPOINTS[int(dice.choice(len(_ENDPOINTS), p=weights / weights.sum()))]
+        weights = np.array([weight for _m, _p, weight in endpoints], dtype=float)
+        method, path, _weight = endpoints[int(dice.choice(len(endpoints), p=weights / weights.sum()))]
         row |= {"method": method, "path": path}
+    elif kind.group == SPOILED and kind.path == "/v2/stocks" and scenario.is_options and dice.random() < 0.5:
+        row["path"] = option_draws.ENDPOINTS[0][1]
     lasts_s = _pick(dice, 30, 1_800) if dice.random() < 0.3 else 0.0
     return BrokerFault(_pick(dice, 0, scenario.loud_s * 0.95), row, lasts_s)
 
@@ -369,8 +432,9 @@ DEEDS = {
 
 
 def _deed(dice: np.random.Generator, scenario: Scenario) -> Deed:
-    weights = np.array(list(DEEDS.values()), dtype=float)
-    kind = str(dice.choice(list(DEEDS), p=weights / weights.sum()))
+    deeds = DEEDS | option_draws.DEEDS if scenario.is_options else DEEDS
+    weights = np.array(list(deeds.values()), dtype=float)
+    kind = str(dice.choice(list(deeds), p=weights / weights.sum()))
     symbol = str(dice.choice(list(scenario.plan.symbols)))
     number = float(dice.integers(1, 40))
     if kind == "jump":

@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from gambler_ai import crashpoints
+from gambler_ai.core.catchup import CatchUp
 from gambler_ai.core.orders import ID_PREFIX, Purpose
 from gambler_ai.errors import (
     BrokerError,
@@ -217,7 +218,7 @@ class World:
             crashpoints.disarm()
             process.close()
         self.process = None
-        return self._between(state, down_s)
+        return self._between(state, down_s, process.told)
 
     def _next_trouble(self) -> tuple[CrashPlan | None, Disk]:
         scenario, life = self.scenario, self.lives
@@ -235,7 +236,11 @@ class World:
             count += answer is None
             if body and method in ("POST", "PATCH") and answer is None:
                 self._leaves(body)
-            if crash is not None and crash.request == count and crash.answered == (answer is not None) and self.is_loud:
+            if crash is None or not self.is_loud:
+                return
+            if crash.after_s and self.universe.now >= self.instant(crash.after_s):
+                self._die(f"{crash.where} ({method} {path})")
+            if crash.request == count and crash.answered == (answer is not None):
                 self._die(f"request {count} ({method} {path}) {'answered' if answer is not None else 'not sent'}")
 
         line = Line(self.wire, lambda: self.scenario.latency_s, watch)
@@ -276,9 +281,10 @@ class World:
             where, trace = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}", trace.tb_next
         self.violations.append(Violation(rule, f"{kind} at {where}: {error}"))
 
-    def _between(self, state: object, down_s: float) -> bool:
+    def _between(self, state: object, down_s: float, told: CatchUp | None) -> bool:
         """Audit what the process left behind; then time passes. False when the session is done."""
         if self._books.exists(self.session_id):
+            self.violations += self._auditor_of_session().told(told)
             self.violations += self._auditor_of_session().always(state)  # type: ignore[arg-type]
             if self._refused or self._books.status(self.session_id) in _DONE:
                 return False

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from gambler_ai.core.components import checked_name
 from gambler_ai.core.proposals import failure
+from gambler_ai.core.state import OPTIONS, SHARES
 from gambler_ai.errors import ConfigError
 from gambler_ai.strategies.base import Part, Strategy
 from gambler_ai.strategies.parameters import Parameter, make, parameters, plain
@@ -40,7 +41,7 @@ BUILT_INS = {
 #: More bars than this of each symbol are a mistake, not a history.
 HISTORY_MAX = 10_000
 #: What a strategy may trade.
-UNIVERSES = ("shares", "options")
+UNIVERSES = (SHARES, OPTIONS)
 SOURCE_MAX_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 

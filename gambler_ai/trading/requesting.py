@@ -5,15 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from gambler_ai.core import events as ev
+from gambler_ai.core.contracts import parse
 from gambler_ai.core.engine import Engine
 from gambler_ai.core.model import NEW_YORK
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
-from gambler_ai.core.state import SessionState
+from gambler_ai.core.state import OPTIONS, SessionState
 from gambler_ai.trading.executor import Read, Replace, Request, Scan, Submit
 from gambler_ai.trading.option_reader import Wanted
 
-#: The universe of a plan that trades structures.
-OPTIONS = "options"
 #: An activity may be dated by its day only, and in another zone than ours.
 ACTIONS_OVERLAP = timedelta(days=2)
 
@@ -46,8 +45,10 @@ def reading(
 def scanning(engine: Engine, at: datetime) -> Scan:
     """The next scan; of a session in shares it asks for nothing about contracts."""
     plan, wanted = engine.state.plan, None
-    if plan.universe == "options":
-        wanted = Wanted(tuple(engine.chains(at)), engine.held_contracts, engine.daily_history)
+    if plan.universe == OPTIONS:
+        # One that has expired waits for its activity and has no quote: asked for, it might cost those of all others.
+        quoted = tuple(s for s in engine.held_contracts if (c := parse(s)) is not None and c.days_left(at) >= 0)
+        wanted = Wanted(tuple(engine.chains(at)), quoted, engine.daily_history)
     return Scan(plan.symbols, timedelta(seconds=plan.timeframe_s), engine.history, wanted)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -23,7 +25,7 @@ NEWEST = (
 )
 REPLACED = "replaced by another runner"
 #: Table -> the columns that it gains.
-NEW = {
+NEW: dict[str, list[tuple[str, sa.types.TypeEngine[Any], str | None]]] = {
     "sessions": [("iteration", sa.BigInteger(), "0")],
     "intents": [("structure_id", sa.String(length=64), None)],
     "positions": [("structure_id", sa.String(length=64), None), ("greeks", sa.Text(), None)],

@@ -51,7 +51,7 @@ HOMES = {
     "partial": commits("cancel") | {"cancel.before", "cancel.after"},
     "exit": commits("adopt", "request", "foreign"),
     "cancel": commits("void", "halt"),
-    "replace": commits("dispute", "adjust", "reconcile", "replace") | {
+    "replace": commits("dispute", "adjust", "replace") | {
         "replace.sent_before", "replace.sent_after", "read.by_id", "read.actions",
     },
     "import": {
@@ -60,6 +60,10 @@ HOMES = {
         "migration.copied", "migration.inside", "migration.after", "copy.inside", "copy.before_rename",
         "copy.after_rename",
     },
+    "condor": commits("ended"),
+    "covered": commits("leg"),
+    "expiry": commits("settled"),
+    "uneven": commits("reconcile"),
 }  # fmt: skip
 
 Play = Callable[[str, Cell | None], Told]

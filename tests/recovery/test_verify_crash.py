@@ -167,6 +167,15 @@ BUGS = {
     "reads only the fills since it looked": Bug(
         "trading/executor.py", "broker.fills(request.fills_since)", "broker.fills(market.at)", "submit.after", "market",
     ),
+    "forgets a leg that was planned when it was killed": Bug(
+        "trading/runner.py", "if record.status is Status.PLANNED\n",
+        "if record.status is Status.PLANNED and record.intent.purpose.value != 'leg'\n", "leg.after_commit", "covered",
+    ),
+    "takes a settlement again that it had stored": Bug(
+        "trading/recovery.py", "            apply(state, fact)\n",
+        "            if type(fact).__name__ != 'OptionSettled':\n                apply(state, fact)\n",
+        "settled.after_commit", "expiry",
+    ),
 }  # fmt: skip
 NIGHTLY = [pytest.mark.nightly, pytest.mark.counts("planted bugs found")]
 EACH_COMMIT = "forgets what was planned when it was killed"

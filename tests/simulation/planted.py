@@ -88,6 +88,30 @@ PLANTED = (
         "        for outcome in (*changes.outcomes, *changes.outcomes):\n",
         10,
     ),
+    Planted(
+        "the money of a structure counts a contract as one share",
+        "core/options/books.py",
+        "    cash = -qty * price * multiplier_of(symbol)\n",
+        "    cash = -qty * price\n",
+        30,
+        90,
+    ),
+    Planted(
+        "what is long goes before the short that it covers",
+        "core/options/planning.py",
+        "    for number, (symbol, qty) in enumerate(sorted((shorts or what).items()), case.structure.decisions):\n",
+        "    for number, (symbol, qty) in enumerate(sorted(what.items()), case.structure.decisions):\n",
+        120,
+        90,
+    ),
+    Planted(
+        "what is uneven stays so",
+        "core/options/planning.py",
+        "    return _mend(case) if since is not None and case.at - since >= UNEVEN_PATIENCE else []\n",
+        "    return []\n",
+        120,
+        90,
+    ),
 )
 
 #: The same for the machine, which has the engine and no program around it.

@@ -10,27 +10,20 @@ from msgspec.structs import replace
 
 from gambler_ai.core.model import Position
 from gambler_ai.core.orders import OrderIntent
-from gambler_ai.core.structures import ExitRules, Greeks, Leg, Structure
+from gambler_ai.core.structures import Structure
 from gambler_ai.storage import tables as t
 from tests.unit.fakes import AT, D, entry
-
-LEGS = (
-    Leg("AAPL081121P00085000", 1), Leg("AAPL081121P00090000", -1),
-    Leg("AAPL081121C00110000", -1), Leg("AAPL081121C00115000", 1),
-)  # fmt: skip
-GREEKS = Greeks(-0.2, 0.01, -0.03, 0.1, 0.42)
-RULES = ExitRules(days_left=5, time_value=D("0.05"))
+from tests.unit.structures import CONDOR, GREEKS, structure_of
 
 
 def condor(structure_id: str = "ga1-condor", **changes: Any) -> Structure:
     """Two units for 1.20 each, which may lose 380 dollars each."""
-    structure = Structure(
-        structure_id=structure_id, strategy="condor", underlying="AAPL", sector="technology", legs=LEGS, units=2,
-        entry_price=D("-1.20"), stop_price=D("-2.40"), target_price=D("-0.60"), exits=RULES, max_loss=D(380),
-        max_profit=D(120), confidence=D("0.68"), greeks={leg.symbol: GREEKS for leg in LEGS}, opened_at=AT,
-        reason="it stands still",
-    )  # fmt: skip
-    return replace(structure, **changes)
+    given: dict[str, Any] = {
+        "structure_id": structure_id, "strategy": "condor", "sector": "technology", "entry_price": D("-1.20"),
+        "stop_price": D("-2.40"), "target_price": D("-0.60"), "max_loss": D(380), "max_profit": D(120),
+        "confidence": D("0.68"),
+    }  # fmt: skip
+    return structure_of(**{"legs": CONDOR} | given | changes)
 
 
 def opening(structure: Structure, /, **changes: Any) -> OrderIntent:

@@ -23,6 +23,7 @@ from gambler_ai.core.orders import (
 )
 from gambler_ai.core.state import SessionState
 from gambler_ai.core.structures import ExitRules, Leg, Structure
+from tests.unit import structures
 from tests.unit.fakes import ACCOUNT, AT, DAY, FIVE, SESSION, D, make_plan, make_state
 
 STRATEGY = "straddle"
@@ -41,13 +42,13 @@ def plan_of(**changes: Any) -> Any:
 
 def structure_of(ratios: Mapping[str, int], units: int = 1, **changes: Any) -> Structure:
     """One on AAPL; its id is that of an entry decided at `AT`."""
-    structure = Structure(
-        structure_id=COID, strategy=STRATEGY, underlying="AAPL", sector="",
-        legs=tuple(Leg(symbol, ratio) for symbol, ratio in ratios.items()), units=units, entry_price=D("2.10"),
-        stop_price=D("1.05"), target_price=D("3.15"), exits=ExitRules(days_left=1), max_loss=D(210), max_profit=D(290),
-        confidence=None, greeks={}, opened_at=AT, reason="it is quiet",
-    )  # fmt: skip
-    return replace(structure, **changes)
+    given: dict[str, Any] = {
+        "structure_id": COID, "strategy": STRATEGY, "sector": "", "entry_price": D("2.10"), "stop_price": D("1.05"),
+        "target_price": D("3.15"), "exits": ExitRules(days_left=1), "max_loss": D(210), "max_profit": D(290),
+        "greeks": {},
+    }  # fmt: skip
+    legs = tuple(Leg(symbol, ratio) for symbol, ratio in ratios.items())
+    return structures.structure_of(legs, units, **given | changes)
 
 
 def entry_of(structure: Structure) -> OrderIntent:

@@ -45,9 +45,11 @@ PRICES = {
 }  # fmt: skip
 
 
-def quotes_of(at: datetime = AT, **prices: tuple[str | None, str | None]) -> dict[str, OptionQuote]:
+def quotes_of(
+    at: datetime = AT, prices: Mapping[str, tuple[str | None, str | None]] | None = None
+) -> dict[str, OptionQuote]:
     """Bid and ask of the contracts above; ``prices`` are others of some."""
-    every: Mapping[str, tuple[str | None, str | None]] = {**PRICES, **prices}
+    every: Mapping[str, tuple[str | None, str | None]] = {**PRICES, **(prices or {})}
     return {
         s: OptionQuote(s, None if bid is None else D(bid), None if ask is None else D(ask), at, GREEKS)
         for s, (bid, ask) in every.items()
@@ -70,15 +72,22 @@ def proposal(legs: Sequence[Leg] = STRADDLE, **changes: Any) -> StructureProposa
     return replace(made, **changes)
 
 
-def structure(legs: Sequence[Leg] = STRADDLE, units: int = 2, **changes: Any) -> Structure:
-    """So many units, as if they had been decided."""
-    p = proposal(legs)
+def structure_of(legs: Sequence[Leg], units: int = 2, **changes: Any) -> Structure:
+    """So many units of ``legs``, whatever they are; ``changes`` are what matters of it."""
     made = Structure(
-        structure_id="s-1", strategy=p.strategy, underlying=p.underlying, sector="AAPL", legs=p.legs, units=units,
-        entry_price=p.entry_price, stop_price=p.stop_price, target_price=p.target_price, exits=p.exits,
-        max_loss=p.max_loss, max_profit=None, confidence=p.confidence, greeks=p.greeks, opened_at=AT, reason=p.reason,
+        structure_id="s-1", strategy="straddle", underlying="AAPL", sector="AAPL", legs=tuple(legs), units=units,
+        entry_price=D("9.90"), stop_price=None, target_price=None, exits=RULES, max_loss=None, max_profit=None,
+        confidence=None, greeks={leg.symbol: GREEKS for leg in legs if leg.contract is not None}, opened_at=AT,
+        reason="it is quiet",
     )  # fmt: skip
     return replace(made, **changes)
+
+
+def structure(legs: Sequence[Leg] = STRADDLE, units: int = 2, **changes: Any) -> Structure:
+    """So many units of what is proposed at the quotes above, as if they had been decided."""
+    p = proposal(legs)
+    asked = {name: getattr(p, name) for name in p.__struct_fields__ if name in Structure.__struct_fields__}
+    return structure_of(**{**asked, "units": units} | changes)
 
 
 def options_state(**changes: Any) -> SessionState:
@@ -98,6 +107,7 @@ class Chooses:
         self.proposals = list(proposals)
         self.views: list[MarketView] = []
         self.raises: Exception | None = None
+        self.unasked: tuple[str, ...] = ()  # underlyings that it wants the chains of beside those it is asked for
         self.dates = False  # what it proposes is dated by the newest bar, as a strategy does it
 
     def propose(self, view: MarketView) -> list[Any]:
@@ -108,7 +118,7 @@ class Chooses:
     def chains(self, underlyings: Collection[str], day: date) -> list[ChainQuery]:
         if self.raises is not None:
             raise self.raises
-        return [ChainQuery(s, day, day + timedelta(days=45), D(10)) for s in underlyings]
+        return [ChainQuery(s, day, day + timedelta(days=45), D(10)) for s in (*underlyings, *self.unasked)]
 
 
 class Floor:

@@ -44,10 +44,13 @@ def recalled(state: SessionState, fact: IntentRecalled, changes: Changes) -> Non
     if intent.purpose is Purpose.ENTRY:
         structure = structure or intent.structure
     elif structure is not None:
-        ordinal = int(intent.decision_id.rpartition("|")[2])
-        decisions = max(structure.decisions, ordinal + 1)
+        decisions = max(structure.decisions, _ordinal(intent) + 1)
         structure = replace(structure, decisions=decisions, decided_at=intent.decided_at)
     _put(state, changes, structure)
+
+
+def _ordinal(intent: OrderIntent) -> int:
+    return int(intent.decision_id.rpartition("|")[2])
 
 
 def count_units(state: SessionState, changes: Changes, parent_id: str | None) -> None:
@@ -81,10 +84,15 @@ def opening(state: SessionState, structure_id: str, fill: Fill) -> Position:
 
 
 def revive(state: SessionState, structure_id: str) -> bool:
-    """Whether a structure is known; one that had ended and gets a fill all the same begins anew."""
+    """Whether a structure is known; one that had ended and gets a fill all the same begins anew.
+
+    Its money does, and not its ordinals: the ids of the orders that closed it are taken.
+    """
     record = state.intents.get(structure_id)
     if structure_id not in state.structures and record is not None and record.intent.structure is not None:
-        state.structures[structure_id] = record.intent.structure
+        before = (r.intent for r in state.intents.values() if r.intent.structure_id == structure_id)
+        ordinals = [_ordinal(intent) for intent in before if intent.purpose is not Purpose.ENTRY]
+        state.structures[structure_id] = replace(record.intent.structure, decisions=max(ordinals, default=-1) + 1)
     return structure_id in state.structures
 
 

@@ -40,6 +40,9 @@ from gambler_ai.core.structures import Structure, beyond_even, even_units
 
 #: Session time that a structure may be held out of its ratio with nothing on its way.
 UNEVEN_PATIENCE = timedelta(seconds=60)
+#: Session time from the first of the shares on in which the contract on them is still traded: it was chosen at the
+#: prices of its proposal. After that the shares go again.
+LEG_PATIENCE = timedelta(minutes=5)
 #: Session time that an order for the whole may rest at market before its legs go one by one: a leg that nobody bids
 #: for keeps all of them waiting.
 WHOLE_PATIENCE = timedelta(seconds=60)
@@ -161,8 +164,10 @@ def _too_soon(case: _Case) -> bool:
 
 
 def _next_leg(case: _Case) -> IntentPlanned | None:
-    """The contract to be traded after the shares: each once, as soon as all before it is held whole."""
+    """The contract to be traded after the shares: each once, as soon as all before it is held whole, or never."""
     structure = case.structure
+    if structure.uneven_since is None or case.at - structure.uneven_since > LEG_PATIENCE:
+        return None
     contracts = [leg for leg in structure.legs if leg.contract is not None]
     shares = [leg for leg in structure.legs if leg.contract is None]
     number = structure.decisions

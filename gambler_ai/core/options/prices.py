@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 
 from gambler_ai.core.contracts import parse
+from gambler_ai.core.model import new_york_day
 from gambler_ai.core.state import SessionState
 from gambler_ai.core.structures import OptionQuote
 
@@ -26,3 +28,20 @@ def marks(state: SessionState, quotes: Mapping[str, OptionQuote]) -> dict[str, D
     """Mids of what `contracts` names; one that nobody quotes keeps its last mark."""
     found = {symbol: quotes[symbol].mid for symbol in contracts(state) if symbol in quotes}
     return {symbol: mid for symbol, mid in found.items() if mid is not None}
+
+
+def of_today(quotes: Mapping[str, OptionQuote], at: datetime) -> dict[str, OptionQuote]:
+    """Those of the market day of ``at``: until a contract is quoted in the morning the broker states last evening's."""
+    today = new_york_day(at)
+    return {symbol: quote for symbol, quote in quotes.items() if new_york_day(quote.at) == today}
+
+
+def unpriced(state: SessionState, quotes: Mapping[str, OptionQuote]) -> dict[str, tuple[str, ...]]:
+    """Underlyings of structures that are held -> those of their contracts of which ``quotes`` has no price."""
+    found = {}
+    for structure in state.structures.values():
+        legs = (leg.symbol for leg in structure.legs if leg.contract is not None)
+        missing = tuple(s for s in legs if s not in quotes or quotes[s].mid is None)
+        if structure.filled and missing:
+            found[structure.underlying] = missing
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,11 @@ from msgspec import Struct
 from gambler_ai.core import exposure, risk, sizing
 from gambler_ai.core.contracts import Right, underlying_of
 from gambler_ai.core.events import MarketReport
-from gambler_ai.core.model import AHEAD, CENT, NEW_YORK, ZERO, Instrument, Side, Trade, is_sane_price
+from gambler_ai.core.model import AHEAD, CENT, ZERO, Instrument, Side, Trade, is_sane_price, new_york_day
 from gambler_ai.core.orders import (
     OrderIntent,
     Purpose,
     client_order_id,
-    contract_body,
     entry_decision_id,
     market_body,
     mleg_body,
@@ -37,8 +36,8 @@ from gambler_ai.core.structures import (
 if TYPE_CHECKING:
     from gambler_ai.core.model import BarFrame
 
-#: A contract is not opened any more on its last day from here on, by New York's clock (BEHAVIOUR 3, options).
-LAST_OPENING = time(15, 30)
+#: Before the close of its last day a contract is not opened any more (BEHAVIOUR 3, options).
+LAST_OPENING = timedelta(minutes=30)
 #: What a proposed price may be off the quotes: this part of it, and a few cents.
 PRICE_OFF, CENTS_OFF = Decimal("0.1"), Decimal("0.05")
 #: Alpaca's levels: covered calls and cash-secured puts, long contracts, several legs.
@@ -72,7 +71,7 @@ def review(proposal: StructureProposal, state: SessionState, market: Market) -> 
     denial = (
         risk.gate(proposal.underlying, state, at, limits, market.clock)
         or _underlying(proposal, state, market)
-        or _contracts(proposal, at)
+        or _contracts(proposal, market)
         or _level(proposal, state)
         or risk.counts(state, at, limits)
         or _structures(proposal, state)
@@ -100,9 +99,8 @@ def _underlying(proposal: StructureProposal, state: SessionState, market: Market
         for name, session in elsewhere.items():
             if underlying_of(name) == symbol:
                 return Denial(Code.SYMBOL_BLOCKED, f"session {session} trades it")
-    for name, qty in state.foreign.items():
-        if underlying_of(name) == symbol:
-            return Denial(Code.FOREIGN_POSITION, f"{qty:f} {name} in the account are not ours")
+    if denial := risk.foreign(symbol, state):
+        return denial
     for record in state.intents.values():
         if underlying_of(record.intent.symbol) == symbol and (
             not record.status.is_final or record.watch_until is not None
@@ -113,16 +111,17 @@ def _underlying(proposal: StructureProposal, state: SessionState, market: Market
     return None
 
 
-def _contracts(proposal: StructureProposal, at: datetime) -> Denial | None:
-    now = at.astimezone(NEW_YORK)
+def _contracts(proposal: StructureProposal, market: Market) -> Denial | None:
+    assert market.clock is not None  # of a market that is not known to be open nothing is entered
+    today, last = new_york_day(market.at), market.clock.next_close - LAST_OPENING
     for leg in proposal.legs:
         contract = leg.contract
         if contract is None:
             continue
-        if contract.expiry < now.date():
+        if contract.expiry < today:
             return Denial(Code.NOT_TRADABLE, f"{leg.symbol} has expired")
-        if contract.expiry == now.date() and now.time() >= LAST_OPENING:
-            return Denial(Code.NOT_TRADABLE, f"{leg.symbol} expires today; none is opened after {LAST_OPENING:%H:%M}")
+        if contract.expiry == today and market.at >= last:
+            return Denial(Code.NOT_TRADABLE, f"{leg.symbol} expires today; none is opened after {last:%R} UTC")
     return None
 
 
@@ -270,13 +269,11 @@ def _room(
 def entry(proposal: StructureProposal, state: SessionState, market: Market, yes: Approved) -> OrderIntent:
     """The intent that opens an approved structure, the whole plan of it within.
 
-    Contracts go in one order at their natural price; with shares, these come first, at market.
+    Two or more contracts go in one order at their natural price; shares come before what is sold on them, at market.
     """
     first = next((leg for leg in proposal.legs if leg.contract is None), proposal.legs[0])
-    whole = first.contract is not None and len(proposal.legs) > 1
-    symbol = proposal.underlying if whole else first.symbol
-    side = Side.BUY if whole or first.ratio > 0 else Side.SELL
-    decision = entry_decision_id(proposal.strategy, proposal.underlying, side, proposal.signal_at)
+    whole, side = first.contract is not None, Side.BUY
+    decision = entry_decision_id(state.plan.filed_under, proposal.underlying, side, proposal.signal_at)
     coid = client_order_id(state.account_id, state.session_id, decision)
     structure = Structure(
         structure_id=coid, strategy=proposal.strategy, underlying=proposal.underlying,
@@ -285,19 +282,17 @@ def entry(proposal: StructureProposal, state: SessionState, market: Market, yes:
         exits=proposal.exits, max_loss=proposal.max_loss, max_profit=proposal.max_profit,
         confidence=proposal.confidence, greeks=dict(proposal.greeks), opened_at=market.at, reason=proposal.reason,
     )  # fmt: skip
-    qty = Decimal(yes.units if whole else abs(first.ratio) * yes.units)
+    qty = Decimal(yes.units if whole else first.ratio * yes.units)
     if whole:
         legs = [(leg.symbol, leg.ratio) for leg in proposal.legs]
         body = mleg_body(coid, legs, yes.units, opening=True, limit=yes.limit_price)
-    elif first.contract is not None:
-        body = contract_body(coid, first.symbol, side, qty, opening=True, limit=abs(yes.limit_price) / abs(first.ratio))
     else:
-        body = market_body(coid, first.symbol, side, qty)
+        body = market_body(coid, proposal.underlying, side, qty)
     limits = market.limits
     assert market.trade is not None
     return OrderIntent(
         client_order_id=coid, decision_id=decision, attempt=0, purpose=Purpose.ENTRY, strategy=proposal.strategy,
-        symbol=symbol, side=side, qty=qty, ref_price=yes.at_risk if first.contract is not None else market.trade.price,
+        symbol=proposal.underlying, side=side, qty=qty, ref_price=yes.at_risk if whole else market.trade.price,
         stop_price=proposal.stop_price, target_price=proposal.target_price, position_id=coid, reason=proposal.reason,
         decided_at=market.at, valid_until=proposal.signal_at + (1 + limits.stale_bars) * limits.bar_interval,
         body=body, market_day=state.day, structure_id=coid, structure=structure,

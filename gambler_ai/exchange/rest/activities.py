@@ -27,6 +27,8 @@ _TRANS = frozenset({"CSD", "CSW"})
 #: Names that stand for several.
 GROUPS = {"TRANS": _TRANS, "MISC": TYPES - _TRANS - {FILL, "DIV"}}
 CATEGORIES = {"trade_activity": frozenset({FILL}), "non_trade_activity": TYPES - {FILL}}
+#: Later than anything, in microseconds.
+_NEVER = 1 << 62
 
 
 class _Row(NamedTuple):
@@ -34,6 +36,11 @@ class _Row(NamedTuple):
     seq: int
     id: str
     entity: Callable[[], dict[str, Any]]
+
+    @property
+    def place(self) -> tuple[int, int, str]:
+        """Where it stands among the others."""
+        return self.at_us, self.seq, self.id
 
 
 def wanted_types(named: list[str]) -> frozenset[str]:
@@ -57,15 +64,19 @@ def _asked(params: Params, only: str | None) -> frozenset[str]:
     return wanted_types(named) if named else TYPES
 
 
-def _all(exchange: Exchange, types: frozenset[str]) -> list[_Row]:
-    """Oldest first."""
+def _between(exchange: Exchange, types: frozenset[str], first_us: int, end_us: int) -> list[_Row]:
+    """Those from ``first_us`` until before ``end_us``, oldest first; of the others nothing is made."""
     rows = [
         _Row(a.at_us, a.seq, a.id, partial(other_activity_entity, a))
-        for a in exchange.annals.activities if a.account_id == exchange.account_id and a.type in types
-    ]  # fmt: skip
+        for a in exchange.annals.activities
+        if first_us <= a.at_us < end_us and a.account_id == exchange.account_id and a.type in types
+    ]
     if FILL in types:
-        rows += [_Row(f.at_us, f.seq, f.id, partial(activity_entity, f)) for f in exchange.book.fills]
-    return sorted(rows, key=lambda row: (row.at_us, row.seq))
+        rows += [
+            _Row(f.at_us, f.seq, f.id, partial(activity_entity, f))
+            for f in exchange.book.fills if first_us <= f.at_us < end_us
+        ]  # fmt: skip
+    return sorted(rows, key=lambda row: row.place)
 
 
 def _day(params: Params) -> tuple[int, int] | None:
@@ -81,23 +92,31 @@ def list_activities(exchange: Exchange, params: Params, only: str | None) -> lis
     """Newest first unless told otherwise; ``after`` and ``until`` exclusive, on the instant of creation. ``page_token``
     is the last id seen; a page has 100 rows at most, and with ``date`` alone all of that day's. Raises Refusal.
     """
-    rows = _all(exchange, _asked(params, only))
-    after, until, day = instant(params, "after"), instant(params, "until"), _day(params)
-    whole = day is not None and not params.get("page_size")
+    types, (first_us, end_us) = _asked(params, only), _span(params)
+    rows = _between(exchange, types, first_us, end_us)
+    whole = params.get("date") and not params.get("page_size")
     size = len(rows) if whole else count(params, "page_size", PAGE_MAX, PAGE_MAX)
-    if newest_first(params):
+    newest = newest_first(params)
+    if newest:
         rows.reverse()
-    token = params.get("page_token")
-    if token:
-        place = next((number for number, row in enumerate(rows) if row.id == token), None)
-        if place is None:
-            raise bad_parameter("invalid page_token")
-        rows = rows[place + 1 :]
-    found = [
-        row
-        for row in rows
-        if (after is None or row.at_us > after)
-        and (until is None or row.at_us < until)
-        and (day is None or day[0] <= row.at_us < day[1])
-    ]
-    return [row.entity() for row in found[:size]]
+    if token := params.get("page_token"):
+        rows = _behind(exchange, types, rows, token, newest=newest)
+    return [row.entity() for row in rows[:size]]
+
+
+def _span(params: Params) -> tuple[int, int]:
+    """From which instant, until before which: ``after``, ``until`` and ``date`` together. Raises Refusal."""
+    after, until, day = instant(params, "after"), instant(params, "until"), _day(params)
+    firsts = [0, *([] if after is None else [after + 1]), *([] if day is None else [day[0]])]
+    ends = [_NEVER, *([] if until is None else [until]), *([] if day is None else [day[1]])]
+    return max(firsts), min(ends)
+
+
+def _behind(exchange: Exchange, types: frozenset[str], rows: list[_Row], token: str, *, newest: bool) -> list[_Row]:
+    """Those of ``rows`` that come after the activity of that id. Raises Refusal where the account has none."""
+    known = [row for row in rows if row.id == token]
+    known = known or [row for row in _between(exchange, types, 0, _NEVER) if row.id == token]
+    if not known:
+        raise bad_parameter("invalid page_token")
+    edge = known[0].place
+    return [row for row in rows if (row.place < edge if newest else row.place > edge)]

@@ -71,14 +71,14 @@ def list_orders(exchange: Exchange, params: Params, sight: Sight = CLEAR) -> lis
     classes = _asset_classes(params)
     book = exchange.book
     pool: Iterable[Order] = book.open_orders() if status == "open" and sight == CLEAR else book.orders.values()
-    rows = [
+    rows = [  # what is newer comes first: an account of a year has thousands that nobody asks for
         order
         for order in pool
-        if (seen := sight.of(exchange, order)) is not None
-        and wanted(seen)
-        and not (nested and order.parent_id)
-        and (after is None or order.created_us > after)
+        if (after is None or order.created_us > after)
         and (until is None or order.created_us < until)
+        and not (nested and order.parent_id)
+        and (seen := sight.of(exchange, order)) is not None
+        and wanted(seen)
         and (not symbols or order.symbol in symbols)
         and (not side or order.side == side)
         and (not classes or _asset_class(order) in classes)

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from gambler_ai.core.contracts import Right, underlying_of
 from gambler_ai.core.model import NEW_YORK, Failed, MarketView, MoveStop, Proposal
+from gambler_ai.core.state import OPTIONS
 from gambler_ai.core.structures import (
     ChainQuery,
     ExitRules,
@@ -50,7 +51,7 @@ class OptionsStrategy(Strategy, frozen=True, kw_only=True):
     its exercise.
     """
 
-    universe: ClassVar[str] = "options"
+    universe: ClassVar[str] = OPTIONS
     options_level: ClassVar[int] = 3
 
     dte_min: Annotated[int, Meta(ge=0, le=1000)] = 30

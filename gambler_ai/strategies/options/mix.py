@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 from gambler_ai.core.components import Component
 from gambler_ai.core.model import Failed, MarketView, MoveStop, Proposal
 from gambler_ai.core.proposals import tried
+from gambler_ai.core.state import OPTIONS
 from gambler_ai.core.structure_proposals import checked_structures
 from gambler_ai.core.structures import ChainQuery, StructureProposal
 from gambler_ai.strategies import loader
@@ -20,7 +21,6 @@ from gambler_ai.strategies.base import Part, Strategy
 
 #: Strategies that it may ask.
 LEAST, MOST = 2, 10
-OPTIONS = "options"
 
 
 class OptionsMix(Strategy, frozen=True, dict=True):

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -197,14 +197,16 @@ def positions(draw: st.DrawFn) -> dict[str, Position]:
 
 @st.composite
 def trades(draw: st.DrawFn) -> ClosedTrade:
-    begun = draw(times)
+    begun, multiplier = draw(times), draw(st.sampled_from([1, 100]))
+    net = prices if multiplier == 1 else prices | prices.map(Decimal.__neg__)  # a credit
     return ClosedTrade(
         "p", draw(st.sampled_from(["AAPL", "MSFT"])), draw(st.sampled_from(["long", "short"])), abs(draw(quantities)),
-        draw(prices), begun, draw(prices | st.none()), begun + timedelta(seconds=draw(st.integers(0, 10**6))),
-        draw(money | st.none()), draw(words), draw(words), multiplier=draw(st.sampled_from([1, 100])),
+        draw(net), begun, draw(net | st.none()), begun + timedelta(seconds=draw(st.integers(0, 10**6))),
+        draw(money | st.none()), draw(words), draw(words), multiplier=multiplier,
     )  # fmt: skip
 
 
+@settings(max_examples=30)
 @given(
     held=positions(), closed=st.lists(trades(), max_size=4), cash=money, initial=money.map(abs) | st.none(), at=times,
     realized=money, iteration=st.integers(0, 10**9), confidence=st.decimals(0, 1, places=3) | st.none(),

@@ -9,12 +9,12 @@ from gambler_ai.app.assembly import check_learning, plan_of
 from gambler_ai.app.desk import Desk
 from gambler_ai.app.resuming import changes_of, refuse_conflicts
 from gambler_ai.app.strategies import chosen
-from gambler_ai.app.universe import OPTIONS, SHARES, expected, refuse_given
+from gambler_ai.app.universe import expected, refuse_given
 from gambler_ai.config import check_together, load
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.learning import Confidence, LearningRules
-from gambler_ai.core.state import Plan
+from gambler_ai.core.state import OPTIONS, SHARES, Plan
 from gambler_ai.errors import ConfigError
 from gambler_ai.storage.sessions import SessionInfo
 from tests.unit.cli.analysis.conftest import info_of

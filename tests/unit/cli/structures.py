@@ -11,6 +11,7 @@ from gambler_ai.core.model import Position
 from gambler_ai.core.state import SessionState
 from gambler_ai.core.structures import ExitRules, Greeks, Leg, OptionQuote, Structure
 from tests.unit.fakes import AT, D, make_plan, make_state
+from tests.unit.structures import structure_of
 
 PUT_85, PUT_90 = "AAPL081220P00085000", "AAPL081220P00090000"
 CALL_110, CALL_115 = "AAPL081220C00110000", "AAPL081220C00115000"
@@ -21,14 +22,14 @@ MARKS = {"AAPL": D(100), PUT_85: D("0.35"), PUT_90: D("0.75"), CALL_110: D("0.65
 
 def condor(**changes: Any) -> Structure:
     """Three units of an iron condor, opened for a credit of 1.45; at most 145 to win, and 355 to lose, a unit."""
-    found = Structure(
-        structure_id="gam-condor", strategy="iron_condor", underlying="AAPL", sector="technology", legs=CONDOR_LEGS,
-        units=3, entry_price=D("-1.45"), stop_price=D("-2.90"), target_price=D("-0.72"),
-        exits=ExitRules(days_left=21, time_value=D("0.05"), max_days=45), max_loss=D(355), max_profit=D(145),
-        confidence=D("0.68"), greeks={leg.symbol: Greeks(0.1, 0.01, -0.02, 0.05, 0.3) for leg in CONDOR_LEGS},
-        opened_at=AT, reason="IV rank 71", cash=D(435), filled=True,
-    )  # fmt: skip
-    return replace(found, **changes)
+    given: dict[str, Any] = {
+        "structure_id": "gam-condor", "strategy": "iron_condor", "sector": "technology", "entry_price": D("-1.45"),
+        "stop_price": D("-2.90"), "target_price": D("-0.72"), "max_loss": D(355), "max_profit": D(145),
+        "exits": ExitRules(days_left=21, time_value=D("0.05"), max_days=45), "confidence": D("0.68"),
+        "greeks": {leg.symbol: Greeks(0.1, 0.01, -0.02, 0.05, 0.3) for leg in CONDOR_LEGS}, "reason": "IV rank 71",
+        "cash": D(435), "filled": True,
+    }  # fmt: skip
+    return structure_of(**{"legs": CONDOR_LEGS, "units": 3, **given, **changes})
 
 
 def covered_call(**changes: Any) -> Structure:

@@ -270,6 +270,11 @@ def test_one_that_has_ended_is_named_by_the_intent_that_opened_it():
     assert (line.symbol, line.text) == ("AAPL", "iron_condor 85/90p 110/115c 20 Dec: target")
 
 
+def test_one_that_ended_long_after_it_was_opened_stands_under_no_id():
+    (line,) = words.told(ev.StructureEnded(AT, "ga1-longago", "expired"), holding())
+    assert (line.symbol, line.text) == ("", "expired")
+
+
 def _record(intent: OrderIntent) -> Any:
     from gambler_ai.core.orders import IntentRecord
 

@@ -45,7 +45,9 @@ def test_what_concerns_a_symbol_denies_entries_in_that_one():
         "database",
         "restored books",
     }
-    assert set(degraded.against(all_, "AAPL")) == everywhere | {"stale prices AAPL", "absurd prices AAPL"}
+    assert set(degraded.against(all_, "AAPL")) == everywhere | {
+        "stale prices AAPL", "absurd prices AAPL", "unquoted contracts AAPL",
+    }  # fmt: skip
     assert set(degraded.against(all_, "AAP")) == everywhere
     assert degraded.against({}, "AAPL") == {}
 

@@ -14,9 +14,8 @@ from msgspec.structs import replace
 from gambler_ai.core.model import MoveStop, Proposal, Side
 from gambler_ai.core.orders import entry_decision_id
 from gambler_ai.core.proposals import FAILURE_MAX, checked, failure
-from gambler_ai.core.structures import ExitRules, Greeks, Leg, StructureProposal
 from tests.unit.fakes import AT, FIVE, D, wish
-from tests.unit.structures import CALL, CONDOR, COVERED, GREEKS, PUT, STRADDLE, proposal
+from tests.unit.structures import CONDOR, proposal
 
 SYMBOLS = ("AAPL", "MSFT")
 NOTHING: Any = None
@@ -185,79 +184,10 @@ def test_a_move_that_makes_no_sense_is_refused_with_its_reason(change, says):
         checked([replace(MOVE, **change)], SYMBOLS, AT)
 
 
-@pytest.mark.parametrize("legs", [STRADDLE, CONDOR, COVERED, (Leg(PUT, -1),)], ids=range(4))
-def test_a_structure_that_makes_sense_passes_as_it_is(legs):
-    assert checked([proposal(legs)], SYMBOLS, AT) == [proposal(legs)]
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"underlying": "IBM"}, "'IBM' is not one of"),
-        ({"strategy": ""}, "strategy ''"),
-        ({"strategy": "a|b"}, "without a bar"),  # it would be read as another decision
-        ({"strategy": None}, "strategy None"),
-        ({"signal_at": AT + timedelta(seconds=1)}, "later than the market's"),
-        ({"signal_at": None}, "not an aware datetime"),
-        ({"reason": 7}, "reason 7"),
-        ({"exits": None}, "are not ExitRules"),
-        ({"exits": ExitRules(days_left=-1)}, "days_left of -1"),
-        ({"exits": ExitRules(max_days=1.5)}, "max_days of 1.5"),
-        ({"exits": ExitRules(time_value=D("NaN"))}, "time_value of"),
-        ({"legs": []}, "not a tuple of Legs"),
-        ({"legs": ((CALL, 1),)}, "not a tuple of Legs"),
-        ({"legs": ()}, "0 contracts"),
-        ({"legs": (Leg("AAPL", 100),)}, "0 contracts"),
-        ({"legs": (Leg(CALL, 1), Leg(CALL, -1))}, "each once"),
-        ({"legs": tuple(Leg(f"AAPL081122C00{s}000", 1) for s in range(100, 105))}, "5 contracts"),
-        ({"legs": (Leg("MSFT081122C00100000", 1),)}, "is not on AAPL"),
-        ({"legs": (Leg("AAPL081122X00100000", 1),)}, "is not on AAPL"),
-        ({"legs": (Leg(CALL, 0), Leg(PUT, 1))}, "whole ratio"),
-        ({"legs": (Leg(CALL, 1.0), Leg(PUT, 1))}, "whole ratio"),
-        ({"legs": (Leg(CALL, True), Leg(PUT, 1))}, "whole ratio"),
-        ({"legs": (Leg(CALL, 2), Leg(PUT, 2))}, "common divisor"),
-        ({"legs": (Leg("AAPL", 50), Leg(CALL, -1))}, "by the 100"),
-        ({"entry_price": None}, "entry_price of None"),
-        ({"entry_price": 9.9}, "entry_price of 9.9"),
-        ({"entry_price": D("Infinity")}, "entry_price of"),
-        ({"stop_price": D("NaN")}, "stop_price of"),
-        ({"stop_price": D("9.90")}, "do not lie around"),
-        ({"target_price": D("9.90")}, "do not lie around"),
-        ({"target_price": D(10_000_000)}, "target_price of"),
-        ({"max_loss": D(0)}, "max_loss of 0"),
-        ({"max_loss": 990}, "max_loss of 990"),
-        ({"max_profit": D("-Infinity")}, "max_profit of"),
-        ({"confidence": D("1.01")}, "confidence of"),
-        ({"confidence": D("-0.01")}, "confidence of"),
-        ({"confidence": 0.7}, "confidence of 0.7"),
-        ({"confidence": D("NaN")}, "confidence of"),
-        ({"greeks": None}, "greeks of None"),
-        ({"greeks": {CALL: None}}, "not a dict of Greeks"),
-        ({"greeks": {CALL: Greeks(float("nan"), 0.0, 0.0, 0.0)}}, "not all finite"),
-        ({"greeks": {CALL: Greeks(0.5, 0.0, 0.0, 0.0, float("inf"))}}, "not all finite"),
-    ],
-    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
-)
-def test_a_structure_that_makes_no_sense_is_refused_with_its_reason(change, says):
-    with pytest.raises(ValueError, match=says):
-        checked([replace(proposal(), **change)], SYMBOLS, AT)
-
-
-def test_a_structure_is_journaled_in_our_own_types():
-    class Text(str):
-        __slots__ = ()
-
-    local = (AT - FIVE).astimezone(timezone(timedelta(hours=-4))) + timedelta(seconds=7)
-    given = proposal(
-        (Leg(Text(CALL), 1), Leg(PUT, 1)), underlying=Text("AAPL"), strategy=Text("straddle"), signal_at=local,
-        reason="two\nlines", greeks={CALL: GREEKS, "OTHER": GREEKS}, entry_price=D("9.90"),
-    )  # fmt: skip
-    [found] = checked([given], SYMBOLS, AT)
-    assert isinstance(found, StructureProposal)
-    assert {type(text) for text in (found.underlying, found.strategy, found.legs[0].symbol)} == {str}
-    assert (found.signal_at, found.reason, found.greeks) == (AT - FIVE, "two lines", {CALL: GREEKS})
-
-
-def test_one_structure_by_itself_is_no_list():
+def test_structures_pass_beside_them_and_are_checked_too():
+    """How, test_structure_proposals.py shows."""
+    assert checked([proposal(), wish(), proposal(CONDOR)], SYMBOLS, AT) == [proposal(), wish(), proposal(CONDOR)]
+    with pytest.raises(ValueError, match=r"confidence of 0\.7"):
+        checked([proposal(confidence=0.7)], SYMBOLS, AT)
     with pytest.raises(ValueError, match="not a list of Proposals"):
         checked(proposal(), SYMBOLS, AT)

@@ -15,6 +15,7 @@ from gambler_ai.core.orders import OrderIntent, OrderReport, Purpose, Status, cl
 from gambler_ai.core.reconcile import HALTING, Kind
 from gambler_ai.core.state import SessionState
 from tests.unit import spreads
+from tests.unit import structures as pits
 from tests.unit.fakes import (
     ACCOUNT,
     AT,
@@ -215,3 +216,19 @@ def test_the_call_of_a_covered_call_is_taken_back_as_part_of_it():
     assert {p.structure_id for p in desk.state.positions.values()} == {spreads.COID}
     assert booked(desk) == {"AAPL": "100", spreads.C105: "-1"}
     assert [f.symbol for f in facts if isinstance(f, ev.ExitRequested)] == [spreads.COID]
+
+
+def test_a_structure_that_a_member_of_a_mix_proposed_is_taken_back():
+    """It is filed under the member; the session knows its own name only, so that is what names the decision."""
+    plan = replace(pits.options_state().plan, strategy_name="options_mix")
+    pit = pits.Pit(pits.proposal(), plan=plan)
+    pit.scan()
+    [intent] = pit.intents()
+    assert intent.structure is not None
+    assert (intent.strategy, intent.structure.strategy) == ("straddle", "straddle")
+    pit.fill_all()
+    desk = restored(pits.options_state(plan=plan))
+    shown = [held(symbol, "5") for symbol in (pits.CALL, pits.PUT)]
+    facts = desk.step(reported(orders=pit.floor.orders.values(), fills=pit.floor.fills, positions=shown)).facts
+    assert only(ev.IntentRecalled, facts).intent.decision_id == intent.decision_id
+    assert {p.structure_id for p in desk.state.positions.values()} == {intent.client_order_id}

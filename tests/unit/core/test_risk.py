@@ -168,6 +168,10 @@ DENIED: dict[str, tuple[dict[str, Any], Code, str]] = {
     "foreign": (
         {"state": make_state(foreign={"AAPL": D(-7)})}, Code.FOREIGN_POSITION, "-7 in the account are not ours",
     ),
+    "foreign contracts": (
+        {"state": make_state(foreign={"AAPL081122C00100000": D(-2)})}, Code.FOREIGN_POSITION,
+        "-2 AAPL081122C00100000 in the account are not ours",
+    ),
     "void": ({"state": with_intent(Status.VOID)}, Code.SYMBOL_BLOCKED, "is void"),
     "disputed": ({"state": with_intent(Status.DISPUTED)}, Code.SYMBOL_BLOCKED, "is disputed"),
     "planned": ({"state": with_intent(Status.PLANNED)}, Code.ORDER_OPEN, "is planned"),
@@ -213,7 +217,7 @@ def test_each_code_is_tried_here_or_in_the_engine():
         {"at": AT + 2 * FIVE, "trade": Trade("AAPL", D(100), AT)},
         {"at": CLOSE - FIVE - timedelta(seconds=1), "proposal": wish(signal_at=CLOSE - 2 * FIVE),
          "trade": Trade("AAPL", D(100), CLOSE - FIVE)},
-        {"state": make_state(foreign={"IBM": D(5)})},
+        {"state": make_state(foreign={"IBM": D(5), "IBM081122C00100000": D(5)})},
         {"limits": replace(LIMITS, taken={"IBM": "s-2"})},
         {"state": make_state(intents={"x": IntentRecord(intent=entry(), status=Status.VOID)})},
         {"state": make_state(plan=make_plan(max_positions=2), intents=with_intent(Status.UNKNOWN, "MSFT").intents),

@@ -185,5 +185,5 @@ class Endpoints(RuleBasedStateMachine):
             assert structure.cash == cash
 
 
-Endpoints.TestCase.settings = settings(max_examples=50, stateful_step_count=14, deadline=None)
+Endpoints.TestCase.settings = settings(max_examples=30, stateful_step_count=14, deadline=None)
 TestEndpoints = Endpoints.TestCase

@@ -26,8 +26,21 @@ SURVEYS["cancel"] = survey({RARE: 1})
 FEW = {"market": SURVEYS["market"], "exit": survey({"submit.after": 1}), "limit": survey({})}
 
 
-def test_there_are_eight_scenarios_and_at_least_forty_eight_points():
-    assert list(SCENARIOS) == ["market", "limit", "bracket", "partial", "exit", "cancel", "replace", "import"]
+def test_there_are_twelve_scenarios_and_at_least_forty_eight_points():
+    assert list(SCENARIOS) == [
+        "market",
+        "limit",
+        "bracket",
+        "partial",
+        "exit",
+        "cancel",
+        "replace",
+        "import",
+        "condor",
+        "covered",
+        "expiry",
+        "uneven",
+    ]
     assert len(POINTS) >= 48
 
 

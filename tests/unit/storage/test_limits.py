@@ -13,13 +13,14 @@ from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import evolve
 from gambler_ai.core.orders import OrderIntent, Purpose, Status
 from gambler_ai.core.state import Changes, SessionState
-from gambler_ai.core.structures import Leg, Structure
+from gambler_ai.core.structures import Structure
 from gambler_ai.errors import LimitBreached
 from gambler_ai.storage import journal, limits, sessions
 from gambler_ai.storage import tables as t
 from tests.unit.condor import condor, legs_of, opening
 from tests.unit.fakes import ACCOUNT, AT, DAY, MONEY, SESSION, D, bracket_of, entry, fill_of, make_plan, make_state
 from tests.unit.storage.conftest import add
+from tests.unit.structures import COVERED
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
@@ -285,13 +286,10 @@ def test_what_sells_the_call_on_shares_that_are_held_is_no_entry(database):
         assert used_by(db, "s-2").symbols == {"AAPL": SESSION}
 
 
-COVERED = (Leg("AAPL", 100), Leg("AAPL081121C00110000", -1))
-
-
 def test_shares_that_are_bought_for_a_covered_call_count_what_the_structure_may_lose(database):
     """They are worth more; review has looked at the loss. An order for more units than that is still refused."""
-    plan = {"max_order_value": D(19_500), "capital_per_trade": D(19_500)}
-    bought = {"legs": COVERED, "max_loss": D(9_700), "order": {"qty": D(200), "ref_price": D(100)}}
+    plan: dict[str, Any] = {"max_order_value": D(19_500), "capital_per_trade": D(19_500)}
+    bought: dict[str, Any] = {"legs": COVERED, "max_loss": D(9_700), "order": {"qty": D(200), "ref_price": D(100)}}
     open_structure(database, options_of(database, **plan), "AAPL", **bought)
     other = options_of(database, "s-2", **plan)
     with pytest.raises(LimitBreached, match=r"29,100\.00 dollars in MSFT goes beyond max_order_value"):

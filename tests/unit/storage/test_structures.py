@@ -15,10 +15,11 @@ from gambler_ai.core.structures import Structure
 from gambler_ai.errors import StorageError
 from gambler_ai.storage import archive, checkpoints, history, journal, rebuild, sessions, views
 from gambler_ai.storage import tables as t
-from tests.unit.condor import GREEKS, LEGS, condor, legs_of, opening
+from tests.unit.condor import condor, legs_of, opening
 from tests.unit.fakes import AT, SESSION, D, after
+from tests.unit.structures import CONDOR, GREEKS
 
-BARE = condor("ga1-short", legs=LEGS[1:3], max_loss=None, max_profit=None, confidence=None, stop_price=None,
+BARE = condor("ga1-short", legs=CONDOR[1:3], max_loss=None, max_profit=None, confidence=None, stop_price=None,
               target_price=None, sector="", opened_at=after(minutes=1))  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def test_a_structure_comes_back_as_it_was_with_the_positions_of_its_legs(databas
     [whole, bare] = found(database)
     assert (whole.structure, whole.ended_at, whole.end_reason) == (condor(), None, "")
     assert {p.symbol: (p.qty, p.greeks) for p in whole.positions} == {
-        leg.symbol: (D(leg.ratio * 2), GREEKS) for leg in LEGS
+        leg.symbol: (D(leg.ratio * 2), GREEKS) for leg in CONDOR
     }
     assert bare == views.StructureRow(BARE, None, "")
 
@@ -170,7 +171,7 @@ def test_dollars_traded_count_a_contract_a_hundred_times(database, session):
         )
         words = ("role", "symbol", "side", "type", "order_class", "status", "broker_status")
         db.execute(t.orders.insert(), row | dict.fromkeys(words, "x") | {"submitted_at": AT, "updated_at": AT} | order)
-        for n, (symbol, side) in enumerate([(LEGS[0].symbol, "buy"), (LEGS[1].symbol, "sell"), ("AAPL", "buy")]):
+        for n, (symbol, side) in enumerate([(CONDOR[0].symbol, "buy"), (CONDOR[1].symbol, "sell"), ("AAPL", "buy")]):
             db.execute(t.fills.insert(), {
                 "session_id": SESSION, "activity_id": str(n), "order_id": "o-1", "symbol": symbol, "side": side,
                 "qty": D(2), "price": D("1.50"), "at": AT,

@@ -79,7 +79,7 @@ def test_an_older_schema_is_upgraded_after_a_copy_and_said_in_one_line(older):
 
 
 #: What 0005 added, in tables that were there.
-NEW = {
+NEW: dict[str, dict[str, Any]] = {
     "sessions": {"iteration": 0}, "intents": {"structure_id": None},
     "positions": {"structure_id": None, "greeks": None},
     "closed_trades": {"multiplier": 1, "structure_id": None},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from gambler_ai.core import events as ev
 from gambler_ai.core.evolution import apply
-from gambler_ai.trading.requesting import reading
-from tests.unit.fakes import AT, after, make_state
-from tests.unit.spreads import COID, VERTICAL, bare_state, holding
+from gambler_ai.trading.requesting import reading, scanning
+from tests.unit.fakes import AT, Desk, after, make_state
+from tests.unit.spreads import C100, C105, COID, VERTICAL, bare_state, holding
 
 SINCE = AT - timedelta(days=2)
 
@@ -40,3 +40,12 @@ def test_what_opened_a_structure_is_looked_up_at_a_resume():
     assert COID in reading(state, reconcile=True).expect
     assert reading(state, reconcile=True, read_to=AT).expect == ()
     assert reading(state, reconcile=False).expect == ()
+
+
+def test_no_quote_is_asked_for_of_a_contract_that_has_expired():
+    """It waits for its activity, over a weekend perhaps; a broker that refuses its symbol would cost all others."""
+    desk = Desk(state=holding(VERTICAL))
+    for day, held in ((17, (C100, C105)), (18, ())):
+        wanted = scanning(desk.engine, datetime(2008, 10, day, 14, tzinfo=UTC)).options
+        assert wanted is not None
+        assert wanted.held == held

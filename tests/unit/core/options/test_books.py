@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gambler_ai.core import events as ev
 from gambler_ai.core import snapshot
 from gambler_ai.core.evolution import apply
-from gambler_ai.core.model import Side
+from gambler_ai.core.model import Fill, Side
 from gambler_ai.core.orders import Purpose, Role
 from gambler_ai.core.structures import Leg
 from tests.unit.fakes import AT
@@ -23,13 +23,15 @@ def test_an_entry_is_one_order_and_its_legs_are_positions_of_one_structure():
     pit = Pit(proposal()).entered()
     [entry] = pit.intents()
     structure = pit.structure
+    assert entry.structure is not None
     assert (entry.structure_id, entry.structure.legs, structure.units) == (structure.structure_id, STRADDLE, 5)
     assert set(pit.state.positions) == {CALL, PUT}
     for position in pit.state.positions.values():
-        assert (position.qty, position.structure_id, position.multiplier) == (5, structure.structure_id, 100)
+        assert (position.qty, position.structure_id, position.multiplier) == (D(5), structure.structure_id, 100)
         assert (position.strategy, position.greeks) == ("straddle", structure.greeks[position.symbol])
         assert (position.stop_price, position.target_price) == (structure.stop_price, structure.target_price)
-    assert (structure.cash, structure.filled, structure.uneven_since) == (-5 * 990, True, None)
+    assert (structure.cash, structure.filled) == (D(-5 * 990), True)
+    assert structure.uneven_since is None
     assert {o.role for o in pit.state.orders.values()} == {Role.ENTRY}
 
 
@@ -40,7 +42,7 @@ def test_a_parent_is_booked_as_far_as_all_of_its_legs_are():
     pit.floor.fill(coid, pit.at, 3, only=[CALL])
     pit.read()
     parent = next(o for o in pit.state.orders.values() if o.parent_id is None)
-    assert (parent.filled_qty, parent.booked_qty) == (3, 0)
+    assert (parent.filled_qty, parent.booked_qty) == (D(3), D(0))
     assert "AAPL" in pit.state.filling()
     assert pit.structure.uneven_since is not None
     order = pit.floor.orders[coid]
@@ -48,7 +50,7 @@ def test_a_parent_is_booked_as_far_as_all_of_its_legs_are():
     pit.floor.orders[coid] = replace(pit.floor.orders[coid], filled_qty=order.filled_qty, updated_at=pit.at)
     pit.read()
     parent = pit.state.orders[parent.order_id]
-    assert (parent.filled_qty, parent.booked_qty) == (3, 3)
+    assert (parent.filled_qty, parent.booked_qty) == (D(3), D(3))
     assert pit.state.filling() == set()
     assert pit.structure.uneven_since is None
 
@@ -123,11 +125,30 @@ def test_a_fill_that_comes_after_its_end_begins_it_anew():
     pit.read()
     assert set(pit.state.positions) == {CALL, PUT}
     assert all(p.structure_id == coid for p in pit.state.positions.values())
-    assert (pit.structure.units, pit.structure.cash) == (1, -200)
+    assert (pit.structure.units, pit.structure.cash) == (1, D(-200))
 
 
 def settled(symbol: str, qty: str, shares: str, price: str = "100", how: str = "assigned") -> ev.OptionSettled:
     return ev.OptionSettled(AT, symbol, D(qty), how, D(shares), D(price), ("x1", "x2"))
+
+
+def test_a_parent_that_has_ended_still_waits_for_the_fills_of_its_legs():
+    """Its own word that it is filled is ahead of the activities: until all are booked, what is held is not known."""
+    pit = Pit(proposal())
+    pit.scan()
+    [coid] = pit.floor.orders
+    pit.floor.fill(coid, pit.at, 3)
+    pit.floor.end(coid, "canceled", pit.at)
+    late = [fill for fill in pit.floor.fills if fill.symbol == PUT]
+    pit.floor.fills = [fill for fill in pit.floor.fills if fill.symbol == CALL]
+    pit.read()
+    parent = next(o for o in pit.state.orders.values() if o.parent_id is None)
+    assert (parent.filled_qty, parent.booked_qty, "AAPL" in pit.state.filling()) == (3, 0, True)
+    assert pit.structure.units == 5
+    pit.floor.fills += late
+    pit.read()
+    assert pit.state.orders[parent.order_id].booked_qty == 3
+    assert (pit.state.filling(), pit.structure.units) == (set(), 3)
 
 
 def test_an_assigned_call_takes_the_shares_of_its_structure_at_the_strike():
@@ -159,7 +180,7 @@ def test_an_exercised_call_leaves_shares_in_its_structure():
     cash = pit.structure.cash
     pit.engine.record(settled(CALL, "5", "500", how="exercised"))
     shares = pit.state.positions["AAPL"]
-    assert (shares.qty, shares.avg_entry_price, shares.structure_id) == (500, 100, pit.structure.structure_id)
+    assert (shares.qty, shares.avg_entry_price, shares.structure_id) == (D(500), D(100), pit.structure.structure_id)
     assert CALL not in pit.state.positions
     assert (pit.structure.cash, pit.structure.uneven_since is not None) == (cash - 50_000, True)
 
@@ -250,7 +271,7 @@ def _filled(pit: Pit, number: int, symbol: str, side: Side, qty: Decimal, price:
     )  # fmt: skip
     first = replace(report, client_order_id=intent.client_order_id) if number == 1 else report
     pit.engine.record(ev.OrderUpdated(AT, first))
-    pit.engine.record(ev.FillReported(AT, ev.Fill(f"f{number}", f"o{number}", symbol, side, qty, price, AT)))
+    pit.engine.record(ev.FillReported(AT, Fill(f"f{number}", f"o{number}", symbol, side, qty, price, AT)))
     return -qty * side.sign * price * (1 if symbol == "AAPL" else 100)
 
 

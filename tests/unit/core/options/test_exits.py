@@ -20,7 +20,7 @@ NEVER = ExitRules()
 
 def by_price(legs=STRADDLE, spot="100", prices=None, **changes):
     one = structure(legs, exits=ExitRules(time_value=D("0.10")), **changes)
-    return exits.by_price(one, quotes_of(**(prices or {})), {"AAPL": D(spot)})
+    return exits.by_price(one, quotes_of(prices=prices), {"AAPL": D(spot)})
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_one_that_was_exercised_is_closed():
 def scanned(pit):
     """A minute later, at quotes at which a straddle of 9.90 has passed its stop of 4.95."""
     far = {CALL: ("2.00", "2.10"), PUT: ("2.00", "2.10")}
-    return pit.scan(60, quotes_of(pit.at + timedelta(seconds=60), **far))
+    return pit.scan(60, quotes_of(pit.at + timedelta(seconds=60), far))
 
 
 def test_exits_come_before_proposals_and_the_next_reading_sends_them():
@@ -149,3 +149,60 @@ def test_a_structure_of_which_nothing_is_filled_has_nothing_to_leave():
     pit = Pit(proposal())
     pit.scan()
     assert "ExitRequested" not in kinds(scanned(pit))
+
+
+# -- which quotes are gone by ---------------------------------------------------------------------
+
+
+def test_quotes_of_last_evening_take_nothing_out():
+    """In the morning the broker states them until a contract is quoted again."""
+    pit = Pit(proposal(target_price=D(10))).entered()
+    rich = {CALL: ("9", "9.1"), PUT: ("9", "9.1")}
+    pit.scan(60, quotes=quotes_of(pit.at - timedelta(hours=15), **rich))
+    assert pit.of(ev.ExitRequested) == []
+    pit.scan(60, quotes=quotes_of(pit.at - timedelta(minutes=15), **rich))
+    assert len(pit.of(ev.ExitRequested)) == 1
+
+
+@pytest.mark.parametrize("quote", [None, (None, None), "of last evening"])
+def test_a_contract_without_a_price_is_told_since_its_stop_waits(quote):
+    pit = Pit(proposal()).entered()
+    pit.scan(60)
+
+    def without():
+        quotes = quotes_of(pit.at)
+        if quote is None:
+            del quotes[PUT]
+        elif quote == "of last evening":
+            quotes[PUT] = replace(quotes[PUT], at=pit.at - timedelta(hours=15))
+        else:
+            quotes[PUT] = replace(quotes[PUT], bid=None, ask=None)
+        return quotes
+
+    pit.scan(60, quotes=without())
+    pit.scan(600, quotes=without())
+    assert pit.state.degraded == {}
+    pit.scan(1, quotes=without())
+    [(name, why)] = pit.state.degraded.items()
+    assert (name, why) == ("unquoted contracts AAPL", f"no price of {PUT}: stop and target wait")
+    pit.scan(60)
+    assert pit.state.degraded == {}
+
+
+def test_that_ends_with_the_close_and_with_the_structure():
+    pit = Pit(proposal()).entered()
+    for _ in range(2):
+        pit.scan(601, quotes={})
+    assert list(pit.state.degraded) == ["unquoted contracts AAPL"]
+    pit.read(market=SHUT)
+    assert pit.state.degraded == {}
+    pit.read()
+    for _ in range(2):
+        pit.scan(601, quotes={})
+    assert list(pit.state.degraded) == ["unquoted contracts AAPL"]
+    pit.facts += pit.engine.record(ev.ExitRequested(pit.at, ev.ALL, "asked")).facts
+    pit.read(31)
+    pit.fill_all()
+    pit.read()
+    pit.scan(60)
+    assert (pit.state.structures, pit.state.degraded) == ({}, {})

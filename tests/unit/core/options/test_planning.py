@@ -1,7 +1,7 @@
 """What is sent for a structure: each order once, none before the one before it is settled, shorts first."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -50,11 +50,11 @@ def crashed(pit: Pit, start: SessionState | None = None) -> None:
 def test_a_covered_calls_call_is_sold_as_soon_as_its_shares_are_booked():
     pit = covered()
     [shares] = pit.intents()
-    assert (shares.symbol, shares.side, shares.qty, shares.purpose) == ("AAPL", Side.BUY, 200, Purpose.ENTRY)
+    assert (shares.symbol, shares.side, shares.qty, shares.purpose) == ("AAPL", Side.BUY, D(200), Purpose.ENTRY)
     pit.read()
     [leg] = pit.intents(Purpose.LEG)
     body = json.loads(leg.body)
-    assert (leg.symbol, leg.side, leg.qty, leg.structure_id) == (CALL, Side.SELL, 2, shares.client_order_id)
+    assert (leg.symbol, leg.side, leg.qty, leg.structure_id) == (CALL, Side.SELL, D(2), shares.client_order_id)
     assert (body["position_intent"], body["time_in_force"], body["type"]) == ("sell_to_open", "day", "market")
     assert leg.decision_id == f"leg|{shares.client_order_id}|0"
     pit.fill_all()
@@ -121,7 +121,7 @@ def test_shares_whose_call_cannot_be_sold_in_its_time_are_closed():
     pit.read()
     pit.read(31)
     [out] = pit.intents(Purpose.EXIT)
-    assert (out.symbol, out.side, out.qty) == ("AAPL", Side.SELL, 200)
+    assert (out.symbol, out.side, out.qty) == ("AAPL", Side.SELL, D(200))
     pit.fill_all()
     pit.read()
     assert pit.state.structures == {}
@@ -139,7 +139,7 @@ def test_a_call_sold_in_part_keeps_its_shares_and_the_rest_go():
     pit.read()
     pit.read(61)
     [out] = pit.intents(Purpose.EXIT)
-    assert (out.symbol, out.qty) == ("AAPL", 100)
+    assert (out.symbol, out.qty) == ("AAPL", D(100))
     pit.fill_all()
     pit.read()
     pit.read(600)
@@ -190,7 +190,7 @@ def test_all_contracts_leave_in_one_order_at_market():
     pit.read()
     [out] = pit.intents(Purpose.EXIT)
     body = json.loads(out.body)
-    assert (out.symbol, out.side, out.qty) == ("AAPL", Side.SELL, pit.structure.units)
+    assert (out.symbol, out.side, out.qty) == ("AAPL", Side.SELL, D(pit.structure.units))
     assert (body["type"], body["order_class"], body["qty"]) == ("market", "mleg", str(pit.structure.units))
     assert (out.position_id, out.decision_id) == (pit.structure.structure_id, f"exit|{pit.structure.structure_id}|0")
     ways = [("sell", "sell_to_close"), ("buy", "buy_to_close"), ("buy", "buy_to_close"), ("sell", "sell_to_close")]
@@ -245,7 +245,7 @@ def test_no_exit_goes_out_before_the_entry_is_settled():
     pit.floor.fills = fills
     pit.read()
     [out] = pit.intents(Purpose.EXIT)
-    assert (out.qty, order.filled_qty) == (3, 3)
+    assert (out.qty, order.filled_qty) == (D(3), D(3))
 
 
 def test_nothing_leaves_while_the_market_is_closed():
@@ -273,14 +273,14 @@ def test_shares_leave_after_the_call_is_bought_back():
     leave(pit)
     pit.read()
     [call] = pit.intents(Purpose.EXIT)
-    assert (call.symbol, call.side, call.qty) == (CALL, Side.BUY, 2)
+    assert (call.symbol, call.side, call.qty) == (CALL, Side.BUY, D(2))
     assert json.loads(call.body)["position_intent"] == "buy_to_close"
     pit.read(40)
     assert len(pit.intents(Purpose.EXIT)) == 1
     pit.fill_all()
     pit.read()
     shares = pit.intents(Purpose.EXIT)[-1]
-    assert (shares.symbol, shares.side, shares.qty) == ("AAPL", Side.SELL, 200)
+    assert (shares.symbol, shares.side, shares.qty) == ("AAPL", Side.SELL, D(200))
     assert shares.decision_id.endswith("|2")
     pit.fill_all()
     pit.read()
@@ -318,7 +318,7 @@ def test_a_refused_exit_is_tried_again_after_a_pause_that_doubles():
     pit = condor()
     pit.sends = False
     leave(pit)
-    asked = []
+    asked: list[datetime] = []
     for _ in range(40):
         pit.read(10)
         for intent in pit.intents(Purpose.EXIT)[len(asked) :]:
@@ -347,12 +347,12 @@ def test_what_is_beyond_the_even_part_is_closed_shorts_first():
     assert pit.intents(Purpose.EXIT) == []
     pit.read(2)
     shorts = pit.intents(Purpose.EXIT)
-    assert {(i.symbol, i.side, i.qty) for i in shorts} == {(s, Side.BUY, units - 1) for s in WINGS[1:3]}
+    assert {(i.symbol, i.side, i.qty) for i in shorts} == {(s, Side.BUY, D(units - 1)) for s in WINGS[1:3]}
     assert all(i.reason.startswith("uneven: ") and WINGS[3] in i.reason for i in shorts)  # told by `reconcile.uneven`
     pit.fill_all()
     pit.read()
     [longs] = pit.intents(Purpose.EXIT)[2:]
-    assert (longs.symbol, longs.side, longs.qty) == (WINGS[3], Side.SELL, units - 1)
+    assert (longs.symbol, longs.side, longs.qty) == (WINGS[3], Side.SELL, D(units - 1))
     pit.fill_all()
     pit.read()
     assert {abs(p.qty) for p in pit.state.positions.values()} == {1}
@@ -398,7 +398,7 @@ def test_what_was_exercised_is_closed_whole_shares_included():
     assert pit.intents(Purpose.EXIT) == []
     pit.read()
     assert {(i.symbol, i.side, i.qty) for i in pit.intents(Purpose.EXIT)} == {
-        ("AAPL", Side.SELL, 100 * units), (PUT, Side.SELL, units),
+        ("AAPL", Side.SELL, D(100 * units)), (PUT, Side.SELL, D(units)),
     }  # fmt: skip
     pit.fill_all()
     pit.read()
@@ -445,7 +445,7 @@ def test_a_flip_by_two_exits_is_closed_with_its_structure():
     assert pit.of(ev.ExitRequested)[-1].symbol == pit.structure.structure_id
     pit.read(timedelta(seconds=31).total_seconds())
     last = pit.intents(Purpose.EXIT)[-1]
-    assert (last.symbol, last.side, last.qty) == (CALL, Side.BUY, 1)
+    assert (last.symbol, last.side, last.qty) == (CALL, Side.BUY, D(1))
 
 
 def test_ids_are_functions_of_the_decision():
@@ -456,3 +456,85 @@ def test_ids_are_functions_of_the_decision():
     assert [i.client_order_id for i in one.intents()] == [i.client_order_id for i in two.intents()]
     assert [i.body for i in one.intents()] == [i.body for i in two.intents()]
     assert one.at > AT
+
+
+# -- what comes late --------------------------------------------------------------------------------
+
+
+def test_a_late_fill_of_what_was_over_is_closed_under_an_id_of_its_own():
+    """The structure had ended, with an exit. What begins anew may not decide that exit once more: its id is taken."""
+    pit = Pit(proposal())
+    pit.scan()
+    pit.strategy.proposals = []
+    [coid] = pit.floor.orders
+    pit.floor.fill(coid, pit.at, 1)
+    pit.floor.end(coid, "canceled", pit.at)
+    pit.read()
+    leave(pit)
+    pit.read()
+    pit.fill_all()
+    pit.read()
+    assert pit.state.structures == {}
+    for leg in pit.floor.orders[coid].legs:
+        pit.floor.execute(leg, D(1), D(1), pit.at)
+    pit.read(31)
+    leave(pit)
+    pit.read(31)
+    ids = [i.client_order_id for i in pit.intents(Purpose.EXIT)]
+    assert len(ids) == len(set(ids)) == 2
+    pit.fill_all()
+    pit.read(31)
+    assert (pit.state.positions, pit.state.structures) == ({}, {})
+
+
+@pytest.mark.parametrize(("late_s", "sold"), [(240, True), (301, False)])
+def test_a_call_is_not_sold_on_shares_that_came_long_ago(late_s, sold):
+    """Killed between the two and resumed after a while: the price that the call was chosen for is gone."""
+    pit = covered()
+    crashed(pit)
+    pit.read(late_s)
+    assert [i.purpose for i in pit.intents()[1:]] == [Purpose.LEG if sold else Purpose.EXIT]
+
+
+def test_a_contract_whose_structure_nobody_remembers_gets_no_stop_and_is_closed_at_market():
+    """A way out that was filled twice, and the second time when its structure and the entry were let go of."""
+    pit = Pit(proposal()).entered()
+    leave(pit)
+    pit.read()
+    [entry, out] = pit.intents()
+    pit.fill_all()
+    pit.read()
+    for order_id in pit.state.intents[entry.client_order_id].order_ids:
+        del pit.state.orders[order_id]
+    del pit.state.intents[entry.client_order_id]
+    del pit.floor.orders[entry.client_order_id]
+    for leg in pit.floor.orders[out.client_order_id].legs:
+        pit.floor.execute(leg, D(5), D(1), pit.at)
+    pit.read(60, market=SHUT)
+    assert {p.symbol: (p.qty, p.structure_id) for p in pit.state.positions.values()} == {CALL: (-5, ""), PUT: (-5, "")}
+    assert len(pit.intents()) == 2
+    pit.read(60)
+    outs = pit.intents()[2:]
+    assert len({i.client_order_id for i in outs}) == 2
+    assert {(i.symbol, i.side, i.qty, i.purpose) for i in outs} == {
+        (symbol, Side.BUY, 5, Purpose.EXIT) for symbol in (CALL, PUT)
+    }  # fmt: skip
+    assert {json.loads(i.body)["position_intent"] for i in outs} == {"buy_to_close"}
+    pit.fill_all()
+    pit.read(60)
+    assert pit.state.positions == {}
+
+
+def test_a_way_out_that_is_filled_bit_by_bit_is_not_waited_for_with_each_bit():
+    pit = Pit(proposal()).entered()
+    leave(pit)
+    pit.read()
+    [out] = pit.intents(Purpose.EXIT)
+    for _ in range(2):
+        pit.at += timedelta(seconds=35)
+        pit.floor.fill(out.client_order_id, pit.at, 1)
+        pit.read()
+    assert pit.of(ev.CancelPlanned) == []
+    pit.read(30)
+    [cancel] = pit.of(ev.CancelPlanned)
+    assert cancel.order_id == pit.floor.orders[out.client_order_id].order_id

@@ -111,12 +111,12 @@ DENIED = {
     "no trade": ({"market": market(trade=None)}, Code.STALE_DATA, "no trade"),
     "absurd trade": ({"market": market(trade=Trade("AAPL", D(0), AT))}, Code.ABSURD_PRICE, "0"),
     "no quote": ({"market": market(quotes={})}, Code.STALE_DATA, CALL),
-    "no ask": ({"market": market(quotes=quotes_of(**{PUT: ("4.80", None)}))}, Code.STALE_DATA, PUT),
-    "no bid to sell to": ({"market": market(quotes=quotes_of(**{WINGS[1]: (None, "0.05")})),
+    "no ask": ({"market": market(quotes=quotes_of(AT, {PUT: ("4.80", None)}))}, Code.STALE_DATA, PUT),
+    "no bid to sell to": ({"market": market(quotes=quotes_of(AT, {WINGS[1]: (None, "0.05")})),
                            "proposal": proposal(CONDOR)},
                           Code.STALE_DATA, WINGS[1]),
     "old quote": ({"market": market(quotes=quotes_of(AT - 3 * FIVE))}, Code.STALE_DATA, "is of"),
-    "crossed": ({"market": market(quotes=quotes_of(**{CALL: ("5.10", "5.00")}))}, Code.ABSURD_PRICE, "5.10 bid"),
+    "crossed": ({"market": market(quotes=quotes_of(AT, {CALL: ("5.10", "5.00")}))}, Code.ABSURD_PRICE, "5.10 bid"),
     "another price": ({"proposal": proposal(entry_price=D("8.90"))}, Code.ABSURD_PRICE, "the quotes say 9.90"),
     "capital": ({"state": state_with(capital_per_trade=D(989))}, Code.NO_SIZE, "989.00 a structure"),
     "no power": ({"state": account(options_buying_power=D(1_000))}, Code.NO_BUYING_POWER, "1,000.00 of buying power"),
@@ -169,14 +169,18 @@ def test_units_are_the_capital_over_what_one_can_lose(legs, units, net, at_risk,
 def test_losses_in_a_row_make_it_smaller():
     state = state_with(risk=RiskRules(loss_scale_pct=D(50)))
     state.risk = replace(state.risk, streak=-1)
-    assert review(proposal(), state, market()).units == 2
+    verdict = review(proposal(), state, market())
+    assert isinstance(verdict, Approved)
+    assert verdict.units == 2
 
 
 def test_shares_are_paid_whole_though_they_can_lose_less():
     """A covered call may lose 9,510; its shares cost 10,000 before the call brings anything."""
     state = state_with(capital_per_trade=D(20_000))
     state.account = replace(OPTIONS_MONEY, buying_power=D(10_100), options_buying_power=D(10_100))
-    assert review(proposal(COVERED), state, market()).code is Code.NO_BUYING_POWER
+    verdict = review(proposal(COVERED), state, market())
+    assert isinstance(verdict, Denial)
+    assert verdict.code is Code.NO_BUYING_POWER
 
 
 @pytest.mark.parametrize(
@@ -210,18 +214,15 @@ def test_contracts_go_in_one_limit_order_at_the_natural_price():
     }  # fmt: skip
     assert (intent.symbol, intent.side, intent.qty, intent.ref_price) == ("AAPL", Side.BUY, 34, 290)
     assert (intent.structure_id, intent.position_id) == (intent.client_order_id, intent.client_order_id)
-    assert intent.decision_id == f"entry|straddle|AAPL|buy|{(AT - FIVE).isoformat()}"
+    assert intent.decision_id == f"entry|momentum|AAPL|buy|{(AT - FIVE).isoformat()}"
     assert intent.structure is not None
     assert (intent.structure.units, intent.structure.max_loss, intent.structure.sector) == (34, 290, "AAPL")
 
 
-def test_shares_come_first_at_market_and_one_contract_goes_alone():
-    shares, put = planned(COVERED), planned((Leg(PUT, 1),))
+def test_shares_come_first_at_market():
+    shares = planned(COVERED)
     assert json.loads(shares.body)["symbol"] == "AAPL"
     assert (shares.symbol, shares.qty, shares.ref_price, shares.valid_until) == ("AAPL", 100, 100, AT + 2 * FIVE)
-    body = json.loads(put.body)
-    assert (put.symbol, body["limit_price"], body["position_intent"]) == (PUT, "4.90", "buy_to_open")
-    assert put.ref_price == 490
 
 
 # -- what others of the session make of it --------------------------------------------------------
@@ -248,3 +249,18 @@ def test_no_shares_are_entered_where_a_structure_is_open():
     state = options_state(structures=on("AAPL"))
     verdict = risk.review(wish(), state, AT, LIMITS, MARKET, {"AAPL": Instrument("AAPL")}, Trade("AAPL", D(100), AT))
     assert verdict == Denial(Code.POSITION_OPEN, "straddle on it is open")
+
+
+def test_on_a_day_that_is_cut_short_the_last_opening_is_earlier():
+    """Half an hour before the broker's own close, and not before that of an ordinary day."""
+    early = replace(MARKET, next_close=CLOSE - timedelta(hours=3))
+
+    def on_a_half_day(at):
+        given = of_today(at)
+        return review(given["proposal"], options_state(), replace(given["market"], clock=early))
+
+    at = early.next_close - timedelta(minutes=30)
+    assert isinstance(on_a_half_day(at - timedelta(seconds=1)), Approved)
+    denied = on_a_half_day(at)
+    assert isinstance(denied, Denial)
+    assert (denied.code, denied.context.endswith("none is opened after 16:30 UTC")) == (Code.NOT_TRADABLE, True)

@@ -45,13 +45,13 @@ def test_a_strategy_that_fails_to_name_its_chains_is_told_with_the_next_prices()
 
 def test_a_chain_of_what_was_not_named_is_a_failure():
     pit = Pit(proposal()).entered()
-    pit.strategy.chains = lambda _underlyings, day: [ChainQuery("AAPL", day, day, D(1))]
+    pit.strategy.unasked = ("AAPL",)
     assert pit.engine.chains(AT) == []
 
 
 def test_contracts_of_a_structure_are_asked_for_from_its_intent_to_its_end():
     pit = Pit(proposal())
-    assert pit.engine.held_contracts == ()
+    assert not pit.engine.held_contracts
     pit.scan()
     assert pit.engine.held_contracts == (CALL, PUT)
     pit.strategy.proposals = []

@@ -84,7 +84,7 @@ ratios = st.integers(-3, 3).filter(bool)
 legs_of = st.lists(st.tuples(st.sampled_from(list(Right)), strikes, ratios), min_size=1, max_size=4)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(legs_of, st.integers(-2, 2), st.integers(-400, 400))
 @example([(Right.CALL, 10, 1), (Right.CALL, 20, -1)], 0, 0)
 def test_it_is_the_walk_over_a_fine_grid(made, shares, entry_tenths):
