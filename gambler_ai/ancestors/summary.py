@@ -59,7 +59,7 @@ def _books(found: PastBooks) -> tuple[str, ...]:
     if found.trades:
         lines.append(_count(len(found.trades), "trade") + _span([t.closed_at for t in found.trades if t.closed_at]))
     if found.settings is not None and (said := command_of(found.settings)):
-        lines.append(f"to start one with its settings: {said}")
+        lines.append(f"its settings: {said}")
     if found.zone:
         lines.append(f"its times name no zone: taken as {found.zone} (--zone)")
     return tuple(lines)

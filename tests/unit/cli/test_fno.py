@@ -54,13 +54,13 @@ def archived() -> str:
 
 
 def test_it_stands_among_the_saved_sessions_with_what_its_files_say(archived: str):
-    (found,) = json.loads(run(sessions.app, "list", "--show-sessions", "--json"))
+    (found,) = json.loads(run(sessions.app, "list", "--saved", "--json"))
     assert found["session"] == archived
     assert (found["status"], found["iteration"], found["cash"], found["currency"]) == (
         "archived", 25, "914462.59", "",
     )  # fmt: skip
     assert found["positions"] > 0
-    line = next(line for line in run(sessions.app, "list", "--show-sessions").splitlines() if archived in line)
+    line = next(line for line in run(sessions.app, "list", "--saved").splitlines() if archived in line)
     assert "914,462.59" in line
     assert "$" not in line
 

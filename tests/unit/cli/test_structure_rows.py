@@ -115,7 +115,7 @@ def test_one_that_never_became_whole_is_uneven_when_its_time_is_over():
     assert [row.status for row in structure_rows(held, after(seconds=60))] == ["UNEVEN"]
 
 
-@pytest.mark.parametrize(("width", "shown"), [(200, {"strategy", "of max", "entry"}), (70, {"entry"}), (56, set())])
+@pytest.mark.parametrize(("width", "shown"), [(200, {"strategy", "of max", "entry"}), (80, {"entry"}), (56, set())])
 def test_a_narrow_table_leaves_columns_out_and_folds_no_word(width: int, shown: set[str]):
     rows = structure_rows(holding(condor()), AT)
     console = Console(file=io.StringIO(), width=width)
