@@ -67,7 +67,7 @@ def test_an_entry_that_cannot_be_paid_any_more_is_given_up_and_leaves_nothing(wo
     ended = world.resume().ok()
     [given_up] = lines(ended, "void")
     assert "refused when it was sent again (insufficient options buying power" in given_up
-    assert [(bool(at), cash) for at, _, cash in of_structures(world)] == [(True, 0)]
+    assert [(bool(at), cash) for at, _, cash in of_structures(world)] == [(True, Decimal(0))]
     assert "insufficient options buying power" in of_structures(world)[0][1]
     assert world.positions() == {}
     audit(world, ["IBM"])

@@ -139,7 +139,7 @@ def test_a_resend_that_was_planned_is_allowed():
 
 
 def test_what_others_hold_is_theirs():
-    theirs = {"positions": {"AAPL": Decimal(99), "IBM": Decimal(1)}, "foreign": frozenset({"IBM"})}
+    theirs: dict[str, Any] = {"positions": {"AAPL": Decimal(99), "IBM": Decimal(1)}, "foreign": frozenset({"IBM"})}
     assert broken(**theirs, orders=[*GOOD["orders"], leg("limit", symbol="IBM")]) == {}
     assert broken(held={"AAPL": HELD | {"qty": "98"}}, foreign=frozenset({"AAPL"})) == {}
 

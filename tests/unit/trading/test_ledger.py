@@ -146,7 +146,7 @@ def test_the_end_of_a_structure_is_stored_with_what_it_was_last(database, ledger
     write(ledger, state, ev.StructureEnded(AT, "s-1", "sold"))
     with database.read() as db:
         [row] = views.structures(db, SESSION, 10)
-    assert (row.structure.cash, row.ended_at, row.end_reason) == (70, AT, "sold")
+    assert (row.structure.cash, row.ended_at, row.end_reason) == (D(70), AT, "sold")
 
 
 # -- restoring ------------------------------------------------------------------------------------

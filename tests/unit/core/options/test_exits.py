@@ -158,9 +158,9 @@ def test_quotes_of_last_evening_take_nothing_out():
     """In the morning the broker states them until a contract is quoted again."""
     pit = Pit(proposal(target_price=D(10))).entered()
     rich = {CALL: ("9", "9.1"), PUT: ("9", "9.1")}
-    pit.scan(60, quotes=quotes_of(pit.at - timedelta(hours=15), **rich))
+    pit.scan(60, quotes=quotes_of(pit.at - timedelta(hours=15), rich))
     assert pit.of(ev.ExitRequested) == []
-    pit.scan(60, quotes=quotes_of(pit.at - timedelta(minutes=15), **rich))
+    pit.scan(60, quotes=quotes_of(pit.at - timedelta(minutes=15), rich))
     assert len(pit.of(ev.ExitRequested)) == 1
 
 
