@@ -93,7 +93,7 @@ def position_line(held: PastPosition) -> str:
 
 def command_of(settings: PastSettings) -> str:
     """The command line that starts a session with the same settings; "" if it says none."""
-    given = {
+    given: dict[str, Decimal | int | str | None] = {
         "--min-confidence": settings.min_confidence, "--interval": settings.interval_s,
         "--max-positions": settings.max_positions, "--capital-per-trade": settings.capital_per_trade,
     }  # fmt: skip

@@ -144,7 +144,7 @@ def test_a_parent_that_has_ended_still_waits_for_the_fills_of_its_legs():
     pit.floor.fills = [fill for fill in pit.floor.fills if fill.symbol == CALL]
     pit.read()
     parent = next(o for o in pit.state.orders.values() if o.parent_id is None)
-    assert (parent.filled_qty, parent.booked_qty, "AAPL" in pit.state.filling()) == (3, 0, True)
+    assert (parent.filled_qty, parent.booked_qty, "AAPL" in pit.state.filling()) == (D(3), D(0), True)
     assert pit.structure.units == 5
     pit.floor.fills += late
     pit.read()

@@ -511,13 +511,16 @@ def test_a_contract_whose_structure_nobody_remembers_gets_no_stop_and_is_closed_
     for leg in pit.floor.orders[out.client_order_id].legs:
         pit.floor.execute(leg, D(5), D(1), pit.at)
     pit.read(60, market=SHUT)
-    assert {p.symbol: (p.qty, p.structure_id) for p in pit.state.positions.values()} == {CALL: (-5, ""), PUT: (-5, "")}
+    assert {p.symbol: (p.qty, p.structure_id) for p in pit.state.positions.values()} == {
+        CALL: (D(-5), ""),
+        PUT: (D(-5), ""),
+    }
     assert len(pit.intents()) == 2
     pit.read(60)
     outs = pit.intents()[2:]
     assert len({i.client_order_id for i in outs}) == 2
     assert {(i.symbol, i.side, i.qty, i.purpose) for i in outs} == {
-        (symbol, Side.BUY, 5, Purpose.EXIT) for symbol in (CALL, PUT)
+        (symbol, Side.BUY, D(5), Purpose.EXIT) for symbol in (CALL, PUT)
     }  # fmt: skip
     assert {json.loads(i.body)["position_intent"] for i in outs} == {"buy_to_close"}
     pit.fill_all()
