@@ -285,7 +285,7 @@ SCENARIOS = {
         Scenario(
             "uneven",
             "a leg of a condor that is closed by hand while it was dead; the rest is closed leg by leg",
-            (session("AAPL", 2, "--strategy", "iron_condor"), close_a_short_leg, resume(4)),
+            (session("AAPL", 2, "--strategy", "iron_condor"), close_a_short_leg, resume(3)),
         ),
     )
 }
