@@ -87,7 +87,8 @@ def _flatten(state: SessionState, request: ev.Request, at: datetime, report: ev.
     plain = sum(not position.structure_id for position in state.positions.values())
     counts = [_count(len(state.structures), "structure")] if state.structures else []
     counts += [_count(plain, "position")] if plain or not counts else []
-    return facts, f"closing {' and '.join(counts)}, no entries from here on{_when(report)}"
+    when = _when(report, structures=bool(state.structures), plain=bool(plain))
+    return facts, f"closing {' and '.join(counts)}, no entries from here on{when}"
 
 
 def _flatten_one(state: SessionState, name: str, at: datetime, report: ev.BrokerReport | None, why: str) -> Answer:
@@ -106,9 +107,7 @@ def _flatten_one(state: SessionState, name: str, at: datetime, report: ev.Broker
     if not asked:
         return _nothing(f"no position in {name}")
     what = ", ".join(_as_whole(state, one) for one in asked)
-    when = _when(report)
-    if named and when:
-        when = when.partition(";")[0] + "; until then no contract can be closed"
+    when = _when(report, structures=bool(named), plain=bool(plain))
     return [ev.ExitRequested(at, one, why) for one in asked], f"closing {what}{when}"
 
 
@@ -132,10 +131,13 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _when(report: ev.BrokerReport | None) -> str:
+def _when(report: ev.BrokerReport | None, *, structures: bool, plain: bool) -> str:
+    """The delay of what a closed market does not take, and what holds until then."""
     if report is None or report.market.is_open:
         return ""
-    return f" when the market opens ({report.market.next_open:%F %R} UTC); until then stops and targets stay"
+    holds = ["no contract can be closed"] if structures else []
+    holds += ["stops and targets stay"] if plain or not holds else []
+    return f" when the market opens ({report.market.next_open:%F %R} UTC); until then {' and '.join(holds)}"
 
 
 def _adopt(state: SessionState, request: ev.Request, at: datetime, report: ev.BrokerReport | None) -> Answer:

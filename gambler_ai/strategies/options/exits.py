@@ -31,9 +31,15 @@ def levels(entry: Decimal, payoff: Payoff, *, gain: Decimal | None, loss: Decima
     """A gain and a loss in dollars a share from ``entry``; None for none."""
     best = None if payoff.max_profit is None else payoff.max_profit / MULTIPLIER
     worst = None if payoff.max_loss is None else payoff.max_loss / MULTIPLIER
-    stop = None if loss is None or (worst is not None and loss >= worst) else (entry - loss).quantize(_CENT)
-    target = None if gain is None or (best is not None and gain >= best) else (entry + gain).quantize(_CENT)
+    stop = None if loss is None or (worst is not None and loss >= worst) else _apart(entry, -loss)
+    target = None if gain is None or (best is not None and gain >= best) else _apart(entry, gain)
     return Levels(stop, target)
+
+
+def _apart(entry: Decimal, move: Decimal) -> Decimal:
+    """So far from ``entry``, in whole cents: one at least, where the part of a few cents rounds to none."""
+    level = (entry + move).quantize(_CENT)
+    return level if level != entry else entry + _CENT.copy_sign(move)
 
 
 def share_of(amount: Decimal, share: float | None) -> Decimal | None:

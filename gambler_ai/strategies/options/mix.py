@@ -38,7 +38,7 @@ class OptionsMix(Strategy, frozen=True, dict=True):
     options_level: ClassVar[int] = 3
 
     of: tuple[str, ...] = ("iron_condor", "straddle", "vertical")
-    settings: dict[str, str | int | float | bool] = field(default_factory=dict)
+    settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Load them, so that a mix that was made can be asked; each goes by what finds it again from anywhere."""

@@ -395,6 +395,8 @@ def test_everything_is_flattened_with_its_structures():
 def test_while_the_market_is_closed_a_structure_waits_for_the_open_and_it_says_so():
     said = answer(take(two_structures(), ev.FLATTEN, "AAPL", report=reading(market=SHUT)))
     assert said.endswith("when the market opens (2008-10-07 20:00 UTC); until then no contract can be closed")
+    all_of_it = answer(take(two_structures(), ev.FLATTEN, report=reading(market=SHUT)))
+    assert all_of_it.endswith("until then no contract can be closed")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def ends(profit: str | None, loss: str | None) -> Payoff:
     ("8", (None, "800"), "4", "4", "4.00", "12.00"),
     ("8", (None, "800"), None, "8", None, None),
     ("-8", ("800", None), "4", "400", "-408.00", "-4.00"),
+    ("0.03", (None, "3"), "0.003", "0.003", "0.02", "0.04"),  # a tenth of a few cents is a cent
 ])  # fmt: skip
 def test_levels_are_reckoned_from_the_entry_unless_they_cannot_be_passed(entry, worst_best, gain, loss, stop, target):
     found = levels(D(entry), ends(*worst_best), gain=gain and D(gain), loss=loss and D(loss))
