@@ -9,6 +9,10 @@ BACKENDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 #: For what only one of them has: a file with a mode and pragmas; a server with connections.
 sqlite_only = pytest.mark.parametrize("backend", BACKENDS[:1])
 postgres_only = pytest.mark.parametrize("backend", BACKENDS[1:])
+#: The same way through the program on both; the rooms that know the difference are tried on both at each commit.
+postgres_at_night = pytest.mark.parametrize(
+    "backend", ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.nightly])]
+)
 
 
 def refuse(db: Connection, verb: str, table: str, says: str) -> None:

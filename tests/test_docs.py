@@ -191,6 +191,8 @@ BY_NIGHT = {
     "FAULTS.md",
     "LEARNERS.md",
     "OPTIONS.md",
+    "STRATEGIES.md",
+    "TROUBLESHOOTING.md",
 }
 
 

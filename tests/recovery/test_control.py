@@ -274,6 +274,7 @@ def test_a_plan_changes_nothing_and_apply_heals(world: World):
     audit(world, foreign={"AAPL"})
 
 
+@pytest.mark.nightly
 def test_what_another_opened_is_adopted_with_a_stop_and_a_target(world: World):
     holding_one(world, *WIDE)
     world.resume("--duration", "6").ok()

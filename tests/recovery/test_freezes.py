@@ -132,6 +132,7 @@ def test_one_that_is_frozen_for_a_moment_is_not_replaced(world: World):
     audit(world)
 
 
+@pytest.mark.nightly
 @sqlite_only
 def test_one_that_is_frozen_inside_a_write_is_named_and_not_waited_for(world: World):
     """SQLite has one writer: nobody can take over from this one."""

@@ -29,7 +29,7 @@ SEED = 20081007
 #: Points of each scenario that each commit kills at, by kind of database.
 KILLS = {"sqlite": 1, "postgres": 1}
 #: Scenarios that only a night plays; of structures each commit plays one.
-AT_NIGHT = ("covered", "expiry", "uneven")
+AT_NIGHT = ("cancel", "replace", "covered", "expiry", "uneven")
 
 
 def commits(*kinds: str) -> set[str]:

@@ -88,6 +88,7 @@ def sit(world: World) -> Iterator[Callable[..., Seat]]:
 RUN = ("--symbols", "AAPL,MSFT", "--duration", "30", "--speed", "600")
 
 
+@pytest.mark.nightly
 def test_a_run_leaves_its_report_and_what_was_decided_above_it(world: World, sit):
     seat = sit(*RUN)
     seat.wait_for("Time left")

@@ -51,6 +51,7 @@ def finished(world: World) -> tuple[list[Any], list[Any]]:
         world.exchange.stop()
 
 
+@pytest.mark.nightly
 @pytest.mark.postgres
 @pytest.mark.timeout(300)
 def test_the_same_decisions_wherever_it_goes_on(here: World, server_url: str, tmp_path: Path):

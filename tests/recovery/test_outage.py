@@ -55,6 +55,7 @@ def test_a_server_that_ends_all_connections_and_admits_nobody_for_a_while(world:
     assert entries(world) == ENTRIES
 
 
+@pytest.mark.nightly
 @sqlite_only
 def test_a_signal_during_an_outage_ends_it_and_a_resume_goes_on(world: World):
     run = begun(world)

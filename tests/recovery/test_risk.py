@@ -54,6 +54,7 @@ def test_what_is_remembered_after_a_kill_is_what_is_remembered_without_one(world
     assert sum(Decimal(r["pnl"]) for r in killed["recent"]) == Decimal(stored["realized_pnl"])
 
 
+@pytest.mark.nightly
 def test_a_pause_after_losses_outlives_a_kill(world: World):
     flags = ("--risk", "max_loss_streak=1", "--risk", "loss_pause_min=600", "--set", "volume_ratio=0.1")
     world.trade(*flags, duration=30, crash_at="fill.after_commit:2").was_killed()
@@ -101,6 +102,7 @@ def newest(world: World) -> str:
     return str(world.rows("SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1")[0]["id"])
 
 
+@pytest.mark.nightly
 def test_a_limit_that_is_said_again_or_made_narrower_ends_no_halt(world: World):
     world.trade("--risk", "max_drawdown_pct=0.2", duration=28, crash_at="fill.before_commit:3").was_killed()
     world.resume("--duration", "2").ok()

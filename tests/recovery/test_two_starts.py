@@ -3,6 +3,7 @@
 import subprocess
 import time
 
+from tests.databases import postgres_at_night
 from tests.recovery.harness import GIVES_UP_S, PROGRAM, Ended, Running, World, audit, base_env
 
 
@@ -42,6 +43,7 @@ def stopped(winner: Running) -> None:
     winner.end().ok()
 
 
+@postgres_at_night
 def test_two_starts_at_once_on_one_account(world: World):
     winner, ended = started_together(world, "--symbols", "AAPL,MSFT", "--duration", "600", "--speed", "60")
     check_refusal(ended, winner)
@@ -50,6 +52,7 @@ def test_two_starts_at_once_on_one_account(world: World):
     audit(world)
 
 
+@postgres_at_night
 def test_two_resumes_at_once_on_one_account(world: World):
     world.trade(duration=600, crash_at="submit.after:1").was_killed()
     winner, ended = started_together(world, "--resume", "--speed", "60")
@@ -59,6 +62,7 @@ def test_two_resumes_at_once_on_one_account(world: World):
     audit(world)
 
 
+@postgres_at_night
 def test_two_resumes_at_once_on_the_embedded_exchange(make_world):
     world: World = make_world(exchange=False)
     world.trade(duration=600, crash_at="submit.after:1").was_killed()
@@ -70,6 +74,7 @@ def test_two_resumes_at_once_on_the_embedded_exchange(make_world):
     assert len(world.rows("SELECT * FROM intents")) == 1
 
 
+@postgres_at_night
 def test_a_start_and_a_resume_beside_a_runner_are_refused(world: World):
     run = world.start("--symbols", "AAPL", "--duration", "600", "--speed", "60")
     run.wait_for("Session ")

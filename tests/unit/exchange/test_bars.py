@@ -32,7 +32,7 @@ def test_only_closed_bars_and_from_the_start_of_the_day(noon):
 
 @pytest.mark.parametrize("timeframe", ["1Min", "7Min", "30T", "1Hour", "4H", "1Day", "1D", "1Week", "3Month"])
 @pytest.mark.parametrize("sort", ["asc", "desc"])
-@pytest.mark.parametrize("limit", [1, 7, 10_000])
+@pytest.mark.parametrize("limit", [pytest.param(1, marks=pytest.mark.nightly), 7, 10_000])
 def test_pages_join_to_the_whole(noon, timeframe, sort, limit):
     if limit == 1 and timeframe in ("1Min", "7Min"):
         pytest.skip("hundreds of pages say no more than dozens")
