@@ -26,7 +26,7 @@ from gambler_ai.core.model import (
     Trade,
     is_sane_price,
 )
-from gambler_ai.core.orders import OrderReport
+from gambler_ai.core.orders import MLEG, OrderReport
 from gambler_ai.core.text import one_line
 
 Json = Mapping[str, Any]
@@ -39,8 +39,6 @@ DIGITS_MAX = 18
 YEARS = range(1900, 2200)
 #: A bracket has two; a multi-leg option order four.
 LEGS_MAX = 8
-#: Alpaca's class of an order of several contracts.
-MLEG = "mleg"
 #: Levels of options trading are told as 0 to 3; more may come.
 LEVELS = range(10)
 

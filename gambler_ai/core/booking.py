@@ -14,7 +14,7 @@ from gambler_ai.core import portfolio, risk_record
 from gambler_ai.core.contracts import underlying_of
 from gambler_ai.core.model import CENT, ZERO, Fill, Position, Side, stop_and_target
 from gambler_ai.core.options import books
-from gambler_ai.core.orders import IntentRecord, Order, OrderIntent, OrderReport, Role, Status, observed, role_of
+from gambler_ai.core.orders import MLEG, IntentRecord, Order, OrderIntent, OrderReport, Role, Status, observed, role_of
 from gambler_ai.core.state import Changes, SessionState
 
 
@@ -34,7 +34,7 @@ def order_updated(state: SessionState, fact: ev.OrderUpdated, changes: Changes) 
     role = before.role if before is not None else role_of(record.intent.purpose, report)
     _put_order(state, changes, fact.at, report, owner, role, before.parent_id if before is not None else None)
     for leg in report.legs:
-        if report.order_class != books.MLEG:  # whose legs do what it does
+        if report.order_class != MLEG:  # whose legs do what it does
             role = Role.TARGET if leg.type == "limit" else Role.STOP
         _put_order(state, changes, fact.at, leg, state.owner_of(leg) or owner, role, report.order_id)
     if structure_id := record.intent.structure_id:

@@ -270,6 +270,8 @@ class Order(Struct, frozen=True):
         return self.status.is_final and self.booked_qty >= self.filled_qty
 
 
+#: The order class of several legs that fill together, as Alpaca spells it.
+MLEG = "mleg"
 #: Ours begin with it: an order that has it and no row in this database means another database trades here.
 ID_PREFIX = "ga1-"
 
@@ -339,7 +341,7 @@ def mleg_body(
     or to close it. At market, or at the net price ``limit`` or better: above zero a debit, below a credit."""
     way = {"type": "market"} if limit is None else {"type": "limit", "limit_price": f"{limit:f}"}
     return wire_body({
-        "qty": str(qty), **way, "time_in_force": "day", "order_class": "mleg", "client_order_id": intent_id,
+        "qty": str(qty), **way, "time_in_force": "day", "order_class": MLEG, "client_order_id": intent_id,
         "legs": [_mleg(symbol, ratio if opening else -ratio, opening=opening) for symbol, ratio in legs],
     })  # fmt: skip
 

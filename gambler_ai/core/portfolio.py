@@ -96,13 +96,13 @@ def close(position: Position, at: datetime, reason: str) -> ClosedTrade:
     """The round trip of a position whose last share has gone; it left as the side it was held on."""
     exit_price = pnl = None
     if position.exit_priced and position.exit_qty:
-        exit_price, pnl = _places(position.exit_value / position.exit_qty), _places(position.realized)
+        exit_price, pnl = places(position.exit_value / position.exit_qty), places(position.realized)
     return ClosedTrade(
         position_id=position.position_id,
         symbol=position.symbol,
         side="long" if position.entry_qty > 0 else "short",
         qty=abs(position.entry_qty),
-        entry_price=_places(position.entry_value / position.entry_qty),
+        entry_price=places(position.entry_value / position.entry_qty),
         entry_at=position.entry_at,
         exit_price=exit_price,
         exit_at=at,
@@ -165,5 +165,6 @@ _NINE = Decimal("0.000000001")
 _FOUR = Decimal("0.0001")
 
 
-def _places(value: Decimal) -> Decimal:
+def places(value: Decimal) -> Decimal:
+    """As the prices and the profit of a round trip are stored: nine places, without zeros at the end."""
     return value.quantize(_NINE).normalize() + ZERO

@@ -15,9 +15,9 @@ from gambler_ai.core.contracts import MULTIPLIER, underlying_of
 from gambler_ai.core.degraded import Condition
 from gambler_ai.core.missing import watched_until
 from gambler_ai.core.model import NEW_YORK, ZERO
-from gambler_ai.core.options.books import MLEG
 from gambler_ai.core.orders import (
     ID_PREFIX,
+    MLEG,
     OrderIntent,
     OrderReport,
     Purpose,

@@ -24,8 +24,18 @@ from gambler_ai.core.events import (
     PositionReport,
 )
 from gambler_ai.core.model import CENT, ZERO, Activity, Fill, Position
-from gambler_ai.core.options.books import MLEG, held
-from gambler_ai.core.orders import ID_PREFIX, IntentRecord, Order, OrderIntent, OrderReport, Purpose, Status, observed
+from gambler_ai.core.options.books import held
+from gambler_ai.core.orders import (
+    ID_PREFIX,
+    MLEG,
+    IntentRecord,
+    Order,
+    OrderIntent,
+    OrderReport,
+    Purpose,
+    Status,
+    observed,
+)
 from gambler_ai.core.protection import Protection, protections, why_left
 from gambler_ai.core.state import SessionState
 from gambler_ai.core.structures import Structure, beyond_even

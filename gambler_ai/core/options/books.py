@@ -14,12 +14,10 @@ from gambler_ai.core import risk_record
 from gambler_ai.core.contracts import MULTIPLIER, multiplier_of
 from gambler_ai.core.events import IntentRecalled, StructureEnded
 from gambler_ai.core.model import ZERO, ClosedTrade, Fill, Position
-from gambler_ai.core.orders import Order, OrderIntent, Purpose, Role
+from gambler_ai.core.orders import MLEG, Order, OrderIntent, Purpose, Role
+from gambler_ai.core.portfolio import places
 from gambler_ai.core.state import Changes, SessionState
 from gambler_ai.core.structures import Structure, beyond_even
-
-#: The order class of several legs that fill together.
-MLEG = "mleg"
 
 
 def held(state: SessionState, structure_id: str) -> dict[str, Decimal]:
@@ -155,18 +153,10 @@ def closed_trade(structure: Structure, at: datetime, reason: str) -> ClosedTrade
     known = not structure.unpriced
     return ClosedTrade(
         position_id=structure.structure_id, symbol=structure.underlying, side="long" if structure.is_debit else "short",
-        qty=Decimal(structure.units), entry_price=_places(-structure.entry_cash / whole), entry_at=structure.opened_at,
-        exit_price=_places((structure.cash - structure.entry_cash) / whole) if known else None, exit_at=at,
+        qty=Decimal(structure.units), entry_price=places(-structure.entry_cash / whole), entry_at=structure.opened_at,
+        exit_price=places((structure.cash - structure.entry_cash) / whole) if known else None, exit_at=at,
         pnl=structure.cash if known else None, reason=reason, strategy=structure.strategy, multiplier=MULTIPLIER,
     )  # fmt: skip
-
-
-def _places(value: Decimal) -> Decimal:
-    return value.quantize(_NINE).normalize() + ZERO
-
-
-#: Nine places, as the prices of all round trips.
-_NINE = Decimal("0.000000001")
 
 
 def _put(state: SessionState, changes: Changes, structure: Structure | None) -> None:

@@ -20,8 +20,9 @@ from gambler_ai.core.events import (
     StructureEnded,
 )
 from gambler_ai.core.model import ZERO, Side
-from gambler_ai.core.options.books import MLEG, held
+from gambler_ai.core.options.books import held
 from gambler_ai.core.orders import (
+    MLEG,
     IntentRecord,
     Order,
     OrderIntent,
